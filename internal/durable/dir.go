@@ -1,0 +1,192 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dir is an open directory. Its methods may be called from several goroutines.
+type Dir struct {
+	f      *os.File
+	system System
+
+	reading sync.Mutex // Names moves the descriptor's offset
+}
+
+// Info is what is known of an entry without opening it.
+type Info struct {
+	mode    uint32
+	uid     uint32
+	links   uint64
+	dev     uint64
+	ino     uint64
+	Size    int64
+	Changed time.Time // the inode's change time: content, mode and name
+}
+
+// IsDir reports whether the entry is a directory.
+func (i Info) IsDir() bool { return i.mode&unix.S_IFMT == unix.S_IFDIR }
+
+func newInfo(st *unix.Stat_t) Info {
+	sec, nsec := st.Ctim.Unix()
+	// The fields' types differ between systems.
+	return Info{
+		mode: uint32(st.Mode), uid: st.Uid, links: uint64(st.Nlink), dev: uint64(st.Dev), ino: st.Ino, //nolint:unconvert
+		Size: st.Size, Changed: time.Unix(sec, nsec),
+	}
+}
+
+func stat(f *os.File) (Info, error) {
+	var st unix.Stat_t
+	if err := at(f, "stat", ".", func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
+		return Info{}, err
+	}
+	return newInfo(&st), nil
+}
+
+// Path is where the directory was opened.
+func (d *Dir) Path() string { return d.f.Name() }
+
+// Close closes the directory and gives up its lock.
+func (d *Dir) Close() error { return d.f.Close() }
+
+// Names returns the names of all entries, in no order.
+func (d *Dir) Names() ([]string, error) {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	if _, err := d.f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return d.f.Readdirnames(-1)
+}
+
+// Lstat describes an entry, a link for itself.
+func (d *Dir) Lstat(name string) (Info, error) {
+	var st unix.Stat_t
+	err := at(d.f, "lstat", name, func(fd int) error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		return Info{}, err
+	}
+	return newInfo(&st), nil
+}
+
+// Changed is the directory's own change time.
+func (d *Dir) Changed() (time.Time, error) {
+	info, err := stat(d.f)
+	return info.Changed, err
+}
+
+// Enter opens a directory below without checking whose it is: for looking at names only.
+func (d *Dir) Enter(name string) (*Dir, error) {
+	f, err := openAt(d.f, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Dir{f: f, system: d.system}, nil
+}
+
+// OpenDir opens a directory below, which must be ours alone.
+func (d *Dir) OpenDir(name string) (*Dir, error) {
+	sub, err := d.Enter(name)
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK) {
+		if info, statErr := d.Lstat(name); statErr == nil {
+			if err := CheckDir(join(d.Path(), name), info); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := sub.Check(); err != nil {
+		return nil, errors.Join(err, sub.Close())
+	}
+	return sub, nil
+}
+
+// Check returns an *InsecureError unless the directory is ours alone.
+func (d *Dir) Check() error {
+	info, err := stat(d.f)
+	if err != nil {
+		return err
+	}
+	return CheckDir(d.Path(), info)
+}
+
+// Is reports whether d's entry of that name is sub itself: not gone, and not another one that took its place.
+func (d *Dir) Is(name string, sub *Dir) (bool, error) {
+	own, err := stat(sub.f)
+	if err != nil {
+		return false, err
+	}
+	named, err := d.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && own.dev == named.dev && own.ino == named.ino, err
+}
+
+// TryLock takes the directory's lock until Close, or says that somebody has it: another process, or another Dir of this one.
+// The kernel gives the lock up when its owner dies.
+func (d *Dir) TryLock() (bool, error) {
+	err := at(d.f, "flock", ".", func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ReadFile returns the content of a file that must be ours alone and have at most limit bytes.
+func (d *Dir) ReadFile(name string, limit int64) (content []byte, err error) {
+	f, err := d.openFile(name, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	// One byte more than allowed: the file may grow after any check of its size.
+	content, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%q is too long: want at most %d bytes", f.Name(), limit)
+	}
+	return content, nil
+}
+
+// OpenFile opens a file for reading, which must be ours alone.
+func (d *Dir) OpenFile(name string) (*os.File, error) { return d.openFile(name, unix.O_RDONLY) }
+
+// OpenAppend opens a file for reading and appending, which must be ours alone, and creates it if it is missing.
+func (d *Dir) OpenAppend(name string) (*os.File, error) {
+	return d.openFile(name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT)
+}
+
+func (d *Dir) openFile(name string, flag int) (*os.File, error) {
+	// Without O_NONBLOCK, a FIFO in a file's place would keep us waiting for its other end.
+	f, err := openAt(d.f, name, flag|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		// What can't be opened because of its kind (a link, a socket) deserves a better message than the kernel's.
+		if info, statErr := d.Lstat(name); statErr == nil {
+			if insecure := CheckFile(join(d.Path(), name), info); insecure != nil {
+				return nil, insecure
+			}
+		}
+		return nil, err
+	}
+	info, err := stat(f)
+	if err == nil {
+		err = CheckFile(f.Name(), info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,251 @@
+package versions
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/durable"
+)
+
+// Dir is the store in a directory of the local file system.
+type Dir struct {
+	path   string
+	system durable.System
+
+	// settled says that this process made sure of the directory's own entry: another one could have made it and died before the fsync.
+	settling sync.Mutex
+	settled  bool
+}
+
+var _ Store = (*Dir)(nil)
+
+// NewDir returns the store in a versions directory, which need not exist: Begin and Append make it.
+func NewDir(path string) (*Dir, error) {
+	if path == "" {
+		return nil, errors.New("versions directory: got an empty path")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if path == "/" {
+		return nil, errors.New(`versions directory: got "/", want a directory of its own`)
+	}
+	return &Dir{path: path, system: durable.OS{}}, nil
+}
+
+// Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when there is no such file.
+func Locate(path string) (*Dir, File, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, File{}, err
+	}
+	name, err := parseFileName(filepath.Base(path))
+	if err != nil {
+		return nil, File{}, err
+	}
+	id := filepath.Base(filepath.Dir(path))
+	if _, _, err := parseExecutionID(id); err != nil {
+		return nil, File{}, err
+	}
+	d, err := NewDir(filepath.Dir(filepath.Dir(path)))
+	if err != nil {
+		return nil, File{}, err
+	}
+	root, err := d.open(false)
+	if err != nil {
+		return nil, File{}, err
+	}
+	dir, err := root.OpenDir(id)
+	if err = errors.Join(err, root.Close()); err != nil {
+		return nil, File{}, err
+	}
+	info, err := dir.Lstat(name.String())
+	if err = errors.Join(err, dir.Close()); err != nil {
+		return nil, File{}, err
+	}
+	return d, newFile(id, d.path+"/"+id, name, info), nil
+}
+
+// Location implements Store.
+func (d *Dir) Location() string { return d.path }
+
+func (d *Dir) open(create bool) (*durable.Dir, error) { return durable.Open(d.system, d.path, create) }
+
+// Begin implements Store.
+func (d *Dir) Begin(ctx context.Context, runUUID string) (Execution, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// Before anything is made for a run that can't be named.
+	if _, err := executionID(1, runUUID); err != nil {
+		return nil, err
+	}
+	root, err := d.open(true)
+	if err != nil {
+		return nil, err
+	}
+	e, err := d.begin(ctx, root, runUUID)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return e, nil
+}
+
+func (d *Dir) begin(ctx context.Context, root *durable.Dir, runUUID string) (*dirExecution, error) {
+	if err := d.settle(root); err != nil {
+		return nil, err
+	}
+	names, err := root.Names()
+	if err != nil {
+		return nil, err
+	}
+	var newest int64
+	for _, name := range names {
+		if timestamp, _, err := parseExecutionID(name); err == nil {
+			newest = max(newest, timestamp)
+		}
+	}
+	for ctx.Err() == nil {
+		id, err := executionID(stamps.after(newest, time.Now()), runUUID)
+		if err != nil {
+			return nil, err
+		}
+		err = root.Mkdir(id)
+		if errors.Is(err, fs.ErrExist) {
+			continue // another process had the same nanosecond
+		}
+		if err != nil {
+			return nil, err
+		}
+		e, err := d.lock(root, id)
+		var locked *LockedError
+		if errors.As(err, &locked) || errors.Is(err, fs.ErrNotExist) {
+			continue // a replay that goes through all executions was here first; it removes empty ones
+		}
+		if err != nil {
+			// Nothing is in it yet, so nothing is lost if this fails too.
+			_, rmErr := root.Rmdir(id)
+			return nil, errors.Join(err, rmErr)
+		}
+		return e, nil
+	}
+	return nil, ctx.Err()
+}
+
+func (d *Dir) settle(root *durable.Dir) error {
+	d.settling.Lock()
+	defer d.settling.Unlock()
+	if d.settled {
+		return nil
+	}
+	err := root.SyncEntry()
+	d.settled = err == nil
+	return err
+}
+
+// Open implements Store.
+func (d *Dir) Open(ctx context.Context, id string) (Execution, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, _, err := parseExecutionID(id); err != nil {
+		return nil, err
+	}
+	root, err := d.open(false)
+	if err != nil {
+		return nil, err
+	}
+	e, err := d.lock(root, id)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return e, nil
+}
+
+// lock returns the execution with its lock taken; root is the execution's from then on.
+func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
+	dir, err := root.OpenDir(id)
+	if err != nil {
+		return nil, err
+	}
+	free, err := dir.TryLock()
+	if err == nil && !free {
+		err = &LockedError{Execution: id, Holder: readHolder(dir)}
+	}
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	// Its last holder may have removed the directory between our open and our lock: then this is a lock on nothing. A context
+	// directory is never made twice under one name, so there is no use in trying again.
+	same, err := root.Is(id, dir)
+	if err == nil && !same {
+		err = &fs.PathError{Op: "lock", Path: dir.Path(), Err: fs.ErrNotExist}
+	}
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	e, err := newDirExecution(root, dir, id)
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return e, nil
+}
+
+// Read implements Store.
+func (d *Dir) Read(ctx context.Context, f File) (content []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, _, err := parseExecutionID(f.Execution); err != nil {
+		return nil, err
+	}
+	root, err := d.open(false)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := root.OpenDir(f.Execution)
+	if err = errors.Join(err, root.Close()); err != nil {
+		return nil, err
+	}
+	content, err = readFile(dir, f)
+	return content, errors.Join(err, dir.Close())
+}
+
+func readFile(dir *durable.Dir, f File) ([]byte, error) {
+	if _, err := parseFileName(f.Name); err != nil {
+		return nil, err
+	}
+	return dir.ReadFile(f.Name, MaxFileSize)
+}
+
+func newFile(id, path string, name fileName, info durable.Info) File {
+	printed := name.String()
+	return File{
+		Execution: id, Name: printed, ScenarioType: name.scenarioType, Timestamp: name.timestamp, Kind: name.kind, State: name.state,
+		Size: info.Size, Changed: info.Changed, Location: path + "/" + printed,
+	}
+}
+
+func newestFirst(a, b File) int {
+	return cmp.Or(cmp.Compare(b.Timestamp, a.Timestamp), cmp.Compare(b.Name, a.Name))
+}
+
+func checkContent(content []byte) error {
+	if len(content) == 0 {
+		return errors.New("version file: got no content")
+	}
+	if len(content) > MaxFileSize {
+		return fmt.Errorf("version file: got %d bytes, want at most %d", len(content), MaxFileSize)
+	}
+	return nil
+}
+
+func sortFiles(files []File) { slices.SortFunc(files, newestFirst) }

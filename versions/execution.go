@@ -1,0 +1,266 @@
+package versions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/durable"
+)
+
+// fileMode lets a version file run by its shebang, and nobody else read the names of things.
+const fileMode = 0o700
+
+// dirExecution is an execution in a directory. The lock is on dir's descriptor and ends with it.
+type dirExecution struct {
+	root, dir *durable.Dir
+	id        string
+	runUUID   string
+	floor     int64 // the newest timestamp that was there before us
+	marks     marks
+	tookOver  *Holder
+	warnings  []string
+
+	// Methods hold it for reading, Close for writing: nothing is under way when an execution is unlocked.
+	mu     sync.RWMutex
+	closed bool
+}
+
+func newDirExecution(root, dir *durable.Dir, id string) (*dirExecution, error) {
+	_, runUUID, err := parseExecutionID(id)
+	if err != nil {
+		return nil, err
+	}
+	e := &dirExecution{root: root, dir: dir, id: id, runUUID: runUUID}
+	names, err := dir.Names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if parsed, err := parseFileName(name); err == nil {
+			e.floor = max(e.floor, parsed.timestamp)
+		}
+		e.marks.seen(name)
+		switch {
+		case durable.IsTemp(name): // its writer is dead: we have the lock
+			e.warn(dir.Unlink(name))
+		case name == holderName:
+			holder := readHolder(dir)
+			e.tookOver = &holder
+		}
+	}
+	// An undo has to go on when the disk is full, so that nobody can read who holds the lock is not worth an error.
+	if e.tookOver != nil {
+		e.warn(dir.Unlink(holderName))
+	}
+	e.warn(writeHolder(dir))
+	return e, nil
+}
+
+func (e *dirExecution) warn(err error) {
+	if err != nil {
+		e.warnings = append(e.warnings, err.Error())
+	}
+}
+
+func (e *dirExecution) ID() string         { return e.id }
+func (e *dirExecution) RunUUID() string    { return e.runUUID }
+func (e *dirExecution) Location() string   { return e.dir.Path() }
+func (e *dirExecution) Warnings() []string { return e.warnings }
+
+func (e *dirExecution) TookOver() (Holder, bool) {
+	if e.tookOver == nil {
+		return Holder{}, false
+	}
+	return *e.tookOver, true
+}
+
+// enter keeps Close waiting until leave.
+func (e *dirExecution) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	if e.closed {
+		e.mu.RUnlock()
+		return nil, ErrClosed
+	}
+	return e.mu.RUnlock, nil
+}
+
+// own checks that a file is one of this execution.
+func (e *dirExecution) own(f File) (fileName, error) {
+	if f.Execution != e.id {
+		return fileName{}, fmt.Errorf("version file %q: got one of execution %q, want %q", f.Name, f.Execution, e.id)
+	}
+	return parseFileName(f.Name)
+}
+
+// Flush implements Execution.
+func (e *dirExecution) Flush(ctx context.Context, scenarioType string, content []byte) (File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return File{}, err
+	}
+	defer leave()
+	if err := checkContent(content); err != nil {
+		return File{}, err
+	}
+	now := time.Now()
+	name, err := newFileName(scenarioType, stamps.after(e.floor, now))
+	if err != nil {
+		return File{}, err
+	}
+	if err := e.dir.WriteFile(name.String(), content, fileMode); err != nil {
+		return File{}, fmt.Errorf("version file not written: %w", err)
+	}
+	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: now}), nil
+}
+
+// Files implements Execution.
+func (e *dirExecution) Files(ctx context.Context) ([]File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	files, _, err := listFiles(e.dir, e.id, Filter{})
+	return files, err
+}
+
+// Read implements Execution.
+func (e *dirExecution) Read(ctx context.Context, f File) ([]byte, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if _, err := e.own(f); err != nil {
+		return nil, err
+	}
+	return readFile(e.dir, f)
+}
+
+// Replace implements Execution.
+func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer leave()
+	name, err := e.pending(f)
+	if err != nil {
+		return f, err
+	}
+	if name.kind != KindVersion {
+		return f, fmt.Errorf("version file %q: got one of Krkn's, want one of ours", f.Name)
+	}
+	if err := checkContent(content); err != nil {
+		return f, err
+	}
+	if err := e.dir.ReplaceFile(f.Name, content, fileMode); err != nil {
+		return f, err
+	}
+	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: time.Now()}), nil
+}
+
+// pending checks that a file is ours, there, secure and pending.
+func (e *dirExecution) pending(f File) (fileName, error) {
+	name, err := e.own(f)
+	if err != nil {
+		return name, err
+	}
+	if name.state != Pending {
+		return name, fmt.Errorf("version file %q: got an executed one, want a pending one", f.Name)
+	}
+	info, err := e.dir.Lstat(f.Name)
+	if err != nil {
+		return name, err
+	}
+	return name, durable.CheckFile(e.dir.Path()+"/"+f.Name, info)
+}
+
+// MarkExecuted implements Execution. The rename is all: no other record of the state exists.
+func (e *dirExecution) MarkExecuted(ctx context.Context, f File) (File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer leave()
+	name, err := e.pending(f)
+	if err != nil {
+		return f, err
+	}
+	name.state = Executed
+	renamed, err := e.dir.Rename(f.Name, name.String())
+	if !renamed {
+		return f, err
+	}
+	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: f.Size, Changed: time.Now()}), err
+}
+
+// Remove implements Execution.
+func (e *dirExecution) Remove(ctx context.Context, files ...File) error {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		name, err := e.own(f)
+		if err != nil {
+			return err
+		}
+		if name.kind != KindVersion {
+			return fmt.Errorf("version file %q: got one of Krkn's, which are not ours to remove", f.Name)
+		}
+		names = append(names, f.Name)
+	}
+	return e.dir.Remove(names...)
+}
+
+// Close implements Execution. It may be called again.
+func (e *dirExecution) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	// The lock goes last.
+	return errors.Join(e.tidy(time.Now()), e.dir.Close(), e.root.Close())
+}
+
+// tidy removes the bookkeeping, and the directory if nothing else is in it. None of this has to be durable: what a power
+// loss brings back says nothing wrong, and is removed by the next holder. Marks that may still matter to a replay stay.
+func (e *dirExecution) tidy(now time.Time) error {
+	names, err := e.dir.Names()
+	if err != nil {
+		return err
+	}
+	empty := true
+	for _, name := range names {
+		empty = empty && isBookkeeping(name)
+	}
+	var errs []error
+	for _, name := range names {
+		dead := empty || name == holderName || durable.IsTemp(name) || (isMark(name) && expired(e.dir, name, now))
+		if !dead || !isBookkeeping(name) {
+			continue
+		}
+		if err := e.dir.Unlink(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if empty && len(errs) == 0 {
+		// Somebody may have put a file here since: then the directory isn't empty, and stays.
+		if _, err := e.root.Rmdir(e.id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

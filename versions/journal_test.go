@@ -1,0 +1,163 @@
+package versions
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func testDir(t testing.TB) *Dir {
+	t.Helper()
+	parent := t.TempDir()
+	if err := os.Chmod(parent, 0o700); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	d, err := NewDir(filepath.Join(parent, "versions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// A line that was torn off costs itself, not its neighbours.
+func TestJournalSkipsTornLines(t *testing.T) {
+	d := testDir(t)
+	path := filepath.Join(d.path, journalName)
+	appendRaw := func(text string) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func(file string) {
+		t.Helper()
+		if err := d.Append(t.Context(), Entry{Event: EventFlushed, File: file}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("one")
+	appendRaw(`{"time":"2026-11-22T07:4`) // torn, and line 2
+	add("two")
+	appendRaw("\x00\x00\n\n{}\nnull\n[1]\n" + strings.Repeat("x", 3*maxLine) + "\n") // lines 4 to 9, one of them empty
+	add("three")
+	appendRaw(`{"event":"flu`)
+
+	var files []string
+	var bad []int
+	for e, err := range d.Journal(t.Context(), Filter{}) {
+		var line *JournalError
+		switch {
+		case err == nil:
+			files = append(files, e.File)
+		case errors.As(err, &line):
+			bad = append(bad, line.Line)
+		default:
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"one", "two", "three"}, files); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{2, 4, 6, 7, 8, 9, 11}, bad); diff != "" {
+		t.Errorf("bad lines (-want +got):\n%s", diff)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("got mode %v, want 0600", info.Mode())
+	}
+}
+
+func TestJournalParallelAppends(t *testing.T) {
+	d := testDir(t)
+	const workers, each = 8, 50
+	message := strings.Repeat("m", 3000)
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for range each {
+				if err := d.Append(t.Context(), Entry{Event: EventOutcome, Message: message}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	n := 0
+	for e, err := range d.Journal(t.Context(), Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Message != message {
+			t.Fatalf("entry %d: got another message", n)
+		}
+		n++
+	}
+	if n != workers*each {
+		t.Errorf("got %d entries, want %d", n, workers*each)
+	}
+}
+
+func TestEntryLine(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringN(0, 3000, 12000)
+		want := Entry{
+			Event: "outcome", RunUUID: rapid.StringMatching(`[a-z]{1,63}`).Draw(t, "run"), File: text.Draw(t, "file"), Message: text.Draw(t, "message"), Outcome: text.Draw(t, "outcome"),
+		}
+		line, err := want.line()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(line) > maxLine || strings.Count(string(line), "\n") != 1 {
+			t.Fatalf("got %d bytes, %d lines, want one of at most %d", len(line), strings.Count(string(line), "\n"), maxLine)
+		}
+		got, err := parseEntry(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.RunUUID != want.RunUUID {
+			t.Fatalf("a short field was shortened: got %q, want %q", got.RunUUID, want.RunUUID)
+		}
+		if len(line) < maxLine/2 && got != want {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add("{\"event\":\"flushed\"}\n{\"eve")
+	f.Add("\n\n\x00")
+	f.Fuzz(func(t *testing.T, text string) {
+		lines := strings.Count(text, "\n") + 1
+		n := 0
+		readJournal(t.Context(), strings.NewReader(text), func(e Entry, err error) bool {
+			n++
+			var line *JournalError
+			if err != nil && (!errors.As(err, &line) || line.Line > lines) {
+				t.Errorf("got %v for %d lines", err, lines)
+			}
+			if err == nil && e.Event == "" {
+				t.Error("got an entry without an event")
+			}
+			return true
+		})
+		if n > lines {
+			t.Errorf("got %d results of %d lines", n, lines)
+		}
+	})
+}

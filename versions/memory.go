@@ -1,0 +1,378 @@
+package versions
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Memory is a store that lives and dies with the process: for tests, and for programs that embed ebb and need no undo after their own death.
+type Memory struct {
+	mu         sync.Mutex
+	executions map[string]*memoryExecution
+	journal    []Entry
+}
+
+var _ Store = (*Memory)(nil)
+
+// NewMemory returns an empty store.
+func NewMemory() *Memory { return &Memory{executions: map[string]*memoryExecution{}} }
+
+type memoryFile struct {
+	File
+	content []byte
+}
+
+// memoryExecution is guarded by its store's mutex.
+type memoryExecution struct {
+	id, runUUID string
+	timestamp   int64
+	changed     time.Time
+	files       map[string]memoryFile
+	marks       []*Mark
+	holder      *memoryHold
+}
+
+// memoryHold is one Begin or Open until its Close.
+type memoryHold struct {
+	store *Memory
+	*memoryExecution
+	as Holder
+}
+
+// Location implements Store.
+func (*Memory) Location() string { return "memory" }
+
+// Warnings implements Store.
+func (*Memory) Warnings() []string {
+	return []string{"version files are kept in memory only: they end with the process"}
+}
+
+// Begin implements Store.
+func (s *Memory) Begin(ctx context.Context, runUUID string) (Execution, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	timestamp := stamps.after(0, time.Now())
+	id, err := executionID(timestamp, runUUID)
+	if err != nil {
+		return nil, err
+	}
+	e := &memoryExecution{id: id, runUUID: runUUID, timestamp: timestamp, changed: time.Now(), files: map[string]memoryFile{}}
+	s.executions[id] = e
+	return s.hold(e), nil
+}
+
+func (s *Memory) hold(e *memoryExecution) *memoryHold {
+	e.holder = &memoryHold{store: s, memoryExecution: e, as: self(time.Now())}
+	return e.holder
+}
+
+// Open implements Store.
+func (s *Memory) Open(ctx context.Context, id string) (Execution, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, _, err := parseExecutionID(id); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.execution(id)
+	if err != nil {
+		return nil, err
+	}
+	if e.holder != nil {
+		return nil, &LockedError{Execution: id, Holder: e.holder.as}
+	}
+	return s.hold(e), nil
+}
+
+func (s *Memory) execution(id string) (*memoryExecution, error) {
+	e, ok := s.executions[id]
+	if !ok {
+		return nil, fmt.Errorf("execution %q: %w", id, fs.ErrNotExist)
+	}
+	return e, nil
+}
+
+// List implements Store.
+func (s *Memory) List(ctx context.Context, f Filter) (Listing, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	listing := Listing{Executions: []ExecutionInfo{}}
+	for _, e := range s.executions {
+		if f.RunUUID != "" && f.RunUUID != e.runUUID {
+			continue
+		}
+		info := ExecutionInfo{ID: e.id, RunUUID: e.runUUID, Timestamp: e.timestamp, Changed: e.changed, Location: e.Location(), Files: e.list(f)}
+		if len(info.Files) > 0 || (f.ScenarioType == "" && !f.PendingOnly) {
+			listing.Executions = append(listing.Executions, info)
+		}
+	}
+	slices.SortFunc(listing.Executions, func(a, b ExecutionInfo) int { return cmp.Compare(b.Timestamp, a.Timestamp) })
+	return listing, ctx.Err()
+}
+
+func (e *memoryExecution) list(f Filter) []File {
+	files := []File{}
+	for _, file := range e.files {
+		if (f.ScenarioType == "" || f.ScenarioType == file.ScenarioType) && (!f.PendingOnly || file.State == Pending) {
+			files = append(files, file.File)
+		}
+	}
+	sortFiles(files)
+	return files
+}
+
+// Read implements Store.
+func (s *Memory) Read(ctx context.Context, f File) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.execution(f.Execution)
+	if err != nil {
+		return nil, err
+	}
+	file, err := e.file(f)
+	return bytes.Clone(file.content), err
+}
+
+// file finds a file of this execution.
+func (e *memoryExecution) file(f File) (memoryFile, error) {
+	if f.Execution != e.id {
+		return memoryFile{}, fmt.Errorf("version file %q: got one of execution %q, want %q", f.Name, f.Execution, e.id)
+	}
+	file, ok := e.files[f.Name]
+	if !ok {
+		return memoryFile{}, fmt.Errorf("version file %q: %w", f.Name, fs.ErrNotExist)
+	}
+	return file, nil
+}
+
+// Append implements Store.
+func (s *Memory) Append(ctx context.Context, e Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// Through the printed line, so that both stores keep the same.
+	line, err := e.completed(time.Now()).line()
+	if err != nil {
+		return err
+	}
+	e, err = parseEntry(line)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.journal = append(s.journal, e)
+	return nil
+}
+
+// Journal implements Store.
+func (s *Memory) Journal(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		s.mu.Lock()
+		entries := slices.Clone(s.journal)
+		s.mu.Unlock()
+		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if e.matches(f) && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (e *memoryExecution) ID() string             { return e.id }
+func (e *memoryExecution) RunUUID() string        { return e.runUUID }
+func (e *memoryExecution) Location() string       { return "memory/" + e.id }
+func (*memoryExecution) TookOver() (Holder, bool) { return Holder{}, false }
+func (*memoryExecution) Warnings() []string       { return nil }
+func (e *memoryExecution) put(f memoryFile) File {
+	e.files[f.Name] = f
+	e.changed = f.Changed
+	return f.File
+}
+func (e *memoryExecution) drop(name string) { delete(e.files, name); e.changed = time.Now() }
+
+// enter locks the store for a method of an execution that is still held.
+func (h *memoryHold) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.store.mu.Lock()
+	if h.holder != h {
+		h.store.mu.Unlock()
+		return nil, ErrClosed
+	}
+	return h.store.mu.Unlock, nil
+}
+
+// Flush implements Execution.
+func (h *memoryHold) Flush(ctx context.Context, scenarioType string, content []byte) (File, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return File{}, err
+	}
+	defer leave()
+	if err := checkContent(content); err != nil {
+		return File{}, err
+	}
+	now := time.Now()
+	name, err := newFileName(scenarioType, stamps.after(0, now))
+	if err != nil {
+		return File{}, err
+	}
+	return h.put(memoryFile{File{
+		Execution: h.id, Name: name.String(), ScenarioType: scenarioType, Timestamp: name.timestamp, Kind: KindVersion, State: Pending,
+		Size: int64(len(content)), Changed: now, Location: h.Location() + "/" + name.String(),
+	}, bytes.Clone(content)}), nil
+}
+
+// Files implements Execution.
+func (h *memoryHold) Files(ctx context.Context) ([]File, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return h.list(Filter{}), nil
+}
+
+// Read implements Execution.
+func (h *memoryHold) Read(ctx context.Context, f File) ([]byte, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	file, err := h.file(f)
+	return bytes.Clone(file.content), err
+}
+
+// pending finds a pending file of this execution.
+func (h *memoryHold) pending(f File) (memoryFile, error) {
+	file, err := h.file(f)
+	if err == nil && file.State != Pending {
+		err = fmt.Errorf("version file %q: got an executed one, want a pending one", f.Name)
+	}
+	return file, err
+}
+
+// Replace implements Execution.
+func (h *memoryHold) Replace(ctx context.Context, f File, content []byte) (File, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer leave()
+	file, err := h.pending(f)
+	if err != nil {
+		return f, err
+	}
+	if err := checkContent(content); err != nil {
+		return f, err
+	}
+	file.content, file.Size, file.Changed = bytes.Clone(content), int64(len(content)), time.Now()
+	return h.put(file), nil
+}
+
+// MarkExecuted implements Execution.
+func (h *memoryHold) MarkExecuted(ctx context.Context, f File) (File, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer leave()
+	file, err := h.pending(f)
+	if err != nil {
+		return f, err
+	}
+	h.drop(file.Name)
+	file.Name, file.Location, file.State, file.Changed = file.Name+executedSuffix, file.Location+executedSuffix, Executed, time.Now()
+	return h.put(file), nil
+}
+
+// Remove implements Execution.
+func (h *memoryHold) Remove(ctx context.Context, files ...File) error {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, f := range files {
+		if f.Execution != h.id {
+			return fmt.Errorf("version file %q: got one of execution %q, want %q", f.Name, f.Execution, h.id)
+		}
+	}
+	for _, f := range files {
+		h.drop(f.Name)
+	}
+	return nil
+}
+
+// MarkInFlight implements Execution.
+func (h *memoryHold) MarkInFlight(m Mark) (func() error, error) {
+	leave, err := h.enter(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	mark := &m
+	h.marks = append(h.marks, mark)
+	return func() error {
+		leave, err := h.enter(context.Background())
+		if err != nil {
+			return err
+		}
+		defer leave()
+		h.marks = slices.DeleteFunc(h.marks, func(other *Mark) bool { return other == mark })
+		return nil
+	}, nil
+}
+
+// InFlight implements Execution.
+func (h *memoryHold) InFlight(ctx context.Context) ([]Mark, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	found := []Mark{}
+	for _, mark := range h.marks {
+		found = append(found, *mark)
+	}
+	slices.SortStableFunc(found, func(a, b Mark) int { return a.At.Compare(b.At) })
+	return found, nil
+}
+
+// Close implements Execution.
+func (h *memoryHold) Close() error {
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	if h.holder != h {
+		return nil
+	}
+	h.holder = nil
+	now := time.Now()
+	h.marks = slices.DeleteFunc(h.marks, func(m *Mark) bool { return now.After(m.Until) })
+	if len(h.files) == 0 {
+		delete(h.store.executions, h.id)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package versions
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	starSuffix     = ".star"
+	foreignSuffix  = ".py"
+	executedSuffix = ".executed"
+)
+
+// maxTimestamp, in the year 2116, leaves room for adding one to whatever is parsed, and keeps names at one length from 2001 on.
+const maxTimestamp = 1 << 62
+
+// runUUID is a Kubernetes label value: everything that a run creates carries it.
+var runUUIDPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+
+// The length leaves room for the rest in the 255 bytes of a file's name.
+var scenarioTypePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`)
+
+const suffixLen = 8
+
+var suffixPattern = regexp.MustCompile(`^[a-z]{8}$`)
+
+// executionID prints `<timestamp ns>-<run uuid>`.
+func executionID(timestamp int64, runUUID string) (string, error) {
+	if err := checkTimestamp(timestamp); err != nil {
+		return "", err
+	}
+	if !runUUIDPattern.MatchString(runUUID) {
+		return "", fmt.Errorf("run uuid: got %q, want 1 to 63 letters, digits, '-', '_' or '.', a letter or digit at both ends", runUUID)
+	}
+	return strconv.FormatInt(timestamp, 10) + "-" + runUUID, nil
+}
+
+// parseExecutionID is the reverse of executionID. The first dash divides: a run's UUID may have some of its own.
+func parseExecutionID(id string) (timestamp int64, runUUID string, err error) {
+	digits, runUUID, _ := strings.Cut(id, "-")
+	timestamp, ok := parseTimestamp(digits)
+	if !ok || !runUUIDPattern.MatchString(runUUID) {
+		return 0, "", fmt.Errorf("execution: got %q, want <timestamp ns>-<run uuid>", id)
+	}
+	return timestamp, runUUID, nil
+}
+
+// fileName is a version file's name in its parts.
+type fileName struct {
+	scenarioType string
+	timestamp    int64
+	suffix       string
+	kind         Kind
+	state        State
+}
+
+// String prints `<scenario type>_<timestamp ns>_<8 random letters>.star[.executed]`, or .py for Krkn's.
+func (n fileName) String() string {
+	ext := starSuffix
+	if n.kind == KindForeign {
+		ext = foreignSuffix
+	}
+	if n.state == Executed {
+		ext += executedSuffix
+	}
+	return n.scenarioType + "_" + strconv.FormatInt(n.timestamp, 10) + "_" + n.suffix + ext
+}
+
+// newFileName checks the parts and adds a random suffix.
+func newFileName(scenarioType string, timestamp int64) (fileName, error) {
+	if err := checkTimestamp(timestamp); err != nil {
+		return fileName{}, err
+	}
+	if !scenarioTypePattern.MatchString(scenarioType) {
+		return fileName{}, fmt.Errorf("scenario type: got %q, want 1 to 128 letters, digits, '-' or '_', a letter or digit first", scenarioType)
+	}
+	suffix := make([]byte, suffixLen)
+	for i := range suffix {
+		suffix[i] = byte('a' + rand.IntN(26))
+	}
+	return fileName{scenarioType, timestamp, string(suffix), KindVersion, Pending}, nil
+}
+
+// parseFileName is the reverse of String. It reads from the right: scenario types have underscores and digits.
+func parseFileName(name string) (fileName, error) {
+	n := fileName{kind: KindVersion, state: Pending}
+	stem, executed := strings.CutSuffix(name, executedSuffix)
+	if executed {
+		n.state = Executed
+	}
+	stem, ours := strings.CutSuffix(stem, starSuffix)
+	if !ours {
+		var theirs bool
+		if stem, theirs = strings.CutSuffix(stem, foreignSuffix); !theirs {
+			return fileName{}, badFileName(name)
+		}
+		n.kind = KindForeign
+	}
+	var digits string
+	var ok1, ok2, ok3 bool
+	stem, n.suffix, ok1 = cutLast(stem, '_')
+	n.scenarioType, digits, ok2 = cutLast(stem, '_')
+	n.timestamp, ok3 = parseTimestamp(digits)
+	if !ok1 || !ok2 || !ok3 || !suffixPattern.MatchString(n.suffix) || !scenarioTypePattern.MatchString(n.scenarioType) {
+		return fileName{}, badFileName(name)
+	}
+	return n, nil
+}
+
+func badFileName(name string) error {
+	return fmt.Errorf("version file: got %q, want <scenario type>_<timestamp ns>_<8 letters a-z>.star[.executed]", name)
+}
+
+func cutLast(s string, sep byte) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// parseTimestamp accepts what FormatInt prints and nothing else: no sign, no leading zero.
+func parseTimestamp(digits string) (int64, bool) {
+	if digits == "" || digits[0] < '1' || digits[0] > '9' {
+		return 0, false
+	}
+	timestamp, err := strconv.ParseInt(digits, 10, 64)
+	return timestamp, err == nil && timestamp < maxTimestamp
+}
+
+func checkTimestamp(timestamp int64) error {
+	if timestamp < 1 || timestamp >= maxTimestamp {
+		return fmt.Errorf("timestamp: got %d, want 1 to %d: is the clock right, or is there an entry from the far future?", timestamp, int64(maxTimestamp)-1)
+	}
+	return nil
+}
+
+// stamps hands out the timestamps of this process. Nothing but the order of its numbers is shared between stores.
+var stamps clock
+
+type clock struct{ last atomic.Int64 }
+
+// after returns a timestamp that is greater than floor and all earlier ones: now, unless the clock is behind.
+func (c *clock) after(floor int64, now time.Time) int64 {
+	for {
+		last := c.last.Load()
+		next := max(now.UnixNano(), last+1, min(floor, math.MaxInt64-1)+1)
+		if c.last.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
