@@ -1,0 +1,75 @@
+package config
+
+import (
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/schema"
+)
+
+// DefaultVersionsDirectory is where version files are when the configuration names no directory.
+const DefaultVersionsDirectory = "/tmp/kraken-rollback"
+
+// Krkn's defaults, for keys that a file leaves out.
+const (
+	defaultWait       = 60 // seconds
+	defaultIterations = 1
+)
+
+// Config is what ebb reads of config.yaml.
+type Config struct {
+	File                       string        // as it was given
+	Kubeconfig                 string        // ~ expanded; "" for the client's own search
+	AutoRollback               bool          // true unless switched off
+	VersionsDirectory          string        // ~ expanded
+	VersionsDirectoryDefaulted bool          // the file names none
+	ExitOnFailure              bool          // stop after the first scenario that fails
+	ScriptsDirectory           string        // the user's own scenario scripts, ~ expanded; "" when there is none
+	Scenarios                  []Scenario    // in the order of the file
+	WaitDuration               time.Duration // between scenarios
+	Iterations                 int           // at least 1; DaemonMode overrules it
+	DaemonMode                 bool          // for ever
+	RunUUID                    string        // "" when one is to be generated
+	Ignored                    []string      // keys that are accepted and have no effect, sorted, for a debug line
+	Warnings                   []string      // for the log, in the order of the file
+}
+
+// Scenario is one scenario file to run.
+type Scenario struct {
+	Type string
+	Path string // as written: relative to the working directory
+	Line int    // in config.yaml
+}
+
+// Options change what Load accepts.
+type Options struct {
+	IgnoreSafetyKeys bool // an enabled safety key is a warning, not an error
+}
+
+// Load reads the configuration of a run.
+func Load(file string, o Options) (*Config, error) {
+	return load(file, func(l *loader) {
+		l.scenarios()
+		l.safetyKeys(o.IgnoreSafetyKeys)
+	}, read)
+}
+
+// LoadForRollback reads what undoing needs: where the version files and the cluster are. Other mistakes in the
+// file are warnings, and safety keys don't matter, since an undo is no chaos. Scenarios are not filled in.
+func LoadForRollback(file string) (*Config, error) {
+	return load(file, func(*loader) {}, needed)
+}
+
+func load(file string, more func(*loader), fatal func(key string) bool) (*Config, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	root, err := schema.Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{file: file, root: root, config: &Config{File: file}}
+	l.fields()
+	more(l)
+	return l.result(fatal)
+}

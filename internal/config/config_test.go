@@ -1,0 +1,343 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/ebb-chaos/ebb/internal/config"
+)
+
+const fixtures = "../../testdata/config"
+
+// write makes a configuration file and changes to its directory, so that errors name the file alone.
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoadKrkn(t *testing.T) {
+	t.Setenv("HOME", "/home/alice")
+	file := filepath.Join(fixtures, "krkn.yaml")
+	got, err := config.Load(file, config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		File:              file,
+		Kubeconfig:        "/home/alice/.kube/test",
+		VersionsDirectory: "/var/lib/ebb/versions",
+		ExitOnFailure:     true,
+		ScriptsDirectory:  "/home/alice/scenarios",
+		Scenarios: []config.Scenario{
+			{Type: "hog_scenarios", Path: "scenarios/kube/cpu-hog.yml", Line: 16},
+			{Type: "hog_scenarios", Path: "scenarios/kube/io-hog.yml", Line: 17},
+			{Type: "application_outages_scenarios", Path: "scenarios/openshift/app_outage.yaml", Line: 19},
+			{Type: "kubevirt_vm_outage", Path: "scenarios/kubevirt/outage.yaml", Line: 21},
+			{Type: "pvc_scenarios", Path: "scenarios/pvc.yaml", Line: 22},
+			{Type: "hog_scenarios", Path: "scenarios/kube/cpu-hog.yml", Line: 25},
+		},
+		WaitDuration: 1500 * time.Millisecond,
+		Iterations:   3,
+		DaemonMode:   true,
+		RunUUID:      "5f3c9a52-0000-4000-8000-00000000cafe",
+		Ignored: []string{
+			"cerberus.cerberus_url", "cerberus.check_application_routes", "elastic",
+			"health_checks.config[0].auth", "health_checks.config[0].bearer_token", "health_checks.interval",
+			"kraken.generate_pdf_report", "kraken.port", "kraken.publish_kraken_status", "kraken.signal_address",
+			"kubevirt_checks.interval", "kubevirt_checks.name", "kubevirt_checks.ssh_node",
+			"performance_monitoring.alert_profile", "performance_monitoring.enable_alerts", "performance_monitoring.enable_metrics",
+			"performance_monitoring.prometheus_bearer_token", "performance_monitoring.prometheus_url", "resiliency", "telemetry",
+		},
+		Warnings: []string{file + `:23: key "kraken.chaos_scenarios[4].zone_outages_scenarios": names no scenario files`},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	undo, err := config.LoadForRollback(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Scenarios, want.Warnings = nil, nil
+	if d := cmp.Diff(want, undo); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	file := filepath.Join(fixtures, "minimal.yaml")
+	want := &config.Config{
+		File:                       file,
+		AutoRollback:               true,
+		VersionsDirectory:          "/tmp/kraken-rollback",
+		VersionsDirectoryDefaulted: true,
+		Scenarios:                  []config.Scenario{{Type: "hog_scenarios", Path: "cpu.yml", Line: 3}},
+		WaitDuration:               60 * time.Second,
+		Iterations:                 1,
+	}
+	got, err := config.Load(file, config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// Null and ” are what Krkn's template has for what isn't set.
+func TestEmptyMeansDefault(t *testing.T) {
+	write(t, "c.yaml", `
+kraken:
+  kubeconfig_path: ''
+  auto_rollback:
+  rollback_versions_directory: '  '
+  exit_on_failure: ''
+  chaos_scenarios: {hog_scenarios: [cpu.yml]}
+tunings: {wait_duration: , iterations: '', daemon_mode: ~}
+performance_monitoring: {uuid: ''}
+cerberus:
+health_checks: {config: }
+`)
+	got, err := config.Load("c.yaml", config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		File: "c.yaml", AutoRollback: true,
+		VersionsDirectory: config.DefaultVersionsDirectory, VersionsDirectoryDefaulted: true,
+		Scenarios:    []config.Scenario{{Type: "hog_scenarios", Path: "cpu.yml", Line: 7}},
+		WaitDuration: time.Minute, Iterations: 1,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	write(t, "c.yaml", `
+kraken:
+  auto_rolback: False
+  litmus_version: 1.13
+  rollback_versions_directory: versions/
+  chaos_scenarios: [hog_scenarios: cpu.yml]
+tuning:
+  iterations: 3
+events: {}
+`)
+	got, err := config.Load("c.yaml", config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Warnings) != 3 ||
+		got.Warnings[0] != `c.yaml:3: key "kraken.auto_rolback": unknown; did you mean "auto_rollback"?` ||
+		!strings.HasPrefix(got.Warnings[1], `c.yaml:4: key "kraken.litmus_version": unknown`) ||
+		got.Warnings[2] != `c.yaml:7: key "tuning": unknown; did you mean "tunings"?` {
+		t.Errorf("got the warnings %q", got.Warnings)
+	}
+	if d := cmp.Diff([]string{"events"}, got.Ignored); d != "" {
+		t.Error(d)
+	}
+	if got.VersionsDirectory != "versions/" || got.VersionsDirectoryDefaulted || !got.AutoRollback {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	archive, err := txtar.ParseFile(filepath.Join(fixtures, "errors.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, f := range archive.Files {
+		files[f.Name] = string(f.Data)
+	}
+	for _, f := range archive.Files {
+		name, ok := strings.CutSuffix(f.Name, ".yaml")
+		if !ok {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			write(t, f.Name, string(f.Data))
+			_, err := config.Load(f.Name, config.Options{})
+			golden(t, "Load", files[name+".want"], err)
+			if want, ok := files[name+".rollback"]; ok {
+				_, err := config.LoadForRollback(f.Name)
+				golden(t, "LoadForRollback", want, err)
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, what, want string, err error) {
+	t.Helper()
+	got := "ok"
+	if err != nil {
+		got = err.Error()
+	}
+	if d := cmp.Diff(strings.TrimSpace(want), got); d != "" {
+		t.Errorf("%s: %s", what, d)
+	}
+}
+
+func TestIgnoreSafetyKeys(t *testing.T) {
+	archive, err := txtar.ParseFile(filepath.Join(fixtures, "errors.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range archive.Files {
+		if f.Name == "safety.yaml" {
+			write(t, f.Name, string(f.Data))
+		}
+	}
+	got, err := config.Load("safety.yaml", config.Options{IgnoreSafetyKeys: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Warnings) != 5 || got.Warnings[0] != `safety.yaml:2: key "kraken.signal_state": ignored as asked: "PAUSE" asks to wait for a signal before each scenario` {
+		t.Errorf("got the warnings %q", got.Warnings)
+	}
+	if len(got.Scenarios) != 1 {
+		t.Errorf("got the scenarios %v", got.Scenarios)
+	}
+}
+
+// What a rollback doesn't need must not stop it, but is said.
+func TestRollbackWarns(t *testing.T) {
+	write(t, "c.yaml", "kraken:\n  auto_rollback: maybe\n  kubeconfig_path: /k\n  rollback_versions_directory: /v\n  chaos_scenarios: 3\ntunings: {iterations: x}\n")
+	got, err := config.LoadForRollback("c.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Kubeconfig != "/k" || got.VersionsDirectory != "/v" {
+		t.Errorf("got %+v", got)
+	}
+	want := []string{
+		`c.yaml:2: key "kraken.auto_rollback": got the string "maybe", want true or false`,
+		`c.yaml:6: key "tunings.iterations": got the string "x", want a whole number`,
+	}
+	if d := cmp.Diff(want, got.Warnings); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, load := range []func() (*config.Config, error){
+		func() (*config.Config, error) { return config.Load("config/config.yaml", config.Options{}) },
+		func() (*config.Config, error) { return config.LoadForRollback("config/config.yaml") },
+	} {
+		_, err := load()
+		var missing *config.MissingError
+		if !errors.As(err, &missing) || !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("got %v", err)
+		}
+		if !strings.HasPrefix(err.Error(), `configuration file "config/config.yaml": does not exist in "`) || missing.Directory == "" {
+			t.Errorf("got %v", err)
+		}
+		if hints := strings.Join(missing.Hints(), "\n"); !strings.Contains(hints, "--config FILE") || !strings.Contains(hints, "README.md") {
+			t.Errorf("got the hints %q", hints)
+		}
+	}
+	if _, err := config.Load(dir, config.Options{}); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a directory: got %v", err)
+	}
+}
+
+func TestKubeconfigPath(t *testing.T) {
+	t.Setenv("HOME", "/home/alice")
+	for _, test := range []struct{ written, env, want string }{
+		{"/etc/kube", "/env", "/etc/kube"},
+		{"relative/kube", "", "relative/kube"},
+		{"~/.kube/test", "/env", "/home/alice/.kube/test"},
+		{"~", "", "/home/alice"},
+		{"$HOME/kube", "", "$HOME/kube"},
+		// The client searches: KUBECONFIG may be a list, and in a pod there is no file.
+		{"", "/env:/env2", ""},
+		{"", "", ""},
+	} {
+		t.Setenv("KUBECONFIG", test.env)
+		got, err := config.KubeconfigPath(test.written)
+		if err != nil || got != test.want {
+			t.Errorf("%q, KUBECONFIG=%q: got %q, %v, want %q", test.written, test.env, got, err, test.want)
+		}
+	}
+	t.Setenv("HOME", "")
+	if got, err := config.KubeconfigPath("~/x"); err == nil {
+		t.Errorf("without a home: got %q", got)
+	}
+	if got, err := config.KubeconfigPath("~bob/x"); err == nil {
+		t.Errorf("another's home: got %q", got)
+	}
+}
+
+func TestRunUUID(t *testing.T) {
+	for _, test := range []struct {
+		uuid string
+		ok   bool
+	}{
+		{"a", true}, {"123", true}, {"A.b_c-9", true}, {strings.Repeat("a", 63), true},
+		{strings.Repeat("a", 64), false}, {"a/b", false}, {"a b", false}, {"'a\n'", false}, {".a", false}, {"a-", false}, {"é", false}, {"'..'", false},
+	} {
+		write(t, "c.yaml", "kraken: {chaos_scenarios: [hog_scenarios: a.yml]}\nperformance_monitoring:\n  uuid: "+test.uuid+"\n")
+		_, err := config.Load("c.yaml", config.Options{})
+		if (err == nil) != test.ok {
+			t.Errorf("%s: got %v", test.uuid, err)
+		}
+	}
+}
+
+// FuzzLoad: any file is a configuration with what a run needs, or an error that names the file.
+func FuzzLoad(f *testing.F) {
+	for _, name := range []string{"krkn.yaml", "minimal.yaml"} {
+		data, err := os.ReadFile(filepath.Join(fixtures, name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	archive, err := txtar.ParseFile(filepath.Join(fixtures, "errors.txtar"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range archive.Files {
+		f.Add(file.Data)
+	}
+	f.Add([]byte("a: &a [hog_scenarios: *a]\nkraken: {chaos_scenarios: *a, <<: [*a, *a]}"))
+	f.Add([]byte("h: &h [{exit_on_failure: yes, url: x}]\nhealth_checks: {config: *h}\nkraken: {<<: {chaos_scenarios: {a: b}}}"))
+	f.Setenv("HOME", "/home/alice")
+	file := filepath.Join(f.TempDir(), "c.yaml")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(file, config.Options{})
+		switch {
+		case err != nil:
+			for _, line := range strings.Split(err.Error(), "\n") {
+				if !strings.HasPrefix(line, file+":") {
+					t.Fatalf("error without the file: %q", line)
+				}
+			}
+		case len(c.Scenarios) == 0 && len(c.Warnings) == 0, c.Iterations < 1, c.WaitDuration < 0, c.VersionsDirectory == "":
+			t.Fatalf("incomplete: %+v", c)
+		}
+		undo, undoErr := config.LoadForRollback(file)
+		if err == nil && undoErr != nil {
+			t.Fatalf("good for a run, not for a rollback: %v", undoErr)
+		}
+		if undoErr == nil && undo.VersionsDirectory == "" {
+			t.Fatalf("incomplete: %+v", undo)
+		}
+	})
+}

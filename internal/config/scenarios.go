@@ -1,0 +1,92 @@
+package config
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ebb-chaos/ebb/internal/schema"
+)
+
+// scenarios reads kraken.chaos_scenarios: a list of maps, each of a scenario type to the files to run, in order.
+func (l *loader) scenarios() {
+	const key = "kraken.chaos_scenarios"
+	if k := schema.Lookup(l.root, "kraken"); k == nil || k.Kind != yaml.MappingNode {
+		return // reported already
+	}
+	n := schema.Lookup(l.root, "kraken", "chaos_scenarios")
+	switch {
+	case n == nil || n.ShortTag() == "!!null":
+		// A run that does nothing would be reported as done.
+		l.problem(l.at("kraken"), key, "missing; want a list such as \"- hog_scenarios: [scenarios/cpu-hog.yml]\"")
+	case n.Kind == yaml.SequenceNode && len(n.Content) == 0:
+		l.problem(n, key, "empty, so nothing would run; want a list such as \"- hog_scenarios: [scenarios/cpu-hog.yml]\"")
+	case n.Kind == yaml.SequenceNode:
+		for i, entry := range n.Content {
+			l.entry(follow(entry), fmt.Sprintf("%s[%d]", key, i))
+		}
+	case n.Kind == yaml.MappingNode:
+		l.entry(n, key)
+	default:
+		l.problem(n, key, "got %q, want a list of maps from a scenario type to its files", n.Value)
+	}
+}
+
+// entry reads one "type: files".
+func (l *loader) entry(n *yaml.Node, key string) {
+	if n.Kind != yaml.MappingNode {
+		l.problem(n, key, "got %s, want \"type: [files]\"", kind(n))
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, files := follow(n.Content[i]), follow(n.Content[i+1])
+		if name.Kind != yaml.ScalarNode {
+			continue // reported with the keys
+		}
+		key := key + "." + name.Value
+		switch {
+		case files.ShortTag() == "!!null":
+			l.warn(name, key, "names no scenario files")
+		case files.Kind == yaml.ScalarNode:
+			l.scenario(name.Value, files, key)
+		case files.Kind == yaml.SequenceNode && len(files.Content) == 0:
+			l.warn(name, key, "names no scenario files")
+		case files.Kind == yaml.SequenceNode:
+			for i, file := range files.Content {
+				l.scenario(name.Value, follow(file), fmt.Sprintf("%s[%d]", key, i))
+			}
+		default:
+			l.problem(files, key, "got %s, want a list of scenario files", kind(files))
+		}
+	}
+}
+
+func (l *loader) scenario(name string, n *yaml.Node, key string) {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		l.problem(n, key, "got a list within the list, which older versions of Krkn took for a file and its check script; want the scenario file alone")
+	case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || n.Value == "":
+		l.problem(n, key, "got %s, want the path of a scenario file", kind(n))
+	default:
+		l.config.Scenarios = append(l.config.Scenarios, Scenario{Type: name, Path: n.Value, Line: n.Line})
+	}
+}
+
+func follow(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func kind(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a map"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.ShortTag() == "!!null":
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", n.Value)
+}

@@ -1,0 +1,146 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+const (
+	step    = 10 * time.Second       // off a terminal, no two lines about the same thing are closer
+	refresh = 100 * time.Millisecond // of the bars on a terminal; log lines wait as long for the next one
+
+	barWidth = 24
+)
+
+// Progress shows what is being waited for: bars below the log lines on a terminal, log lines elsewhere. It is an
+// [io.Writer] for the logger.
+type Progress struct {
+	out io.Writer
+	bar bool
+
+	mu   sync.Mutex
+	all  *mpb.Progress // nil while no bar is shown, when lines go straight to out
+	bars int
+}
+
+// NewProgress shows progress on w.
+func NewProgress(w io.Writer) *Progress {
+	return &Progress{out: w, bar: isTerminal(w)}
+}
+
+// Write writes log lines, above the bars if there are any.
+func (p *Progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all != nil {
+		// An error means that the bars can no longer be drawn. The lines still count.
+		if n, err := p.all.Write(b); err == nil {
+			return n, nil
+		}
+	}
+	return p.out.Write(b)
+}
+
+// Wait waits for d, or until ctx is done, whose error it returns.
+func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duration, what string) error {
+	if err := ctx.Err(); err != nil || d <= 0 {
+		return err
+	}
+	start := time.Now()
+	logger.InfoContext(ctx, fmt.Sprintf("waiting %s: %s", short(d), what))
+	bar := p.start(int64(d), what, func(s decor.Statistics) string {
+		return fmt.Sprintf("%s / %s", short(time.Duration(s.Current)), short(d))
+	})
+	defer p.end(bar)
+
+	every := max(step, d/4)
+	if bar != nil {
+		every = refresh
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		case <-ticker.C:
+			past := time.Since(start)
+			if bar != nil {
+				bar.SetCurrent(int64(min(past, d)))
+			} else if past < d {
+				logger.InfoContext(ctx, fmt.Sprintf("waited %s of %s: %s", short(past), short(d), what))
+			}
+		}
+	}
+}
+
+// start shows a bar, nil off a terminal.
+func (p *Progress) start(total int64, what string, count func(decor.Statistics) string) *mpb.Bar {
+	if !p.bar || total <= 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all == nil {
+		p.all = mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(refresh))
+	}
+	// The text comes last and is cut, because on a narrow terminal mpb would leave out the bar instead.
+	bar, err := p.all.Add(total, mpb.BarStyle().Build(),
+		mpb.BarRemoveOnComplete(),
+		mpb.BarWidth(barWidth),
+		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
+			text := " " + count(s) + "  "
+			name := []rune(Clean(what))
+			return text + string(name[:max(0, min(len(name), s.AvailableWidth-barWidth-len(text)-2))])
+		})),
+	)
+	if err != nil {
+		return nil
+	}
+	p.bars++
+	return bar
+}
+
+// end takes a bar away, and with the last one gives the terminal back to plain lines.
+func (p *Progress) end(bar *mpb.Bar) {
+	if bar == nil {
+		return
+	}
+	bar.Abort(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bars--; p.bars == 0 {
+		p.all.Wait() // draws the last lines written
+		p.all = nil
+	}
+}
+
+// short is a duration without what doesn't matter to a person.
+func short(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		s := d.Round(time.Second).String()
+		if strings.HasSuffix(s, "m0s") {
+			s = strings.TrimSuffix(s, "0s")
+		}
+		if strings.HasSuffix(s, "h0m") {
+			s = strings.TrimSuffix(s, "0m")
+		}
+		return s
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}

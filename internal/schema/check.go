@@ -1,0 +1,271 @@
+package schema
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Check reads a map that [Parse] returned: what is set, checked and converted, and the defaults of the rest.
+// The values are complete only when there are no problems.
+func Check(file string, node *yaml.Node, fields map[string]Field) (map[string]any, Problems) {
+	return check(file, node, "", fields)
+}
+
+func check(file string, node *yaml.Node, path string, fields map[string]Field) (map[string]any, Problems) {
+	c := &checker{file: file}
+	values := map[string]any{}
+	if node = target(node); node.Kind == yaml.MappingNode {
+		values = c.declared(node, path, fields)
+	} else {
+		c.bad(node, path, "got %s, want a map", describe(node))
+	}
+	c.problems.Sort()
+	return values, c.problems
+}
+
+// checker gathers the problems of one file.
+type checker struct {
+	file     string
+	problems Problems
+}
+
+func (c *checker) bad(n *yaml.Node, path, format string, args ...any) {
+	c.problems = append(c.problems, Problem{File: c.file, Line: n.Line, Key: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) unknown(p pair, path string, known []string) {
+	const most = 12 // names that still read as help
+	text := "unknown"
+	if s := Suggest(p.name, known); s != "" {
+		text += fmt.Sprintf("; did you mean %q?", s)
+	} else if len(known) <= most {
+		text += "; want one of " + list(known)
+	}
+	c.problems = append(c.problems, Problem{File: c.file, Line: p.key.Line, Key: path, Message: text, Unknown: true})
+}
+
+// declared reads a map with declared keys.
+func (c *checker) declared(node *yaml.Node, path string, fields map[string]Field) map[string]any {
+	values := make(map[string]any, len(fields))
+	set := map[string]bool{}
+	for _, p := range c.pairs(node, path) {
+		f, ok := fields[p.name]
+		if !ok {
+			c.unknown(p, join(path, p.name), sorted(fields))
+			continue
+		}
+		set[p.name] = true
+		values[p.name] = c.value(p.value, p.key, f, join(path, p.name))
+	}
+	for _, name := range sorted(fields) {
+		if set[name] {
+			continue
+		}
+		f := fields[name]
+		if f.Required {
+			c.bad(node, join(path, name), "missing; want %s", f.want())
+		}
+		values[name] = f.Default
+	}
+	return values
+}
+
+// value reads the value of a declared key. Where names the line when the value has none to speak of.
+func (c *checker) value(n, where *yaml.Node, f Field, path string) any {
+	if unset(n, f) {
+		if f.Required {
+			c.bad(where, path, "missing; got %s, want %s", describe(n), f.want())
+		}
+		return f.Default
+	}
+	return c.convert(n, f, path)
+}
+
+// unset reports whether a value means that the key isn't set: null, and the empty string where it can be no value.
+func unset(n *yaml.Node, f Field) bool {
+	if n.Kind != yaml.ScalarNode {
+		return false
+	}
+	v, _ := scalar(n)
+	switch {
+	case n.ShortTag() == "!!null":
+		return true
+	case v != "":
+		return false
+	case f.Required || len(f.Enum) > 0:
+		return true
+	}
+	return !f.takes(String, Any)
+}
+
+// element reads a list's element or a free key's value, which can't be left out.
+func (c *checker) element(n *yaml.Node, f *Field, path string) any {
+	switch {
+	case f == nil:
+		return c.plain(n, path)
+	case unset(n, *f) && !f.takes(Any):
+		c.bad(n, path, "got %s, want %s", describe(n), f.want())
+		return nil
+	}
+	return c.convert(n, *f, path)
+}
+
+var placeholder = regexp.MustCompile(`^<[A-Za-z][A-Za-z0-9 ._-]*>$`)
+
+// convert reads a value that is set.
+func (c *checker) convert(n *yaml.Node, f Field, path string) any {
+	if n.Kind == yaml.ScalarNode && placeholder.MatchString(n.Value) && !f.takes(Any) {
+		c.bad(n, path, "still a placeholder: got %s, want %s", show(n.Value), f.want())
+		return nil
+	}
+	// First without any lenience: "80" for a field that takes numbers and strings is the string.
+	for _, lenient := range []bool{false, true} {
+		for _, t := range f.types() {
+			v, ok := c.as(n, t, f, path, lenient)
+			if !ok {
+				continue
+			}
+			if text := f.broken(v); text != "" {
+				c.bad(n, path, "%s", text)
+			}
+			return v
+		}
+	}
+	c.bad(n, path, "got %s, want %s", describe(n), f.want())
+	return nil
+}
+
+// as reads a node as one type. Problems inside lists and maps are reported, and don't make the type a wrong one.
+func (c *checker) as(n *yaml.Node, t Type, f Field, path string, lenient bool) (any, bool) {
+	switch t {
+	case Any:
+		return c.plain(n, path), true
+	case List:
+		if n.Kind != yaml.SequenceNode {
+			return nil, false
+		}
+		all := make([]any, 0, len(n.Content))
+		for i, e := range n.Content {
+			all = append(all, c.element(target(e), f.Items, fmt.Sprintf("%s[%d]", path, i)))
+		}
+		return all, true
+	case Map:
+		if n.Kind != yaml.MappingNode {
+			return nil, false
+		}
+		if f.Fields != nil {
+			return c.declared(n, path, f.Fields), true
+		}
+		all := map[string]any{}
+		for _, p := range c.pairs(n, path) {
+			all[p.name] = c.element(p.value, f.Values, join(path, p.name))
+		}
+		return all, true
+	}
+	if n.Kind != yaml.ScalarNode {
+		return nil, false
+	}
+	v, ok := scalar(n)
+	if !ok {
+		return nil, false
+	}
+	return scalarAs(v, n.Value, t, lenient)
+}
+
+// scalarAs converts a scalar, of which text is what is written.
+func scalarAs(v any, text string, t Type, lenient bool) (any, bool) {
+	if s, ok := v.(string); ok && lenient && t != String {
+		v = loosely(s, t)
+	}
+	switch v := v.(type) {
+	case string:
+		return v, t == String
+	case bool:
+		return v, t == Bool
+	case int64:
+		switch t {
+		case Int, Number:
+			return v, true
+		case Duration:
+			return v, v >= 0 && v <= math.MaxInt64/int64(time.Second)
+		case String:
+			return text, lenient
+		}
+	case float64:
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return nil, false
+		}
+		switch t {
+		case Int:
+			// Beyond this a float64 no longer holds every whole number.
+			return int64(v), lenient && v == math.Trunc(v) && math.Abs(v) <= 1<<53
+		case Number:
+			return v, true
+		case Duration:
+			return v, v >= 0 && v <= math.MaxInt64/float64(time.Second)
+		case String:
+			return text, lenient
+		}
+	}
+	return nil, false
+}
+
+// loosely reads quoted text as the value that was meant; text that means none stays text.
+func loosely(s string, t Type) any {
+	s = strings.TrimSpace(s)
+	switch t {
+	case Bool:
+		switch strings.ToLower(s) {
+		case "true", "yes", "on":
+			return true
+		case "false", "no", "off":
+			return false
+		}
+	case Int, Number, Duration:
+		// Decimal first: of quoted text Python makes a number itself, where 010 is ten. Unquoted, to YAML, it is eight.
+		if v, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return v
+		}
+		if v, ok := number(s); ok {
+			return v
+		}
+		if d, err := time.ParseDuration(s); err == nil && t == Duration {
+			if d%time.Second == 0 {
+				return int64(d / time.Second)
+			}
+			return d.Seconds()
+		}
+	}
+	return s
+}
+
+// plain reads any value.
+func (c *checker) plain(n *yaml.Node, path string) any {
+	n = target(n)
+	switch n.Kind {
+	case yaml.SequenceNode:
+		all := make([]any, 0, len(n.Content))
+		for i, e := range n.Content {
+			all = append(all, c.plain(e, fmt.Sprintf("%s[%d]", path, i)))
+		}
+		return all
+	case yaml.MappingNode:
+		all := map[string]any{}
+		for _, p := range c.pairs(n, path) {
+			all[p.name] = c.plain(p.value, join(path, p.name))
+		}
+		return all
+	}
+	v, ok := scalar(n)
+	if f, isFloat := v.(float64); !ok || (isFloat && (math.IsInf(f, 0) || math.IsNaN(f))) {
+		c.bad(n, path, "got %s, want a plain value", describe(n))
+		return nil
+	}
+	return v
+}

@@ -1,0 +1,80 @@
+package schema
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Document is one map of a scenario file.
+type Document struct {
+	File string
+	Path string // the keys that lead to it, as [Problem.Key] names them; may be empty
+	Node *yaml.Node
+}
+
+// Documents finds the maps of a scenario file. Root names the key that holds the fields ("" when they are at the top),
+// list tells that the file is a list of such maps. Its errors are [Problems].
+func Documents(file string, data []byte, root string, list bool) ([]Document, error) {
+	node, err := Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	c := &checker{file: file}
+	var docs []Document
+	switch {
+	case !list:
+		docs = c.document(docs, node, root, "")
+	case node.Kind != yaml.SequenceNode:
+		c.bad(node, "", "got %s, want a list of maps: start each with \"- \"", describe(node))
+	case len(node.Content) == 0:
+		c.bad(node, "", "got an empty list, want a list of maps")
+	default:
+		for i, n := range node.Content {
+			docs = c.document(docs, n, root, fmt.Sprintf("[%d]", i))
+		}
+	}
+	c.problems.Sort()
+	if err := c.problems.Err(); err != nil {
+		return nil, err
+	}
+	return docs, nil
+}
+
+func (c *checker) document(docs []Document, node *yaml.Node, root, path string) []Document {
+	node = target(node)
+	if node.Kind != yaml.MappingNode {
+		want := "a map"
+		if root != "" {
+			want = fmt.Sprintf("a map with the key %q", root)
+		}
+		c.bad(node, path, "got %s, want %s", describe(node), want)
+		return docs
+	}
+	if root == "" {
+		return append(docs, Document{c.file, path, node})
+	}
+	inner := (*yaml.Node)(nil)
+	for _, p := range c.pairs(node, path) {
+		if p.name == root {
+			inner = p.value
+			continue
+		}
+		c.unknown(p, join(path, p.name), []string{root})
+	}
+	path = join(path, root)
+	switch {
+	case inner == nil:
+		c.bad(node, path, "missing; want a map with the scenario's keys")
+	case inner.Kind != yaml.MappingNode:
+		c.bad(inner, path, "got %s, want a map with the scenario's keys", describe(inner))
+	default:
+		docs = append(docs, Document{c.file, path, inner})
+	}
+	return docs
+}
+
+// Check reads the document: [Check], with keys named from the top of the file.
+func (d Document) Check(fields map[string]Field) (map[string]any, Problems) {
+	return check(d.File, d.Node, d.Path, fields)
+}
