@@ -1,0 +1,103 @@
+package builtins
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A changing request that was sent can land this much later and no more: the
+// server gives it up after [kube.Options].MutationTimeout (10 s), and half of
+// that again allows for the way there and for clocks.
+const settleTime = 15 * time.Second
+
+// cover allows one change to each of refs: their rollback is durable.
+func (s *Session) cover(refs []Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.covered == nil {
+		s.covered = map[Ref]bool{}
+	}
+	for _, r := range refs {
+		s.covered[r] = true
+	}
+}
+
+// uncover forgets every ref: the rollbacks that held them were replayed.
+func (s *Session) uncover() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.covered)
+}
+
+// take uses up the cover of r, so that no second change follows the same
+// rollback: its content would hold a state that is no longer the one before.
+func (s *Session) take(r Ref) error {
+	if s.Mode != Run {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.covered[r] {
+		return fmt.Errorf("%s has no rollback that was flushed after its last change: call set_rollback_callable(…, undoes = [%s]) first", r.Text(), r.Literal())
+	}
+	delete(s.covered, r)
+	return nil
+}
+
+// change sends one changing request. The order is the whole point: the rollback
+// is durable (take), the mark says that the request is on its way, only then is
+// it sent. The mark goes when the answer is known, and stays when it is not.
+func (s *Session) change(ctx context.Context, verb string, r Ref, send func() error, lost func(error) bool) error {
+	if err := s.take(r); err != nil {
+		return err
+	}
+	unmark := func() error { return nil }
+	if s.Mark != nil {
+		var err error
+		if unmark, err = s.Mark(verb, r, time.Now().Add(settleTime)); err != nil {
+			return fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
+		}
+	}
+	err := send()
+	switch {
+	case err == nil:
+		s.changed()
+	case lost(err) || ctx.Err() != nil:
+		return err // it may still land: keep the mark
+	default:
+		// A definite no changed nothing: the rollback still holds.
+		if s.Mode == Run {
+			s.cover([]Ref{r})
+		}
+	}
+	if uerr := unmark(); uerr != nil {
+		// A mark that stays makes a replay wait longer, no more.
+		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
+	}
+	return err
+}
+
+// settle waits until no request of a killed process can change r any more.
+// Where r is known to exist, a create that was under way has landed and needs no wait.
+func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool) (waited bool, err error) {
+	for _, u := range s.Unsettled {
+		if !match(u.Ref) || exists && u.Verb == "create" {
+			continue
+		}
+		d := time.Until(u.Until)
+		if d <= 0 {
+			continue
+		}
+		d = min(d, settleTime) // a mark from a clock that was ahead
+		s.Log.Info(fmt.Sprintf("a request to %s %s may still be under way, waiting %s", u.Verb, u.Ref.Text(), d.Round(time.Second/10)))
+		done := s.progress(d, "request under way")
+		err := sleep(ctx, d)
+		done()
+		if err != nil {
+			return true, err
+		}
+		waited = true
+	}
+	return waited, nil
+}

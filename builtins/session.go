@@ -1,0 +1,204 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+)
+
+// Mode says what a call into a script may do.
+type Mode int
+
+const (
+	// Init is a module loading: nothing outside is in reach.
+	Init Mode = iota
+	// Run is a scenario: it reads, and changes what a flushed rollback refers to.
+	Run
+	// Undo is a rollback callable: it reads and changes.
+	Undo
+	// Verify is a verify callable: it only reads.
+	Verify
+	// Plan is a rollback callable whose changes are listed instead of made.
+	Plan
+)
+
+func (m Mode) String() string {
+	return [...]string{"while the module loads", "in run", "in a rollback callable", "in a verify callable", "in a dry run"}[m]
+}
+
+// Session is one call into a script. Its exported fields are set before the call
+// and not changed afterwards; several threads may then share it.
+type Session struct {
+	Mode Mode
+	Log  *slog.Logger
+
+	// RunUUID and ScenarioType own what the session creates. RunUUID may be empty
+	// in [Undo] mode, for a hand-written version file that names no run.
+	RunUUID, ScenarioType string
+
+	// Cluster opens the cluster at the first call that needs it, and refuses the
+	// wrong one. Nil where there is none.
+	Cluster func(context.Context) (*kube.Client, error)
+
+	// Recorder makes rollbacks durable; required in [Run] mode.
+	Recorder Recorder
+
+	// Mark records that a changing request is about to be sent, until its answer
+	// has come. Nil records nothing.
+	Mark func(verb string, r Ref, until time.Time) (unmark func() error, err error)
+
+	// Unsettled are requests of a killed process whose answer never came.
+	Unsettled []Unsettled
+
+	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
+	Progress func(d time.Duration, what string) (done func())
+
+	mu       sync.Mutex
+	covered  map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
+	changes  int
+	notes    []string // what already_restored said
+	actions  []string // what Plan would have done
+	caught   []error
+	warnOnce map[string]bool
+}
+
+// Unsettled is a request that may still land until the given time.
+type Unsettled struct {
+	Verb  string
+	Ref   Ref
+	Until time.Time
+}
+
+// Recorder makes rollbacks durable for a scenario that runs.
+type Recorder interface {
+	// Record returns nil only when r is on stable storage and can be replayed.
+	Record(ctx context.Context, r Rollback) error
+	// Undo replays what the scenario recorded so far, newest first, and forgets it.
+	Undo(ctx context.Context) error
+}
+
+// Rollback is what set_rollback_callable was given.
+type Rollback struct {
+	Callable, Verify *starlark.Function
+	Content          starlark.Value
+	Undoes           []Ref
+}
+
+// Changes counts the changes that the session made.
+func (s *Session) Changes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes
+}
+
+// AlreadyRestored returns what the script said with already_restored.
+func (s *Session) AlreadyRestored() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.notes...)
+}
+
+// Actions returns what a [Plan] session would have done, in order.
+func (s *Session) Actions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.actions...)
+}
+
+// Catch records an error that the script caught and logs it: a caught error may
+// be all that a reader of the log has to go by.
+func (s *Session) Catch(err error) {
+	s.mu.Lock()
+	s.caught = append(s.caught, err)
+	s.mu.Unlock()
+	s.Log.Info(fmt.Sprintf("caught: %v", err))
+}
+
+// Caught returns the errors that the script caught.
+func (s *Session) Caught() []error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]error(nil), s.caught...)
+}
+
+func (s *Session) plan(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.actions = append(s.actions, fmt.Sprintf(format, args...))
+}
+
+func (s *Session) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+}
+
+type sessionKey struct{}
+
+// WithSession returns a context for calls under s.
+func WithSession(ctx context.Context, s *Session) context.Context {
+	return context.WithValue(ctx, sessionKey{}, s)
+}
+
+// SessionOf returns the session of a context that [WithSession] made, or nil.
+func SessionOf(ctx context.Context) *Session {
+	s, _ := ctx.Value(sessionKey{}).(*Session)
+	return s
+}
+
+const contextLocal = "ebb.dev/builtins context"
+
+// Bind lets the builtins that run on t find ctx. An interpreter calls it for
+// every thread that it makes.
+func Bind(ctx context.Context, t *starlark.Thread) { t.SetLocal(contextLocal, ctx) }
+
+// session returns the context and the session of a thread.
+func session(t *starlark.Thread) (context.Context, *Session, error) {
+	ctx, ok := t.Local(contextLocal).(context.Context)
+	if !ok {
+		return nil, nil, errors.New("this thread is bound to no context")
+	}
+	s := SessionOf(ctx)
+	if s == nil {
+		return nil, nil, errors.New("this context carries no session")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	return ctx, s, nil
+}
+
+// outside is session for what reaches out of the process.
+func outside(t *starlark.Thread) (context.Context, *Session, error) {
+	ctx, s, err := session(t)
+	if err == nil && s.Mode == Init {
+		err = errors.New("can't be called while the module loads: call it from run or from a callable")
+	}
+	return ctx, s, err
+}
+
+func (s *Session) progress(d time.Duration, what string) func() {
+	if s.Progress == nil {
+		return func() {}
+	}
+	return s.Progress(d, what)
+}
+
+// sleep waits for d, or for the end of ctx, whose error it then returns.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "check-rollback",
+		Usage:     "say what is wrong with version files",
+		UsageText: "ebb check-rollback [flags] [FILE...]",
+		Description: `
+Checks that version files load and are complete: syntax, names, shape, things that
+are never used. Without operands it checks everything that is pending. No cluster
+is needed and no function of a file is called.
+
+` + exitCodes,
+		Flags:  commonFlags(),
+		Action: checkRollback,
+	}
+}
+
+func checkRollback(c *cli.Context) error {
+	args, err := operands(c)
+	if err != nil {
+		return err
+	}
+	s, err := load(c, func(file string) (*config.Config, error) {
+		if len(args) > 0 && !c.IsSet("config") {
+			return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
+		}
+		return rollbackConfig(file)
+	})
+	if err != nil {
+		return err
+	}
+	r, err := s.runner(c)
+	if err != nil {
+		return err
+	}
+	bad := 0
+	check := func(name string, content []byte, err error) error {
+		ok, perr := s.diagnose(c, r, name, content, err)
+		if !ok {
+			bad++
+		}
+		return perr
+	}
+	for _, file := range args {
+		content, err := schema.ReadFile(file)
+		if err := check(file, content, err); err != nil {
+			return err
+		}
+	}
+	if len(args) == 0 {
+		listing, err := s.store.List(c.Context, versions.Filter{PendingOnly: true})
+		if err != nil {
+			return err
+		}
+		s.problems(listing)
+		for _, x := range listing.Executions {
+			for _, f := range x.Files {
+				if !f.Replayable() {
+					continue
+				}
+				content, err := s.store.Read(c.Context, f)
+				if err := check(f.Location, content, err); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if bad > 0 {
+		return outcomeError(exitUsage)
+	}
+	return nil
+}
+
+// diagnose prints what is wrong with one file.
+func (s *setup) diagnose(c *cli.Context, r *runner.Runner, name string, content []byte, err error) (ok bool, printErr error) {
+	var errs, warnings []error
+	if err != nil {
+		errs = []error{err}
+	} else {
+		errs, warnings = r.Diagnose(c.Context, name, content)
+	}
+	print := func(word string, err error) {
+		text := err.Error()
+		var detailed *engine.Error
+		if errors.As(err, &detailed) {
+			text = detailed.Detail()
+		}
+		lines := strings.Split(text, "\n")
+		for i, line := range lines {
+			lines[i] = console.Clean(line)
+		}
+		if _, werr := fmt.Fprintf(s.stdout, "%s: %s\n", word, strings.Join(lines, "\n")); werr != nil {
+			printErr = werr
+		}
+	}
+	for _, err := range errs {
+		print("error", err)
+	}
+	for _, err := range warnings {
+		print("warning", err)
+	}
+	if len(errs) == 0 {
+		if _, err := fmt.Fprintf(s.stdout, "%s: ok, %s\n", console.Clean(name), versions.Integrity(content)); err != nil {
+			printErr = err
+		}
+	}
+	return len(errs) == 0, printErr
+}

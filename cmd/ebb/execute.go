@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+func executeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "execute-rollback",
+		Usage:     "undo what is pending",
+		UsageText: "ebb execute-rollback --config FILE [-r UUID] [-s TYPE] [--dry-run]",
+		Description: `
+Replays the pending version files, newest first, verifies each, and renames it to
+.executed. Without filters everything that is pending is replayed. A file that
+fails stays pending and blocks the older files of its execution; other executions
+go on.
+
+` + exitCodes,
+		Flags: commonFlags(append(append(selectionFlags(), timeFlags()...),
+			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be done, change nothing"},
+			&cli.BoolFlag{Name: "keep-going", Usage: "replay older files of an execution after a newer one failed"},
+			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "how many independent executions to replay at the same time"},
+			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text or json"},
+		)...),
+		Action: executeRollback,
+	}
+}
+
+func executeRollback(c *cli.Context) error {
+	if err := errors.Join(noOperands(c), positive(c, "timeout", "file-timeout", "grace")); err != nil {
+		return err
+	}
+	output := c.String("output")
+	if output != "text" && output != "json" {
+		return &usageError{err: fmt.Errorf("--output: got %q, want text or json", output)}
+	}
+	if n := c.Int("parallel"); n < 1 || n > 64 {
+		return &usageError{err: fmt.Errorf("--parallel: got %d, want 1 to 64", n)}
+	}
+	s, err := load(c, rollbackConfig)
+	if err != nil {
+		return err
+	}
+	r, err := s.runner(c)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible(c.Context, s, "ebb execute-rollback --config "+s.File)
+	defer stop()
+	dryRun := c.Bool("dry-run")
+	if !dryRun {
+		s.log.Info("Executing rollback version files")
+	}
+	if !dryRun && c.String("run_uuid") == "" && c.String("scenario_type") == "" {
+		s.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")
+	}
+	report, err := r.Replay(ctx, runner.Selection{
+		RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type"),
+		DryRun: dryRun, KeepGoing: c.Bool("keep-going"), Parallel: c.Int("parallel"),
+	})
+	if err != nil {
+		return err
+	}
+	return s.finish(report, output)
+}
+
+// finish prints a report and returns what its exit code is.
+func (s *setup) finish(report *runner.Report, output string) error {
+	print := printText
+	if output == "json" {
+		print = printJSON
+	}
+	if err := print(s.stdout, report); err != nil {
+		return err
+	}
+	switch pending := report.Pending(); {
+	case pending > 0:
+		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored", pending+report.Refused(), len(report.Results)))
+		return outcomeError(exitPending)
+	case report.Refused() > 0:
+		s.log.Error(fmt.Sprintf("%d of %d version file(s) refused or in use", report.Refused(), len(report.Results)))
+		return outcomeError(exitRefused)
+	case report.Interrupted:
+		return outcomeError(exitInterrupted)
+	case len(report.Results) == 0:
+		s.log.Info("Nothing to do: no pending version files")
+	case report.Results[0].Outcome != runner.Planned:
+		s.log.Info("Rollback execution and cleanup completed successfully")
+	}
+	return nil
+}
+
+func printText(w io.Writer, report *runner.Report) error {
+	for _, x := range report.Results {
+		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
+		if x.Err != nil {
+			line += ": " + console.Clean(x.Reason())
+		}
+		if x.Edited {
+			line += " (edited)"
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+		for _, action := range x.Actions {
+			if _, err := fmt.Fprintln(w, "  "+console.Clean(action)); err != nil {
+				return err
+			}
+		}
+		for _, hint := range hints(x.Err) {
+			if _, err := fmt.Fprintln(w, "  hint: "+console.Clean(hint)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// jsonResult is the shape of -o json.
+type jsonResult struct {
+	File      string   `json:"file"`
+	RunUUID   string   `json:"run_uuid"`
+	Outcome   string   `json:"outcome"`
+	Error     string   `json:"error,omitempty"`
+	Hints     []string `json:"hints,omitempty"`
+	BlockedBy string   `json:"blocked_by,omitempty"`
+	Edited    bool     `json:"edited,omitempty"`
+	Actions   []string `json:"actions,omitempty"`
+	Seconds   float64  `json:"seconds"`
+}
+
+func printJSON(w io.Writer, report *runner.Report) error {
+	results := []jsonResult{}
+	for _, x := range report.Results {
+		r := jsonResult{
+			File: x.File.Location, RunUUID: x.RunUUID, Outcome: string(x.Outcome), BlockedBy: x.BlockedBy,
+			Edited: x.Edited, Actions: x.Actions, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
+		}
+		if x.Err != nil {
+			r.Error = x.Reason()
+		}
+		results = append(results, r)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(results)
+}

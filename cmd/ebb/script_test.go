@@ -1,0 +1,375 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
+)
+
+// sandboxed stops the sandbox after the tests. It is only made in the process that
+// tests: the commands of scripts are this same binary.
+type sandboxed struct{ *testing.M }
+
+func (s sandboxed) Run() int {
+	// Directories that others can write to are refused: don't make any.
+	syscall.Umask(0o022)
+	return sandboxtest.Main(s.M)
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(sandboxed{m}, map[string]func(){"ebb": main})
+}
+
+// TestScript runs testdata/script: the user's documentation, executed. The cluster
+// is read by the commands below, never through ebb.
+func TestScript(t *testing.T) {
+	admin := sandboxtest.Kubeconfig(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("EBB_UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			t := env.T().(testing.TB)
+			env.Values[testKey{}] = t
+			env.Setenv("NS", sandboxtest.Namespace(t))
+			env.Setenv("KUBECONFIG", admin)
+			env.Setenv("VERSIONS", filepath.Join(env.WorkDir, "versions"))
+			env.Setenv("NO_COLOR", "1")
+			return copySteps(env.WorkDir)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"expand":   cmdExpand,
+			"apply":    cmdApply,
+			"patch":    cmdPatch,
+			"remove":   cmdRemove,
+			"objects":  cmdObjects,
+			"field":    cmdField,
+			"replace":  cmdReplace,
+			"json":     cmdJSON,
+			"waitfile": cmdWaitFile,
+			"waitgone": cmdWaitGone,
+			"newest":   cmdNewest,
+			"user":     cmdUser,
+			"start":    cmdStart,
+			"signal":   cmdSignal,
+			"finish":   cmdFinish,
+			"exit":     cmdExit,
+			"proxy":    cmdProxy,
+		},
+	})
+}
+
+// copySteps gives a script the directory steps with the scenario script that most
+// of them run: config maps, one step each.
+func copySteps(work string) error {
+	content, err := os.ReadFile("../../testdata/script/steps.star")
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(work, "steps"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(work, "steps", "steps.star"), content, 0o600)
+}
+
+// The kinds that scripts may name.
+var kinds = map[string]schema.GroupVersionResource{
+	"pods":            {Version: "v1", Resource: "pods"},
+	"configmaps":      {Version: "v1", Resource: "configmaps"},
+	"services":        {Version: "v1", Resource: "services"},
+	"networkpolicies": {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	"jobs":            {Group: "batch", Version: "v1", Resource: "jobs"},
+}
+
+func dynamicClient(ts *testscript.TestScript) dynamic.Interface {
+	config, err := clientcmd.BuildConfigFromFlags("", ts.Getenv("KUBECONFIG"))
+	ts.Check(err)
+	config.QPS = -1
+	client, err := dynamic.NewForConfig(config)
+	ts.Check(err)
+	return client
+}
+
+func kindOf(ts *testscript.TestScript, name string) schema.GroupVersionResource {
+	gvr, ok := kinds[name]
+	if !ok {
+		ts.Fatalf("unknown kind %q", name)
+	}
+	return gvr
+}
+
+// found lists a kind in the script's namespace, without what Kubernetes itself puts there.
+func found(ts *testscript.TestScript, kind string) []string {
+	list, err := dynamicClient(ts).Resource(kindOf(ts, kind)).Namespace(ts.Getenv("NS")).List(context.Background(), metav1.ListOptions{})
+	ts.Check(err)
+	var names []string
+	for _, item := range list.Items {
+		if item.GetName() != "kube-root-ca.crt" {
+			names = append(names, item.GetName())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// objects KIND [PATTERN...] checks that the objects of a kind in $NS are exactly as
+// many as there are patterns, and that each pattern matches one. Things that are on
+// their way are waited for.
+func cmdObjects(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: objects KIND [PATTERN...]")
+	}
+	var names []string
+	matches := func() bool {
+		names = found(ts, args[0])
+		if len(names) != len(args)-1 {
+			return false
+		}
+		for _, pattern := range args[1:] {
+			re := regexp.MustCompile("^(?:" + pattern + ")$")
+			if !slices.ContainsFunc(names, re.MatchString) {
+				return false
+			}
+		}
+		return true
+	}
+	if !eventually(matches) {
+		ts.Fatalf("%s in namespace %s are %q, want %q", args[0], ts.Getenv("NS"), names, args[1:])
+	}
+}
+
+// eventually waits for what is true in the end; the limit only ends a test that fails.
+func eventually(ok func() bool) bool {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if ok() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+// expand FILE... replaces ${NAME} in files by the script's variables.
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		file := ts.MkAbs(name)
+		content := os.Expand(ts.ReadFile(name), func(key string) string {
+			return ts.Getenv(key)
+		})
+		ts.Check(os.WriteFile(file, []byte(content), 0o600))
+	}
+}
+
+// apply KIND FILE creates the objects of a YAML file, all of one kind, in $NS.
+func cmdApply(ts *testscript.TestScript, neg bool, args []string) {
+	client := dynamicClient(ts)
+	for _, document := range strings.Split(ts.ReadFile(args[1]), "\n---\n") {
+		var object map[string]any
+		ts.Check(yaml.Unmarshal([]byte(document), &object))
+		_, err := client.Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).
+			Create(context.Background(), &unstructured.Unstructured{Object: object}, metav1.CreateOptions{})
+		ts.Check(err)
+	}
+}
+
+// patch KIND NAME JSON changes an object as somebody else would.
+func cmdPatch(ts *testscript.TestScript, neg bool, args []string) {
+	_, err := dynamicClient(ts).Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).
+		Patch(context.Background(), args[1], types.MergePatchType, []byte(args[2]), metav1.PatchOptions{})
+	ts.Check(err)
+}
+
+// remove KIND NAME deletes an object as somebody else would.
+func cmdRemove(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(dynamicClient(ts).Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).
+		Delete(context.Background(), args[1], metav1.DeleteOptions{}))
+}
+
+// field KIND PATH WANT checks a field of all objects of a kind in $NS, of which there
+// must be one at least. PATH has dots and indices, WANT is JSON, and nothing means that the
+// field is not there. What is on its way is waited for.
+func cmdField(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: field KIND PATH [WANT]")
+	}
+	var want any
+	if len(args) == 3 {
+		ts.Check(json.Unmarshal([]byte(args[2]), &want))
+	}
+	var got []any
+	matches := func() bool {
+		list, err := dynamicClient(ts).Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).List(context.Background(), metav1.ListOptions{})
+		ts.Check(err)
+		got = nil
+		ok := true
+		for _, item := range list.Items {
+			if item.GetName() != "kube-root-ca.crt" {
+				value := walk(item.Object, strings.Split(args[1], "."))
+				got = append(got, value)
+				ok = ok && reflect.DeepEqual(value, want)
+			}
+		}
+		return ok && len(got) > 0
+	}
+	if !eventually(matches) {
+		text, err := json.Marshal(got)
+		ts.Check(err)
+		ts.Fatalf("%s of %s are %s, want %s", args[1], args[0], text, args[2:])
+	}
+}
+
+// walk follows a path into a value as encoding/json makes it; nil means that it ends nowhere.
+func walk(value any, path []string) any {
+	for _, key := range path {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	if n, ok := value.(int64); ok {
+		return float64(n)
+	}
+	return value
+}
+
+// replace FILE PATTERN TEXT edits a file as a person would: the pattern must match.
+func cmdReplace(ts *testscript.TestScript, neg bool, args []string) {
+	content, re := ts.ReadFile(args[0]), regexp.MustCompile("(?m)"+args[1])
+	if !re.MatchString(content) {
+		ts.Fatalf("%s has nothing that matches %q; it has:\n%s", args[0], args[1], content)
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(re.ReplaceAllString(content, args[2])), info.Mode()))
+}
+
+// json FILE checks that a file, stdout or stderr is one or more JSON values, and nothing else.
+func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
+	decoder := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
+	for n := 0; ; n++ {
+		var value any
+		err := decoder.Decode(&value)
+		if errors.Is(err, io.EOF) && n > 0 {
+			return
+		}
+		if err != nil {
+			ts.Fatalf("%s is not JSON: %v", args[0], err)
+		}
+	}
+}
+
+// waitfile FILE PATTERN waits until a file has a line that matches.
+func cmdWaitFile(ts *testscript.TestScript, neg bool, args []string) {
+	re := regexp.MustCompile("(?m)" + args[1])
+	var content []byte
+	if !eventually(func() bool {
+		content, _ = os.ReadFile(ts.MkAbs(args[0])) // not there yet is fine
+		return re.Match(content)
+	}) {
+		ts.Fatalf("%s never had a line that matches %q; it has:\n%s", args[0], args[1], content)
+	}
+}
+
+// waitgone KIND waits until the script's namespace has none of a kind.
+func cmdWaitGone(ts *testscript.TestScript, neg bool, args []string) {
+	if !eventually(func() bool { return len(found(ts, args[0])) == 0 }) {
+		ts.Fatalf("still there: %s %q", args[0], found(ts, args[0]))
+	}
+}
+
+// newest VAR PATTERN puts the last file by name that matches into a variable.
+func cmdNewest(ts *testscript.TestScript, neg bool, args []string) {
+	files, err := filepath.Glob(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("no file matches %s", args[1])
+	}
+	ts.Setenv(args[0], files[len(files)-1])
+}
+
+// user RIGHT... makes a user with only these rights in $NS, whose kubeconfig is $KUBECONFIG_USER.
+func cmdUser(ts *testscript.TestScript, neg bool, args []string) {
+	file, _ := sandboxtest.User(testOf(ts), ts.Getenv("NS"), args...)
+	ts.Setenv("KUBECONFIG_USER", file)
+}
+
+// proxy start puts a proxy in front of the API server, whose kubeconfig is
+// $KUBECONFIG_PROXY; proxy down and proxy up stop and start it; proxy faults METHOD
+// FAULT... gives the next requests of a method their faults.
+func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: proxy start|down|up|faults METHOD FAULT...")
+	}
+	if args[0] == "start" {
+		p, file := sandboxtest.FaultProxy(testOf(ts), ts.Getenv("KUBECONFIG"))
+		proxies.Store(ts, p)
+		ts.Setenv("KUBECONFIG_PROXY", file)
+		return
+	}
+	value, ok := proxies.Load(ts)
+	if !ok {
+		ts.Fatalf("no proxy: start it first")
+	}
+	p := value.(*sandboxtest.Proxy)
+	switch args[0] {
+	case "down":
+		ts.Check(p.Stop())
+	case "up":
+		ts.Check(p.Start())
+	case "faults":
+		var faults []sandboxtest.Fault
+		for _, name := range args[2:] {
+			fault, ok := map[string]sandboxtest.Fault{
+				"drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "half-answer": sandboxtest.HalfAnswer, "pass": sandboxtest.Pass,
+				"429": sandboxtest.Refuse(429, time.Second), "500": sandboxtest.Refuse(500, 0), "503": sandboxtest.Refuse(503, 0),
+			}[name]
+			if !ok {
+				ts.Fatalf("unknown fault %q", name)
+			}
+			faults = append(faults, fault)
+		}
+		p.Script(args[1], faults...)
+	default:
+		ts.Fatalf("proxy: got %q", args[0])
+	}
+}
+
+// What a script has besides its environment, by *testscript.TestScript.
+var proxies sync.Map
+
+func testOf(ts *testscript.TestScript) testing.TB { return ts.Value(testKey{}).(testing.TB) }
+
+type testKey struct{}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/scripts"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// setup is what the flags and the configuration make of a command.
+type setup struct {
+	*config.Config
+	log      *slog.Logger
+	progress *console.Progress
+	store    *versions.Dir
+	stdout   io.Writer
+}
+
+// load reads the configuration with read, and says what is doubtful in it.
+func load(c *cli.Context, read func(file string) (*config.Config, error)) (*setup, error) {
+	s := &setup{stdout: c.App.Writer, progress: console.NewProgress(c.App.ErrWriter)}
+	color := console.Color(s.progress) && !c.Bool("no-color")
+	var err error
+	if s.log, err = console.NewLogger(s.progress, c.String("log-format"), c.String("log-level"), color); err != nil {
+		return nil, &usageError{err: err}
+	}
+	if s.Config, err = read(c.String("config")); err != nil {
+		return nil, &usageError{err: err}
+	}
+	for _, w := range s.Warnings {
+		s.log.Warn(w)
+	}
+	if len(s.Ignored) > 0 {
+		s.log.Debug(fmt.Sprintf("keys of %s that have no effect: %q", s.File, s.Ignored))
+	}
+	s.store, err = versions.NewDir(s.VersionsDirectory)
+	return s, err
+}
+
+// rollbackConfig reads what undoing needs.
+func rollbackConfig(file string) (*config.Config, error) { return config.LoadForRollback(file) }
+
+// runner makes the runner of a command.
+func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
+	options := runner.Options{
+		Store:       s.store,
+		Log:         s.log,
+		Progress:    s.wait,
+		Version:     version,
+		FileTimeout: c.Duration("file-timeout"),
+		Grace:       c.Duration("grace"),
+		Force:       c.Bool("force"),
+		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, BuiltIn: true}},
+		Cluster: func() (*kube.Client, error) {
+			path := c.String("kubeconfig")
+			if path == "" {
+				path = s.Kubeconfig
+			}
+			path, err := config.KubeconfigPath(path)
+			if err != nil {
+				return nil, err
+			}
+			return kube.Open(kube.Options{
+				Kubeconfig: path, Context: c.String("context"), Patience: c.Duration("timeout"),
+				Logger: s.log, UserAgent: "ebb/" + version,
+			})
+		},
+	}
+	if s.ScriptsDirectory != "" {
+		path, err := filepath.Abs(s.ScriptsDirectory)
+		if err != nil {
+			return nil, err
+		}
+		options.Scripts = append(options.Scripts, runner.ScriptDir{
+			Name: s.ScriptsDirectory, FS: durable.FS{System: durable.OS{}, Path: path, Most: 1 << 20},
+		})
+	}
+	return runner.New(options), nil
+}
+
+// wait shows a wait until it is told that it is over.
+func (s *setup) wait(d time.Duration, what string) func() {
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		if err := s.progress.Wait(ctx, s.log, d, what); err != nil && !errors.Is(err, context.Canceled) {
+			s.log.Debug(fmt.Sprintf("progress: %v", err))
+		}
+	}()
+	return func() {
+		cancel()
+		<-over
+	}
+}

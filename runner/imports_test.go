@@ -1,0 +1,80 @@
+package runner
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/ebb-chaos/ebb/"
+
+// allowed is the import graph of the house: what of the module each package's own
+// code, tests left out, may import. A package that is not here fails the test.
+var allowed = map[string][]string{
+	"engine":               {},
+	"scripts":              {},
+	"versions":             {"internal/durable"},
+	"versions/storetest":   {"versions"},
+	"builtins":             {"internal/kube", "internal/schema"},
+	"runner":               {"engine", "builtins", "versions", "internal/kube", "internal/schema"},
+	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "internal/config", "internal/console", "internal/durable", "internal/kube", "internal/schema"},
+	"internal/config":      {"internal/schema"},
+	"internal/console":     {},
+	"internal/durable":     {},
+	"internal/kube":        {},
+	"internal/sandboxtest": {},
+	"internal/schema":      {},
+}
+
+func TestImportGraph(t *testing.T) {
+	root := ".."
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || path == filepath.Join(root, "sandbox")):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		pkg, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		pkg = filepath.ToSlash(pkg)
+		seen[pkg] = true
+		may, ok := allowed[pkg]
+		if !ok {
+			t.Errorf("%s: package %q is not in the import graph of the house", path, pkg)
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imp := range file.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			if own, ok := strings.CutPrefix(name, module); ok && !slices.Contains(may, own) {
+				t.Errorf("%s imports %s: %s may import only %q", path, own, pkg, may)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range allowed {
+		if !seen[pkg] {
+			t.Errorf("package %q of the import graph does not exist", pkg)
+		}
+	}
+}

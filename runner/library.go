@@ -1,0 +1,122 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/schema"
+)
+
+// Script is a loaded scenario script.
+type Script struct {
+	*builtins.Scenario
+	Name   string // directory and file, for messages
+	module *engine.Module
+	run    *starlark.Function
+	check  *starlark.Function // nil when there is none
+}
+
+// Library is the scripts by scenario type.
+type Library map[string]*Script
+
+// Types returns the known scenario types, sorted.
+func (l Library) Types() []string { return slices.Sorted(maps.Keys(l)) }
+
+// Library loads the scripts of all directories. What is wrong with any of them is
+// an error: a scenario must not be another than the one the user sees.
+func (r *Runner) Library(ctx context.Context) (Library, error) {
+	library := Library{}
+	var errs []error
+	for _, dir := range r.Scripts {
+		names, err := fs.Glob(dir.FS, "*.star")
+		if err != nil {
+			return nil, fmt.Errorf("scenario scripts %q: %w", dir.Name, err)
+		}
+		if entries, err := fs.ReadDir(dir.FS, "."); err != nil {
+			errs = append(errs, fmt.Errorf("scenario scripts %q: %w", dir.Name, err))
+		} else if len(entries) > 0 && len(names) == 0 {
+			r.Log.Warn(fmt.Sprintf("scenario scripts %q: no file ends in .star", dir.Name))
+		}
+		inDir := map[string]string{}
+		for _, name := range names {
+			s, err := r.script(ctx, dir, name)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if other, ok := inDir[s.Kind]; ok {
+				errs = append(errs, fmt.Errorf("%s: declares the scenario type %q, as %s does", s.Name, s.Kind, other))
+				continue
+			}
+			inDir[s.Kind] = s.Name
+			if known, ok := library[s.Kind]; ok {
+				if !s.Override {
+					errs = append(errs, fmt.Errorf("%s: scenario type %q exists already (%s): to replace it, say override = True in Scenario(…)", s.Name, s.Kind, known.Name))
+					continue
+				}
+				r.Log.Warn(fmt.Sprintf("scenario type %q of %s is overridden by %s", s.Kind, known.Name, s.Name))
+			}
+			library[s.Kind] = s
+		}
+	}
+	return library, errors.Join(errs...)
+}
+
+// script loads one script and checks that it has what a scenario needs.
+func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Script, error) {
+	m, err := r.engine.LoadScript(builtins.WithSession(ctx, r.initSession()), dir.FS, name)
+	if err != nil {
+		return nil, fmt.Errorf("scenario script in %s: %w", dir.Name, err)
+	}
+	s := &Script{Name: dir.Name + "/" + name, module: m}
+	if v := m.Get("scenario"); v == nil {
+		return nil, fmt.Errorf("%s: has no scenario = Scenario(…)", s.Name)
+	} else if declaration, ok := builtins.ScenarioOf(v); ok {
+		s.Scenario = declaration
+	} else {
+		return nil, fmt.Errorf("%s: scenario is a %s, want Scenario(…)", s.Name, v.Type())
+	}
+	if err := schema.ValidateFields(s.Fields); err != nil {
+		return nil, fmt.Errorf("%s: fields: %w", s.Name, err)
+	}
+	if s.run, err = entry(m, s.Name, "run"); err != nil {
+		return nil, err
+	}
+	if s.run == nil {
+		return nil, fmt.Errorf("%s: has no def run(config)", s.Name)
+	}
+	if s.check, err = entry(m, s.Name, "check"); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// entry returns a function of one parameter, or nil where there is none.
+func entry(m *engine.Module, script, name string) (*starlark.Function, error) {
+	v := m.Get(name)
+	if v == nil {
+		return nil, nil
+	}
+	fn, ok := v.(*starlark.Function)
+	if !ok {
+		return nil, fmt.Errorf("%s: %s is a %s, want def %s(config)", script, name, v.Type(), name)
+	}
+	if fn.NumParams() != 1 || fn.HasVarargs() || fn.HasKwargs() {
+		return nil, fmt.Errorf("%s: %s takes %d parameters, want one: def %s(config)", script, name, fn.NumParams(), name)
+	}
+	return fn, nil
+}
+
+// unsupported is the error for scenario types that no script declares.
+func (l Library) unsupported(kind string) error {
+	return fmt.Errorf("scenario type %q is not supported; supported are %s (--skip-unsupported runs the rest)", kind, strings.Join(l.Types(), ", "))
+}

@@ -1,0 +1,102 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/schema"
+)
+
+// ScenarioFile is a scenario file to run.
+type ScenarioFile struct {
+	Type string
+	Path string
+	From string // where it is listed, for messages: "config.yaml:14"
+}
+
+// Scenario is a scenario file that was checked and can be run.
+type Scenario struct {
+	ScenarioFile
+	script  *Script
+	configs []starlark.Value // one a map of the file
+}
+
+// Prepare reads and checks scenario files, all of them, before any is run. With
+// skipUnsupported, files of unknown types are left out with a warning.
+func (r *Runner) Prepare(ctx context.Context, files []ScenarioFile, skipUnsupported bool) ([]*Scenario, error) {
+	library, err := r.Library(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var scenarios []*Scenario
+	var errs []error
+	for _, file := range files {
+		script, ok := library[file.Type]
+		if !ok {
+			err := fmt.Errorf("%s: %w", file.From, library.unsupported(file.Type))
+			if !skipUnsupported {
+				errs = append(errs, err)
+				continue
+			}
+			r.Log.Warn(fmt.Sprintf("%s: skipping %s: scenario type %q is not supported", file.From, file.Path, file.Type))
+			continue
+		}
+		s, err := r.prepare(ctx, file, script)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		scenarios = append(scenarios, s)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return scenarios, nil
+}
+
+func (r *Runner) prepare(ctx context.Context, file ScenarioFile, script *Script) (*Scenario, error) {
+	data, err := schema.ReadFile(file.Path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: scenario file: %w", file.From, err)
+	}
+	documents, err := schema.Documents(file.Path, data, script.Root, script.List)
+	if err != nil {
+		return nil, err
+	}
+	s := &Scenario{ScenarioFile: file, script: script}
+	var errs []error
+	for _, document := range documents {
+		values, problems := document.Check(script.Fields)
+		if err := problems.Err(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		config, err := builtins.ConfigValue(values, script.Fields)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Path, err)
+		}
+		if err := r.checkConfig(ctx, s, config); err != nil {
+			errs = append(errs, err)
+		}
+		s.configs = append(s.configs, config)
+	}
+	return s, errors.Join(errs...)
+}
+
+// checkConfig calls the script's own check, which sees what no single field shows.
+func (r *Runner) checkConfig(ctx context.Context, s *Scenario, config starlark.Value) error {
+	if s.script.check == nil {
+		return nil
+	}
+	_, err := r.call(ctx, r.initSession(), s.script.check, config)
+	var failed *engine.FailError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%s: %w", s.Path, failed)
+	}
+	return err
+}

@@ -1,0 +1,302 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// Selection says what to replay.
+type Selection struct {
+	RunUUID      string // exact; empty selects all
+	ScenarioType string // exact; empty selects all
+	DryRun       bool   // list what would be done, change nothing
+	KeepGoing    bool   // replay older files of an execution after a newer one failed
+	Parallel     int    // executions at the same time; at least 1
+}
+
+// UnknownRunError means that the store has nothing of a run.
+type UnknownRunError struct {
+	RunUUID string
+	Known   []string
+}
+
+func (e *UnknownRunError) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("no version files of run %q: there are none at all", e.RunUUID)
+	}
+	return fmt.Sprintf("no version files of run %q: there are some of %s", e.RunUUID, strings.Join(e.Known, ", "))
+}
+
+// Replay undoes what is pending. The error says why nothing was tried; what came
+// of each file is in the report.
+func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
+	listing, err := r.Store.List(ctx, versions.Filter{RunUUID: sel.RunUUID, ScenarioType: sel.ScenarioType})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range listing.Problems {
+		r.Log.Warn(fmt.Sprintf("%s: %s", p.Location, p.What))
+	}
+	if sel.RunUUID != "" && len(listing.Executions) == 0 {
+		return nil, r.unknownRun(ctx, sel.RunUUID)
+	}
+	report := &Report{}
+	var mu sync.Mutex
+	add := func(results []Result) {
+		mu.Lock()
+		defer mu.Unlock()
+		report.Results = append(report.Results, results...)
+	}
+	group := errgroup.Group{}
+	group.SetLimit(max(1, sel.Parallel))
+	for _, chain := range r.chains(ctx, listing.Executions) {
+		group.Go(func() error {
+			var failed *Result
+			for _, info := range chain {
+				results := r.replayExecution(ctx, info, sel, failed)
+				add(results)
+				if i := slices.IndexFunc(results, func(x Result) bool { return !x.Outcome.Undone() && x.Outcome != Planned }); i >= 0 && failed == nil && !sel.KeepGoing {
+					failed = &results[i]
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	report.Interrupted = ctx.Err() != nil
+	return report, nil
+}
+
+func (r *Runner) unknownRun(ctx context.Context, uuid string) error {
+	all, err := r.Store.List(ctx, versions.Filter{})
+	if err != nil {
+		return err
+	}
+	e := &UnknownRunError{RunUUID: uuid}
+	for _, x := range all.Executions {
+		if !slices.Contains(e.Known, x.RunUUID) {
+			e.Known = append(e.Known, x.RunUUID)
+		}
+	}
+	return e
+}
+
+// chains groups executions whose pending files share a ref: those are undone one
+// after the other, newest first, and the chains are independent of each other.
+func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo) [][]versions.ExecutionInfo {
+	var chains [][]versions.ExecutionInfo
+	var refs []map[builtins.Ref]bool // of each chain
+	for _, x := range executions {
+		if !slices.ContainsFunc(x.Files, versions.File.Replayable) && len(x.Problems) == 0 {
+			continue
+		}
+		own := map[builtins.Ref]bool{}
+		for _, f := range x.Files {
+			if !f.Replayable() {
+				continue
+			}
+			// A file that can't be loaded fails when its turn comes, and says so then.
+			if content, err := r.Store.Read(ctx, f); err == nil {
+				if file, err := r.load(ctx, f.Location, content); err == nil {
+					for _, ref := range file.Undoes {
+						own[ref] = true
+					}
+				}
+			}
+		}
+		// Merge all chains that share a ref with this execution into the first of them.
+		at := -1
+		for i := 0; i < len(chains); i++ {
+			if !intersect(refs[i], own) {
+				continue
+			}
+			if at < 0 {
+				at = i
+				continue
+			}
+			chains[at] = append(chains[at], chains[i]...)
+			for ref := range refs[i] {
+				refs[at][ref] = true
+			}
+			chains, refs = slices.Delete(chains, i, i+1), slices.Delete(refs, i, i+1)
+			i--
+		}
+		if at < 0 {
+			chains, refs = append(chains, nil), append(refs, map[builtins.Ref]bool{})
+			at = len(chains) - 1
+		}
+		chains[at] = append(chains[at], x)
+		for ref := range own {
+			refs[at][ref] = true
+		}
+	}
+	for _, chain := range chains {
+		slices.SortFunc(chain, func(a, b versions.ExecutionInfo) int {
+			return strings.Compare(fmt.Sprintf("%020d", b.Timestamp), fmt.Sprintf("%020d", a.Timestamp))
+		})
+	}
+	return chains
+}
+
+func intersect(a, b map[builtins.Ref]bool) bool {
+	for ref := range b {
+		if a[ref] {
+			return true
+		}
+	}
+	return false
+}
+
+// replayExecution replays one execution, or says of each of its files why not.
+func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInfo, sel Selection, failed *Result) []Result {
+	all := func(outcome Outcome, err error, by string) []Result {
+		var results []Result
+		for _, f := range info.Files {
+			if f.Replayable() {
+				results = append(results, Result{File: f, RunUUID: info.RunUUID, Outcome: outcome, Err: err, BlockedBy: by})
+			}
+		}
+		if len(results) == 0 {
+			results = []Result{{File: versions.File{Execution: info.ID, Location: info.Location}, RunUUID: info.RunUUID, Outcome: outcome, Err: err}}
+		}
+		return results
+	}
+	for _, p := range info.Problems {
+		r.Log.Error(fmt.Sprintf("%s: %s", p.Location, p.What))
+	}
+	switch {
+	case ctx.Err() != nil:
+		return all(Blocked, ctx.Err(), "")
+	case failed != nil:
+		r.Log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
+		return all(Blocked, fmt.Errorf("blocked by %s", failed.File.Location), failed.File.Location)
+	case sel.DryRun:
+		return r.planExecution(ctx, info)
+	}
+	kind := sel.ScenarioType
+	if kind == "" {
+		kind = "*"
+	}
+	r.Log.Info(fmt.Sprintf("Executing rollback for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
+	x, err := r.Store.Open(ctx, info.ID)
+	var locked *versions.LockedError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // somebody else finished it meanwhile
+	case errors.As(err, &locked):
+		r.Log.Warn(fmt.Sprintf("%s is left alone: %v", info.Location, err))
+		return all(Skipped, err, "")
+	case err != nil:
+		r.Log.Error(fmt.Sprintf("%s: %v", info.Location, err))
+		return all(classify(err), err, "")
+	}
+	if holder, ok := x.TookOver(); ok {
+		r.Log.Info(fmt.Sprintf("%s was left by PID %d on host %s, which ended without undoing it", info.Location, holder.PID, holder.Host))
+	}
+	for _, w := range x.Warnings() {
+		r.Log.Warn(w)
+	}
+	r.Log.Info(fmt.Sprintf("Executing rollback version files for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
+	after, cancel := graceful(ctx, r.Grace)
+	defer cancel()
+	results := r.undoAll(after, x, versions.Filter{ScenarioType: sel.ScenarioType}, sel.KeepGoing, keep, ctx.Done())
+	if err := x.Close(); err != nil {
+		r.Log.Warn(fmt.Sprintf("%s: %v", info.Location, err))
+	}
+	return results
+}
+
+// undoAll undoes the pending files of a locked execution, newest first. The first
+// that fails blocks the older ones: their steps came before it, and undoing them
+// under it may make things worse. Once stop is closed no other file is begun.
+func (r *Runner) undoAll(ctx context.Context, x versions.Execution, filter versions.Filter, keepGoing bool, then after, stop ...<-chan struct{}) []Result {
+	files, err := x.Files(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", x.Location(), err)
+		r.Log.Error(err.Error())
+		return []Result{{File: versions.File{Execution: x.ID(), Location: x.Location()}, RunUUID: x.RunUUID(), Outcome: classify(err), Err: err}}
+	}
+	var results []Result
+	var blockedBy *versions.File
+	for _, f := range files {
+		if !f.Replayable() || filter.ScenarioType != "" && f.ScenarioType != filter.ScenarioType {
+			continue
+		}
+		if blockedBy != nil && !keepGoing {
+			r.Log.Error(fmt.Sprintf("%s is blocked by %s", f.Location, blockedBy.Location))
+			results = append(results, Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: fmt.Errorf("blocked by %s", blockedBy.Location), BlockedBy: blockedBy.Location})
+			continue
+		}
+		if stopped(stop) {
+			results = append(results, Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: context.Canceled})
+			continue
+		}
+		result := r.undo(ctx, x, f, then)
+		results = append(results, result)
+		if !result.Outcome.Undone() && blockedBy == nil {
+			blockedBy = &f
+		}
+	}
+	return results
+}
+
+func stopped(channels []<-chan struct{}) bool {
+	for _, c := range channels {
+		select {
+		case <-c:
+			return true
+		default:
+		}
+	}
+	return false
+}
+
+// planExecution says what a replay would do. It takes no lock: it changes nothing,
+// and a run that is live may be looked at.
+func (r *Runner) planExecution(ctx context.Context, info versions.ExecutionInfo) []Result {
+	var results []Result
+	for _, f := range info.Files {
+		if !f.Replayable() {
+			continue
+		}
+		result := Result{File: f, RunUUID: info.RunUUID, Outcome: Planned}
+		if err := r.plan(ctx, f, &result); err != nil {
+			result.Outcome, result.Err = classify(err), err
+		}
+		results = append(results, result)
+	}
+	return results
+}
+
+func (r *Runner) plan(ctx context.Context, f versions.File, result *Result) error {
+	content, err := r.Store.Read(ctx, f)
+	if err != nil {
+		return err
+	}
+	file, err := r.load(ctx, f.Location, content)
+	if err != nil {
+		return err
+	}
+	result.Edited = file.seal == versions.Edited
+	s := r.undoSession(builtins.Plan, file, nil)
+	if err := r.callFile(ctx, s, file.callable, file.content); err != nil {
+		return err
+	}
+	result.Actions = s.Actions()
+	if len(result.Actions) == 0 {
+		result.Actions = s.AlreadyRestored()
+	}
+	return nil
+}

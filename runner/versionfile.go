@@ -1,0 +1,100 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// The variables of a version file.
+const (
+	nameVersion  = "rollback_version"
+	nameContent  = "rollback_content"
+	nameCallable = "rollback_callable"
+	nameVerify   = "verify_callable"
+)
+
+// versionFile is a loaded version file.
+type versionFile struct {
+	builtins.Version
+	content  starlark.Value
+	callable *starlark.Function
+	verify   *starlark.Function // nil in a hand-written file that has none
+	seal     versions.SealState
+	sha256   string
+}
+
+// compose writes the version file of a rollback: everything that the replay needs
+// and nothing that it has to load.
+func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Rollback) ([]byte, error) {
+	v.Format = 1
+	v.Created = time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")
+	v.Undoes = rb.Undoes
+	header := fmt.Sprintf(`#!/usr/bin/env -S ebb exec
+# Written by ebb %s before the change that it undoes. Edit it freely, then:
+#   ebb check-rollback FILE     does it still load, is it complete
+#   ebb execute-rollback --run_uuid %s --dry-run`, r.Version, v.RunUUID)
+	content, err := r.engine.Carve(from, header, []engine.Export{
+		{Name: nameVersion, Value: v.Value()},
+		{Name: nameContent, Value: rb.Content, Comment: "# What to restore."},
+		{Name: nameCallable, Value: rb.Callable, Comment: "# Actual rollback callable."},
+		{Name: nameVerify, Value: rb.Verify},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return versions.Seal(content), nil
+}
+
+// load reads a version file as every replay does.
+func (r *Runner) load(ctx context.Context, name string, content []byte) (*versionFile, error) {
+	m, err := r.engine.Load(builtins.WithSession(ctx, r.initSession()), name, content)
+	if err != nil {
+		return nil, err
+	}
+	f := &versionFile{seal: versions.Integrity(content), sha256: versions.Digest(content)}
+	var missing []string
+	for _, variable := range []string{nameVersion, nameContent, nameCallable} {
+		if m.Get(variable) == nil {
+			missing = append(missing, variable)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%s: not a complete version file, it lacks %s", name, strings.Join(missing, ", "))
+	}
+	if f.Version, err = builtins.VersionOf(m.Get(nameVersion)); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", name, nameVersion, err)
+	}
+	f.content = m.Get(nameContent)
+	if !builtins.IsContent(f.content) {
+		return nil, fmt.Errorf("%s: %s is a %s, want RollbackContent(…)", name, nameContent, f.content.Type())
+	}
+	if f.callable, err = callable(m, name, nameCallable); err != nil {
+		return nil, err
+	}
+	f.verify, err = callable(m, name, nameVerify)
+	return f, err
+}
+
+// callable returns a variable that holds a function of one parameter, or nil where there is none.
+func callable(m *engine.Module, file, variable string) (*starlark.Function, error) {
+	v := m.Get(variable)
+	if v == nil {
+		return nil, nil
+	}
+	fn, ok := v.(*starlark.Function)
+	if !ok {
+		return nil, fmt.Errorf("%s: %s is a %s, want a function", file, variable, v.Type())
+	}
+	if fn.NumParams() != 1 || fn.HasVarargs() || fn.HasKwargs() {
+		return nil, fmt.Errorf("%s: %s: %s takes %d parameters, want one, the rollback content", fn.Position(), variable, fn.Name(), fn.NumParams())
+	}
+	return fn, nil
+}
