@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"sync"
+	"time"
+	"weak"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+)
+
+// Options say what scripts can call and how the host takes part. The zero value is a bare interpreter.
+type Options struct {
+	// Predeclared is what scripts can call, besides the engine's own attempt, parallel, fail and struct, which
+	// can't be replaced. New freezes the values: threads share them.
+	Predeclared starlark.StringDict
+
+	// Bind is called for each thread that the engine makes, parallel's too, before anything runs on it, so
+	// that the host's builtins find what they need among the thread's locals.
+	Bind func(ctx context.Context, t *starlark.Thread)
+
+	// Caught is told of every error that a script caught with attempt. It must be safe for concurrent use.
+	Caught func(ctx context.Context, err error)
+
+	// Print receives the output of print; nil is standard error. It must be safe for concurrent use.
+	Print func(ctx context.Context, msg string)
+
+	Limits Limits
+}
+
+// Limits bound what one file or one call may take. Zero fields take the defaults.
+type Limits struct {
+	Steps        uint64 // of one call, one module's loading or one item of parallel; 50 million, about half a second
+	SourceBytes  int    // of one file, loaded or carved; 1 MiB
+	LiteralNodes int    // values in one carved literal, shared ones counted each time; 100,000
+	LiteralDepth int    // nesting of one carved literal; 64
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Steps == 0 {
+		l.Steps = 50_000_000
+	}
+	if l.SourceBytes == 0 {
+		l.SourceBytes = 1 << 20
+	}
+	if l.LiteralNodes == 0 {
+		l.LiteralNodes = 100_000
+	}
+	if l.LiteralDepth == 0 {
+		l.LiteralDepth = 64
+	}
+	return l
+}
+
+// An Engine loads modules and calls into them. It is safe for concurrent use.
+type Engine struct {
+	bind        func(context.Context, *starlark.Thread)
+	caught      func(context.Context, error)
+	print       func(context.Context, string)
+	limits      Limits
+	predeclared starlark.StringDict
+
+	// loaded finds the source line that an error excerpts. Weak, so that an engine which replays files for days
+	// keeps none of them.
+	mu     sync.Mutex
+	loaded map[string]weak.Pointer[Module]
+}
+
+// New returns an engine.
+func New(o Options) *Engine {
+	e := &Engine{
+		bind:        o.Bind,
+		caught:      o.Caught,
+		print:       o.Print,
+		limits:      o.Limits.withDefaults(),
+		predeclared: maps.Clone(o.Predeclared),
+		loaded:      map[string]weak.Pointer[Module]{},
+	}
+	if e.predeclared == nil {
+		e.predeclared = starlark.StringDict{}
+	}
+	e.predeclared["attempt"] = starlark.NewBuiltin("attempt", attempt)
+	e.predeclared["fail"] = starlark.NewBuiltin("fail", fail)
+	e.predeclared["parallel"] = starlark.NewBuiltin("parallel", parallel)
+	e.predeclared["struct"] = starlark.NewBuiltin("struct", starlarkstruct.Make)
+	e.predeclared.Freeze()
+	return e
+}
+
+// ErrSteps is in the chain of the error of a call that ran out of steps.
+var ErrSteps = errors.New("too many steps")
+
+// Call calls fn on a new thread. It returns early, with an error that wraps the context's, when ctx is done; a
+// builtin that is running is waited for. Every other error is an *Error too; a Go panic in a builtin becomes one.
+func (e *Engine) Call(ctx context.Context, fn starlark.Value, args ...starlark.Value) (starlark.Value, error) {
+	name := "call"
+	if c, ok := fn.(starlark.Callable); ok {
+		name = c.Name()
+	}
+	var result starlark.Value
+	err := e.onThread(ctx, name, 0, func(t *starlark.Thread) (err error) {
+		result, err = starlark.Call(t, fn, args, nil)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// A call is what the engine knows of the work on one thread.
+type call struct {
+	engine     *Engine
+	ctx        context.Context
+	started    time.Time
+	outOfSteps bool
+	nesting    int // of parallel
+}
+
+const callKey = "ebb.engine.call"
+
+func callOf(t *starlark.Thread) *call {
+	c, _ := t.Local(callKey).(*call)
+	return c
+}
+
+// Context returns the context of the call that runs on t. On a thread that no engine made it is the background.
+func Context(t *starlark.Thread) context.Context {
+	if c := callOf(t); c != nil {
+		return c.ctx
+	}
+	return context.Background()
+}
+
+// stopped reports whether the work on the thread must end, whatever a script would like to catch.
+func (c *call) stopped() bool { return c.outOfSteps || c.ctx.Err() != nil }
+
+// onThread runs do on a new thread with the limits, the context and the host's bindings in place.
+func (e *Engine) onThread(ctx context.Context, name string, nesting int, do func(*starlark.Thread) error) (err error) {
+	c := &call{engine: e, ctx: ctx, started: time.Now(), nesting: nesting}
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{value: p, stack: debug.Stack()}
+		}
+		if err != nil {
+			err = e.explain(c, err)
+		}
+	}()
+	// AfterFunc cancels from another goroutine: a context that is done already must not start anything.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t := &starlark.Thread{Name: name}
+	t.SetMaxExecutionSteps(e.limits.Steps)
+	t.OnMaxSteps = func(t *starlark.Thread) {
+		c.outOfSteps = true
+		t.Cancel("too many steps")
+	}
+	if e.print != nil {
+		t.Print = func(_ *starlark.Thread, msg string) { e.print(ctx, msg) }
+	}
+	t.SetLocal(callKey, c)
+	if e.bind != nil {
+		e.bind(ctx, t)
+	}
+	defer context.AfterFunc(ctx, func() { t.Cancel("the context is done") })()
+	return do(t)
+}
+
+// A panicError is a Go panic that crossed the interpreter: a defect of a builtin.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("internal error: %v", p.value) }

@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+const (
+	noExceptions = `Starlark has no exceptions: attempt(function, arguments…) returns struct(ok, value, error); fail("message") raises`
+	noTypes      = "Starlark has no type annotations: leave them out"
+	builtinsOnly = "scripts reach the outside through builtins alone: ebb builtins lists them"
+)
+
+// keywordHints are for words that Python knows and Starlark does not, by the first word of the line or the word at
+// the error.
+var keywordHints = map[string]string{
+	"try": noExceptions, "except": noExceptions, "finally": noExceptions, "raise": noExceptions,
+	"with":     "Starlark has no with: call the functions one after the other",
+	"import":   `nothing is imported: builtins are there already, and load("lib.star", "name") takes from another script`,
+	"from":     `nothing is imported: builtins are there already, and load("lib.star", "name") takes from another script`,
+	"class":    "Starlark has no classes: use struct(name = value), a dict, and functions",
+	"while":    "Starlark has no while: use for _ in range(n), which always ends",
+	"is":       "Starlark has no is: compare with == or !=, also with None",
+	"global":   "a function can't assign to a variable outside of it: return the value instead",
+	"nonlocal": "a function can't assign to a variable outside of it: return the value instead",
+	"async":    "Starlark has no async: parallel(function, items) calls a function for many items at once",
+	"await":    "Starlark has no await: parallel(function, items) calls a function for many items at once",
+	"assert":   `Starlark has no assert: write if not …: fail("message")`,
+	"del":      "Starlark has no del: use d.pop(key) or l.remove(value)",
+	"yield":    "Starlark has no generators: build a list and return it",
+}
+
+// lineHints are for syntax errors in lines that look like this, tried in order.
+var lineHints = []struct {
+	line *regexp.Regexp
+	hint string
+}{
+	{regexp.MustCompile(`\b[fF]["']`), `Starlark has no f-strings: write "… {} …".format(x) or "… %s …" % x`},
+	{regexp.MustCompile(`^\s*@\w`), "Starlark has no decorators: call the function"},
+	{regexp.MustCompile(`\bdef\b.*(->|\w\s*:\s*\w+\s*[,=)])`), noTypes},
+	{regexp.MustCompile(`^\s*[\w.]+\s*:\s*[\w.\[\]]+\s*=`), noTypes},
+	{regexp.MustCompile(`\bprint\s+["'\w]`), "print is a function: print(…)"},
+	{regexp.MustCompile(`:=`), "Starlark has no :=: assign in a statement of its own"},
+	{regexp.MustCompile(`&&|\|\|`), "write and, or, not"},
+	{regexp.MustCompile(`![^=]`), "write not"},
+	{regexp.MustCompile(`\+\+|--`), "write += 1 or -= 1"},
+	{regexp.MustCompile(`<>`), "write !="},
+	{regexp.MustCompile(`\*\*`), "Starlark has no power operator"},
+	{regexp.MustCompile(`\?`), "write x if condition else y"},
+	{regexp.MustCompile(`=[^=]+[^=!<>]=[^=]`), "assign one variable a statement"},
+}
+
+// nameHints are for undefined names that Python programs are used to.
+var nameHints = func() map[string]string {
+	m := map[string]string{}
+	add := func(hint, names string) {
+		for name := range strings.FieldsSeq(names) {
+			m[name] = hint
+		}
+	}
+	add("write None", "null nil none NULL")
+	add(`write type(x) == "string", "int", "list", "dict", …`, "isinstance issubclass")
+	add("use a comprehension: [f(x) for x in items if …]", "map filter iter next")
+	add("add in a loop", "sum reduce")
+	add("use int(x) or x // n", "round")
+	add(builtinsOnly, "open os sys subprocess requests pathlib shutil exec eval input socket threading asyncio importlib")
+	add("use log.info, log.warning, log.error", "logging logger")
+	add(noExceptions, "Exception BaseException ValueError KeyError RuntimeError TypeError")
+	add("there are no classes and no objects of them: pass what is needed as an argument", "self cls super object")
+	add("a script is not started by itself: the engine calls its functions", "__name__ __main__ __file__")
+	return m
+}()
+
+// messageHints are for messages of the parser and the interpreter.
+var messageHints = []struct {
+	msg  *regexp.Regexp
+	hint string
+}{
+	{regexp.MustCompile(`^(for loop|return statement) not within`), "at the top level only def, load and assignments are possible: write it in a function"},
+	{regexp.MustCompile(`^if statement not within`), "at the top level only def, load and assignments are possible: write it in a function, or as x if condition else y"},
+	{regexp.MustCompile(`^cannot reassign global`), "a top-level variable is set once: use another name, or a local variable of a function"},
+	{regexp.MustCompile(`^unexpected EOF in string`), "the string has no end: is the file complete?"},
+	{regexp.MustCompile(`^unexpected newline in string`), `the string has no end on its line: close it, or use """`},
+	{regexp.MustCompile(`^got end of file`), "something is not closed: is the file complete?"},
+	{regexp.MustCompile(`^got string literal, want`), "join strings with +"},
+	{regexp.MustCompile(`^unindent does not match`), "indent equally, with spaces"},
+	{regexp.MustCompile(`^excessive nesting`), "some 70 brackets inside each other are possible: is the file damaged?"},
+	{regexp.MustCompile(`^unknown binary op: string \+`), `write "…" + str(x), or "… %s" % x`},
+	{regexp.MustCompile(`called recursively$`), "Starlark has no recursion: use a loop over a list of what is left to do"},
+	{regexp.MustCompile(`\bcannot .* frozen (list|hash table|dict|set)`), "top-level variables can't change once the file is loaded: work on a copy, such as list(x) or dict(x)"},
+}
+
+var (
+	didYouMean  = regexp.MustCompile(`^(.*) \(did you mean (.+)\?\)$`)
+	undefined   = regexp.MustCompile(`^undefined: (\w+)$`)
+	wrongKwarg  = regexp.MustCompile(`^function (\S+) got an unexpected keyword argument "?(\w+)"?$`)
+	wrongCall   = regexp.MustCompile(`^function \S+ (accepts|got|missing|called)\b`)
+	gotWant     = regexp.MustCompile(`^got (identifier|string literal|[a-z]+), want`)
+	lastToken   = regexp.MustCompile(`(\w+|[fFrRbBuU]*"[^"]*"|[fFrRbBuU]*'[^']*')$`)
+	wordAtStart = regexp.MustCompile(`^\s*(\w+)`)
+)
+
+// hint adds what to do about x, where it is known. It runs once on each error.
+func (e *Engine) hint(x *Error) {
+	// The library's own suggestions go where ours are.
+	if m := didYouMean.FindStringSubmatch(x.Msg); m != nil {
+		x.Msg = m[1]
+		x.Hints = append(x.Hints, "did you mean "+m[2]+"?")
+		return
+	}
+	if m := undefined.FindStringSubmatch(x.Msg); m != nil {
+		x.Hints = append(x.Hints, e.undefinedHint(m[1])...)
+		return
+	}
+	if m := wrongKwarg.FindStringSubmatch(x.Msg); m != nil {
+		if near := nearest(m[2], e.params(x.Pos.Filename(), m[1])); near != "" {
+			x.Hints = append(x.Hints, "did you mean "+near+"?")
+		}
+		return
+	}
+	if isSyntax(x.cause) {
+		if hint := habit(x, e.line(x.Pos)); hint != "" {
+			x.Hints = append(x.Hints, hint)
+			return
+		}
+	}
+	for _, h := range messageHints {
+		if h.msg.MatchString(x.Msg) {
+			x.Hints = append(x.Hints, h.hint)
+			return
+		}
+	}
+}
+
+func isSyntax(err error) bool {
+	switch err := err.(type) {
+	case syntax.Error, resolve.Error, resolve.ErrorList:
+		return true
+	case *hinted:
+		return isSyntax(err.err)
+	}
+	return false
+}
+
+// habit recognises Python at a syntax error.
+func habit(x *Error, line string) string {
+	rest := []rune(line)
+	rest = rest[min(max(int(x.Pos.Col)-1, 0), len(rest)):]
+	for _, text := range []string{string(rest), line} {
+		if m := wordAtStart.FindStringSubmatch(text); m != nil && keywordHints[m[1]] != "" {
+			return keywordHints[m[1]]
+		}
+	}
+	if !strings.HasPrefix(x.Msg, "got ") && !strings.HasPrefix(x.Msg, "unexpected input") {
+		return ""
+	}
+	for _, h := range lineHints {
+		if h.line.MatchString(line) {
+			return h.hint
+		}
+	}
+	return ""
+}
+
+func (e *Engine) undefinedHint(name string) []string {
+	if hint := nameHints[name]; hint != "" {
+		return []string{hint}
+	}
+	names := slices.AppendSeq(slices.Collect(maps.Keys(e.predeclared)), maps.Keys(starlark.Universe))
+	if near := nearest(name, names); near != "" {
+		return []string{"did you mean " + near + "?"}
+	}
+	return nil
+}
+
+// params returns the names of the parameters of a function at the top level of a file.
+func (e *Engine) params(file, function string) []string {
+	m := e.module(file)
+	if m == nil || m.file == nil {
+		return nil
+	}
+	var names []string
+	for _, stmt := range m.file.Stmts {
+		if def, ok := stmt.(*syntax.DefStmt); ok && def.Name.Name == function {
+			for _, param := range def.Params {
+				if p, ok := param.(*syntax.BinaryExpr); ok {
+					param = p.X
+				}
+				if id, ok := param.(*syntax.Ident); ok {
+					names = append(names, id.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// aim moves the position of a syntax error from the end of the unexpected token, where the parser stands when it
+// has read it, to its start.
+func aim(x *Error, line string) {
+	if !gotWant.MatchString(x.Msg) || strings.HasSuffix(x.Msg, "want primary expression") {
+		return
+	}
+	text := []rune(line)
+	if i := int(x.Pos.Col) - 1; i > 0 && i <= len(text) {
+		token := lastToken.FindString(string(text[:i]))
+		x.Pos.Col -= int32(len([]rune(token)))
+	}
+}
