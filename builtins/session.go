@@ -60,13 +60,12 @@ type Session struct {
 	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
 	Progress func(d time.Duration, what string) (done func())
 
-	mu       sync.Mutex
-	covered  map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
-	changes  int
-	notes    []string // what already_restored said
-	actions  []string // what Plan would have done
-	caught   []error
-	warnOnce map[string]bool
+	mu      sync.Mutex
+	covered map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
+	changes int
+	notes   []string // what already_restored said
+	actions []string // what Plan would have done
+	caught  []error
 }
 
 // Unsettled is a request that may still land until the given time.

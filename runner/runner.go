@@ -70,9 +70,7 @@ type Runner struct {
 	client      *kube.Client
 	clientErr   error
 
-	uidOnce sync.Once
-	uid     string
-	uidErr  error
+	unknownCluster sync.Once // said once
 }
 
 // New returns a runner.
@@ -132,7 +130,7 @@ func (r *Runner) clusterUID(ctx context.Context, client *kube.Client) (string, e
 	if !forbidden(err) {
 		return "", err
 	}
-	r.uidOnce.Do(func() {
+	r.unknownCluster.Do(func() {
 		r.Log.Warn(fmt.Sprintf("which cluster this is can't be checked, server %s: %v", client.Server(), err))
 	})
 	return "", nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +57,9 @@ func exitCode(stderr io.Writer, err error) int {
 		return exitDone
 	case errors.As(err, &outcome):
 		return int(outcome)
+	case errors.Is(err, context.Canceled):
+		report(stderr, errors.New("interrupted before anything was done"))
+		return exitInterrupted
 	}
 	report(stderr, err)
 	var (

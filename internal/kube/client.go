@@ -1,0 +1,214 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Object is a Kubernetes object as JSON has it: maps, slices, strings, bools, nil,
+// int64 and float64.
+type Object = map[string]any
+
+// Options configure [Open]. The zero value is the user's own kubeconfig.
+type Options struct {
+	// Kubeconfig is a file. Empty means $KUBECONFIG, then ~/.kube/config, then the
+	// service account of the pod that this runs in.
+	Kubeconfig string
+	// Context is one of the kubeconfig's. Empty means its current one.
+	Context string
+	// Patience is the total time that this client may spend waiting for an API
+	// server that is down or flapping. Calls that wait at the same time share it.
+	// Default 5 minutes.
+	Patience time.Duration
+	// MutationTimeout is sent along with every change: the server gives up on it
+	// after that time. Default 10 s.
+	MutationTimeout time.Duration
+	// Logger hears about waiting, and of lost answers. Default: nobody.
+	Logger *slog.Logger
+	// UserAgent names the program in the API server's audit log. Default: the
+	// executable's name, client-go's version and the platform.
+	UserAgent string
+}
+
+const (
+	defaultPatience        = 5 * time.Minute
+	defaultMutationTimeout = 10 * time.Second
+	defaultReadTimeout     = 15 * time.Second
+	// slack is how much longer than the server a client waits: an answer that says
+	// "timed out" is worth more than none.
+	slack = 2 * time.Second
+)
+
+// Client talks to one API server. It is safe for concurrent use.
+type Client struct {
+	config          *rest.Config
+	http            *http.Client
+	rest            *rest.RESTClient
+	log             *slog.Logger
+	patience        *patience
+	mutationTimeout time.Duration
+	readTimeout     time.Duration
+
+	mu         sync.Mutex
+	clusterUID string
+	discovered map[string][]Resource // by apiVersion
+}
+
+// Open reads the kubeconfig. It sends no request.
+func Open(o Options) (*Client, error) {
+	config, err := loadConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	// The server's priority and fairness throttles; the client's 5 requests a
+	// second would only make an undo slow.
+	config.QPS = -1
+	config.UserAgent = o.UserAgent
+	config.WarningHandlerWithContext = serverWarnings{log}
+	config = dynamic.ConfigFor(config)
+
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	restClient, err := rest.UnversionedRESTClientForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	return &Client{
+		config:          config,
+		http:            httpClient,
+		rest:            restClient,
+		log:             log,
+		patience:        newPatience(orDefault(o.Patience, defaultPatience), config.Host, log),
+		mutationTimeout: orDefault(o.MutationTimeout, defaultMutationTimeout),
+		readTimeout:     defaultReadTimeout,
+		discovered:      map[string][]Resource{},
+	}, nil
+}
+
+// Close closes idle connections. A closed client still works.
+func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
+
+// Server returns the API server's URL.
+func (c *Client) Server() string { return c.config.Host }
+
+// RESTConfig returns a copy of the configuration, for what is not a plain request,
+// such as exec. Its user has to set deadlines and retry.
+func (c *Client) RESTConfig() *rest.Config { return rest.CopyConfig(c.config) }
+
+// ClusterUID returns what identifies the cluster: the UID of its kube-system
+// namespace, "" with the error if that can't be read.
+func (c *Client) ClusterUID(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	uid := c.clusterUID
+	c.mu.Unlock()
+	if uid != "" {
+		return uid, nil
+	}
+	ns, err := c.Get(ctx, Resource{Version: "v1", Kind: "Namespace", Plural: "namespaces"}, "", "kube-system")
+	if err != nil {
+		return "", err
+	}
+	uid = metaString(ns, "uid")
+	c.mu.Lock()
+	c.clusterUID = uid
+	c.mu.Unlock()
+	return uid, nil
+}
+
+// loadConfig wraps clientcmd, whose errors name neither the file nor what there is.
+func loadConfig(o Options) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.Kubeconfig
+	file := o.Kubeconfig
+	if file == "" {
+		file = strings.Join(rules.GetLoadingPrecedence(), string(filepath.ListSeparator))
+	}
+	raw, err := rules.Load()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("kubeconfig %q: no such file: name one with --kubeconfig or KUBECONFIG", file)
+	case err != nil:
+		return nil, fmt.Errorf("kubeconfig %q: %w", file, err)
+	}
+	current := o.Context
+	if current == "" {
+		current = raw.CurrentContext
+	}
+	if err := checkContext(raw, file, current); err != nil {
+		return nil, err
+	}
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: o.Context}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, fmt.Errorf("no kubeconfig found, looked for %q: name one with --kubeconfig or KUBECONFIG", file)
+	case err != nil:
+		return nil, fmt.Errorf("kubeconfig %q, context %q: %w", file, current, err)
+	}
+	return config, nil
+}
+
+// checkContext refuses a context that isn't there. No context at all is left to
+// clientcmd: it is how a pod's own service account gets its turn.
+func checkContext(raw *clientcmdapi.Config, file, current string) error {
+	if current == "" && len(raw.Contexts) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(raw.Contexts))
+	for name := range raw.Contexts {
+		names = append(names, fmt.Sprintf("%q", name))
+	}
+	slices.Sort(names)
+	known := "it has none"
+	if len(names) > 0 {
+		known = "it has " + strings.Join(names, ", ")
+	}
+	context, ok := raw.Contexts[current]
+	switch {
+	case current == "":
+		return fmt.Errorf("kubeconfig %q: no current context: name one with --context, %s", file, known)
+	case !ok:
+		return fmt.Errorf("kubeconfig %q: no context %q: %s", file, current, known)
+	case raw.Clusters[context.Cluster] == nil:
+		return fmt.Errorf("kubeconfig %q, context %q: no cluster %q in the file", file, current, context.Cluster)
+	}
+	return nil
+}
+
+// serverWarnings logs what the API server says beside its answer, such as
+// deprecations, instead of client-go's printing to stderr.
+type serverWarnings struct{ log *slog.Logger }
+
+func (w serverWarnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _ string, text string) {
+	if code == 299 && text != "" {
+		w.log.DebugContext(ctx, "API server warns: "+oneLine(text))
+	}
+}
+
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return d
+}

@@ -1,0 +1,257 @@
+package kube
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+func TestVerbs(t *testing.T) {
+	c, ns, ctx := admin(t), sandboxtest.Namespace(t), t.Context()
+
+	made := mustCreate(t, c, configMap, ns, settings("a", "1"))
+	if made["kind"] != "ConfigMap" || made["apiVersion"] != "v1" || uid(made) == "" {
+		t.Errorf("create returned %v", made)
+	}
+	if _, err := c.Create(ctx, configMap, ns, settings("a", "1")); reason(err) != "AlreadyExists" {
+		t.Errorf("create again: got %v, want AlreadyExists: only a lost answer makes an equal object ours", err)
+	}
+	patched, err := c.Patch(ctx, configMap, ns, "a", Object{"data": Object{"value": nil, "n": "2"}}, PatchOptions{UID: uid(made), ResourceVersion: metaString(made, "resourceVersion")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data := patched["data"].(Object); data["value"] != nil || data["n"] != "2" {
+		t.Errorf("patch returned data %v", data)
+	}
+	applied, err := c.Apply(ctx, configMap, ns, "b", Object{"metadata": Object{"labels": Object{"x": "y"}}, "data": Object{"value": "3"}}, "ebb", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Apply(ctx, configMap, ns, "b", Object{"data": Object{"value": "4"}}, "somebody", false); reason(err) != "Conflict" {
+		t.Errorf("apply by another manager: got %v, want a conflict", err)
+	}
+	if _, err := c.Apply(ctx, configMap, ns, "b", Object{"data": Object{"value": "4"}}, "somebody", true); err != nil {
+		t.Error(err)
+	}
+	list, err := c.List(ctx, configMap, ns, ListOptions{LabelSelector: "x=y"})
+	if err != nil || len(list) != 1 || metaString(list[0], "name") != "b" || list[0]["kind"] != "ConfigMap" {
+		t.Errorf("list by label: %v, %v", list, err)
+	}
+	list, err = c.List(ctx, configMap, ns, ListOptions{FieldSelector: "metadata.name=a"})
+	if err != nil || len(list) != 1 || metaString(list[0], "name") != "a" {
+		t.Errorf("list by field: %v, %v", list, err)
+	}
+	for _, obj := range append(list, made, patched, applied) {
+		if metaOf(obj)["managedFields"] != nil {
+			t.Errorf("%v has managedFields", metaString(obj, "name"))
+		}
+	}
+	if err := c.Delete(ctx, configMap, ns, "a", DeleteOptions{UID: uid(made)}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Get(ctx, configMap, ns, "a"); reason(err) != "NotFound" || err.Error() != `get configmaps "a" in namespace "`+ns+`": not found (404)` {
+		t.Errorf("get after delete: %v", err)
+	}
+	if err := c.Delete(ctx, configMap, ns, "a", DeleteOptions{}); reason(err) != "NotFound" {
+		t.Errorf("delete of nothing: %v", err)
+	}
+}
+
+func TestDeletePodWithGrace(t *testing.T) {
+	c, ns, ctx := admin(t), sandboxtest.Namespace(t), t.Context()
+	mustCreate(t, c, podKind, ns, Object{
+		"metadata": Object{"name": "p", "finalizers": []any{"ebb.dev/test"}},
+		"spec":     Object{"containers": []any{Object{"name": "c", "image": "none"}}},
+	})
+	if err := c.Delete(ctx, podKind, ns, "p", DeleteOptions{GraceSeconds: new(int64(0))}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Get(ctx, podKind, ns, "p")
+	if err != nil || metaString(p, "deletionTimestamp") == "" || metaOf(p)["deletionGracePeriodSeconds"] != int64(0) {
+		t.Errorf("pod held by a finalizer: %v, %v", metaOf(p), err)
+	}
+	if _, err := c.Patch(ctx, podKind, ns, "p", Object{"metadata": Object{"finalizers": nil}}, PatchOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClusterUID(t *testing.T) {
+	kubeconfig := sandboxtest.Kubeconfig(t)
+	proxy, file := sandboxtest.FaultProxy(t, kubeconfig)
+	c := open(t, Options{Kubeconfig: file})
+	first, err := c.ClusterUID(t.Context())
+	if err != nil || len(first) != 36 {
+		t.Fatalf("got %q, %v", first, err)
+	}
+	second, err := c.ClusterUID(t.Context())
+	if err != nil || second != first || len(proxy.Requests()) != 1 {
+		t.Errorf("got %q, %v after %v, want it cached", second, err, proxy.Requests())
+	}
+	alice, _ := sandboxtest.User(t, sandboxtest.Namespace(t), "get:pods")
+	if got, err := open(t, Options{Kubeconfig: alice}).ClusterUID(t.Context()); got != "" || reason(err) != "Forbidden" {
+		t.Errorf("without rights: got %q, %v", got, err)
+	}
+}
+
+func TestCan(t *testing.T) {
+	ns := sandboxtest.Namespace(t)
+	kubeconfig, _ := sandboxtest.User(t, ns, "get,delete:pods")
+	c := open(t, Options{Kubeconfig: kubeconfig})
+	for _, test := range []struct {
+		verb, group, resource, subresource, namespace string
+		want                                          bool
+	}{
+		{"delete", "", "pods", "", ns, true},
+		{"create", "", "pods", "", ns, false},
+		{"get", "", "pods", "log", ns, false},
+		{"delete", "", "pods", "", "default", false},
+		{"get", "apps", "pods", "", ns, false},
+	} {
+		got, _, err := c.Can(t.Context(), test.verb, test.group, test.resource, test.subresource, test.namespace, "")
+		if err != nil || got != test.want {
+			t.Errorf("%+v: got %v, %v", test, got, err)
+		}
+	}
+}
+
+func TestForbiddenNamesVerbResourceUser(t *testing.T) {
+	ns := sandboxtest.Namespace(t)
+	kubeconfig, user := sandboxtest.User(t, ns, "get:pods")
+	proxy, file := sandboxtest.FaultProxy(t, kubeconfig)
+	c := open(t, Options{Kubeconfig: file})
+	err := c.Delete(t.Context(), podKind, ns, "p", DeleteOptions{})
+	if want := `user "` + user + `" may not delete pods in namespace "` + ns + `" (403)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if r, code := catch(err); r != "Forbidden" || code != 403 {
+		t.Errorf("caught %q, %d", r, code)
+	}
+	if n := len(proxy.Requests()); n != 1 {
+		t.Errorf("got %d requests, want 1: %v", n, proxy.Requests())
+	}
+}
+
+func TestQuotaKeepsTheServersWords(t *testing.T) {
+	c, ns := admin(t), sandboxtest.Namespace(t)
+	quota, err := c.Resolve(t.Context(), "", "ResourceQuota")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, c, quota, ns, Object{"metadata": Object{"name": "none"}, "spec": Object{"hard": Object{"count/secrets": "0"}}})
+	secret, err := c.Resolve(t.Context(), "v1", "Secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "quota in force", func() bool {
+		name := "s-" + strings.ToLower(t.Name())
+		_, err = c.Create(t.Context(), secret, ns, Object{"metadata": Object{"name": name}})
+		if err == nil {
+			err = c.Delete(t.Context(), secret, ns, name, DeleteOptions{})
+			return false
+		}
+		return strings.Contains(err.Error(), "exceeded quota: none") && reason(err) == "Forbidden"
+	})
+}
+
+func TestUnauthorizedSaysLogIn(t *testing.T) {
+	c := open(t, Options{Kubeconfig: asUser(t, &clientcmdapi.AuthInfo{Token: "nobody"})})
+	_, err := c.Get(t.Context(), configMap, "default", "a")
+	if r, code := catch(err); r != "Unauthorized" || code != 401 || !strings.HasSuffix(err.Error(), "were refused (401): log in again") {
+		t.Errorf("got %v (%s, %d)", err, r, code)
+	}
+}
+
+func TestCredentialPluginFailsAtOnce(t *testing.T) {
+	c := open(t, Options{Kubeconfig: asUser(t, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+		APIVersion: "client.authentication.k8s.io/v1", Command: "ebb-no-such-plugin", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+	}})})
+	_, err := c.Create(t.Context(), configMap, "default", settings("a", "1"))
+	if reason(err) != "Credentials" || !strings.Contains(err.Error(), "ebb-no-such-plugin") {
+		t.Errorf("got %v (%s)", err, reason(err))
+	}
+}
+
+func TestForeignCertificateFailsAtOnce(t *testing.T) {
+	kubeconfig := sandboxtest.Kubeconfig(t)
+	_, file := sandboxtest.FaultProxy(t, kubeconfig)
+	_, other := sandboxtest.FaultProxy(t, kubeconfig)
+	theirs, err := Open(Options{Kubeconfig: other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := open(t, Options{Kubeconfig: file})
+	c := open(t, Options{Kubeconfig: kubeconfigOf(t, strings.ReplaceAll(string(ours), mine.Server(), theirs.Server()))})
+	_, err = c.Get(t.Context(), configMap, "default", "a")
+	if reason(err) != "Untrusted" {
+		t.Errorf("got %v (%s)", err, reason(err))
+	}
+}
+
+func TestOpenExplains(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing")
+	two := kubeconfigOf(t, `{apiVersion: v1, kind: Config, current-context: lost,
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: u, user: {}}],
+contexts: [{name: prod, context: {cluster: c, user: u}}, {name: dev, context: {cluster: gone, user: u}}]}`)
+	for _, test := range []struct {
+		name    string
+		options Options
+		env     string
+		want    string
+	}{
+		{"missing", Options{Kubeconfig: missing}, "", `kubeconfig "` + missing + `": no such file: name one with --kubeconfig or KUBECONFIG`},
+		{"garbage", Options{Kubeconfig: kubeconfigOf(t, "\tno: [yaml")}, "", `kubeconfig "`},
+		{"current context", Options{Kubeconfig: two}, "", `no context "lost": it has "dev", "prod"`},
+		{"unknown context", Options{Kubeconfig: two, Context: "production"}, "", `no context "production": it has "dev", "prod"`},
+		{"no cluster", Options{Kubeconfig: two, Context: "dev"}, "", `context "dev": no cluster "gone" in the file`},
+		{"context of an empty file", Options{Kubeconfig: kubeconfigOf(t, ""), Context: "x"}, "", `no context "x": it has none`},
+		{"nothing at all", Options{}, missing, `no kubeconfig found, looked for "` + missing + `"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", test.env)
+			_, err := Open(test.options)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+	c := open(t, Options{Kubeconfig: two, Context: "prod"})
+	if c.Server() != "https://127.0.0.1:1" {
+		t.Errorf("got server %q", c.Server())
+	}
+}
+
+// asUser returns the sandbox's kubeconfig with other credentials.
+func asUser(t testing.TB, user *clientcmdapi.AuthInfo) string {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(sandboxtest.Kubeconfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.AuthInfos[config.Contexts[config.CurrentContext].AuthInfo] = user
+	text, err := clientcmd.Write(*config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kubeconfigOf(t, string(text))
+}
+
+// kubeconfigOf writes a kubeconfig of mode 0600.
+func kubeconfigOf(t testing.TB, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}

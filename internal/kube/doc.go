@@ -1,0 +1,26 @@
+// Package kube is the Kubernetes client under the script builtins.
+//
+// Start with [Open], then [Client.Resolve] a kind and use the verbs. Objects are
+// plain maps, as the API server sends them, without managedFields.
+//
+// Avoid keeping a client for longer than one invocation: the time that it may
+// spend waiting for an API server that is down ([Options].Patience) is given once,
+// and all calls share it. Avoid [Client.Delete] and [Client.Patch] without a UID
+// where one is known: only the UID tells an object from a later one of its name.
+//
+// What is promised:
+//
+//   - No call hangs. Every request has a deadline of its own, whatever the context
+//     says, and every mutating request carries one to the server, so that a request
+//     nobody waits for any more can't land much later.
+//   - An API server that is down, overloaded or restarting is waited for. 401 and
+//     403 never are.
+//   - A write whose answer was lost is read back before anything is concluded. Nil
+//     means that the change is in the cluster. An [UnknownOutcomeError] in the chain
+//     means that nobody knows; every other error means that the change is not there
+//     and won't appear later.
+//   - Errors about a request are an [*Error], which says what was asked, wraps
+//     apimachinery's StatusError where there is one, and can be caught by scripts
+//     (its Catch method). A finished context can't be caught: such an error holds the
+//     context's, and no *Error. Nor can a mistake in the arguments.
+package kube

@@ -1,0 +1,181 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Error says which request failed, on one line, and why. It wraps the cause: a
+// StatusError of apimachinery, an [*UnavailableError], an [*UnknownOutcomeError].
+type Error struct {
+	Verb      string // as RBAC names it: get, list, create, patch, delete
+	Resource  string // plural, with the subresource: pods, pods/log
+	Namespace string
+	Name      string
+	Err       error
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Error explains the refusals that people can do something about, and leaves the
+// others in the server's words.
+func (e *Error) Error() string {
+	var status apierrors.APIStatus
+	reason, _ := e.Catch()
+	if reason == "UnknownOutcome" || reason == "Unavailable" || !errors.As(e.Err, &status) {
+		return e.request() + ": " + oneLine(e.Err.Error())
+	}
+	s := status.Status()
+	switch s.Code {
+	case http.StatusUnauthorized:
+		return e.request() + ": the credentials in the kubeconfig were refused (401): log in again"
+	case http.StatusForbidden:
+		// A quota and an admission policy answer 403 too, and have more to say.
+		if user := deniedUser.FindStringSubmatch(s.Message); user != nil {
+			return fmt.Sprintf("user %q may not %s %s%s (403)", user[1], e.Verb, e.Resource, e.where())
+		}
+	case http.StatusNotFound:
+		if e.Name != "" && s.Details != nil && s.Details.Name == e.Name {
+			return e.request() + ": not found (404)"
+		}
+	}
+	text := e.request() + ": " + quotedObject.ReplaceAllString(oneLine(s.Message), `"{…}"`)
+	if s.Code != 0 {
+		text += fmt.Sprintf(" (%d)", s.Code)
+	}
+	return text
+}
+
+// Catch returns what a script sees of this error: a reason such as "NotFound",
+// "Forbidden", "Conflict", "Unavailable" or "UnknownOutcome", and the HTTP status or 0.
+func (e *Error) Catch() (reason string, code int) {
+	var (
+		unknown     *UnknownOutcomeError
+		unavailable *UnavailableError
+		refused     *credentialError
+		untrusted   *trustError
+		noKind      *NoKindError
+		status      apierrors.APIStatus
+	)
+	if errors.As(e.Err, &status) {
+		code = int(status.Status().Code)
+	}
+	switch {
+	case errors.As(e.Err, &unknown):
+		return "UnknownOutcome", code
+	case errors.As(e.Err, &unavailable):
+		return "Unavailable", code
+	case errors.As(e.Err, &refused):
+		return "Credentials", 0
+	case errors.As(e.Err, &untrusted):
+		return "Untrusted", 0
+	case errors.As(e.Err, &noKind):
+		return "NoKind", 0
+	case status == nil:
+		return "Unknown", 0
+	}
+	switch r := status.Status().Reason; r {
+	case metav1.StatusReasonUnknown:
+		return "Unknown", code
+	case metav1.StatusReasonServerTimeout:
+		return "Timeout", code
+	default:
+		return string(r), code
+	}
+}
+
+// request names what was asked: delete pods "a" in namespace "b".
+func (e *Error) request() string {
+	s := e.Verb + " " + e.Resource
+	if e.Name != "" {
+		s += fmt.Sprintf(" %q", e.Name)
+	}
+	return s + e.where()
+}
+
+func (e *Error) where() string {
+	if e.Namespace == "" {
+		return ""
+	}
+	return fmt.Sprintf(" in namespace %q", e.Namespace)
+}
+
+// UnavailableError means that the API server did not give a usable answer until
+// the client's patience was used up. It wraps the last cause.
+type UnavailableError struct {
+	Server string
+	Waited time.Duration // by all calls of the client
+	Err    error
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("API server %s does not answer (%s), waited %s: give it longer with --timeout",
+		e.Server, whyNot(e.Err), e.Waited.Round(time.Millisecond))
+}
+
+// UnknownOutcomeError means that a write may have landed, or may still land: it
+// was sent, its answer was lost, and reading back did not settle it. It wraps an
+// [*UnavailableError] or the context's error, but no refusal of the API server's,
+// such as AlreadyExists: nothing may be concluded from that.
+type UnknownOutcomeError struct {
+	Err error
+}
+
+func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+
+func (e *UnknownOutcomeError) Error() string {
+	return "it is not known whether the change was made: " + oneLine(e.Err.Error())
+}
+
+// NoKindError means that the API server does not know a kind, or that no version
+// was given for one that isn't built in.
+type NoKindError struct {
+	APIVersion, Kind string
+	Hint             string
+}
+
+func (e *NoKindError) Error() string {
+	s := fmt.Sprintf("unknown kind %q", e.Kind)
+	if e.APIVersion != "" {
+		s += fmt.Sprintf(" in %q", e.APIVersion)
+	}
+	if e.Hint != "" {
+		s += ": " + e.Hint
+	}
+	return s
+}
+
+// credentialError means that the kubeconfig's credential plugin failed: nothing
+// was sent, and asking again would run a broken command for minutes.
+type credentialError struct{ err error }
+
+func (e *credentialError) Error() string {
+	return oneLine(cause(e.err)) + ": does the command in the kubeconfig's users section work"
+}
+func (e *credentialError) Unwrap() error { return e.err }
+
+// trustError means that the server's certificate is not what the kubeconfig says.
+type trustError struct{ err error }
+
+func (e *trustError) Error() string {
+	return oneLine(cause(e.err)) + ": is this the kubeconfig of this cluster"
+}
+func (e *trustError) Unwrap() error { return e.err }
+
+// deniedUser matches the text of the API server's authorizer.
+var deniedUser = regexp.MustCompile(`User "([^"]*)" cannot \S+ `)
+
+// quotedObject matches what the server repeats of an invalid object, which may be a
+// secret.
+var quotedObject = regexp.MustCompile(`"\{.*\}"`)
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

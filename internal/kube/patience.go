@@ -1,0 +1,164 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	firstPause = 100 * time.Millisecond
+	longPause  = 5 * time.Second
+	// logEvery is how often waiting is mentioned.
+	logEvery = 10 * time.Second
+	// impatientLimit is for attempts after patience was used up on a server that
+	// still does not answer: each of many calls would hang for a full timeout.
+	impatientLimit = 3 * time.Second
+)
+
+// patience is a client's account of the time spent waiting for its API server.
+// Time is charged once, however many calls wait.
+type patience struct {
+	total  time.Duration
+	server string
+	log    *slog.Logger
+	// first is the pause after a first failure; each next one is twice as long.
+	first time.Duration
+
+	mu      sync.Mutex
+	used    time.Duration // by waits that have ended
+	waiting int           // calls that wait now
+	since   time.Time     // when the first of them began
+
+	down      bool // the latest attempt of any call brought no usable answer
+	downSince time.Time
+	logged    time.Time
+	announced bool
+}
+
+func newPatience(total time.Duration, server string, log *slog.Logger) *patience {
+	return &patience{total: total, server: server, log: log, first: firstPause}
+}
+
+// spent returns the time used so far. The lock is held.
+func (p *patience) spent(now time.Time) time.Duration {
+	if p.waiting == 0 {
+		return p.used
+	}
+	return p.used + now.Sub(p.since)
+}
+
+// limit shortens an attempt's time once there is no patience left to lose.
+func (p *patience) limit(normal time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down && p.spent(time.Now()) >= p.total {
+		return min(normal, impatientLimit)
+	}
+	return normal
+}
+
+// answered notes that the server is there.
+func (p *patience) answered(ctx context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.down {
+		return
+	}
+	p.down = false
+	if p.announced {
+		p.announced = false
+		p.log.InfoContext(ctx, fmt.Sprintf("API server %s answers again after %s",
+			p.server, time.Since(p.downSince).Round(100*time.Millisecond)))
+	}
+}
+
+// failed notes an attempt without a usable answer.
+func (p *patience) failed(ctx context.Context, reason string, now time.Time) {
+	if !p.down {
+		p.down, p.downSince = true, now
+	}
+	// A server that flaps would otherwise be worth two lines a request.
+	if !p.logged.IsZero() && now.Sub(p.logged) < logEvery {
+		return
+	}
+	p.logged = now
+	left := (p.total - p.spent(now)).Round(time.Second)
+	text := fmt.Sprintf("API server %s does not answer (%s), waiting up to %s", p.server, reason, left)
+	if p.announced {
+		text = fmt.Sprintf("API server %s still does not answer (%s), waiting up to %s more", p.server, reason, left)
+	}
+	p.announced = true
+	p.log.WarnContext(ctx, text)
+}
+
+// wait is one call's part in the waiting. Its zero state waits for nothing.
+type wait struct {
+	p      *patience
+	active bool
+	pauses int
+}
+
+func (p *patience) begin() *wait { return &wait{p: p} }
+
+// again pauses before another attempt. It fails with an *UnavailableError when
+// patience is used up, and with the context's error when that ends first.
+func (w *wait) again(ctx context.Context, m *miss, started time.Time) error {
+	left := w.note(ctx, m, started)
+	if left <= 0 {
+		return &UnavailableError{Server: w.p.server, Waited: w.p.total - left, Err: m.err}
+	}
+	pause := min(w.p.first<<min(w.pauses, 10), longPause)
+	w.pauses++
+	// Clients that lost the same server should not come back in step.
+	pause = pause/2 + rand.N(pause/2+1)
+	timer := time.NewTimer(min(max(pause, m.after), left))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// note charges the failed attempt and returns the patience that is left.
+func (w *wait) note(ctx context.Context, m *miss, started time.Time) time.Duration {
+	p, now := w.p, time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.active {
+		w.active = true
+		if p.waiting == 0 {
+			p.since = started
+		}
+		p.waiting++
+	}
+	p.failed(ctx, m.reason, now)
+	return p.total - p.spent(now)
+}
+
+// end stops the clock.
+func (w *wait) end() {
+	if !w.active {
+		return
+	}
+	w.active = false
+	p := w.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting--
+	if p.waiting == 0 {
+		p.used += time.Since(p.since)
+	}
+}
+
+// Waited returns how long the client has waited for its API server so far.
+func (c *Client) Waited() time.Duration {
+	c.patience.mu.Lock()
+	defer c.patience.mu.Unlock()
+	return c.patience.spent(time.Now())
+}

@@ -1,0 +1,190 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/json"
+)
+
+const (
+	pageSize = 500
+	// listRestarts bounds how often a list that expired between two pages is begun
+	// again.
+	listRestarts = 3
+	// defaultLogBytes keeps a chatty container from filling memory.
+	defaultLogBytes = 1 << 20
+)
+
+// ListOptions narrow a list. Both are in kubectl's syntax.
+type ListOptions struct {
+	LabelSelector, FieldSelector string
+}
+
+// Get reads one object.
+func (c *Client) Get(ctx context.Context, r Resource, namespace, name string) (Object, error) {
+	if err := checkObject(r, namespace, name); err != nil {
+		return nil, err
+	}
+	return c.readObject(ctx, c.request("get", http.MethodGet, r, namespace, name))
+}
+
+// List reads all objects that match, in pages. An empty namespace means all of them.
+func (c *Client) List(ctx context.Context, r Resource, namespace string, o ListOptions) ([]Object, error) {
+	if err := checkPlace(r, namespace); err != nil {
+		return nil, err
+	}
+	objects := []Object{}
+	for token, restarts := "", 0; ; {
+		q := c.request("list", http.MethodGet, r, namespace, "")
+		q.query.Set("limit", strconv.Itoa(pageSize))
+		for key, value := range map[string]string{"labelSelector": o.LabelSelector, "fieldSelector": o.FieldSelector, "continue": token} {
+			if value != "" {
+				q.query.Set(key, value)
+			}
+		}
+		list, err := c.readObject(ctx, q)
+		if token != "" && apierrors.IsResourceExpired(err) && restarts < listRestarts {
+			// The pages would no longer be of one moment: take all of them anew.
+			objects, token, restarts = objects[:0], "", restarts+1
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		items, ok := list["items"].([]any)
+		if !ok && list["items"] != nil {
+			return nil, q.fail(fmt.Errorf("got items of type %T, want a list", list["items"]))
+		}
+		for _, item := range items {
+			object, ok := item.(Object)
+			if !ok {
+				return nil, q.fail(fmt.Errorf("got an item of type %T, want an object", item))
+			}
+			// Items of built-in kinds come without what they are.
+			if object["kind"] == nil {
+				object["apiVersion"], object["kind"] = r.APIVersion(), r.Kind
+			}
+			objects = append(objects, withoutManagedFields(object))
+		}
+		if token = metaString(list, "continue"); token == "" {
+			return objects, nil
+		}
+	}
+}
+
+// Logs reads the end of a container's log. An empty container means the pod's only
+// one, tailLines 0 means all lines, limitBytes 0 means 1 MiB.
+func (c *Client) Logs(ctx context.Context, namespace, pod, container string, tailLines, limitBytes int64) (string, error) {
+	r := Resource{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true}
+	if err := checkObject(r, namespace, pod); err != nil {
+		return "", err
+	}
+	if tailLines < 0 || limitBytes < 0 {
+		return "", fmt.Errorf("got tail of %d lines and limit of %d bytes, want none below 0", tailLines, limitBytes)
+	}
+	if limitBytes == 0 {
+		limitBytes = defaultLogBytes
+	}
+	q := c.request("get", http.MethodGet, r, namespace, pod)
+	q.subresource = "log"
+	q.path = append(q.path, "log")
+	q.query.Set("limitBytes", strconv.FormatInt(limitBytes, 10))
+	if container != "" {
+		q.query.Set("container", container)
+	}
+	if tailLines > 0 {
+		q.query.Set("tailLines", strconv.FormatInt(tailLines, 10))
+	}
+	q.text = true
+	a, err := c.read(ctx, q)
+	return string(a.body), err
+}
+
+// Can asks the API server whether this client's user may do something, and why. An
+// empty name means any.
+func (c *Client) Can(ctx context.Context, verb, group, resource, subresource, namespace, name string) (bool, string, error) {
+	attributes := Object{"verb": verb, "group": group, "resource": resource}
+	for key, value := range map[string]string{"subresource": subresource, "namespace": namespace, "name": name} {
+		if value != "" {
+			attributes[key] = value
+		}
+	}
+	body, err := json.Marshal(Object{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+		"spec": Object{"resourceAttributes": attributes},
+	})
+	if err != nil {
+		return false, "", fmt.Errorf("can: %w", err)
+	}
+	r := Resource{Group: "authorization.k8s.io", Version: "v1", Kind: "SelfSubjectAccessReview", Plural: "selfsubjectaccessreviews"}
+	// A POST that changes nothing, so it is repeated like a read.
+	q := c.request("create", http.MethodPost, r, "", "")
+	q.body, q.contentType = body, jsonType
+	review, err := c.readObject(ctx, q)
+	if err != nil {
+		return false, "", err
+	}
+	status, ok := review["status"].(Object)
+	if !ok {
+		return false, "", q.fail(errors.New("the API server's review has no status"))
+	}
+	allowed, _ := status["allowed"].(bool)
+	reason, _ := status["reason"].(string)
+	if reason == "" {
+		reason, _ = status["evaluationError"].(string)
+	}
+	return allowed, reason, nil
+}
+
+// read asks until there is an answer, patience is used up or the context ends.
+func (c *Client) read(ctx context.Context, q request) (answer, error) {
+	w := c.patience.begin()
+	defer w.end()
+	for {
+		started := time.Now()
+		a := c.send(ctx, q, c.patience.limit(q.limit))
+		if a.err != nil && ctx.Err() != nil {
+			return answer{}, q.cancelled(ctx)
+		}
+		m := q.missed(a)
+		if m == nil {
+			if a.err != nil {
+				if isStatus(a.err) {
+					c.patience.answered(ctx)
+				}
+				return answer{}, q.final(a)
+			}
+			c.patience.answered(ctx)
+			return a, nil
+		}
+		if err := w.again(ctx, m, started); err != nil {
+			if ctx.Err() != nil {
+				return answer{}, q.cancelled(ctx)
+			}
+			return answer{}, q.fail(err)
+		}
+	}
+}
+
+func (c *Client) readObject(ctx context.Context, q request) (Object, error) {
+	a, err := c.read(ctx, q)
+	return a.object, err
+}
+
+// decode reads an object from an answer. Whole numbers become int64.
+func decode(body []byte) (Object, error) {
+	var object Object
+	if err := json.Unmarshal(body, &object); err != nil {
+		return nil, fmt.Errorf("the API server's answer is no object: %w", err)
+	}
+	if object == nil {
+		return nil, errors.New("the API server's answer is empty")
+	}
+	return withoutManagedFields(object), nil
+}

@@ -1,0 +1,288 @@
+package kube
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+)
+
+// request is one thing to ask, as often as it takes.
+type request struct {
+	verb            string // for errors, as RBAC names it
+	resource        Resource
+	subresource     string
+	namespace, name string
+
+	method      string
+	path        []string
+	query       url.Values
+	contentType string
+	body        []byte
+	limit       time.Duration // of one attempt
+	mutates     bool
+	text        bool // the answer is no JSON
+}
+
+// request fills in what follows from the object that is asked for.
+func (c *Client) request(verb, method string, r Resource, namespace, name string) request {
+	path := []string{"api", r.Version}
+	if r.Group != "" {
+		path = []string{"apis", r.Group, r.Version}
+	}
+	if namespace != "" {
+		path = append(path, "namespaces", namespace)
+	}
+	path = append(path, r.Plural)
+	if name != "" && method != http.MethodPost {
+		path = append(path, name)
+	}
+	return request{
+		verb: verb, resource: r, namespace: namespace, name: name,
+		method: method, path: path, query: url.Values{}, limit: c.readTimeout,
+	}
+}
+
+// mutation is a request that changes something: the server drops it after the
+// mutation timeout, and the client waits a little longer to hear so.
+func (c *Client) mutation(verb, method string, r Resource, namespace, name string) request {
+	q := c.request(verb, method, r, namespace, name)
+	q.mutates, q.limit = true, c.mutationTimeout+slack
+	return q
+}
+
+// fail wraps an error of this request.
+func (q request) fail(err error) *Error {
+	resource := q.resource.Plural
+	if q.subresource != "" {
+		resource += "/" + q.subresource
+	}
+	return &Error{Verb: q.verb, Resource: resource, Namespace: q.namespace, Name: q.name, Err: err}
+}
+
+func (q request) String() string { return q.fail(nil).request() }
+
+// cancelled is the error of a finished context. It is no [Error], so that no script
+// can catch it.
+func (q request) cancelled(ctx context.Context) error {
+	return fmt.Errorf("%s: %w", q, ctx.Err())
+}
+
+// answer is what came of one attempt.
+type answer struct {
+	body   []byte
+	object Object // nil for text
+	err    error
+	// sent: the request may have reached the server.
+	sent bool
+}
+
+// send makes one attempt, without any retry of client-go's own.
+func (c *Client) send(ctx context.Context, q request, limit time.Duration) answer {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	// client-go logs broken answers to stderr; they are our caller's to report.
+	ctx = klog.NewContext(ctx, klog.Logger{})
+
+	// Once there is a connection, anything may have gone over it. Without one,
+	// nothing has.
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	})
+
+	req := c.rest.Verb(q.method).AbsPath(q.path...).MaxRetries(0)
+	for key, values := range q.query {
+		for _, value := range values {
+			req.Param(key, value)
+		}
+	}
+	if q.mutates {
+		req.Param("timeout", (limit - slack).String())
+	}
+	if q.body != nil {
+		req.SetHeader("Content-Type", q.contentType).Body(q.body)
+	}
+	result := req.Do(ctx)
+	if err := asRefusal(q, result.Error()); err != nil {
+		if !isStatus(err) {
+			// A connection that broke, or hangs, must not be what the next attempt gets.
+			c.Close()
+		}
+		return answer{err: err, sent: sent.Load()}
+	}
+	a := answer{sent: sent.Load()}
+	if a.body, a.err = result.Raw(); a.err == nil && !q.text {
+		a.object, a.err = decode(a.body)
+	}
+	return a
+}
+
+// miss says that an attempt brought no usable answer and that another may.
+type miss struct {
+	reason string
+	after  time.Duration // the server's wish
+	// doubt: the request may be carried out all the same.
+	doubt bool
+	err   error
+}
+
+// missed tells the answers worth another attempt from the final ones, for which it
+// returns nil. A finished context is for the caller to see first.
+func (q request) missed(a answer) *miss {
+	if a.err == nil || permanent(a.err) != nil {
+		return nil
+	}
+	m := &miss{reason: whyNot(a.err), err: a.err, doubt: a.sent}
+	var status apierrors.APIStatus
+	if !errors.As(a.err, &status) {
+		return m
+	}
+	s := status.Status()
+	if s.Details != nil {
+		m.after = time.Duration(s.Details.RetryAfterSeconds) * time.Second
+	}
+	switch s.Code {
+	case http.StatusTooManyRequests: // turned away at the door
+		m.doubt = false
+		return m
+	case http.StatusServiceUnavailable:
+		return m
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		// A log is the node's to give: these say that the node is down.
+		if q.subresource != "log" {
+			return m
+		}
+	}
+	return nil
+}
+
+// permanent returns a typed error for a failure that no waiting mends.
+func permanent(err error) error {
+	var (
+		verification *tls.CertificateVerificationError
+		authority    x509.UnknownAuthorityError
+		hostname     x509.HostnameError
+		invalid      x509.CertificateInvalidError
+	)
+	if errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
+		return &trustError{err}
+	}
+	// client-go has no type for a credential plugin that fails.
+	if text := cause(err); strings.HasPrefix(text, "getting credentials:") {
+		return &credentialError{err}
+	}
+	return nil
+}
+
+// final is the error of an answer that no other attempt would better.
+func (q request) final(a answer) error {
+	if err := permanent(a.err); err != nil {
+		return q.fail(err)
+	}
+	return q.fail(a.err)
+}
+
+// asRefusal mends the answers that have the wrong status, so that neither does a
+// mistake in an object look like a server in trouble, nor a conflict like a mistake.
+func asRefusal(q request, err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return err
+	}
+	s := status.Status()
+	if s.Code == http.StatusInternalServerError && strings.Contains(s.Message, "failed to create typed") {
+		s.Reason, s.Code = metav1.StatusReasonInvalid, http.StatusUnprocessableEntity
+		return &apierrors.StatusError{ErrStatus: s}
+	}
+	if s.Code != http.StatusUnprocessableEntity || s.Details == nil {
+		return err
+	}
+	for _, cause := range s.Details.Causes {
+		// How most kinds take a patch that names another UID.
+		if cause.Field == "metadata.uid" {
+			resource := schema.GroupResource{Group: q.resource.Group, Resource: q.resource.Plural}
+			return apierrors.NewConflict(resource, q.name, errors.New("the object of that name has another UID: "+cause.Message))
+		}
+	}
+	return err
+}
+
+// cause drops the URL that net/http puts in front: errors here name the request
+// and the server already.
+func cause(err error) string {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		if inner.Timeout() {
+			return "no answer in time"
+		}
+		return inner.Err.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return err.Error()
+}
+
+// whyNot is cause with the HTTP status, if there was one.
+func whyNot(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		s := status.Status()
+		return fmt.Sprintf("%d %s", s.Code, oneLine(s.Message))
+	}
+	return oneLine(cause(err))
+}
+
+func isStatus(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status)
+}
+
+// checkSegment refuses what would change the meaning of a URL. An empty name is the
+// worst of all: it turns the delete of one object into that of all.
+func checkSegment(what, s string) error {
+	if s == "" {
+		return fmt.Errorf("%s is empty", what)
+	}
+	if msgs := rest.IsValidPathSegmentName(s); len(msgs) > 0 {
+		return fmt.Errorf("invalid %s %q: %s", what, s, msgs[0])
+	}
+	return nil
+}
+
+// checkPlace checks the namespace, and the name if there has to be one.
+func checkPlace(r Resource, namespace string) error {
+	switch {
+	case r.Plural == "" || r.Version == "":
+		return fmt.Errorf("resource of kind %q has no plural or version: use Resolve", r.Kind)
+	case !r.Namespaced && namespace != "":
+		return fmt.Errorf("kind %q has no namespace, got %q", r.Kind, namespace)
+	case namespace != "":
+		return checkSegment("namespace", namespace)
+	}
+	return nil
+}
+
+func checkObject(r Resource, namespace, name string) error {
+	if err := checkPlace(r, namespace); err != nil {
+		return err
+	}
+	if r.Namespaced && namespace == "" {
+		return fmt.Errorf("kind %q needs a namespace, got none", r.Kind)
+	}
+	return checkSegment("name", name)
+}

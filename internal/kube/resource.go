@@ -1,0 +1,184 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Resource says where the API server keeps the objects of a kind.
+type Resource struct {
+	Group, Version, Kind, Plural string
+	Namespaced                   bool
+}
+
+// APIVersion returns what objects carry as apiVersion: "v1", "apps/v1".
+func (r Resource) APIVersion() string {
+	if r.Group == "" {
+		return r.Version
+	}
+	return r.Group + "/" + r.Version
+}
+
+func (r Resource) String() string { return r.APIVersion() + " " + r.Kind }
+
+// commonKinds need no discovery, which costs requests that an API server in
+// trouble may not answer. The first of a kind is what an empty apiVersion means.
+var commonKinds = []Resource{
+	{"", "v1", "ConfigMap", "configmaps", true},
+	{"", "v1", "Endpoints", "endpoints", true},
+	{"", "v1", "Event", "events", true},
+	{"", "v1", "LimitRange", "limitranges", true},
+	{"", "v1", "Namespace", "namespaces", false},
+	{"", "v1", "Node", "nodes", false},
+	{"", "v1", "PersistentVolume", "persistentvolumes", false},
+	{"", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true},
+	{"", "v1", "Pod", "pods", true},
+	{"", "v1", "ReplicationController", "replicationcontrollers", true},
+	{"", "v1", "ResourceQuota", "resourcequotas", true},
+	{"", "v1", "Secret", "secrets", true},
+	{"", "v1", "Service", "services", true},
+	{"", "v1", "ServiceAccount", "serviceaccounts", true},
+	{"apps", "v1", "DaemonSet", "daemonsets", true},
+	{"apps", "v1", "Deployment", "deployments", true},
+	{"apps", "v1", "ReplicaSet", "replicasets", true},
+	{"apps", "v1", "StatefulSet", "statefulsets", true},
+	{"autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true},
+	{"batch", "v1", "CronJob", "cronjobs", true},
+	{"batch", "v1", "Job", "jobs", true},
+	{"coordination.k8s.io", "v1", "Lease", "leases", true},
+	{"discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true},
+	{"networking.k8s.io", "v1", "Ingress", "ingresses", true},
+	{"networking.k8s.io", "v1", "IngressClass", "ingressclasses", false},
+	{"networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true},
+	{"policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true},
+	{"rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false},
+	{"rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false},
+	{"rbac.authorization.k8s.io", "v1", "Role", "roles", true},
+	{"rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true},
+	{"scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", false},
+	{"storage.k8s.io", "v1", "StorageClass", "storageclasses", false},
+	{"storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", false},
+}
+
+// Resolve finds a kind. The common ones are known without asking, and only they may
+// leave out apiVersion; of another apiVersion, the server's list is read once.
+func (c *Client) Resolve(ctx context.Context, apiVersion, kind string) (Resource, error) {
+	for _, r := range commonKinds {
+		if r.Kind == kind && (apiVersion == "" || apiVersion == r.APIVersion()) {
+			return r, nil
+		}
+	}
+	if apiVersion == "" {
+		hint := `give its api_version, such as "example.com/v1"`
+		if s := similarKind(kind, commonKinds); s != "" {
+			hint = fmt.Sprintf("did you mean %q", s)
+		}
+		return Resource{}, resolveError("", kind, hint)
+	}
+	known, err := c.discover(ctx, apiVersion)
+	if apierrors.IsNotFound(err) {
+		return Resource{}, resolveError(apiVersion, kind, "the API server has no such api_version: kubectl api-versions lists what it has")
+	}
+	if err != nil {
+		return Resource{}, err
+	}
+	for _, r := range known {
+		if r.Kind == kind {
+			return r, nil
+		}
+	}
+	hint := "kubectl api-resources lists what the API server has"
+	if s := similarKind(kind, known); s != "" {
+		hint = fmt.Sprintf("did you mean %q", s)
+	}
+	return Resource{}, resolveError(apiVersion, kind, hint)
+}
+
+func resolveError(apiVersion, kind, hint string) error {
+	return &Error{Verb: "resolve", Resource: "kinds", Err: &NoKindError{APIVersion: apiVersion, Kind: kind, Hint: hint}}
+}
+
+// discover asks the server for the kinds of one apiVersion.
+func (c *Client) discover(ctx context.Context, apiVersion string) ([]Resource, error) {
+	c.mu.Lock()
+	known, ok := c.discovered[apiVersion]
+	c.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	group, version, grouped := strings.Cut(apiVersion, "/")
+	path := []string{"apis", group, version}
+	if !grouped {
+		group, version = "", apiVersion
+		path = []string{"api", version}
+	}
+	for _, segment := range path {
+		if err := checkSegment("api_version", segment); err != nil {
+			return nil, err
+		}
+	}
+	q := c.request("get", http.MethodGet, Resource{Group: group, Version: version, Plural: "api resources"}, "", "")
+	q.path = path
+	a, err := c.read(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var list metav1.APIResourceList
+	if err := json.Unmarshal(a.body, &list); err != nil {
+		return nil, q.fail(fmt.Errorf("reading the API server's list of kinds: %w", err))
+	}
+	for _, r := range list.APIResources {
+		if strings.Contains(r.Name, "/") { // a subresource
+			continue
+		}
+		known = append(known, Resource{Group: group, Version: version, Kind: r.Kind, Plural: r.Name, Namespaced: r.Namespaced})
+	}
+	c.mu.Lock()
+	c.discovered[apiVersion] = known
+	c.mu.Unlock()
+	return known, nil
+}
+
+// similarKind returns the kind that was probably meant: another case, a plural, a
+// slip of the fingers, or "".
+func similarKind(kind string, known []Resource) string {
+	best, bestDistance := "", 3
+	if len(kind) < 5 {
+		bestDistance = 2
+	}
+	for _, r := range known {
+		if strings.EqualFold(kind, r.Kind) || strings.EqualFold(kind, r.Plural) {
+			return r.Kind
+		}
+		if d := distance(strings.ToLower(kind), strings.ToLower(r.Kind)); d < bestDistance {
+			best, bestDistance = r.Kind, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, on bytes: kinds are ASCII.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,279 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// PatchOptions are preconditions: a mismatch is a conflict.
+type PatchOptions struct{ UID, ResourceVersion string }
+
+// DeleteOptions are preconditions, and the time that a pod has to say goodbye.
+type DeleteOptions struct {
+	UID, ResourceVersion string
+	GraceSeconds         *int64
+}
+
+// Create makes an object, which has to have a name. If its answer was lost, an
+// object of that name counts as made by this call when it carries the same
+// [RunLabel]; without that label, when it holds the same values.
+func (c *Client) Create(ctx context.Context, r Resource, namespace string, obj Object) (Object, error) {
+	name := metaString(obj, "name")
+	if name == "" {
+		// With generateName, a lost answer would leave an object that nobody can find.
+		return nil, errors.New("create: metadata.name is empty: choose the name before the call, generateName is not supported")
+	}
+	if err := checkObject(r, namespace, name); err != nil {
+		return nil, fmt.Errorf("create: %w", err)
+	}
+	obj, err := asKind(r, obj)
+	if err != nil {
+		return nil, fmt.Errorf("create: %w", err)
+	}
+	want, body, err := normal(obj)
+	if err != nil {
+		return nil, fmt.Errorf("create: %w", err)
+	}
+	q := c.mutation("create", http.MethodPost, r, namespace, name)
+	q.body, q.contentType = body, jsonType
+	return c.write(ctx, write{request: q, landed: func(there Object) bool {
+		switch {
+		case there == nil || metaString(there, "deletionTimestamp") != "":
+			return false
+		case label(want, RunLabel) != "":
+			return label(there, RunLabel) == label(want, RunLabel)
+		}
+		return contains(there, withoutVersion(want))
+	}})
+}
+
+// Patch merges values into an object (JSON merge patch: null removes). Without
+// preconditions, a patch whose answer was lost may be sent twice.
+func (c *Client) Patch(ctx context.Context, r Resource, namespace, name string, patch Object, o PatchOptions) (Object, error) {
+	if err := checkObject(r, namespace, name); err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	want, _, err := normal(patch)
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	sent := withMeta(want, "uid", o.UID)
+	sent = withMeta(sent, "resourceVersion", o.ResourceVersion)
+	_, body, err := normal(sent)
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	q := c.mutation("patch", http.MethodPatch, r, namespace, name)
+	q.body, q.contentType = body, mergePatchType
+	return c.write(ctx, write{request: q, landed: func(there Object) bool {
+		return there != nil && (o.UID == "" || metaString(there, "uid") == o.UID) && contains(there, withoutVersion(want))
+	}})
+}
+
+// Apply makes an object so, as the named field manager (server-side apply). force
+// takes fields over from other managers.
+func (c *Client) Apply(ctx context.Context, r Resource, namespace, name string, obj Object, manager string, force bool) (Object, error) {
+	if err := checkObject(r, namespace, name); err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	if manager == "" {
+		return nil, errors.New("apply: the field manager is empty")
+	}
+	if got := metaString(obj, "name"); got != "" && got != name {
+		return nil, fmt.Errorf("apply: metadata.name: got %q, want %q", got, name)
+	}
+	obj, err := asKind(r, obj)
+	if err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	obj = withMeta(obj, "name", name)
+	want, body, err := normal(obj)
+	if err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	q := c.mutation("patch", http.MethodPatch, r, namespace, name)
+	q.body, q.contentType = body, applyType
+	q.query.Set("fieldManager", manager)
+	q.query.Set("force", strconv.FormatBool(force))
+	return c.write(ctx, write{
+		request: q,
+		// The values may be there under another manager's name: only applying once
+		// more makes them this one's.
+		resend: true,
+		landed: func(there Object) bool { return there != nil && contains(there, withoutVersion(want)) },
+	})
+}
+
+// Delete deletes an object, and what it owns in the background. Nil means that the
+// API server has accepted it: finalizers and a pod's grace period may keep the
+// object for a while. Give the UID where it is known: a delete whose answer was
+// lost may be sent twice, and would hit a successor of the same name.
+func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string, o DeleteOptions) error {
+	if err := checkObject(r, namespace, name); err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	options := Object{"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+	preconditions := Object{}
+	if o.UID != "" {
+		preconditions["uid"] = o.UID
+	}
+	if o.ResourceVersion != "" {
+		preconditions["resourceVersion"] = o.ResourceVersion
+	}
+	if len(preconditions) > 0 {
+		options["preconditions"] = preconditions
+	}
+	if o.GraceSeconds != nil {
+		options["gracePeriodSeconds"] = *o.GraceSeconds
+	}
+	_, body, err := normal(options)
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	q := c.mutation("delete", http.MethodDelete, r, namespace, name)
+	q.body, q.contentType = body, jsonType
+	_, err = c.write(ctx, write{request: q, landed: func(there Object) bool {
+		if there == nil || o.UID != "" && metaString(there, "uid") != o.UID {
+			return true
+		}
+		if metaString(there, "deletionTimestamp") == "" {
+			return false
+		}
+		// It may be on its way out by an earlier, gentler delete.
+		grace, ok := metaOf(there)["deletionGracePeriodSeconds"].(int64)
+		return o.GraceSeconds == nil || !ok || grace <= *o.GraceSeconds
+	}})
+	return err
+}
+
+// write is a request that changes something.
+type write struct {
+	request request
+	// landed tells from what is there now, nil if nothing is, that the change has
+	// been made.
+	landed func(there Object) bool
+	// resend: seeing the change in place does not replace making it.
+	resend bool
+}
+
+// write sends until there is an answer, patience is used up or the context ends. A
+// lost answer puts the outcome in doubt, and it stays so until it is seen to have
+// landed, a later attempt is answered, or the lost one is too old to land.
+func (c *Client) write(ctx context.Context, w write) (Object, error) {
+	waiting := c.patience.begin()
+	defer waiting.end()
+	q := w.request
+	var doubt time.Time // when the latest attempt of unknown fate ended
+	for {
+		started := time.Now()
+		a := c.send(ctx, q, c.patience.limit(q.limit))
+		if a.err == nil {
+			c.patience.answered(ctx)
+			return a.object, nil
+		}
+		m := q.missed(a)
+		if m != nil && m.doubt {
+			doubt = time.Now()
+		}
+		if ctx.Err() != nil {
+			return nil, q.unsettled(q.cancelled(ctx), doubt)
+		}
+		if m == nil {
+			if isStatus(a.err) {
+				c.patience.answered(ctx)
+			}
+			return c.refused(ctx, w, a, doubt)
+		}
+		if err := waiting.again(ctx, m, started); err != nil {
+			if ctx.Err() != nil {
+				return nil, q.unsettled(q.cancelled(ctx), doubt)
+			}
+			return nil, q.unsettled(q.fail(err), doubt)
+		}
+		if doubt.IsZero() || w.resend {
+			continue
+		}
+		there, err := c.look(ctx, q)
+		switch {
+		case err == nil && w.landed(there):
+			c.log.InfoContext(ctx, fmt.Sprintf("the answer to %s was lost: read back, it was done", q))
+			return there, nil
+		case err != nil && !isRefusal(err):
+			return nil, q.unsettled(err, doubt)
+		}
+	}
+}
+
+// refused concludes from a final error. If an earlier attempt is in doubt, that one
+// may be the very reason for the error.
+func (c *Client) refused(ctx context.Context, w write, a answer, doubt time.Time) (Object, error) {
+	q := w.request
+	err := q.final(a)
+	if doubt.IsZero() {
+		return nil, err
+	}
+	if apierrors.IsNotFound(a.err) && w.landed(nil) {
+		return nil, nil
+	}
+	there, lookErr := c.look(ctx, q)
+	if lookErr != nil {
+		if !isRefusal(lookErr) {
+			err = lookErr
+		}
+		return nil, q.unsettled(err, doubt)
+	}
+	if w.landed(there) {
+		c.log.InfoContext(ctx, fmt.Sprintf("the answer to %s was lost: read back, it was done", q))
+		return there, nil
+	}
+	// These hold for the earlier attempt too. Others, such as a quota that it used
+	// up, need not.
+	conclusive := apierrors.IsNotFound(a.err) || apierrors.IsAlreadyExists(a.err) ||
+		apierrors.IsConflict(a.err) && q.method != http.MethodPost
+	if conclusive || time.Since(doubt) > c.mutationTimeout*3/2 {
+		return nil, err
+	}
+	return nil, q.unsettled(err, doubt)
+}
+
+// look reads what a write was about: nil if it is absent.
+func (c *Client) look(ctx context.Context, q request) (Object, error) {
+	a, err := c.read(ctx, c.request("get", http.MethodGet, q.resource, q.namespace, q.name))
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return a.object, err
+}
+
+// isRefusal reports whether the API server answered, but not what was asked. Then
+// only the write itself can tell.
+func isRefusal(err error) bool {
+	var unavailable *UnavailableError
+	return isStatus(err) && !errors.As(err, &unavailable)
+}
+
+// unsettled is the error of a write that ends with an attempt in doubt, if it does.
+func (q request) unsettled(err error, doubt time.Time) error {
+	if doubt.IsZero() {
+		return err
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return &UnknownOutcomeError{Err: err}
+	}
+	var unavailable *UnavailableError
+	if errors.As(err, &unavailable) {
+		return q.fail(&UnknownOutcomeError{Err: unavailable})
+	}
+	return q.fail(&UnknownOutcomeError{Err: errors.New(e.Error())})
+}
+
+func withoutVersion(object Object) Object {
+	return withMeta(object, "resourceVersion", "")
+}

@@ -1,0 +1,204 @@
+// Package sandboxtest gives tests a real Kubernetes API server, and a proxy in
+// front of it that fails on demand.
+//
+// Start with [Main] in the package's TestMain, then [Kubeconfig] or [Namespace] in
+// a test: the sandbox (bin/ebb-sandbox) is started by the first test that needs it.
+// If EBB_TEST_KUBECONFIG names a kubeconfig, that cluster is used instead.
+//
+// Avoid names that another test could choose as well, and cluster-wide lists: one
+// cluster may serve the tests of several packages at the same time.
+//
+// What is promised: a missing or broken sandbox fails a test, and never skips it; the
+// process started here ends with the tests, even if they are killed.
+package sandboxtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// startLimit is generous: a loaded machine with two cores takes a while.
+	startLimit = 3 * time.Minute
+	stopLimit  = 30 * time.Second
+)
+
+// cluster is what the tests of this process share.
+var cluster struct {
+	once       sync.Once
+	err        error
+	kubeconfig string
+	binary     string // "" if the sandbox isn't ours
+	process    *exec.Cmd
+	dir        string
+}
+
+// Main runs the tests and stops the sandbox, if they started one. Use it as
+//
+//	func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
+func Main(m *testing.M) int {
+	code := m.Run()
+	if err := stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "sandboxtest:", err)
+		code = max(code, 1)
+	}
+	return code
+}
+
+// Kubeconfig returns the file of the cluster's administrator.
+func Kubeconfig(t testing.TB) string {
+	t.Helper()
+	cluster.once.Do(func() { cluster.err = start() })
+	if cluster.err != nil {
+		t.Fatalf("sandboxtest: %v", cluster.err)
+	}
+	return cluster.kubeconfig
+}
+
+func start() error {
+	binary, err := findBinary()
+	if err != nil {
+		return err
+	}
+	if file := os.Getenv("EBB_TEST_KUBECONFIG"); file != "" {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("EBB_TEST_KUBECONFIG: %w", err)
+		}
+		cluster.kubeconfig, cluster.binary = file, binary
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "ebb-sandbox-")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "kubeconfig")
+	// --with-parent ends it even if this process gets no chance to.
+	cmd := exec.Command(binary, "up", "--kubeconfig", file, "--with-parent")
+	log := &tail{}
+	cmd.Stderr = log
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := cmd.Start(); err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	ready := make(chan bool, 1)
+	go func() {
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			if strings.TrimSpace(lines.Text()) == "ready" {
+				ready <- true
+			}
+		}
+		ready <- false
+	}()
+	cluster.process, cluster.dir, cluster.kubeconfig, cluster.binary = cmd, dir, file, binary
+	select {
+	case ok := <-ready:
+		if ok {
+			return nil
+		}
+		return errors.Join(fmt.Errorf("%s up ended before it was ready: %s", binary, log), stop())
+	case <-time.After(startLimit):
+		return errors.Join(fmt.Errorf("%s up was not ready after %s: %s", binary, startLimit, log), stop())
+	}
+}
+
+func stop() error {
+	cmd := cluster.process
+	if cmd == nil {
+		return nil
+	}
+	cluster.process = nil
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	timer := time.AfterFunc(stopLimit, func() {
+		// Wait reports how it ended.
+		if err := cmd.Process.Kill(); err != nil {
+			fmt.Fprintln(os.Stderr, "sandboxtest:", err)
+		}
+	})
+	defer timer.Stop()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGTERM {
+			err = nil
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("stopping the sandbox: %w", err)
+	}
+	return errors.Join(err, os.RemoveAll(cluster.dir))
+}
+
+// findBinary walks up to the module's root.
+func findBinary() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		_, err := os.Stat(filepath.Join(dir, "go.mod"))
+		if err == nil {
+			break
+		}
+		parent := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
+			return "", fmt.Errorf("no go.mod above the working directory: %w", err)
+		}
+		dir = parent
+	}
+	binary := filepath.Join(dir, "bin", "ebb-sandbox")
+	if _, err := os.Stat(binary); err != nil {
+		return "", fmt.Errorf("no sandbox: %w: run: make sandbox", err)
+	}
+	return binary, nil
+}
+
+// run runs a command of the sandbox's own.
+func run(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, cluster.binary, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %s", cluster.binary, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// tail keeps the end of what a process said, for the error that explains its end.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+var _ io.Writer = (*tail)(nil)
+
+func (l *tail) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	if over := len(l.text) - 4096; over > 0 {
+		l.text = l.text[over:]
+	}
+	return len(p), nil
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
