@@ -1,0 +1,52 @@
+package main
+
+// credentials are the files by which the components know each other.
+type credentials struct {
+	authority, ca    string
+	server           string
+	nodeClient       string
+	serviceAccount   string
+	controllerConfig string
+	schedulerConfig  string
+	nodesConfig      string
+	admin            []byte // the kubeconfig for whoever started the sandbox
+}
+
+func newCredentials(d *dataDir, server string) (*credentials, error) {
+	a, err := openAuthority(d.file("pki"))
+	if err != nil {
+		return nil, err
+	}
+	c := &credentials{authority: a.file("ca.pem"), ca: a.file("ca.crt")}
+	if c.server, err = a.server("kube-apiserver"); err != nil {
+		return nil, err
+	}
+	if c.nodeClient, err = a.client("kube-apiserver-node-client", "kube-apiserver-node-client"); err != nil {
+		return nil, err
+	}
+	if c.serviceAccount, err = a.serviceAccountKey(); err != nil {
+		return nil, err
+	}
+	const masters = "system:masters"
+	for _, user := range []struct {
+		file, name string
+		groups     []string
+		path       *string
+	}{
+		// One certificate serves all controllers, so it needs all rights.
+		{"controller-manager", "system:kube-controller-manager", []string{masters}, &c.controllerConfig},
+		{"scheduler", "system:kube-scheduler", nil, &c.schedulerConfig},
+		{"nodes", "ebb-sandbox-nodes", []string{masters}, &c.nodesConfig},
+	} {
+		content, err := a.kubeconfig(user.file, user.name, server, user.groups...)
+		if err != nil {
+			return nil, err
+		}
+		*user.path = d.file("run", user.file+".kubeconfig")
+		if err := writeFile(*user.path, content); err != nil {
+			return nil, err
+		}
+	}
+	c.admin, err = a.kubeconfig("admin", "ebb-sandbox-admin", server, masters)
+	return c, err
+}
