@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -67,7 +68,7 @@ type Runner struct {
 	engine *engine.Engine
 
 	clusterOnce sync.Once
-	client      *kube.Client
+	client      atomic.Pointer[kube.Client]
 	clientErr   error
 
 	unknownCluster sync.Once // said once
@@ -115,9 +116,12 @@ func (r *Runner) open() (*kube.Client, error) {
 			r.clientErr = fmt.Errorf("there is no cluster configured")
 			return
 		}
-		r.client, r.clientErr = r.Cluster()
+		var client *kube.Client
+		if client, r.clientErr = r.Cluster(); r.clientErr == nil {
+			r.client.Store(client)
+		}
 	})
-	return r.client, r.clientErr
+	return r.client.Load(), r.clientErr
 }
 
 // clusterUID returns what identifies the cluster, or "" with the reason in a

@@ -105,24 +105,31 @@ func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []vers
 		Mode: mode, Log: r.Log, Progress: r.Progress,
 		RunUUID: file.RunUUID, ScenarioType: file.ScenarioType,
 	}
-	checked := false
-	s.Cluster = func(ctx context.Context) (*kube.Client, error) {
-		client, err := r.open()
-		if err != nil || checked || r.Force {
-			return client, err
-		}
-		if err := r.checkCluster(ctx, client, file.ClusterUID); err != nil {
-			return nil, err
-		}
-		checked = true
-		return client, nil
-	}
+	s.Cluster = func(ctx context.Context) (*kube.Client, error) { return r.clusterFor(ctx, file) }
 	for _, m := range marks {
 		s.Unsettled = append(s.Unsettled, builtins.Unsettled{
 			Verb: m.Verb, Ref: builtins.Ref{Kind: m.Kind, Name: m.Name, Namespace: m.Namespace}, Until: m.Until,
 		})
 	}
 	return s
+}
+
+// clusterFor opens the cluster for a file, and at the file's first call makes sure
+// that it is the right one. Several threads may call it.
+func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Client, error) {
+	client, err := r.open()
+	if err != nil || r.Force {
+		return client, err
+	}
+	file.mu.Lock()
+	defer file.mu.Unlock()
+	if !file.rightCluster {
+		if err := r.checkCluster(ctx, client, file.ClusterUID); err != nil {
+			return nil, err
+		}
+		file.rightCluster = true
+	}
+	return client, nil
 }
 
 // checkCluster refuses a cluster that is known to be another one.
@@ -151,10 +158,10 @@ func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark
 
 // waited is how long the cluster was waited for.
 func (r *Runner) waited() time.Duration {
-	if r.client == nil {
-		return 0
+	if client := r.client.Load(); client != nil {
+		return client.Waited()
 	}
-	return r.client.Waited()
+	return 0
 }
 
 // How often verify is called while it fails: what was deleted takes its time to go.

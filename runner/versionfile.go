@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -29,6 +30,9 @@ type versionFile struct {
 	verify   *starlark.Function // nil in a hand-written file that has none
 	seal     versions.SealState
 	sha256   string
+
+	mu           sync.Mutex
+	rightCluster bool // the cluster was checked
 }
 
 // compose writes the version file of a rollback: everything that the replay needs
