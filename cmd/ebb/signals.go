@@ -25,6 +25,9 @@ func interruptible(parent context.Context, s *setup, replay string) (context.Con
 			case <-over:
 				return
 			case sig := <-heard:
+				if err := s.progress.Interrupted(); err != nil {
+					s.log.Debug(fmt.Sprintf("progress: %v", err))
+				}
 				if n > 1 {
 					s.log.Error(fmt.Sprintf("second signal (%s): exiting at once, what is not restored stays pending; replay it with: %s", sig, replay))
 					os.Exit(exitPending)

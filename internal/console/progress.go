@@ -49,6 +49,18 @@ func (p *Progress) Write(b []byte) (int, error) {
 	return p.out.Write(b)
 }
 
+// Interrupted is for after a signal: a terminal echoes Ctrl-C where the bars are drawn, and they can only clear
+// their own line from its start.
+func (p *Progress) Interrupted() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all == nil {
+		return nil
+	}
+	_, err := io.WriteString(p.out, "\r")
+	return err
+}
+
 // Wait waits for d, or until ctx is done, whose error it returns.
 func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duration, what string) error {
 	if err := ctx.Err(); err != nil || d <= 0 {
