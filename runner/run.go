@@ -18,6 +18,7 @@ type RunOptions struct {
 	Iterations    int    // at least 1
 	Daemon        bool   // iterate for ever
 	Wait          time.Duration
+	SkipPreflight bool // don't ask whether the user may do what the undo needs
 }
 
 // Execution is what came of one scenario file.
@@ -133,7 +134,15 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report
 	report.Scenario = s.ScenarioFile
 	x := &execution{runner: r, scenario: s, runUUID: o.UUID}
 	r.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
-	report.Err = r.scenario(ctx, x, s)
+	if !o.SkipPreflight {
+		report.Err = r.preflight(ctx, s)
+	}
+	if report.Err == nil {
+		report.Err = r.scenario(ctx, x, s)
+	}
+	if report.Err != nil {
+		r.logFailure(ctx, s, report.Err)
+	}
 
 	// From here on a signal has been heard or has to be waited for: either way what
 	// was begun is undone, within the grace that is left.
@@ -178,7 +187,6 @@ func (r *Runner) scenario(ctx context.Context, x *execution, s *Scenario) error 
 			err = x.Undo(ctx)
 		}
 		if err != nil {
-			r.logFailure(ctx, s, err)
 			return err
 		}
 	}

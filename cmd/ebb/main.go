@@ -55,6 +55,7 @@ replayed. After a kill:
 			listCommand(),
 			executeCommand(),
 			execCommand(),
+			historyCommand(),
 			checkCommand(),
 			builtinsCommand(),
 			completionCommand(),

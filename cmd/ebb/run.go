@@ -27,6 +27,7 @@ exits at once and leaves the version files.
 ` + exitCodes,
 		Flags: commonFlags(append(timeFlags(),
 			&cli.BoolFlag{Name: "skip-unsupported", Usage: "run the rest when the configuration lists types that ebb does not support"},
+			&cli.BoolFlag{Name: "skip-preflight", Usage: "don't ask first whether the user may do what the scenarios and their undo need"},
 			&cli.BoolFlag{Name: "ignore-safety-keys", Usage: "run although keys are on that would delay or stop chaos in Krkn and that ebb does not have"},
 		)...),
 		Action: runScenarios,
@@ -72,6 +73,7 @@ func runScenarios(c *cli.Context) error {
 	report := r.Run(ctx, scenarios, runner.RunOptions{
 		UUID: id, AutoRollback: s.AutoRollback, ExitOnFailure: s.ExitOnFailure,
 		Iterations: s.Iterations, Daemon: s.DaemonMode, Wait: s.WaitDuration,
+		SkipPreflight: c.Bool("skip-preflight"),
 	})
 	for _, x := range report.Executions {
 		for _, hint := range hints(x.Err) {
