@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
 )
 
@@ -35,12 +37,7 @@ func Docs() ([]Doc, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules := map[string]bool{}
-	for name, v := range Predeclared() {
-		if v.Type() == "module" {
-			modules[name] = true
-		}
-	}
+	names := Predeclared()
 	var docs []Doc
 	section := ""
 	for _, stmt := range file.Stmts {
@@ -55,10 +52,7 @@ func Docs() ([]Doc, error) {
 				}
 			}
 		}
-		d := Doc{Name: def.Name.Name, Section: section}
-		if module, member, ok := strings.Cut(d.Name, "_"); ok && modules[module] {
-			d.Name = module + "." + member
-		}
+		d := Doc{Name: qualify(def.Name.Name, names), Section: section}
 		for _, p := range def.Params {
 			d.Params = append(d.Params, param(p))
 		}
@@ -69,6 +63,15 @@ func Docs() ([]Doc, error) {
 		docs = append(docs, d)
 	}
 	return docs, nil
+}
+
+// qualify returns how scripts write a name of api.star: cloud_gcp_start is cloud.gcp.start.
+func qualify(name string, names starlark.StringDict) string {
+	first, rest, ok := strings.Cut(name, "_")
+	if module, is := names[first].(*starlarkstruct.Module); ok && is {
+		return first + "." + qualify(rest, module.Members)
+	}
+	return name
 }
 
 // param prints a parameter as it is declared.

@@ -11,6 +11,9 @@ import (
 // that again allows for the way there and for clocks.
 const settleTime = 15 * time.Second
 
+// renewTime is how often a request that is still under way is marked anew.
+const renewTime = 5 * time.Second
+
 // cover allows one change to each of refs: their rollback is durable.
 func (s *Session) cover(refs []Ref) {
 	s.mu.Lock()
@@ -52,14 +55,12 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func() er
 	if err := s.take(r); err != nil {
 		return err
 	}
-	unmark := func() error { return nil }
-	if s.Mark != nil {
-		var err error
-		if unmark, err = s.Mark(verb, r, time.Now().Add(settleTime)); err != nil {
-			return fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
-		}
+	answered, err := s.note(verb, r)
+	if err != nil {
+		return fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
 	}
-	err := send()
+	err = send()
+	unmark := answered()
 	switch {
 	case err == nil:
 		s.changed()
@@ -76,6 +77,46 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func() er
 		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
 	}
 	return err
+}
+
+// note marks a request to change r until answered is called, whose result removes the
+// mark. While a server is away the request is sent again and again, and any of the
+// attempts may be the one that lands: so the mark is renewed for as long as it takes.
+func (s *Session) note(verb string, r Ref) (answered func() (unmark func() error), err error) {
+	if s.Mark == nil {
+		return func() func() error { return func() error { return nil } }, nil
+	}
+	mark := func() (func() error, error) { return s.Mark(verb, r, time.Now().Add(renewTime+settleTime)) }
+	unmark, err := mark()
+	if err != nil {
+		return nil, err
+	}
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(renewTime)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+			}
+			// First the new mark, then the old one goes: there is no moment without.
+			newer, err := mark()
+			if err == nil {
+				err, unmark = unmark(), newer
+			}
+			if err != nil {
+				s.Log.Warn(fmt.Sprintf("can't renew the note of the request to %s %s: %v", verb, r.Text(), err))
+			}
+		}
+	}()
+	return func() func() error {
+		close(over)
+		<-ended
+		return unmark
+	}, nil
 }
 
 // settle waits until no request of a killed process can change r any more.

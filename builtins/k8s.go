@@ -28,6 +28,7 @@ var k8sModule = &starlarkstruct.Module{Name: "k8s", Members: starlark.StringDict
 	"exec":   starlark.NewBuiltin("k8s.exec", k8sExec),
 	"wait":   starlark.NewBuiltin("k8s.wait", k8sWait),
 	"logs":   starlark.NewBuiltin("k8s.logs", k8sLogs),
+	"can":    starlark.NewBuiltin("k8s.can", k8sCan),
 }}
 
 // object is one thing in the cluster that a builtin was asked for.

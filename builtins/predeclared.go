@@ -14,6 +14,7 @@ func Predeclared() starlark.StringDict {
 		"RollbackContent": rollbackContent,
 		"RollbackVersion": rollbackVersion,
 		"base64":          base64Module,
+		"cloud":           cloudModule,
 		"json":            jsonModule,
 		"k8s":             k8sModule,
 		"log":             logModule,

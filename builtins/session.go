@@ -10,6 +10,8 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/ebb-chaos/ebb/internal/aws"
+	"github.com/ebb-chaos/ebb/internal/gcp"
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
@@ -46,6 +48,10 @@ type Session struct {
 	// Cluster opens the cluster at the first call that needs it, and refuses the
 	// wrong one. Nil where there is none.
 	Cluster func(context.Context) (*kube.Client, error)
+
+	// GCP and AWS reach the clouds around the cluster. Nil where there is none.
+	GCP *gcp.Client
+	AWS *aws.Client
 
 	// Recorder makes rollbacks durable; required in [Run] mode.
 	Recorder Recorder

@@ -36,15 +36,17 @@ func TestStubs(t *testing.T) {
 		}
 	}
 	callable := map[string]starlark.Value{"attempt": nil, "fail": nil, "parallel": nil, "struct": nil} // the engine's own
-	for name, v := range builtins.Predeclared() {
-		if m, ok := v.(*starlarkstruct.Module); ok {
-			for member, v := range m.Members {
-				callable[name+"."+member] = v
+	var add func(prefix string, members starlark.StringDict)
+	add = func(prefix string, members starlark.StringDict) {
+		for name, v := range members {
+			if m, ok := v.(*starlarkstruct.Module); ok {
+				add(prefix+name+".", m.Members)
+				continue
 			}
-			continue
+			callable[prefix+name] = v
 		}
-		callable[name] = v
 	}
+	add("", builtins.Predeclared())
 	var names []string
 	for name := range callable {
 		names = append(names, name)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type execution struct {
 	mu      sync.Mutex
 	store   versions.Execution // nil until something is recorded
 	reports []Result           // of undo() in mid-run
+
+	noCluster bool // the cluster did not say which one it is
 }
 
 var _ builtins.Recorder = (*execution)(nil)
@@ -31,7 +34,7 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	r := x.runner
-	clusterUID, err := x.clusterUID(ctx)
+	clusterUID, err := x.clusterUID(ctx, rb.Undoes)
 	if err != nil {
 		return err
 	}
@@ -67,13 +70,34 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 	return nil
 }
 
-// clusterUID is what the version file says of the cluster.
-func (x *execution) clusterUID(ctx context.Context) (string, error) {
-	client, err := x.runner.open()
-	if err != nil {
-		return "", err
+// uidLimit bounds the question which cluster this is, where nothing in it is changed.
+const uidLimit = 3 * time.Second
+
+// clusterUID is what the version file says of the cluster. What changes only a cloud
+// must not depend on the cluster: there, one that can't be asked soon is unknown.
+func (x *execution) clusterUID(ctx context.Context, undoes []builtins.Ref) (string, error) {
+	if slices.ContainsFunc(undoes, builtins.Ref.InCluster) {
+		client, err := x.runner.open()
+		if err != nil {
+			return "", err
+		}
+		return x.runner.clusterUID(ctx, client)
 	}
-	return x.runner.clusterUID(ctx, client)
+	if x.noCluster {
+		return "", nil
+	}
+	client, err := x.runner.open()
+	uid := ""
+	if err == nil {
+		soon, cancel := context.WithTimeout(ctx, uidLimit)
+		defer cancel()
+		uid, err = x.runner.clusterUID(soon, client)
+	}
+	if err != nil {
+		x.noCluster = true // don't wait again for the next file
+		x.runner.Log.Debug(fmt.Sprintf("the version file names no cluster: %v", err))
+	}
+	return uid, ctx.Err()
 }
 
 // readBack loads a flushed file as a replay would.
@@ -127,6 +151,7 @@ func (x *execution) session() *builtins.Session {
 	return &builtins.Session{
 		Mode: builtins.Run, Log: r.Log, Progress: r.Progress,
 		RunUUID: x.runUUID, ScenarioType: x.scenario.Type,
+		GCP: r.GCP, AWS: r.AWS,
 		Recorder: x,
 		Cluster:  func(context.Context) (*kube.Client, error) { return r.open() },
 		Mark: func(verb string, ref builtins.Ref, until time.Time) (func() error, error) {

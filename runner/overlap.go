@@ -55,11 +55,10 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 		return err
 	}
 	for _, other := range others {
-		if clusterUID != "" && other.version.ClusterUID != "" && clusterUID != other.version.ClusterUID {
-			continue
-		}
+		elsewhere := clusterUID != "" && other.version.ClusterUID != "" && clusterUID != other.version.ClusterUID
 		for _, ref := range other.version.Undoes {
-			if wanted[ref] {
+			// Two clusters may share a cloud's subnets.
+			if wanted[ref] && !(elsewhere && ref.InCluster()) {
 				return &RefusedError{
 					Err:  fmt.Errorf("%s still has to be restored by %s", ref.Text(), other.file.Location),
 					Hint: "replay that first: ebb execute-rollback --run_uuid " + other.version.RunUUID,

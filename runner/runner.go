@@ -13,6 +13,8 @@ import (
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/aws"
+	"github.com/ebb-chaos/ebb/internal/gcp"
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -25,6 +27,11 @@ type Options struct {
 	// Cluster opens the Kubernetes cluster. It is called once, at the first call
 	// that needs it.
 	Cluster func() (*kube.Client, error)
+
+	// GCP and AWS reach the clouds around the cluster, for scenarios that stop
+	// machines. Nil where there is none.
+	GCP *gcp.Client
+	AWS *aws.Client
 
 	// Scripts are the directories of scenario scripts, the built-in one first.
 	Scripts []ScriptDir

@@ -104,6 +104,7 @@ func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []vers
 	s := &builtins.Session{
 		Mode: mode, Log: r.Log, Progress: r.Progress,
 		RunUUID: file.RunUUID, ScenarioType: file.ScenarioType,
+		GCP: r.GCP, AWS: r.AWS,
 	}
 	s.Cluster = func(ctx context.Context) (*kube.Client, error) { return r.clusterFor(ctx, file) }
 	for _, m := range marks {
@@ -156,12 +157,19 @@ func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark
 	return err
 }
 
-// waited is how long the cluster was waited for.
+// waited is how long the cluster and the clouds were waited for.
 func (r *Runner) waited() time.Duration {
+	var waited time.Duration
 	if client := r.client.Load(); client != nil {
-		return client.Waited()
+		waited += client.Waited()
 	}
-	return 0
+	if r.GCP != nil {
+		waited += r.GCP.Waited()
+	}
+	if r.AWS != nil {
+		waited += r.AWS.Waited()
+	}
+	return waited
 }
 
 // How often verify is called while it fails: what was deleted takes its time to go.

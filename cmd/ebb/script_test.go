@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -61,6 +62,12 @@ func TestScript(t *testing.T) {
 			env.Setenv("NO_COLOR", "1")
 			return copySteps(env.WorkDir)
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"expand":   cmdExpand,
 			"apply":    cmdApply,
@@ -79,6 +86,10 @@ func TestScript(t *testing.T) {
 			"finish":   cmdFinish,
 			"exit":     cmdExit,
 			"proxy":    cmdProxy,
+			"dump":     cmdDump,
+			"value":    cmdValue,
+			"name":     cmdName,
+			"annotate": cmdAnnotate,
 		},
 	})
 }
@@ -353,7 +364,7 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 		var faults []sandboxtest.Fault
 		for _, name := range args[2:] {
 			fault, ok := map[string]sandboxtest.Fault{
-				"drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "half-answer": sandboxtest.HalfAnswer, "pass": sandboxtest.Pass,
+				"drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "half-answer": sandboxtest.HalfAnswer, "silent": sandboxtest.Silent, "pass": sandboxtest.Pass,
 				"429": sandboxtest.Refuse(429, time.Second), "500": sandboxtest.Refuse(500, 0), "503": sandboxtest.Refuse(503, 0),
 			}[name]
 			if !ok {

@@ -11,9 +11,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/aws"
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/gcp"
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/scripts"
@@ -64,6 +66,8 @@ func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 		Grace:       c.Duration("grace"),
 		Force:       c.Bool("force"),
 		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, BuiltIn: true}},
+		GCP:         gcp.Open(gcp.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
+		AWS:         aws.Open(aws.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
 		Cluster: func() (*kube.Client, error) {
 			path := c.String("kubeconfig")
 			if path == "" {
