@@ -6,7 +6,7 @@ TOOLS    := $(GO) tool -modfile=tools/go.mod
 PACKAGES := ./...
 KILLS    ?= 200
 
-.PHONY: help build demo test lint fmt bench soak clean
+.PHONY: help build demo test lint fmt docs bench soak clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -28,6 +28,9 @@ lint: ## gofmt, vet, staticcheck
 
 fmt: ## formats all Go files
 	gofmt -w $$(git ls-files '*.go')
+
+docs: ## docs/scenarios.md from the scripts' declarations
+	$(GO) test ./scripts -run TestScenariosDoc -update
 
 bench: sandbox ## what a version file costs, beside the bare cost
 	$(GO) test -run '^$$' -bench . -benchtime 2s $(PACKAGES)

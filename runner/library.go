@@ -22,7 +22,9 @@ type Script struct {
 	Name   string // directory and file, for messages
 	module *engine.Module
 	run    *starlark.Function
-	check  *starlark.Function // nil when there is none
+
+	// Nil when there is none.
+	check, between *starlark.Function
 }
 
 // Library is the scripts by scenario type.
@@ -95,6 +97,9 @@ func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Scrip
 		return nil, fmt.Errorf("%s: has no def run(config)", s.Name)
 	}
 	if s.check, err = entry(m, s.Name, "check"); err != nil {
+		return nil, err
+	}
+	if s.between, err = entry(m, s.Name, "between"); err != nil {
 		return nil, err
 	}
 	return s, nil

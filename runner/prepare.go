@@ -80,7 +80,7 @@ func (r *Runner) prepare(ctx context.Context, file ScenarioFile, script *Script)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file.Path, err)
 		}
-		if err := r.checkConfig(ctx, s, config); err != nil {
+		if err := r.checkConfig(ctx, script, document, config); err != nil {
 			errs = append(errs, err)
 		}
 		s.configs = append(s.configs, config)
@@ -89,14 +89,14 @@ func (r *Runner) prepare(ctx context.Context, file ScenarioFile, script *Script)
 }
 
 // checkConfig calls the script's own check, which sees what no single field shows.
-func (r *Runner) checkConfig(ctx context.Context, s *Scenario, config starlark.Value) error {
-	if s.script.check == nil {
+func (r *Runner) checkConfig(ctx context.Context, script *Script, document schema.Document, config starlark.Value) error {
+	if script.check == nil {
 		return nil
 	}
-	_, err := r.call(ctx, r.initSession(), s.script.check, config)
+	_, err := r.call(ctx, r.initSession(), script.check, config)
 	var failed *engine.FailError
 	if errors.As(err, &failed) {
-		return fmt.Errorf("%s: %w", s.Path, failed)
+		return schema.Problems{{File: document.File, Line: document.Node.Line, Key: document.Path, Message: failed.Error()}}
 	}
 	return err
 }

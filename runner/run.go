@@ -180,11 +180,14 @@ func latest(results []Result) []Result {
 // scenario calls the script's run for each map of the scenario file. Between them
 // the cluster is put back, so that each finds it as the first did.
 func (r *Runner) scenario(ctx context.Context, x *execution, s *Scenario) error {
-	session := x.session()
 	for i, config := range s.configs {
+		session := x.session() // a new one: what was recorded for the map before covers no change of this one
 		_, err := r.call(ctx, session, s.script.run, config)
 		if err == nil && i < len(s.configs)-1 {
 			err = x.Undo(ctx)
+			if err == nil && s.script.between != nil {
+				_, err = r.call(ctx, session, s.script.between, config)
+			}
 		}
 		if err != nil {
 			return err

@@ -1,0 +1,198 @@
+package scripts_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/scripts"
+)
+
+var update = flag.Bool("update", false, "write docs/scenarios.md anew")
+
+const scenariosDoc = "../docs/scenarios.md"
+
+// TestScenariosDoc holds docs/scenarios.md equal to what the scripts declare and say.
+func TestScenariosDoc(t *testing.T) {
+	got := []byte(writeDoc(t))
+	if *update {
+		if err := os.WriteFile(scenariosDoc, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(scenariosDoc)
+	if err != nil {
+		t.Fatalf("%v: run: make docs", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("docs/scenarios.md is not what the scripts declare, first at line %d: run: make docs", firstDifference(got, want))
+	}
+}
+
+// firstDifference returns the number of the first line in which two texts differ.
+func firstDifference(a, b []byte) int {
+	x, y := bytes.Split(a, []byte("\n")), bytes.Split(b, []byte("\n"))
+	for i := range min(len(x), len(y)) {
+		if !bytes.Equal(x[i], y[i]) {
+			return i + 1
+		}
+	}
+	return min(len(x), len(y)) + 1
+}
+
+const docHead = `<!-- Written by make docs from the scripts' declarations and docstrings: edit scripts/*.star. -->
+
+# Scenarios
+
+What each scenario type reads from its scenario file, what it changes, how that is undone and checked, and what it needs to be allowed. The
+files are Krkn's. Durations are seconds, or text such as "30s", "2m", "1h30m".
+
+A step's version file is on disk before the step changes anything. Its refs name what the step changes; its content is what the undo needs to
+know. After the undo, verify reads the cluster back, and only then is the file done.
+
+`
+
+func writeDoc(t *testing.T) string {
+	t.Helper()
+	r := runner.New(runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, BuiltIn: true}}})
+	library, err := r.Library(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString(docHead)
+	for _, kind := range library.Types() {
+		fmt.Fprintf(&b, "- [%s](#%s): %s\n", kind, kind, library[kind].Help)
+	}
+	for _, kind := range library.Types() {
+		writeScenario(t, &b, library[kind])
+	}
+	return b.String()
+}
+
+func writeScenario(t *testing.T, b *strings.Builder, s *runner.Script) {
+	t.Helper()
+	src := parseScript(t, path.Base(s.Name))
+	fmt.Fprintf(b, "\n## %s\n\n%s\n\n", s.Kind, src.text)
+
+	file := "a map of these keys"
+	if s.Root != "" {
+		file = fmt.Sprintf("a map with the key `%s`, which holds these keys", s.Root)
+	}
+	if s.List {
+		file = "a list; each element is " + file
+	}
+	fmt.Fprintf(b, "A scenario file is %s:\n\n| key | type | default | meaning |\n|---|---|---|---|\n", file)
+	writeFields(b, src, s.Fields, "")
+
+	fmt.Fprintf(b, "\n**Changes.** %s\n", src.run.doc(t).text)
+	b.WriteString("\n| step | refs | the undo | the version file's content | verify |\n|---|---|---|---|---|\n")
+	if len(src.steps) == 0 {
+		t.Errorf("%s: no call of set_rollback_callable was found", s.Name)
+	}
+	for i, step := range src.steps {
+		undo, verify := step.callable.doc(t), step.verify.doc(t)
+		if undo.content == "" {
+			t.Errorf("%s: the docstring of %s does not say what its argument holds", s.Name, step.callable.Name.Name)
+		}
+		fmt.Fprintf(b, "| %d | %s | %s | %s | %s |\n", i+1, strings.Join(step.kinds, ", "), cell(undo.text), cell(undo.content), cell(verify.text))
+	}
+
+	b.WriteString("\n**Rights.** ")
+	var rights []string
+	for _, right := range s.Rights {
+		rights = append(rights, fmt.Sprintf("`%s`: %s", right.Resource, strings.Join(right.Verbs, ", ")))
+	}
+	if len(rights) == 0 {
+		rights = []string{"none in the cluster"}
+	}
+	fmt.Fprintf(b, "%s.\n", strings.Join(rights, "; "))
+}
+
+// writeFields writes a row for each key, and for the keys in it.
+func writeFields(b *strings.Builder, src *script, fields map[string]schema.Field, prefix string) {
+	for _, name := range src.inOrder(slices.Collect(maps.Keys(fields))) {
+		f, key := fields[name], prefix+name
+		def := "required"
+		if !f.Required {
+			def = ""
+			if f.Default != nil {
+				text, err := json.Marshal(f.Default)
+				if err != nil {
+					text = []byte(err.Error())
+				}
+				def = "`" + string(text) + "`"
+			}
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", key, typeText(f), def, cell(f.Help+limits(f)))
+		writeInner(b, src, f, key)
+	}
+}
+
+// writeInner writes the keys that a list's elements or a map's values have.
+func writeInner(b *strings.Builder, src *script, f schema.Field, key string) {
+	switch {
+	case f.Fields != nil:
+		writeFields(b, src, f.Fields, key+".")
+	case f.Items != nil:
+		writeInner(b, src, *f.Items, key+"[]")
+	case f.Values != nil:
+		writeInner(b, src, *f.Values, key+".*")
+	}
+}
+
+func typeText(f schema.Field) string {
+	types := f.Types
+	if len(types) == 0 {
+		types = []schema.Type{f.Type}
+	}
+	var words []string
+	for _, t := range types {
+		word := string(t)
+		switch {
+		case t == schema.List && f.Items != nil:
+			word = "list of " + typeText(*f.Items)
+		case t == schema.Map && f.Values != nil:
+			word = "map to " + typeText(*f.Values)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " or ")
+}
+
+// limits says which values a field takes.
+func limits(f schema.Field) string {
+	var words []string
+	if len(f.Enum) > 0 {
+		var values []string
+		for _, v := range f.Enum {
+			values = append(values, fmt.Sprint(v))
+		}
+		words = append(words, "one of "+strings.Join(values, ", "))
+	}
+	if f.Min != nil {
+		words = append(words, fmt.Sprintf("at least %v", *f.Min))
+	}
+	if f.Max != nil {
+		words = append(words, fmt.Sprintf("at most %v", *f.Max))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, ", ") + ")"
+}
+
+// cell makes a text fit into a table.
+func cell(text string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)
+}
