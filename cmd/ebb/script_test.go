@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -37,6 +38,16 @@ type sandboxed struct{ *testing.M }
 func (s sandboxed) Run() int {
 	// Directories that others can write to are refused: don't make any.
 	syscall.Umask(0o022)
+	// What is tested mostly waits for the API server: more at the same time than there are processors.
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		if err := flag.Set("test.parallel", "6"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+	}
 	return sandboxtest.Main(s.M)
 }
 
@@ -47,6 +58,7 @@ func TestMain(m *testing.M) {
 // TestScript runs testdata/script: the user's documentation, executed. The cluster
 // is read by the commands below, never through ebb.
 func TestScript(t *testing.T) {
+	t.Parallel()
 	admin := sandboxtest.Kubeconfig(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/script",
@@ -63,14 +75,18 @@ func TestScript(t *testing.T) {
 			return copySteps(env.WorkDir)
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "root" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "netem":
+				return hasNetem(), nil
 			}
-			return os.Geteuid() == 0, nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"expand":   cmdExpand,
 			"apply":    cmdApply,
+			"cloud":    cmdCloud,
 			"patch":    cmdPatch,
 			"remove":   cmdRemove,
 			"objects":  cmdObjects,
@@ -90,6 +106,14 @@ func TestScript(t *testing.T) {
 			"value":    cmdValue,
 			"name":     cmdName,
 			"annotate": cmdAnnotate,
+			"inpod":    cmdInPod,
+			"waitpod":  cmdWaitPod,
+			"read":     cmdRead,
+			"netnode":  cmdNetNode,
+			"onnode":   cmdOnNode,
+			"netstate": cmdNetState,
+			"waitnode": cmdWaitNode,
+			"node":     cmdNode,
 		},
 	})
 }

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/ebb-chaos/ebb/internal/cloudtest"
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
+)
+
+// sky is a script's clouds, and the nodes that the proxy adds to the cluster.
+type sky struct {
+	ec2     *cloudtest.AWS
+	compute *cloudtest.GCP
+
+	mu    sync.Mutex
+	nodes []corev1.Node
+}
+
+var skies sync.Map // of *sky, by *testscript.TestScript
+
+// cloudVariables are what a program finds the clouds by.
+var cloudVariables = []string{
+	"AWS_ENDPOINT_URL_EC2", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_EC2_METADATA_DISABLED",
+	"AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", "GOOGLE_APPLICATION_CREDENTIALS",
+}
+
+// cloudFaults are what can go wrong, by name.
+var cloudFaults = map[string]sandboxtest.Fault{
+	"pass": sandboxtest.Pass, "drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "silent": sandboxtest.Silent,
+	"throttle": cloudtest.Throttle, "500": cloudtest.InternalError, "deny": cloudtest.Deny,
+	"deny-gcp": cloudtest.RefuseGCP(http.StatusForbidden, "forbidden", "Required 'compute.instances.stop' permission"),
+}
+
+// cloud start starts EC2 and Compute Engine, for the script alone. Then:
+//
+//	cloud gcp NAME STATUS, cloud aws ID STATE   put an instance there, which is somebody else's
+//	cloud node ZONE PROVIDERID                  has the proxy (proxy start) show such a node, and none of the cluster's;
+//	                                            it is ready as long as its instance runs
+//	cloud zone ZONE                             puts the instances of the cluster's own nodes of a zone there
+//	cloud acl ID, cloud subnet ID ACL           put a network ACL, a subnet there; a subnet that is there gets the ACL
+//	cloud state PATTERN STATE                   checks the instances whose whole names match, of which there must be one
+//	cloud has SUBNET PATTERN                    checks the network ACL of a subnet
+//	cloud acls PATTERN...                       checks which network ACLs there are
+//	cloud fault CALL FAULT...                   gives the next requests of a call their faults
+//	cloud wait CALL N                           waits until a call was made so many times, since the start
+func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|subnet|state|has|acls|fault|wait ARG...")
+	}
+	if args[0] == "start" {
+		s := &sky{ec2: cloudtest.NewAWS(testOf(ts)), compute: cloudtest.NewGCP(testOf(ts))}
+		for _, env := range []map[string]string{s.ec2.Env(), s.compute.Env()} {
+			for name, value := range env {
+				ts.Setenv(name, value)
+			}
+		}
+		skies.Store(ts, s)
+		return
+	}
+	value, ok := skies.Load(ts)
+	if !ok {
+		ts.Fatalf("no cloud: start it first")
+	}
+	s := value.(*sky)
+	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "subnet": 3, "state": 3, "has": 3, "wait": 3}[args[0]]
+	if want != 0 && len(args) != want {
+		ts.Fatalf("cloud %s: got %d arguments, want %d", args[0], len(args)-1, want-1)
+	}
+	switch args[0] {
+	case "gcp":
+		s.compute.AddInstance(args[1], args[2])
+	case "aws":
+		s.ec2.AddInstance(args[1], args[2])
+	case "node":
+		s.addNode(ts, args[1], args[2])
+	case "zone":
+		nodes, err := clientset(ts).CoreV1().Nodes().List(context.Background(), metav1.ListOptions{LabelSelector: corev1.LabelTopologyZone + "=" + args[1]})
+		ts.Check(err)
+		for _, node := range nodes.Items {
+			s.compute.AddInstance(strings.TrimPrefix(node.Spec.ProviderID, "gce://"), "RUNNING")
+		}
+	case "acl":
+		s.ec2.AddACL("vpc-1", args[1])
+	case "subnet":
+		s.ec2.AddSubnet(args[1], args[2])
+	case "state":
+		s.checkStates(ts, whole(args[1]), args[2])
+	case "has":
+		if got := s.ec2.ACL(args[1]); !whole(args[2]).MatchString(got) {
+			ts.Fatalf("subnet %s has the network ACL %s, want %s", args[1], got, args[2])
+		}
+	case "acls":
+		got := s.ec2.ACLs()
+		ok := len(got) == len(args)-1
+		for i := 0; ok && i < len(got); i++ {
+			ok = whole(args[i+1]).MatchString(got[i])
+		}
+		if !ok {
+			ts.Fatalf("the network ACLs are %q, want %q", got, args[1:])
+		}
+	case "fault":
+		for _, name := range args[2:] {
+			fault, ok := cloudFaults[name]
+			if !ok {
+				ts.Fatalf("unknown fault %q", name)
+			}
+			s.ec2.Fault(args[1], fault)
+			s.compute.Fault(args[1], fault)
+		}
+	case "wait":
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		made := func() int { return s.ec2.Calls(args[1]) + s.compute.Calls(args[1]) }
+		if !eventually(func() bool { return made() >= n }) {
+			ts.Fatalf("%s was called %d times, want %d", args[1], made(), n)
+		}
+	default:
+		ts.Fatalf("cloud: got %q", args[0])
+	}
+}
+
+func whole(pattern string) *regexp.Regexp { return regexp.MustCompile("^(?:" + pattern + ")$") }
+
+// state returns the state of an instance of either cloud.
+func (s *sky) state(name string) string {
+	if strings.Contains(name, "/") {
+		return s.compute.State(name)
+	}
+	return s.ec2.State(name)
+}
+
+func (s *sky) checkStates(ts *testscript.TestScript, names *regexp.Regexp, want string) {
+	found := false
+	for _, name := range append(s.compute.Names(), s.ec2.Names()...) {
+		if !names.MatchString(name) {
+			continue
+		}
+		found = true
+		if got := s.state(name); got != want {
+			ts.Fatalf("instance %s is %s, want %s", name, got, want)
+		}
+	}
+	if !found {
+		ts.Fatalf("no instance matches %s", names)
+	}
+}
+
+// addNode has the proxy show a node. Its name is that of the instance, which runs.
+func (s *sky) addNode(ts *testscript.TestScript, zone, providerID string) {
+	value, ok := proxies.Load(ts)
+	if !ok {
+		ts.Fatalf("no proxy: start it first")
+	}
+	instance, google := strings.CutPrefix(providerID, "gce://")
+	name := instance[strings.LastIndex(instance, "/")+1:]
+	if google {
+		s.compute.AddInstance(instance, "RUNNING")
+	} else {
+		instance = name
+		s.ec2.AddInstance(instance, "running")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes = append(s.nodes, corev1.Node{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelTopologyZone: zone}, Annotations: map[string]string{"instance": instance}},
+		Spec:       corev1.NodeSpec{ProviderID: providerID},
+	})
+	value.(*sandboxtest.Proxy).Handle(func(r *http.Request) sandboxtest.Fault {
+		if r.Method != http.MethodGet || r.URL.Path != "/api/v1/nodes" {
+			return nil
+		}
+		return s.listNodes
+	})
+}
+
+// listNodes answers in the API server's place.
+func (s *sky) listNodes(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+	// The server decides who may list.
+	server := httptest.NewRecorder()
+	forward.ServeHTTP(server, r)
+	if server.Code != http.StatusOK {
+		w.WriteHeader(server.Code)
+		return
+	}
+	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	list := corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, node := range s.nodes {
+		if !selector.Matches(labels.Set(node.Labels)) {
+			continue
+		}
+		ready := corev1.ConditionUnknown
+		if strings.EqualFold(s.state(node.Annotations["instance"]), "running") {
+			ready = corev1.ConditionTrue
+		}
+		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
+		list.Items = append(list.Items, node)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(list); err != nil {
+		panic(http.ErrAbortHandler) // the client went
+	}
+}
