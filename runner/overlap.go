@@ -1,70 +1,92 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// pendingFile is what a pending version file of the store undoes.
+// pendingFile is what a pending version file of another execution undoes.
 type pendingFile struct {
-	file    versions.File
 	version builtins.Version
+	content []byte // of a file that can't be loaded
+	err     error  // why
 }
 
-// pendings loads the pending files that the filter selects. Files that can't be
-// read are left out and said: what they undo is not known.
-func (r *Runner) pendings(ctx context.Context, except string) ([]pendingFile, error) {
-	listing, err := r.Store.List(ctx, versions.Filter{PendingOnly: true})
-	if err != nil {
-		return nil, err
+// overlaps remembers the files that were looked at: a scenario of many steps asks
+// again at each.
+type overlaps struct {
+	mu    sync.Mutex
+	known map[versions.File]pendingFile
+}
+
+// pending returns what f undoes.
+func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pendingFile {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if known, ok := o.known[f]; ok {
+		return known
 	}
-	var found []pendingFile
-	for _, x := range listing.Executions {
-		if x.ID == except {
-			continue
-		}
-		for _, f := range x.Files {
-			if !f.Replayable() {
-				continue
-			}
-			if content, err := r.Store.Read(ctx, f); err != nil {
-				r.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, err))
-			} else if file, err := r.load(ctx, f.Location, content); err != nil {
-				r.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, err))
-			} else {
-				found = append(found, pendingFile{f, file.Version})
-			}
+	var p pendingFile
+	if p.content, p.err = r.Store.Read(ctx, f); p.err == nil {
+		var file *versionFile
+		if file, p.err = r.load(ctx, f.Location, p.content); p.err == nil {
+			p.version, p.content = file.Version, nil
 		}
 	}
-	return found, nil
+	if p.err != nil {
+		r.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, p.err))
+	}
+	if o.known == nil {
+		o.known = map[versions.File]pendingFile{}
+	}
+	o.known[f] = p
+	return p
 }
 
 // checkOverlap refuses refs that a pending file of another execution names, on
 // the same cluster as far as that is known: two undos of one thing would each put
 // back what the other's chaos had made of it.
 func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string, refs []builtins.Ref) error {
-	wanted := map[builtins.Ref]bool{}
-	for _, ref := range refs {
-		wanted[ref] = true
-	}
-	others, err := r.pendings(ctx, execution)
+	listing, err := r.Store.List(ctx, versions.Filter{PendingOnly: true, Except: execution})
 	if err != nil {
 		return err
 	}
-	for _, other := range others {
-		elsewhere := clusterUID != "" && other.version.ClusterUID != "" && clusterUID != other.version.ClusterUID
-		for _, ref := range other.version.Undoes {
-			// Two clusters may share a cloud's subnets.
-			if wanted[ref] && !(elsewhere && ref.InCluster()) {
-				return &RefusedError{
-					Err:  fmt.Errorf("%s still has to be restored by %s", ref.Text(), other.file.Location),
-					Hint: "replay that first: ebb execute-rollback --run_uuid " + other.version.RunUUID,
+	for _, x := range listing.Executions {
+		for _, f := range x.Files {
+			if !f.Replayable() {
+				continue
+			}
+			p := r.overlaps.pending(ctx, r, f)
+			elsewhere := clusterUID != "" && p.version.ClusterUID != "" && clusterUID != p.version.ClusterUID
+			for _, ref := range refs {
+				// Two clusters may share a cloud's subnets, and nothing else.
+				if p.names(ref) && !(elsewhere && ref.InCluster()) {
+					return &RefusedError{
+						Err:  fmt.Errorf("%s still has to be restored by %s", ref.Text(), f.Location),
+						Hint: "replay that first: ebb execute-rollback --run_uuid " + x.RunUUID,
+					}
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// names reports whether the file undoes ref. One that can't be loaded does if it
+// has the name anywhere, and one that can't be read might.
+func (p pendingFile) names(ref builtins.Ref) bool {
+	if p.err != nil {
+		return p.content == nil || bytes.Contains(p.content, []byte(ref.Name))
+	}
+	for _, own := range p.version.Undoes {
+		if own == ref {
+			return true
+		}
+	}
+	return false
 }

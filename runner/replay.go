@@ -48,7 +48,16 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 		r.Log.Warn(fmt.Sprintf("%s: %s", p.Location, p.What))
 	}
 	if sel.RunUUID != "" && len(listing.Executions) == 0 {
-		return nil, r.unknownRun(ctx, sel.RunUUID)
+		if err := r.knownRun(ctx, sel.RunUUID); err != nil {
+			return nil, err
+		}
+	}
+	for _, x := range listing.Executions {
+		for _, f := range x.Files {
+			if f.Kind == versions.KindForeign && f.State == versions.Pending {
+				r.Log.Warn(fmt.Sprintf("%s is Krkn's Python, which ebb can't replay: it is left alone", f.Location))
+			}
+		}
 	}
 	report := &Report{}
 	var mu sync.Mutex
@@ -62,7 +71,7 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 	for _, chain := range r.chains(ctx, listing.Executions) {
 		group.Go(func() error {
 			var failed *Result
-			for _, info := range chain {
+			for _, info := range chain.executions {
 				results := r.replayExecution(ctx, info, sel, failed)
 				add(results)
 				if i := slices.IndexFunc(results, func(x Result) bool { return !x.Outcome.Undone() && x.Outcome != Planned }); i >= 0 && failed == nil && !sel.KeepGoing {
@@ -79,84 +88,23 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 	return report, nil
 }
 
-func (r *Runner) unknownRun(ctx context.Context, uuid string) error {
+// knownRun returns an *UnknownRunError unless the store has something of a run,
+// of whatever scenario type.
+func (r *Runner) knownRun(ctx context.Context, uuid string) error {
 	all, err := r.Store.List(ctx, versions.Filter{})
 	if err != nil {
 		return err
 	}
 	e := &UnknownRunError{RunUUID: uuid}
 	for _, x := range all.Executions {
+		if x.RunUUID == uuid {
+			return nil
+		}
 		if !slices.Contains(e.Known, x.RunUUID) {
 			e.Known = append(e.Known, x.RunUUID)
 		}
 	}
 	return e
-}
-
-// chains groups executions whose pending files share a ref: those are undone one
-// after the other, newest first, and the chains are independent of each other.
-func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo) [][]versions.ExecutionInfo {
-	var chains [][]versions.ExecutionInfo
-	var refs []map[builtins.Ref]bool // of each chain
-	for _, x := range executions {
-		if !slices.ContainsFunc(x.Files, versions.File.Replayable) && len(x.Problems) == 0 {
-			continue
-		}
-		own := map[builtins.Ref]bool{}
-		for _, f := range x.Files {
-			if !f.Replayable() {
-				continue
-			}
-			// A file that can't be loaded fails when its turn comes, and says so then.
-			if content, err := r.Store.Read(ctx, f); err == nil {
-				if file, err := r.load(ctx, f.Location, content); err == nil {
-					for _, ref := range file.Undoes {
-						own[ref] = true
-					}
-				}
-			}
-		}
-		// Merge all chains that share a ref with this execution into the first of them.
-		at := -1
-		for i := 0; i < len(chains); i++ {
-			if !intersect(refs[i], own) {
-				continue
-			}
-			if at < 0 {
-				at = i
-				continue
-			}
-			chains[at] = append(chains[at], chains[i]...)
-			for ref := range refs[i] {
-				refs[at][ref] = true
-			}
-			chains, refs = slices.Delete(chains, i, i+1), slices.Delete(refs, i, i+1)
-			i--
-		}
-		if at < 0 {
-			chains, refs = append(chains, nil), append(refs, map[builtins.Ref]bool{})
-			at = len(chains) - 1
-		}
-		chains[at] = append(chains[at], x)
-		for ref := range own {
-			refs[at][ref] = true
-		}
-	}
-	for _, chain := range chains {
-		slices.SortFunc(chain, func(a, b versions.ExecutionInfo) int {
-			return strings.Compare(fmt.Sprintf("%020d", b.Timestamp), fmt.Sprintf("%020d", a.Timestamp))
-		})
-	}
-	return chains
-}
-
-func intersect(a, b map[builtins.Ref]bool) bool {
-	for ref := range b {
-		if a[ref] {
-			return true
-		}
-	}
-	return false
 }
 
 // replayExecution replays one execution, or says of each of its files why not.

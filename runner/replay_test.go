@@ -31,11 +31,12 @@ func (b *bench) Write(p []byte) (int, error) {
 	return b.log.Write(p)
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchFor(t, time.Minute) }
+
+// newBenchFor gives each file a time: short only where it is meant to run out.
+func newBenchFor(t *testing.T, fileTimeout time.Duration) *bench {
 	b := &bench{t: t, store: versions.NewMemory()}
-	b.Runner = runner.New(runner.Options{
-		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)), FileTimeout: 300 * time.Millisecond,
-	})
+	b.Runner = runner.New(runner.Options{Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)), FileTimeout: fileTimeout})
 	return b
 }
 
@@ -149,6 +150,9 @@ func TestOutcomes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)
+			if strings.HasPrefix(test.name, "verify fails") {
+				b = newBenchFor(t, 200*time.Millisecond)
+			}
 			b.execution("run-1", test.content)
 			report := b.replay(runner.Selection{})
 			if got := outcomes(report); got != test.want {
@@ -178,6 +182,34 @@ func TestSharedRefs(t *testing.T) {
 	}
 	if got["run-1"] != runner.Blocked || got["run-2"] != runner.Restored || got["run-3"] != runner.Failed {
 		t.Fatalf("got %v", got)
+	}
+}
+
+// A file that took a process down must not keep the others from being undone.
+func TestSuspectGoesLast(t *testing.T) {
+	b := newBench(t)
+	b.execution("run-1", file("old", "pass"))
+	b.execution("run-2", file("deadly", "pass"))
+	listing, err := b.store.List(t.Context(), versions.Filter{RunUUID: "run-2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadly := listing.Executions[0].Files[0]
+	attempt := versions.Entry{Event: versions.EventAttempt, Execution: deadly.Execution, File: deadly.Name}
+	if err := b.store.Append(t.Context(), attempt); err != nil {
+		t.Fatal(err)
+	}
+	b.replay(runner.Selection{DryRun: true})
+	b.replay(runner.Selection{})
+	if b.undone() != "old deadly" {
+		t.Fatalf("undone %s, want the deadly one last", b.undone())
+	}
+	// With an outcome it is one as any other.
+	b.execution("run-3", file("older", "pass"))
+	b.execution("run-4", file("newer", "pass"))
+	b.replay(runner.Selection{})
+	if b.undone() != "old deadly newer older" {
+		t.Fatalf("undone %s", b.undone())
 	}
 }
 

@@ -79,6 +79,8 @@ type Runner struct {
 	clientErr   error
 
 	unknownCluster sync.Once // said once
+
+	overlaps overlaps
 }
 
 // New returns a runner.

@@ -51,7 +51,7 @@ func (d *Dir) listEntry(root *durable.Dir, name string, f Filter, listing *Listi
 		}
 		return
 	}
-	if f.RunUUID != "" && f.RunUUID != runUUID {
+	if f.RunUUID != "" && f.RunUUID != runUUID || name == f.Except {
 		return
 	}
 	info := ExecutionInfo{ID: name, RunUUID: runUUID, Timestamp: timestamp, Location: d.path + "/" + name, Files: []File{}}

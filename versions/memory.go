@@ -110,7 +110,7 @@ func (s *Memory) List(ctx context.Context, f Filter) (Listing, error) {
 	defer s.mu.Unlock()
 	listing := Listing{Executions: []ExecutionInfo{}}
 	for _, e := range s.executions {
-		if f.RunUUID != "" && f.RunUUID != e.runUUID {
+		if f.RunUUID != "" && f.RunUUID != e.runUUID || e.id == f.Except {
 			continue
 		}
 		info := ExecutionInfo{ID: e.id, RunUUID: e.runUUID, Timestamp: e.timestamp, Changed: e.changed, Location: e.Location(), Files: e.list(f)}

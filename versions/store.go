@@ -89,7 +89,8 @@ type Execution interface {
 type Filter struct {
 	RunUUID      string
 	ScenarioType string
-	PendingOnly  bool // leaves out executed files; the journal ignores it
+	PendingOnly  bool   // leaves out executed files; the journal ignores it
+	Except       string // leaves out the execution of this ID; the journal ignores it
 }
 
 // Kind says who wrote a file.

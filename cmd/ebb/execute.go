@@ -80,7 +80,11 @@ func (s *setup) finish(report *runner.Report, output string) error {
 		print = printJSON
 	}
 	if err := print(s.stdout, report); err != nil {
-		return err
+		// What was undone is undone: the exit code has to tell, if nothing else can.
+		s.log.Error(fmt.Sprintf("the results can't be printed: %v", err))
+		if report.Pending()+report.Refused() == 0 {
+			return outcomeError(exitFailed)
+		}
 	}
 	switch pending := report.Pending(); {
 	case pending > 0:

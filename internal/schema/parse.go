@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -24,7 +25,8 @@ const (
 
 // ReadFile reads a file of at most [MaxSize] bytes. Its errors name the file.
 func ReadFile(file string) (data []byte, err error) {
-	f, err := os.Open(file)
+	// A FIFO that nobody writes to must not hang us: it is read as empty.
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -241,6 +241,7 @@ func filter(t *testing.T, s versions.Store) {
 		{versions.Filter{ScenarioType: "pod"}, map[string][]string{a.ID(): {pod.Name}, b.ID(): {done.Name}}},
 		{versions.Filter{ScenarioType: "hog"}, map[string][]string{}},
 		{versions.Filter{PendingOnly: true}, map[string][]string{a.ID(): {pod.Name, hog.Name}}},
+		{versions.Filter{Except: a.ID()}, map[string][]string{b.ID(): {done.Name}, empty.ID(): {}}},
 		{versions.Filter{RunUUID: "run-ab", ScenarioType: "hog_scenarios"}, map[string][]string{}},
 	} {
 		got := map[string][]string{}
