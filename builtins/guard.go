@@ -63,7 +63,7 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func() er
 	unmark := answered()
 	switch {
 	case err == nil:
-		s.changed()
+		s.changed(verb, r)
 	case lost(err) || ctx.Err() != nil:
 		return err // it may still land: keep the mark
 	default:
@@ -130,7 +130,7 @@ func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool)
 		if d <= 0 {
 			continue
 		}
-		d = min(d, settleTime) // a mark from a clock that was ahead
+		d = min(d, renewTime+settleTime) // a mark from a clock that was ahead
 		s.Log.Info(fmt.Sprintf("a request to %s %s may still be under way, waiting %s", u.Verb, u.Ref.Text(), d.Round(time.Second/10)))
 		done := s.progress(d, "request under way")
 		err := sleep(ctx, d)

@@ -69,8 +69,9 @@ type Session struct {
 	mu      sync.Mutex
 	covered map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
 	changes int
-	notes   []string // what already_restored said
-	actions []string // what Plan would have done
+	made    map[Ref]bool // what this call created
+	notes   []string     // what already_restored said
+	actions []string     // what Plan would have done
 	caught  []error
 }
 
@@ -96,7 +97,8 @@ type Rollback struct {
 	Undoes           []Ref
 }
 
-// Changes counts the changes that the session made.
+// Changes counts the changes that the session made. Something that it created and
+// deleted again, such as a pod to look through, is none.
 func (s *Session) Changes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,9 +141,20 @@ func (s *Session) plan(format string, args ...any) {
 	s.actions = append(s.actions, fmt.Sprintf(format, args...))
 }
 
-func (s *Session) changed() {
+func (s *Session) changed(verb string, r Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	switch {
+	case verb == "create":
+		if s.made == nil {
+			s.made = map[Ref]bool{}
+		}
+		s.made[r] = true
+	case verb == "delete" && s.made[r]:
+		delete(s.made, r)
+		s.changes--
+		return
+	}
 	s.changes++
 }
 

@@ -11,9 +11,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
 func clientset(ts *testscript.TestScript) *kubernetes.Clientset {
@@ -39,26 +42,20 @@ func cmdNetNode(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := client.CoreV1().Nodes().Create(context.Background(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 			Name:   name,
 			Labels: map[string]string{"kubernetes.io/hostname": name, "test": ts.Getenv("NS")},
-			// Out of the scheduler's sight: pods of other scripts must not come here.
-		}, Spec: corev1.NodeSpec{Unschedulable: true}}, metav1.CreateOptions{})
-		ts.Check(err)
-		_, err = client.CoreV1().Pods(metav1.NamespaceDefault).Create(context.Background(), lookout(name), metav1.CreateOptions{})
+		}, Spec: corev1.NodeSpec{
+			Unschedulable: true, // pods of other scripts must not come here
+		}}, metav1.CreateOptions{})
 		ts.Check(err)
 		ts.Defer(func() {
-			if err := client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			if err := client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 				ts.Logf("delete node %s: %v", name, err)
-			}
-			if err := client.CoreV1().Pods(metav1.NamespaceDefault).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
-				ts.Logf("delete pod %s: %v", name, err)
 			}
 		})
 		ts.Setenv(variable, name)
 		if !eventually(func() bool {
 			node, err := client.CoreV1().Nodes().Get(context.Background(), name, metav1.GetOptions{})
 			ts.Check(err)
-			pod, err := client.CoreV1().Pods(metav1.NamespaceDefault).Get(context.Background(), name, metav1.GetOptions{})
-			ts.Check(err)
-			return pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 				return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 			})
 		}) {
@@ -68,6 +65,14 @@ func cmdNetNode(ts *testscript.TestScript, neg bool, args []string) {
 			testOf(ts).Skipf("SKIPPED, NOTHING OF THIS WAS TESTED: nodes have no network on this machine: %s", out)
 		}
 	}
+}
+
+// losenode NODE takes a node out of the cluster.
+func cmdLoseNode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: losenode NODE")
+	}
+	ts.Check(clientset(ts).CoreV1().Nodes().Delete(context.Background(), args[0], metav1.DeleteOptions{}))
 }
 
 var installTools = sync.OnceValue(func() error {
@@ -105,30 +110,13 @@ func networkTools(ts *testscript.TestScript) {
 	}
 }
 
-// lookout is the pod on a node through which scripts look at its network. It is not in $NS, where nothing may be left.
-func lookout(node string) *corev1.Pod {
-	privileged := true
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: node, Namespace: metav1.NamespaceDefault},
-		Spec: corev1.PodSpec{
-			NodeName:    node,
-			HostNetwork: true,
-			HostPID:     true,
-			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Containers: []corev1.Container{{
-				Name: "look", Image: "example.com/tools:1", SecurityContext: &corev1.SecurityContext{Privileged: &privileged},
-			}},
-		},
-	}
-}
-
 // onNode runs a command in a node's network, not through ebb, and returns its outputs, joined, and its exit code.
 func onNode(ts *testscript.TestScript, node string, command ...string) (string, int) {
-	out, code, err := runIn(ts, metav1.NamespaceDefault, node, "look", command)
-	if err != nil {
-		ts.Fatalf("on node %s: %v", node, err)
+	r := sandboxtest.OnNode(testOf(ts), node, command...)
+	if r.Unsupported() {
+		testOf(ts).Skipf("SKIPPED, NOTHING OF THIS WAS TESTED: %s", r.Stderr)
 	}
-	return out, code
+	return r.Stdout + r.Stderr, r.Code
 }
 
 // onnode NODE FILE COMMAND ARG... writes what a command says to FILE, "-" for nowhere. With ! it must fail.

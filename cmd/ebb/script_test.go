@@ -113,6 +113,7 @@ func TestScript(t *testing.T) {
 			"onnode":   cmdOnNode,
 			"netstate": cmdNetState,
 			"waitnode": cmdWaitNode,
+			"losenode": cmdLoseNode,
 			"node":     cmdNode,
 		},
 	})

@@ -1,0 +1,152 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"github.com/ebb-chaos/ebb/internal/cloudapi"
+)
+
+var cloudModule = &starlarkstruct.Module{Name: "cloud", Members: starlark.StringDict{
+	"aws": &starlarkstruct.Module{Name: "cloud.aws", Members: starlark.StringDict{
+		"create_network_acl":  starlark.NewBuiltin("cloud.aws.create_network_acl", awsCreateNetworkACL),
+		"delete_network_acl":  starlark.NewBuiltin("cloud.aws.delete_network_acl", awsDeleteNetworkACL),
+		"describe":            starlark.NewBuiltin("cloud.aws.describe", awsDescribe),
+		"network_acls":        starlark.NewBuiltin("cloud.aws.network_acls", awsNetworkACLs),
+		"region":              starlark.NewBuiltin("cloud.aws.region", awsRegion),
+		"replace_network_acl": starlark.NewBuiltin("cloud.aws.replace_network_acl", awsReplaceNetworkACL),
+		"start":               starlark.NewBuiltin("cloud.aws.start", awsStart),
+		"stop":                starlark.NewBuiltin("cloud.aws.stop", awsStop),
+		"wait":                starlark.NewBuiltin("cloud.aws.wait", awsWait),
+	}},
+	"gcp": &starlarkstruct.Module{Name: "cloud.gcp", Members: starlark.StringDict{
+		"describe": starlark.NewBuiltin("cloud.gcp.describe", gcpDescribe),
+		"start":    starlark.NewBuiltin("cloud.gcp.start", gcpStart),
+		"stop":     starlark.NewBuiltin("cloud.gcp.stop", gcpStop),
+		"wait":     starlark.NewBuiltin("cloud.gcp.wait", gcpWait),
+	}},
+}}
+
+// The kinds of refs to what is in a cloud. No kind of Kubernetes has a dot.
+const (
+	kindGCPInstance = "gcp.Instance"
+	kindAWSInstance = "aws.Instance"
+	kindNetworkACL  = "aws.NetworkAcl"
+	kindSubnet      = "aws.Subnet"
+)
+
+// InCluster reports whether r is in the Kubernetes cluster, and not in the cloud around it.
+func (r Ref) InCluster() bool { return !strings.Contains(r.Kind, ".") }
+
+// machines is what the functions for instances need to know of a cloud.
+type machines struct {
+	kind   string
+	asker  *cloudapi.Asker
+	status func(ctx context.Context, names []string) (map[string]string, error) // without those that there aren't
+}
+
+// describe returns the status of instances, once no request of a killed process can change it.
+func (m machines) describe(ctx context.Context, s *Session, names []string) (map[string]string, error) {
+	ours := func(r Ref) bool { return r.Kind == m.kind && slices.Contains(names, r.Name) }
+	if _, err := s.settle(ctx, ours, false); err != nil {
+		return nil, err
+	}
+	return m.status(ctx, names)
+}
+
+// wait looks until all instances have a status. The time is the script's to bound, not the file's.
+func (m machines) wait(ctx context.Context, s *Session, names []string, status string, limit time.Duration) error {
+	if s.Mode == Plan || len(names) == 0 {
+		return nil // nothing was changed, so nothing will come
+	}
+	what := fmt.Sprintf("for %d instance(s) to be %s", len(names), status)
+	done := s.progress(limit, what)
+	defer done()
+	left := names
+	var states map[string]string
+	seen, err := m.asker.Poll(ctx, limit, func(ctx context.Context) (bool, error) {
+		var err error
+		if states, err = m.describe(ctx, s, left); err != nil {
+			return false, err
+		}
+		// What has come is not asked for again: clouds throttle.
+		left = slices.DeleteFunc(slices.Clone(left), func(name string) bool { return states[name] == status })
+		return len(left) == 0, nil
+	})
+	if err == nil && !seen {
+		err = &TimeoutError{fmt.Sprintf("waited %s %s: %s", limit, what, list(left, states))}
+	}
+	return err
+}
+
+// list says what the first few of the instances are.
+func list(names []string, states map[string]string) string {
+	var said []string
+	for _, name := range names[:min(len(names), 5)] {
+		state := states[name]
+		if state == "" {
+			state = "not there"
+		}
+		said = append(said, fmt.Sprintf("%s is %s", name, state))
+	}
+	if more := len(names) - len(said); more > 0 {
+		said = append(said, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(said, ", ")
+}
+
+// statuses is what describe returns to a script: None for what there isn't.
+func statuses(names []string, found map[string]string) (starlark.Value, error) {
+	d := starlark.NewDict(len(names))
+	for _, name := range names {
+		var value starlark.Value = starlark.None
+		if status, ok := found[name]; ok {
+			value = starlark.String(status)
+		}
+		if err := d.SetKey(starlark.String(name), value); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// changeCloud makes a change to r, or lists it.
+func (s *Session) changeCloud(ctx context.Context, verb string, r Ref, send func() error) error {
+	if s.Mode == Plan {
+		s.plan("%s %s", verb, r.Text())
+		return nil
+	}
+	if _, err := s.settle(ctx, func(u Ref) bool { return u == r }, false); err != nil {
+		return err
+	}
+	return s.change(ctx, verb, r, send, cloudapi.Unknown)
+}
+
+// unpackNames reads a list of distinct names.
+func unpackNames(fn, param string, v starlark.Iterable) ([]string, error) {
+	names := []string{}
+	it := v.Iterate()
+	defer it.Done()
+	var x starlark.Value
+	for i := 0; it.Next(&x); i++ {
+		name, ok := starlark.AsString(x)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("%s: for parameter %s: element %d is a %s, want a string", fn, param, i, x.Type())
+		case name == "":
+			return nil, fmt.Errorf("%s: for parameter %s: element %d is empty", fn, param, i)
+		case !slices.Contains(names, name):
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+var errNoCloud = errors.New("no cloud is configured here")

@@ -1,0 +1,207 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/internal/aws"
+)
+
+// settledACLs settles all that is under way to network ACLs and associations: a
+// description can't say which of them it shows the state of.
+func (s *Session) settledACLs(ctx context.Context) error {
+	_, err := s.settle(ctx, func(r Ref) bool { return r.Kind == kindNetworkACL || r.Kind == kindSubnet }, false)
+	return err
+}
+
+func awsNetworkACLs(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var filters *starlark.Dict
+	var region string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "filters", &filters, "region?", &region); err != nil {
+		return nil, err
+	}
+	wanted := map[string][]string{}
+	for _, item := range filters.Items() {
+		name, ok := starlark.AsString(item[0])
+		values, list := item[1].(starlark.Iterable)
+		if !ok || !list {
+			return nil, fmt.Errorf("%s: for parameter filters: got %s: %s, want a name and a list of strings", b.Name(), item[0], item[1].Type())
+		}
+		var err error
+		if wanted[name], err = unpackNames(b.Name(), "filters", values); err != nil {
+			return nil, err
+		}
+		if len(wanted[name]) == 0 {
+			// EC2 would leave such a filter out, and return everything.
+			return nil, fmt.Errorf("%s: for parameter filters: %q has no values", b.Name(), name)
+		}
+	}
+	ctx, s, err := outside(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	client, err := s.aws()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	if err := s.settledACLs(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	found, err := client.NetworkACLs(ctx, region, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	lists := make([]any, len(found))
+	for i, acl := range found {
+		subnets := []any{}
+		for _, subnet := range sortedKeys(acl.Associations) {
+			subnets = append(subnets, subnet)
+		}
+		tags := map[string]any{}
+		for key, value := range acl.Tags {
+			tags[key] = value
+		}
+		lists[i] = map[string]any{"id": acl.ID, "vpc": acl.VPC, "default": acl.Default, "tags": tags, "subnets": subnets}
+	}
+	v, err := toStarlark(lists)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return v, nil
+}
+
+func awsCreateNetworkACL(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var vpc, name, region string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "vpc", &vpc, "name", &name, "region?", &region); err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, fmt.Errorf("%s: for parameter name: it is empty: use random_name", b.Name())
+	}
+	ctx, s, err := writer(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	client, err := s.aws()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	id := ""
+	tags := map[string]string{LabelRunUUID: s.RunUUID, LabelScenarioType: s.ScenarioType}
+	err = s.changeCloud(ctx, "create", Ref{Kind: kindNetworkACL, Name: name}, func() (err error) {
+		id, err = client.CreateNetworkACL(ctx, region, vpc, name, tags)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.String(id), nil
+}
+
+func awsReplaceNetworkACL(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var subnet, acl, expected, region string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "subnet", &subnet, "acl", &acl, "expected", &expected, "region?", &region); err != nil {
+		return nil, err
+	}
+	ctx, s, err := writer(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	client, err := s.aws()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	changed, err := s.replaceACL(ctx, client, region, subnet, acl, expected)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.Bool(changed), nil
+}
+
+// replaceACL gives a subnet another list. It looks first, so that what needs no change uses up no rollback.
+func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, subnet, acl, expected string) (changed bool, err error) {
+	if err := s.settledACLs(ctx); err != nil {
+		return false, err
+	}
+	found, err := client.NetworkACL(ctx, region, subnet)
+	switch {
+	case err != nil:
+		return false, err
+	case found == acl:
+		return false, nil
+	case found != expected:
+		return false, asConflict(&aws.ChangedError{Subnet: subnet, List: found, Expected: expected})
+	}
+	r := Ref{Kind: kindSubnet, Name: subnet}
+	if s.Mode == Plan {
+		s.plan("give %s the network ACL %q in place of %q", r.Text(), acl, expected)
+		return true, nil
+	}
+	err = s.changeCloud(ctx, "replace", r, func() (err error) {
+		changed, err = client.ReplaceNetworkACL(ctx, region, subnet, acl, expected)
+		return err
+	})
+	return changed, asConflict(err)
+}
+
+// asConflict makes a conflict of what somebody else changed.
+func asConflict(err error) error {
+	var changed *aws.ChangedError
+	if errors.As(err, &changed) {
+		return &ConflictError{changed.Error() + ": somebody else changed it, and it was left alone"}
+	}
+	return err
+}
+
+func awsDeleteNetworkACL(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name, region string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "region?", &region); err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, fmt.Errorf("%s: for parameter name: it is empty", b.Name())
+	}
+	ctx, s, err := writer(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	client, err := s.aws()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	deleted, err := s.deleteACL(ctx, client, region, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.Bool(deleted), nil
+}
+
+// deleteACL deletes the list of a name that this run made.
+func (s *Session) deleteACL(ctx context.Context, client *aws.Client, region, name string) (bool, error) {
+	if err := s.settledACLs(ctx); err != nil {
+		return false, err
+	}
+	r := Ref{Kind: kindNetworkACL, Name: name}
+	found, err := client.NetworkACLs(ctx, region, map[string][]string{"tag:Name": {name}})
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	for _, acl := range found {
+		if run := acl.Tags[LabelRunUUID]; run == "" || s.RunUUID != "" && run != s.RunUUID {
+			return false, &ConflictError{fmt.Sprintf("%s (%s) is not ours and was left alone: its tag %s is %q, not %q", r.Text(), acl.ID, LabelRunUUID, run, s.RunUUID)}
+		}
+		// In a dry run the newer file, which takes it from the subnets, was not replayed either.
+		if len(acl.Associations) > 0 && s.Mode != Plan {
+			return false, &ConflictError{fmt.Sprintf("%s (%s) still is the network ACL of %q, and was left alone", r.Text(), acl.ID, sortedKeys(acl.Associations))}
+		}
+	}
+	for _, acl := range found {
+		if err := s.changeCloud(ctx, "delete", r, func() error { return client.DeleteNetworkACL(ctx, region, acl.ID) }); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,186 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+
+	"github.com/ebb-chaos/ebb/internal/cloudapi"
+)
+
+// NetworkACL is a network access control list: the firewall of subnets. Every subnet
+// has exactly one.
+type NetworkACL struct {
+	ID           string
+	VPC          string
+	Default      bool // its VPC's
+	Tags         map[string]string
+	Associations map[string]string // IDs of associations by subnet; an ID is new after every replacement
+}
+
+// NetworkACLs returns the lists that match all filters, which are EC2's own: "vpc-id",
+// "association.subnet-id", "tag:Name".
+func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[string][]string) ([]NetworkACL, error) {
+	form := url.Values{"MaxResults": {"1000"}}
+	for i, name := range slices.Sorted(maps.Keys(filters)) {
+		form.Set(fmt.Sprintf("Filter.%d.Name", i+1), name)
+		for j, value := range filters[name] {
+			form.Set(fmt.Sprintf("Filter.%d.Value.%d", i+1, j+1), value)
+		}
+	}
+	var lists []NetworkACL
+	for token := "-"; token != ""; {
+		var out struct {
+			Lists []struct {
+				ID      string `xml:"networkAclId"`
+				VPC     string `xml:"vpcId"`
+				Default bool   `xml:"default"`
+				Tags    []struct {
+					Key   string `xml:"key"`
+					Value string `xml:"value"`
+				} `xml:"tagSet>item"`
+				Associations []struct {
+					ID     string `xml:"networkAclAssociationId"`
+					Subnet string `xml:"subnetId"`
+				} `xml:"associationSet>item"`
+			} `xml:"networkAclSet>item"`
+			Next string `xml:"nextToken"`
+		}
+		if err := c.do(ctx, call{action: "DescribeNetworkAcls", region: region, form: form}, &out); err != nil {
+			return nil, err
+		}
+		for _, x := range out.Lists {
+			list := NetworkACL{ID: x.ID, VPC: x.VPC, Default: x.Default, Tags: map[string]string{}, Associations: map[string]string{}}
+			for _, tag := range x.Tags {
+				list.Tags[tag.Key] = tag.Value
+			}
+			for _, association := range x.Associations {
+				list.Associations[association.Subnet] = association.ID
+			}
+			lists = append(lists, list)
+		}
+		token = out.Next
+		form.Set("NextToken", token)
+	}
+	return lists, nil
+}
+
+// byName finds the lists whose tag Name is name.
+func (c *Client) byName(ctx context.Context, region, name string) ([]NetworkACL, error) {
+	return c.NetworkACLs(ctx, region, map[string][]string{"tag:Name": {name}})
+}
+
+// CreateNetworkACL makes a list, which denies all traffic as every new one does, and
+// returns its ID once it is to be found by its tag Name. The name is what makes the
+// call safe to repeat: it must be new, and at most 64 bytes of ASCII.
+func (c *Client) CreateNetworkACL(ctx context.Context, region, vpc, name string, tags map[string]string) (string, error) {
+	form := url.Values{
+		"VpcId": {vpc}, "ClientToken": {name},
+		"TagSpecification.1.ResourceType": {"network-acl"},
+		"TagSpecification.1.Tag.1.Key":    {"Name"}, "TagSpecification.1.Tag.1.Value": {name},
+	}
+	for i, key := range slices.Sorted(maps.Keys(tags)) {
+		form.Set(fmt.Sprintf("TagSpecification.1.Tag.%d.Key", i+2), key)
+		form.Set(fmt.Sprintf("TagSpecification.1.Tag.%d.Value", i+2), tags[key])
+	}
+	id := ""
+	found := func(ctx context.Context) (bool, error) {
+		lists, err := c.byName(ctx, region, name)
+		if err != nil || len(lists) == 0 {
+			return false, err
+		}
+		id = lists[0].ID
+		return true, nil
+	}
+	q := call{action: "CreateNetworkAcl", region: region, thing: fmt.Sprintf("%q in VPC %q", name, vpc), form: form, landed: found}
+	if err := c.do(ctx, q, nil); err != nil {
+		return "", err
+	}
+	return id, c.shown(ctx, q, found)
+}
+
+// ChangedError means that a subnet has another list than was expected.
+type ChangedError struct{ Subnet, List, Expected string }
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("subnet %q has the network ACL %q, not %q", e.Subnet, e.List, e.Expected)
+}
+
+// association returns a subnet's list and the ID of the association.
+func (c *Client) association(ctx context.Context, region, subnet string) (list, id string, err error) {
+	lists, err := c.NetworkACLs(ctx, region, map[string][]string{"association.subnet-id": {subnet}})
+	if err != nil {
+		return "", "", err
+	}
+	for _, x := range lists {
+		if id, ok := x.Associations[subnet]; ok {
+			return x.ID, id, nil
+		}
+	}
+	return "", "", &cloudapi.Error{
+		Call: "DescribeNetworkAcls", Thing: fmt.Sprintf("subnet %q", subnet), Reason: "InvalidSubnetID.NotFound",
+		Message: "there is no such subnet in the region",
+	}
+}
+
+// NetworkACL returns the ID of a subnet's list.
+func (c *Client) NetworkACL(ctx context.Context, region, subnet string) (string, error) {
+	list, _, err := c.association(ctx, region, subnet)
+	return list, err
+}
+
+// ReplaceNetworkACL gives a subnet another list, if it has the expected one; a
+// [ChangedError] says that it has not. It returns when the change shows, and false if
+// there was nothing to change.
+//
+// The association's ID is what makes this safe: it is another after every
+// replacement, so that a request can't undo what somebody else did after the look.
+func (c *Client) ReplaceNetworkACL(ctx context.Context, region, subnet, list, expected string) (bool, error) {
+	current, id, err := c.association(ctx, region, subnet)
+	switch {
+	case err != nil:
+		return false, err
+	case current == list:
+		return false, nil
+	case current != expected:
+		return false, &ChangedError{Subnet: subnet, List: current, Expected: expected}
+	}
+	replaced := func(ctx context.Context) (bool, error) {
+		current, now, err := c.association(ctx, region, subnet)
+		switch {
+		case err != nil:
+			return false, err
+		case current == list:
+			return true, nil
+		case now != id:
+			return false, &ChangedError{Subnet: subnet, List: current, Expected: list}
+		}
+		return false, nil
+	}
+	q := call{
+		action: "ReplaceNetworkAclAssociation", region: region, thing: fmt.Sprintf("of subnet %q by %q", subnet, list),
+		form: url.Values{"AssociationId": {id}, "NetworkAclId": {list}}, landed: replaced,
+	}
+	// An association that is gone was replaced, by an attempt whose answer was lost or by somebody else: look which.
+	if err := c.do(ctx, q, nil); err != nil && !refusedAs(err, "InvalidAssociationID.NotFound") {
+		return false, err
+	}
+	return true, c.shown(ctx, q, replaced)
+}
+
+// DeleteNetworkACL deletes a list. One that is gone already is no error; one that a subnet has is.
+func (c *Client) DeleteNetworkACL(ctx context.Context, region, id string) error {
+	q := call{action: "DeleteNetworkAcl", region: region, thing: fmt.Sprintf("%q", id), form: url.Values{"NetworkAclId": {id}}}
+	if err := c.do(ctx, q, nil); err != nil && !refusedAs(err, "InvalidNetworkAclID.NotFound") {
+		return err
+	}
+	return nil
+}
+
+func refusedAs(err error, reason string) bool {
+	var e *cloudapi.Error
+	return errors.As(err, &e) && e.Reason == reason
+}

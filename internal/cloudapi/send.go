@@ -1,0 +1,93 @@
+package cloudapi
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// mostAnswer is the longest answer that is read: a page of a listing is far shorter.
+const mostAnswer = 16 << 20
+
+// Doer makes an HTTP request; [*http.Client] is one.
+type Doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// Answer is what a server said.
+type Answer struct {
+	Status int
+	Body   []byte
+	After  time.Duration // its wish for the next attempt, or 0
+}
+
+// Send makes one attempt. Its errors are a [*Retry], or an [*Error] for what no waiting mends.
+func Send(client Doer, req *http.Request) (*Answer, error) {
+	// Once there is a connection, anything may have gone over it. Without one,
+	// nothing has.
+	var sent atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	}))
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, transport(err, sent.Load())
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer+1))
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && len(body) > mostAnswer {
+		err = fmt.Errorf("the answer is longer than %d bytes", mostAnswer)
+	}
+	if err != nil {
+		return nil, transport(err, true)
+	}
+	answer := &Answer{Status: resp.StatusCode, Body: body}
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		answer.After = time.Duration(seconds) * time.Second
+	}
+	return answer, nil
+}
+
+// transport tells a server that is away from one that must not be talked to.
+func transport(err error, sent bool) error {
+	var (
+		verification *tls.CertificateVerificationError
+		authority    x509.UnknownAuthorityError
+		hostname     x509.HostnameError
+		inner        *url.Error
+	)
+	cause := err
+	if errors.As(err, &inner) {
+		cause = inner.Err
+	}
+	if errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) {
+		return &Error{Call: "connect", Reason: Untrusted, Message: cause.Error(), Err: cause}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		cause = errors.New("no answer in time")
+	}
+	return &Retry{Err: cause, Sent: sent}
+}
+
+// Transient reports whether a status is worth another attempt, and whether the
+// request may have been carried out before it was given.
+func Transient(status int) (again, sent bool) {
+	switch status {
+	case http.StatusTooManyRequests:
+		return true, false
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true, true
+	}
+	return false, false
+}

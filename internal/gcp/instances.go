@@ -1,0 +1,158 @@
+package gcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ebb-chaos/ebb/internal/cloudapi"
+)
+
+// The statuses of an instance that this package knows; it passes on any other.
+const (
+	Running = "RUNNING"
+	Stopped = "TERMINATED" // how Google calls one that is stopped and can be started
+)
+
+// showTime bounds how long an accepted change may take to show.
+const showTime = 2 * time.Minute
+
+// Instance names a virtual machine.
+type Instance struct{ Project, Zone, Name string }
+
+// segment is what may stand in a URL: a project may be "example.com:name".
+var segment = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$`)
+
+// ParseInstance reads "project/zone/name".
+func ParseInstance(s string) (Instance, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 || !segment.MatchString(parts[0]) || !segment.MatchString(parts[1]) || !segment.MatchString(parts[2]) {
+		return Instance{}, fmt.Errorf("got %q, want project/zone/name of an instance", s)
+	}
+	return Instance{parts[0], parts[1], parts[2]}, nil
+}
+
+func (i Instance) String() string { return i.Project + "/" + i.Zone + "/" + i.Name }
+
+// zone is the path of what is in the instance's zone.
+func (i Instance) zone() string {
+	return "projects/" + url.PathEscape(i.Project) + "/zones/" + url.PathEscape(i.Zone)
+}
+
+func (i Instance) call(verb, method string) call {
+	q := call{
+		name: "instances." + verb, thing: fmt.Sprintf("%q", i), method: method,
+		path: i.zone() + "/instances/" + url.PathEscape(i.Name),
+	}
+	if method == http.MethodPost {
+		q.path += "/" + verb
+		q.query = url.Values{"requestId": {uuid.NewString()}}
+	}
+	return q
+}
+
+// Status returns an instance's status, "" if there is no such instance.
+func (c *Client) Status(ctx context.Context, i Instance) (string, error) {
+	var out struct {
+		Status string `json:"status"`
+	}
+	err := c.do(ctx, i.call("get", http.MethodGet), &out)
+	var e *cloudapi.Error
+	// A project or a zone that is not there is another mistake, and no proof that the instance is gone.
+	if errors.As(err, &e) && e.Code == http.StatusNotFound && strings.Contains(e.Message, "/instances/"+i.Name) {
+		return "", nil
+	}
+	if err == nil && out.Status == "" {
+		err = &cloudapi.Error{Call: "instances.get", Thing: fmt.Sprintf("%q", i), Reason: "unknown", Message: "the answer has no status: is the endpoint Compute Engine's"}
+	}
+	return out.Status, err
+}
+
+// Start starts an instance, and returns when the cloud has done so or can't. One
+// that runs stays as it is.
+func (c *Client) Start(ctx context.Context, i Instance) error {
+	return c.change(ctx, i, "start", func(ctx context.Context, done bool) (bool, error) { return done, nil })
+}
+
+// Stop stops an instance, and returns when it is to be seen that it no longer runs;
+// the operating system may take a while to end. One that is stopped stays as it is.
+func (c *Client) Stop(ctx context.Context, i Instance) error {
+	return c.change(ctx, i, "stop", func(ctx context.Context, done bool) (bool, error) {
+		status, err := c.Status(ctx, i)
+		return done || status != Running, err
+	})
+}
+
+// change asks for an operation and follows it until shown says that it shows: until
+// then a look at the instance would find it unchanged.
+func (c *Client) change(ctx context.Context, i Instance, verb string, shown func(ctx context.Context, done bool) (bool, error)) error {
+	q := i.call(verb, http.MethodPost)
+	var started operation
+	if err := c.do(ctx, q, &started); err != nil {
+		return err
+	}
+	var refused error
+	seen, err := c.Poll(ctx, showTime, func(ctx context.Context) (bool, error) {
+		o, err := c.operation(ctx, i, started.Name)
+		if err != nil {
+			return false, err
+		}
+		if refused = o.err(q); refused != nil {
+			return true, nil
+		}
+		return shown(ctx, o.Status == "DONE")
+	})
+	switch {
+	case err == nil && seen:
+		return refused
+	case ctx.Err() != nil:
+		return err
+	case err == nil:
+		err = &cloudapi.Error{
+			Call: q.name, Thing: q.thing, Reason: cloudapi.UnknownOutcome,
+			Message: fmt.Sprintf("accepted, but after %s operation %q has not ended", showTime, started.Name),
+		}
+	}
+	return &cloudapi.UnknownOutcomeError{Err: err}
+}
+
+// operation is a change that the cloud works on.
+type operation struct {
+	Name   string `json:"name"`
+	Status string `json:"status"` // PENDING, RUNNING, DONE
+	Error  struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+	} `json:"error"`
+	HTTPErrorStatusCode int `json:"httpErrorStatusCode"`
+}
+
+func (c *Client) operation(ctx context.Context, i Instance, name string) (operation, error) {
+	var o operation
+	if !segment.MatchString(name) {
+		return o, fmt.Errorf("the cloud's answer names operation %q, which can't be", name)
+	}
+	err := c.do(ctx, call{
+		name: "zoneOperations.get", thing: fmt.Sprintf("%q", name), method: http.MethodGet,
+		path: i.zone() + "/operations/" + url.PathEscape(name),
+	}, &o)
+	return o, err
+}
+
+// err is why an operation ended without having done anything, such as a zone without room.
+func (o operation) err(q call) error {
+	if o.Status != "DONE" || len(o.Error.Errors) == 0 {
+		return nil
+	}
+	first := o.Error.Errors[0]
+	return &cloudapi.Error{Call: q.name, Thing: q.thing, Reason: first.Code, Code: o.HTTPErrorStatusCode, Message: first.Message}
+}
