@@ -76,6 +76,9 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func() er
 		// A mark that stays makes a replay wait longer, no more.
 		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
 	}
+	if err == nil && s.Changed != nil {
+		s.Changed()
+	}
 	return err
 }
 

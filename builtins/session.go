@@ -63,6 +63,9 @@ type Session struct {
 	// Unsettled are requests of a killed process whose answer never came.
 	Unsettled []Unsettled
 
+	// Changed is called after each change was answered, and its mark removed. Nil is fine.
+	Changed func()
+
 	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
 	Progress func(d time.Duration, what string) (done func())
 

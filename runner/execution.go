@@ -52,6 +52,7 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 	if err != nil {
 		return fmt.Errorf("no version file, no chaos: %w", err)
 	}
+	r.reach(BeforeFlush)
 	f, err := x.store.Flush(ctx, x.scenario.Type, content)
 	if err != nil {
 		return fmt.Errorf("no version file, no chaos: %w", err)
@@ -67,6 +68,7 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 	}
 	r.Log.Debug("Flushed rollback version file: " + f.Location)
 	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: versions.Digest(content)})
+	r.reach(AfterFlush)
 	return nil
 }
 
@@ -153,6 +155,7 @@ func (x *execution) session() *builtins.Session {
 		RunUUID: x.runUUID, ScenarioType: x.scenario.Type,
 		GCP: r.GCP, AWS: r.AWS,
 		Recorder: x,
+		Changed:  func() { r.reach(AfterChange) },
 		Cluster:  func(context.Context) (*kube.Client, error) { return r.open() },
 		Mark: func(verb string, ref builtins.Ref, until time.Time) (func() error, error) {
 			x.mu.Lock()

@@ -52,6 +52,9 @@ type Options struct {
 	// Grace bounds what is still done after a context was cancelled. Default 25 s.
 	Grace time.Duration
 
+	// Reached is called at each [Point]: for tests that end the process there.
+	Reached func(Point)
+
 	// Force replays files on a cluster other than the one they were written for.
 	Force bool
 }

@@ -30,6 +30,7 @@ func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File
 	r.Log.Info("Executing rollback version file: " + f.Location)
 	file, err := r.undoContent(ctx, x, f, &result)
 	if err == nil {
+		r.reach(BeforeRename)
 		result.File, err = r.finish(ctx, x, f, then)
 		switch {
 		case err != nil && result.File.State == versions.Executed:
@@ -79,6 +80,7 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 	}
 	s := r.undoSession(builtins.Undo, file, marks)
 	s.Mark = marker(x)
+	s.Changed = func() { r.reach(DuringUndo) }
 	r.Log.Info("Executing rollback callable...")
 	if err := r.callFile(ctx, s, file.callable, file.content); err != nil {
 		return file, err

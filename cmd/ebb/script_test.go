@@ -52,7 +52,7 @@ func (s sandboxed) Run() int {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(sandboxed{m}, map[string]func(){"ebb": main})
+	testscript.Main(sandboxed{m}, map[string]func(){"ebb": armed})
 }
 
 // TestScript runs testdata/script: the user's documentation, executed. The cluster

@@ -22,6 +22,9 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+// reached is set by the tests that end the process at a point.
+var reached func(runner.Point)
+
 // setup is what the flags and the configuration make of a command.
 type setup struct {
 	*config.Config
@@ -62,6 +65,7 @@ func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 		Log:         s.log,
 		Progress:    s.wait,
 		Version:     version,
+		Reached:     reached,
 		FileTimeout: c.Duration("file-timeout"),
 		Grace:       c.Duration("grace"),
 		Force:       c.Bool("force"),

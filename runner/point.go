@@ -1,0 +1,21 @@
+package runner
+
+// Point is a moment at which a test may want the process to end: a kill there must
+// lose nothing.
+type Point string
+
+// The points, in the order in which a scenario passes them.
+const (
+	BeforeFlush  Point = "before-flush"  // nothing is on the disk
+	AfterFlush   Point = "after-flush"   // the version file is durable, nothing was changed
+	AfterChange  Point = "after-change"  // a change of the scenario was answered
+	DuringUndo   Point = "during-undo"   // a change of an undo was answered
+	BeforeRename Point = "before-rename" // all is undone and verified, the name does not say so yet
+)
+
+// reach tells the test that arms a point.
+func (r *Runner) reach(p Point) {
+	if r.Reached != nil {
+		r.Reached(p)
+	}
+}
