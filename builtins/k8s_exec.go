@@ -20,11 +20,23 @@ type ExecError struct {
 }
 
 func (e *ExecError) Error() string {
-	text := fmt.Sprintf("command %q ended with exit code %d", strings.Join(e.Command, " "), e.Code)
+	text := fmt.Sprintf("command %q ended with exit code %d", brief(e.Command), e.Code)
 	if e.Output != "" {
 		text += ": " + e.Output
 	}
 	return text
+}
+
+// brief is a command on one line: a script among its words is known by how it begins.
+func brief(command []string) string {
+	words := make([]string, len(command))
+	for i, word := range command {
+		first, _, more := strings.Cut(strings.TrimSpace(word), "\n")
+		if words[i] = first; more {
+			words[i] += " …"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // Catch lets attempt catch the error; its code is the command's.
@@ -59,19 +71,19 @@ func k8sExec(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	// The look costs a request and saves a doubt: while the API server is away it
-	// waits, and a pod that is gone is a plain "not found".
+	// The look costs a request and saves a doubt: a pod that is gone is a plain "not
+	// found", where an exec may come to an unknown outcome.
 	pod, err := s.resolve(ctx, "v1", "Pod", o.Pod, o.Namespace)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	if obj, err := s.get(ctx, pod); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	} else if obj == nil {
+	} else if obj == nil || ended(obj) {
 		return nil, fmt.Errorf("%s: %w", b.Name(), notFound("exec in", pod))
 	}
 	if s.Mode == Plan && !readOnly {
-		s.plan("run in %s: %s", pod.ref.Text(), strings.Join(o.Command, " "))
+		s.plan("run in %s: %s", pod.ref.Text(), brief(o.Command))
 		return execValue(kube.ExecResult{}), nil
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
@@ -88,7 +100,7 @@ func k8sExec(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 	}
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("%s: %w", b.Name(), &TimeoutError{fmt.Sprintf("command %q in %s has not ended after %s", strings.Join(o.Command, " "), pod.ref.Text(), limit)})
+		return nil, fmt.Errorf("%s: %w", b.Name(), &TimeoutError{fmt.Sprintf("command %q in %s has not ended after %s", brief(o.Command), pod.ref.Text(), limit)})
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	case check && result.Code != 0:
@@ -96,9 +108,17 @@ func k8sExec(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 		if output == "" {
 			output = strings.TrimSpace(result.Stdout)
 		}
-		return nil, fmt.Errorf("%s: %w", b.Name(), &ExecError{o.Command, result.Code, output[max(0, len(output)-500):]})
+		return nil, fmt.Errorf("%s: %w", b.Name(), &ExecError{o.Command, result.Code, strings.ToValidUTF8(output[max(0, len(output)-500):], "")})
 	}
 	return execValue(result), nil
+}
+
+// ended tells of a pod whose containers will not run again. For a command it is as
+// good as gone.
+func ended(pod kube.Object) bool {
+	status, _ := pod["status"].(map[string]any)
+	phase, _ := status["phase"].(string)
+	return phase == "Succeeded" || phase == "Failed"
 }
 
 func execValue(r kube.ExecResult) starlark.Value {

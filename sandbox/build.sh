@@ -49,7 +49,7 @@ progress() {
 hash=$({
 	(cd sandbox && go version && go env GOOS GOARCH CGO_ENABLED GOFLAGS)
 	echo "$ldflags"
-	for f in sandbox/*.go sandbox/go.mod sandbox/go.sum; do
+	for f in sandbox/*.go sandbox/*/*.go sandbox/go.mod sandbox/go.sum; do
 		case $f in *_test.go) continue ;; esac
 		echo "$f"
 		cat "$f"

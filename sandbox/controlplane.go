@@ -97,7 +97,7 @@ func apiserverArgs(d *dataDir, creds *credentials) []string {
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=RBAC",
 		"--allow-privileged=true",
-		// How it would reach a node. The nodes have no such server yet.
+		// How it reaches the nodes' server.
 		"--kubelet-certificate-authority=" + creds.ca,
 		"--kubelet-client-certificate=" + creds.nodeClient, "--kubelet-client-key=" + creds.nodeClient,
 		"--kubelet-preferred-address-types=InternalIP",

@@ -5,12 +5,16 @@ type credentials struct {
 	authority, ca    string
 	server           string
 	nodeClient       string
+	nodeServer       string
 	serviceAccount   string
 	controllerConfig string
 	schedulerConfig  string
 	nodesConfig      string
 	admin            []byte // the kubeconfig for whoever started the sandbox
 }
+
+// masters is the group that has all rights.
+const masters = "system:masters"
 
 func newCredentials(d *dataDir, server string) (*credentials, error) {
 	a, err := openAuthority(d.file("pki"))
@@ -21,13 +25,15 @@ func newCredentials(d *dataDir, server string) (*credentials, error) {
 	if c.server, err = a.server("kube-apiserver"); err != nil {
 		return nil, err
 	}
-	if c.nodeClient, err = a.client("kube-apiserver-node-client", "kube-apiserver-node-client"); err != nil {
+	if c.nodeClient, err = a.client(nodeClientName, nodeClientName); err != nil {
+		return nil, err
+	}
+	if c.nodeServer, err = a.server("node-server"); err != nil {
 		return nil, err
 	}
 	if c.serviceAccount, err = a.serviceAccountKey(); err != nil {
 		return nil, err
 	}
-	const masters = "system:masters"
 	for _, user := range []struct {
 		file, name string
 		groups     []string

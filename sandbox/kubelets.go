@@ -18,12 +18,9 @@ import (
 const leaseHolder = "ebb-sandbox"
 
 // runKubelets plays the kubelet of every node, ours and those that somebody
-// else creates, until ctx ends.
-//
-// A server for exec would be announced by Config.NodePort, which becomes the
-// daemon endpoint of all nodes, and would tell the pods apart by its path; the
-// API server has its client certificate for it (credentials.nodeClient).
-func runKubelets(ctx context.Context, kubeconfig string, log io.Writer) error {
+// else creates, until ctx ends. It announces port as that of the nodes' server,
+// which plays what happens inside of pods.
+func runKubelets(ctx context.Context, kubeconfig string, port int, log io.Writer) error {
 	ctx = kwoklog.NewContext(ctx, kwoklog.NewLogger(log, kwoklog.LevelWarn))
 	lifecycles, err := stages()
 	if err != nil {
@@ -69,6 +66,7 @@ func runKubelets(ctx context.Context, kubeconfig string, log io.Writer) error {
 		ManageAllNodes:                true,
 		CIDR:                          "10.244.0.0/16",
 		NodeIP:                        "127.0.0.1",
+		NodePort:                      port,
 		LocalStages:                   lifecycles,
 		PodPlayStageParallelism:       4,
 		NodePlayStageParallelism:      4,

@@ -20,6 +20,8 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
+
+	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
 const overview = `ebb-sandbox runs a Kubernetes control plane in one process.
@@ -46,6 +48,7 @@ const (
 )
 
 func main() {
+	cell.Main()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-base/version"
@@ -80,10 +81,27 @@ func createNodes(ctx context.Context, client kubernetes.Interface, nodes []*core
 	return nil
 }
 
+// announcePort tells the API server where the nodes' server is, for nodes that are
+// there from an earlier start. Those that are new are told by kwok.
+func announcePort(ctx context.Context, client kubernetes.Interface, port int) error {
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	patch := fmt.Appendf(nil, `{"status":{"daemonEndpoints":{"kubeletEndpoint":{"Port":%d}}}}`, port)
+	for _, node := range nodes.Items {
+		_, err := client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("announce a port on node %q: %w", node.Name, err)
+		}
+	}
+	return nil
+}
+
 // nodeReady tells whether pods can be scheduled to the node and somebody plays
 // its kubelet. The lease decides the second: after a restart the node's status
 // still is what the previous process wrote.
-func nodeReady(ctx context.Context, client kubernetes.Interface, name string, since time.Time) (bool, error) {
+func nodeReady(ctx context.Context, client kubernetes.Interface, name string, port int, since time.Time) (bool, error) {
 	node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return false, err
@@ -91,7 +109,7 @@ func nodeReady(ctx context.Context, client kubernetes.Interface, name string, si
 	ready := slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
-	if !ready || len(node.Spec.Taints) > 0 {
+	if !ready || len(node.Spec.Taints) > 0 || int(node.Status.DaemonEndpoints.KubeletEndpoint.Port) != port {
 		return false, nil
 	}
 	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, name, metav1.GetOptions{})

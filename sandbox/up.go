@@ -135,7 +135,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 
 // runCluster starts everything, calls ready once, and returns after ctx ended
 // and all is stopped.
-func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials, listener net.Listener, log io.Writer, ready func() error) error {
+func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials, listener net.Listener, log io.Writer, ready func() error) (err error) {
 	// The heap is mostly caches that live long: 50 costs little time and saves
 	// about a quarter of the memory.
 	if os.Getenv("GOGC") == "" {
@@ -150,6 +150,13 @@ func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials
 		return err
 	}
 	defer store.close() // last: the components flush into it
+
+	nodeListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("take a port for the nodes: %w", err)
+	}
+	cells := &cells{log: log}
+	defer func() { err = errors.Join(err, cells.close()) }()
 
 	g := newGroup(ctx)
 	defer g.stop()
@@ -175,8 +182,21 @@ func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials
 	}
 	g.run("kube-controller-manager", c.runControllers)
 	g.run("kube-scheduler", c.runScheduler)
-	g.run("kubelets", func(ctx context.Context) error { return runKubelets(ctx, creds.nodesConfig, log) })
-	if err := startNodes(ctx, g, client, newNodes(o.nodes, o.zones), start); err != nil {
+	if err := createStorageClass(ctx, client); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	cells.client = client
+	port := nodeListener.Addr().(*net.TCPAddr).Port
+	// The API server waits for the commands that somebody waits for.
+	context.AfterFunc(g.ctx, func() {
+		if err := cells.close(); err != nil {
+			klog.ErrorS(err, "Ending the pods' processes")
+		}
+	})
+	g.run("nodes' server", func(ctx context.Context) error { return (&nodeServer{cells}).run(ctx, nodeListener, creds, log) })
+	g.run("lifecycles", func(ctx context.Context) error { return runLifecycles(ctx, cells, log) })
+	g.run("kubelets", func(ctx context.Context) error { return runKubelets(ctx, creds.nodesConfig, port, log) })
+	if err := startNodes(ctx, g, client, newNodes(o.nodes, o.zones), port, start); err != nil {
 		return ignoreEnd(ctx, err)
 	}
 	if err := ready(); err != nil {
@@ -186,8 +206,11 @@ func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials
 }
 
 // startNodes returns when pods of the default namespace can run on all nodes.
-func startNodes(ctx context.Context, g *group, client kubernetes.Interface, nodes []*corev1.Node, start time.Time) error {
+func startNodes(ctx context.Context, g *group, client kubernetes.Interface, nodes []*corev1.Node, port int, start time.Time) error {
 	if err := createNodes(ctx, client, nodes); err != nil {
+		return err
+	}
+	if err := announcePort(ctx, client, port); err != nil {
 		return err
 	}
 	err := g.poll("the default service account", func(ctx context.Context) (bool, error) {
@@ -199,7 +222,7 @@ func startNodes(ctx context.Context, g *group, client kubernetes.Interface, node
 			return err
 		}
 		err = g.poll(fmt.Sprintf("node %q to be ready", node.Name), func(ctx context.Context) (bool, error) {
-			return nodeReady(ctx, client, node.Name, start)
+			return nodeReady(ctx, client, node.Name, port, start)
 		})
 	}
 	return err

@@ -2,19 +2,36 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	protocol "k8s.io/apimachinery/pkg/util/remotecommand"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	clientspdy "k8s.io/client-go/transport/spdy"
 	clientexec "k8s.io/client-go/util/exec"
+	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
+	"k8s.io/streaming/pkg/httpstream/spdy"
 )
 
 // maxOutput bounds each of a command's outputs: a script reads a few lines, and a
 // command that prints without end must not fill the memory.
 const maxOutput = 1 << 20
+
+// pingPeriod is how often a SPDY connection on which nothing is said is tried.
+const pingPeriod = 5 * time.Second
 
 // ExecOptions say what to run where.
 type ExecOptions struct {
@@ -24,16 +41,20 @@ type ExecOptions struct {
 	Stdin          string
 }
 
-// ExecResult is what a command that ran to its end left.
+// ExecResult is what a command that ran to its end left. Each output is cut after
+// 1 MiB.
 type ExecResult struct {
 	Stdout, Stderr string
 	Code           int
 }
 
 // Exec runs a command in a container and waits for its end. A command that ends
-// with another code than 0 is no error here. An error from the time that the command
-// may have been started is an [*UnknownOutcomeError]: it is not repeated, and how far
-// it came is not known.
+// with another code than 0 is no error here.
+//
+// While the command surely was not started, Exec tries again as long as the client
+// is patient. An error from the time that it may have been started is an
+// [*UnknownOutcomeError]: it is not repeated, and how far it came is not known. When
+// the context ends, the command may go on.
 func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 	r := Resource{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true}
 	if err := checkObject(r, o.Namespace, o.Pod); err != nil {
@@ -43,8 +64,44 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 		return ExecResult{}, errors.New("exec: the command is empty")
 	}
 	q := c.request("create", http.MethodPost, r, o.Namespace, o.Pod)
-	q.subresource = "exec"
+	q.subresource, q.name = "exec", o.Pod
 
+	waiting := c.patience.begin()
+	defer waiting.end()
+	for {
+		started := time.Now()
+		result, err := c.execOnce(ctx, o)
+		if err == nil {
+			c.patience.answered(ctx)
+			return result, nil
+		}
+		if ctx.Err() != nil {
+			return result, q.cancelled(ctx)
+		}
+		if perr := permanent(err); perr != nil {
+			return result, q.fail(perr)
+		}
+		m := notStarted(err)
+		switch {
+		case m != nil:
+			if err := waiting.again(ctx, m, started); err != nil {
+				if ctx.Err() != nil {
+					return result, q.cancelled(ctx)
+				}
+				return result, q.fail(err)
+			}
+		case refused(err) != nil:
+			return result, q.fail(refused(err))
+		default:
+			return result, q.fail(&UnknownOutcomeError{fmt.Errorf("the end of the command was not seen: %w", err)})
+		}
+	}
+}
+
+// execOnce makes one attempt.
+func (c *Client) execOnce(ctx context.Context, o ExecOptions) (ExecResult, error) {
+	// client-go logs lost connections to stderr; they are our caller's to report.
+	ctx = klog.NewContext(ctx, klog.Logger{})
 	req := c.rest.Post().AbsPath("api", "v1", "namespaces", o.Namespace, "pods", o.Pod, "exec")
 	for _, word := range o.Command {
 		req.Param("command", word)
@@ -59,45 +116,173 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 		req.Param("stdin", "true")
 		streams.Stdin = strings.NewReader(o.Stdin)
 	}
-	// WebSocket is what API servers speak since 1.31; SPDY is for those before, and
-	// for proxies that know no other.
 	config := c.RESTConfig()
 	socket, err := remotecommand.NewWebSocketExecutor(config, http.MethodGet, req.URL().String())
 	if err != nil {
-		return ExecResult{}, q.fail(err)
+		return ExecResult{}, err
 	}
-	spdy, err := remotecommand.NewSPDYExecutor(config, http.MethodPost, req.URL())
-	if err != nil {
-		return ExecResult{}, q.fail(err)
+	err = socket.StreamWithContext(ctx, streams)
+	if httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) {
+		// SPDY is what API servers before 1.31 know, and some proxies, and what a
+		// user may who has no right to get pods/exec. Nothing was started yet.
+		err = c.execSPDY(ctx, req.URL(), streams)
 	}
-	executor, err := remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	})
-	if err != nil {
-		return ExecResult{}, q.fail(err)
-	}
-	err = executor.StreamWithContext(ctx, streams)
 	result := ExecResult{Stdout: stdout.String(), Stderr: stderr.String()}
 	var exit clientexec.ExitError
-	switch {
-	case errors.As(err, &exit) && exit.Exited():
-		result.Code = exit.ExitStatus()
-	case ctx.Err() != nil:
-		return result, q.cancelled(ctx)
-	case err != nil && (isStatus(err) || httpstream.IsUpgradeFailure(err)):
-		return result, q.fail(err) // refused before it was started
-	case err != nil:
-		return result, q.fail(&UnknownOutcomeError{fmt.Errorf("the connection to the command was lost: %w", err)})
+	if errors.As(err, &exit) && exit.Exited() {
+		result.Code, err = exit.ExitStatus(), nil
 	}
-	return result, nil
+	return result, err
 }
 
-// limited keeps the beginning of what is written to it.
-type limited struct{ strings.Builder }
+func (c *Client) execSPDY(ctx context.Context, target *url.URL, streams remotecommand.StreamOptions) error {
+	config := c.RESTConfig()
+	certificates, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return err
+	}
+	proxy := http.ProxyFromEnvironment
+	if config.Proxy != nil {
+		proxy = config.Proxy
+	}
+	roundTripper, err := spdy.NewRoundTripperWithConfig(spdy.RoundTripperConfig{TLS: certificates, Proxier: proxy, PingPeriod: pingPeriod})
+	if err != nil {
+		return err
+	}
+	transport, err := rest.HTTPWrappersForConfig(config, roundTripper)
+	if err != nil {
+		return err
+	}
+	status := &statusUpgrader{UpgradeRoundTripper: roundTripper}
+	// The protocols before 4 have no exit codes.
+	executor, err := remotecommand.NewSPDYExecutorForProtocols(transport, clientspdy.NewUpgraderForStreaming(status), http.MethodPost, target,
+		protocol.StreamProtocolV5Name, protocol.StreamProtocolV4Name)
+	if err != nil {
+		return err
+	}
+	err = executor.StreamWithContext(ctx, streams)
+	if err == nil && !status.came() {
+		return errors.New("it ended without the command's status")
+	}
+	return err
+}
+
+// notStarted returns a miss for an error that comes before a command can have been
+// started, and that waiting may mend.
+func notStarted(err error) *miss {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return &miss{reason: whyNot(err), err: err}
+	}
+	status := refused(err)
+	if status == nil || !apierrors.IsTooManyRequests(status) && !apierrors.IsServiceUnavailable(status) {
+		return nil
+	}
+	m := &miss{reason: whyNot(status), err: status}
+	if seconds, ok := apierrors.SuggestsClientDelay(status); ok {
+		m.after = time.Duration(seconds) * time.Second
+	}
+	return m
+}
+
+// refused returns the answer of an API server that did not start a command.
+func refused(err error) error {
+	var upgrade *httpstream.UpgradeFailureError
+	var status *apierrors.StatusError
+	if !errors.As(err, &upgrade) {
+		return nil
+	}
+	if errors.As(upgrade.Cause, &status) { // As does not look into it by itself
+		return status
+	}
+	return upgrade
+}
+
+// A statusUpgrader makes connections of which it is known whether the server sent
+// the command's status. client-go takes the end of a SPDY connection, however it
+// comes, for the end of a command with code 0.
+type statusUpgrader struct {
+	httpstream.UpgradeRoundTripper
+	mu  sync.Mutex
+	has bool
+}
+
+func (u *statusUpgrader) came() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.has
+}
+
+func (u *statusUpgrader) NewConnection(r *http.Response) (httpstream.Connection, error) {
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		return nil, &httpstream.UpgradeFailureError{Cause: statusOf(r)}
+	}
+	conn, err := u.UpgradeRoundTripper.NewConnection(r)
+	if err != nil {
+		return nil, &httpstream.UpgradeFailureError{Cause: err}
+	}
+	return &statusConnection{conn, u}, nil
+}
+
+// statusOf reads the API server's refusal. client-go makes a text of it.
+func statusOf(r *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.Status, err)
+	}
+	var status metav1.Status
+	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" {
+		return &apierrors.StatusError{ErrStatus: status}
+	}
+	return fmt.Errorf("%s: %s", r.Status, oneLine(string(body)))
+}
+
+type statusConnection struct {
+	httpstream.Connection
+	upgrader *statusUpgrader
+}
+
+func (c *statusConnection) CreateStream(h http.Header) (httpstream.Stream, error) {
+	s, err := c.Connection.CreateStream(h)
+	if err != nil || h.Get(corev1.StreamType) != corev1.StreamTypeError {
+		return s, err
+	}
+	return &statusStream{s, c.upgrader}, nil
+}
+
+type statusStream struct {
+	httpstream.Stream
+	upgrader *statusUpgrader
+}
+
+func (s *statusStream) Read(p []byte) (int, error) {
+	n, err := s.Stream.Read(p)
+	if n > 0 {
+		s.upgrader.mu.Lock()
+		s.upgrader.has = true
+		s.upgrader.mu.Unlock()
+	}
+	return n, err
+}
+
+// limited keeps the beginning of what is written to it. A stream may still write
+// when its connection was given up.
+type limited struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := maxOutput - l.Len(); room > 0 {
-		l.Builder.Write(p[:min(room, len(p))]) // a Builder's Write has no error
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if room := maxOutput - l.text.Len(); room > 0 {
+		l.text.Write(p[:min(room, len(p))]) // a Builder's Write has no error
 	}
 	return len(p), nil
+}
+
+func (l *limited) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

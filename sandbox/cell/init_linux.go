@@ -1,0 +1,263 @@
+package cell
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The names under which this program becomes an init. A cell that gives up
+// capabilities has to start anew in mid-way, see [Setup.become].
+const (
+	roomName  = "ebb-sandbox-room"
+	cellName  = "ebb-sandbox-cell"
+	readyName = "ebb-sandbox-init"
+)
+
+// controlFile is the descriptor at which an init finds its control socket.
+const controlFile = 3
+
+// initEnv is what an init, and a command that brings no environment, works with.
+var initEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+// Main becomes an init, if that is what this program was started as, and does not
+// return then. Call it first in main, and in TestMain.
+func Main() {
+	switch os.Args[0] {
+	case roomName, cellName, readyName:
+		os.Exit(runInit())
+	}
+}
+
+func (s Setup) args(name string) ([]string, error) {
+	text, err := json.Marshal(s)
+	return []string{name, string(text)}, err
+}
+
+func (s Setup) flags() (flags uintptr) {
+	if s.Hostname != "" {
+		flags |= syscall.CLONE_NEWUTS
+	}
+	if s.PIDs {
+		flags |= syscall.CLONE_NEWPID
+	}
+	if s.Network {
+		flags |= syscall.CLONE_NEWNET
+	}
+	if s.Root != nil {
+		flags |= syscall.CLONE_NEWNS
+	}
+	return flags
+}
+
+func runInit() int {
+	// A command must not find it, and gets none of the others: all are
+	// close-on-exec from the start.
+	unix.CloseOnExec(controlFile)
+	var s Setup
+	err := json.Unmarshal([]byte(os.Args[1]), &s)
+	if err == nil {
+		err = s.become(os.Args[0])
+	}
+	r := reply{}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	control, cerr := connOf(os.NewFile(controlFile, "control"))
+	if cerr == nil {
+		cerr = json.NewEncoder(control).Encode(r)
+	}
+	if err != nil || cerr != nil {
+		return 1 // whoever waits for the reply was told, or is gone
+	}
+	i := &initProcess{control: control, processes: newProcesses()}
+	if s.Root == nil {
+		i.volumes, err = os.OpenRoot(roomDir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "init:", err)
+			return 1
+		}
+	}
+	err = i.serve()
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		fmt.Fprintln(os.Stderr, "init:", err)
+	}
+	if os.Getpid() != 1 {
+		// The kernel kills what a number 1 leaves; this one has to do it itself.
+		proc := filepath.Join(roomDir, s.Processes)
+		if s.Root != nil {
+			proc = "/proc"
+		}
+		if err := i.processes.killAll(proc); err != nil {
+			fmt.Fprintln(os.Stderr, "init:", err)
+			return 1
+		}
+	}
+	return 0
+}
+
+// become makes this process what s says.
+func (s Setup) become(name string) error {
+	// The end comes by the socket. To ignore them would be handed down to commands.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become a reaper: %w", err)
+	}
+	if name == readyName {
+		return nil
+	}
+	if s.Hostname != "" {
+		if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
+			return fmt.Errorf("set the host name: %w", err)
+		}
+	}
+	if s.Network {
+		if err := loopbackUp(); err != nil {
+			return fmt.Errorf("set lo up: %w", err)
+		}
+	}
+	if name == roomName {
+		if err := makeRoom(); err != nil {
+			return err
+		}
+	}
+	if s.Proc != "" {
+		if err := mountProc(filepath.Join(roomDir, s.Proc)); err != nil {
+			return err
+		}
+	}
+	if s.Root == nil {
+		return nil
+	}
+	if err := s.Root.enter(); err != nil {
+		return err
+	}
+	if s.Root.Capabilities == nil {
+		return nil
+	}
+	// Capabilities belong to a thread. Those of a whole process are what it
+	// starts with, so this one starts again.
+	return s.restartWith(s.Root.Capabilities)
+}
+
+// An initProcess answers what comes on its control socket.
+type initProcess struct {
+	control   *net.UnixConn
+	processes *processes
+	volumes   *os.Root // nil in a cell that has a root of its own
+}
+
+// serve returns when the control socket was closed.
+func (i *initProcess) serve() error {
+	for {
+		files, err := receiveFiles(i.control)
+		if err != nil {
+			return err
+		}
+		if len(files) == 0 {
+			return errors.New("got a request without a socket")
+		}
+		conn, err := connOf(files[0])
+		if err != nil {
+			return err
+		}
+		go func() {
+			err := i.answer(&conversation{conn, json.NewDecoder(conn)}, files[1:])
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "init:", err)
+			}
+		}()
+	}
+}
+
+// answer carries a request out. It returns what could not be told to who asked.
+func (i *initProcess) answer(t *conversation, files []*os.File) (err error) {
+	defer func() { err = errors.Join(err, t.Close()) }()
+	var q request
+	if err := t.Decode(&q); err != nil {
+		return errors.Join(err, closeAll(files))
+	}
+	var r reply
+	var ended <-chan syscall.WaitStatus
+	switch {
+	case q.Command != nil && len(files) == 3:
+		r.PID, ended, err = i.processes.run(*q.Command, files)
+	case q.Cell != nil && len(files) == 1:
+		r.PID, err = i.newCell(*q.Cell, files[0])
+	case i.volumes != nil && q.Volume != nil:
+		err = makeVolume(i.volumes, *q.Volume)
+	case i.volumes != nil && q.Remove != "":
+		err = removeVolume(i.volumes, q.Remove)
+	default:
+		err = fmt.Errorf("no request that this cell understands, with %d files", len(files))
+	}
+	if err != nil {
+		r.Error, r.Code = err.Error(), 126
+		var start *StartError
+		if errors.As(err, &start) {
+			r.Code = start.Code
+		}
+	}
+	// Closed before the reply: who asked may count on it.
+	if err := errors.Join(closeAll(files), json.NewEncoder(t).Encode(r)); err != nil {
+		if ended != nil {
+			i.processes.killGroup(r.PID)
+		}
+		return err
+	}
+	if ended == nil {
+		return nil
+	}
+	gone := make(chan struct{})
+	go func() {
+		// Nothing more is sent: this ends when the other end is closed.
+		defer close(gone)
+		if _, err := t.UnixConn.Read(make([]byte, 1)); err != nil {
+			return
+		}
+	}()
+	var status syscall.WaitStatus
+	select {
+	case status = <-ended:
+	case <-gone:
+		i.processes.killGroup(r.PID)
+		status = <-ended
+	}
+	r.Code = status.ExitStatus()
+	if status.Signaled() {
+		r.Code = 128 + int(status.Signal())
+	}
+	err = json.NewEncoder(t).Encode(r)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return nil // nobody waits for it any more
+	}
+	return err
+}
+
+// newCell starts an init with the other end of its control socket.
+func (i *initProcess) newCell(s Setup, control *os.File) (int, error) {
+	args, err := s.args(cellName)
+	if err != nil {
+		return 0, err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close() // read only
+	attr := &syscall.ProcAttr{
+		Dir: "/", Env: initEnv,
+		Files: []uintptr{null.Fd(), 1, 2, control.Fd()},
+		Sys:   &syscall.SysProcAttr{Cloneflags: s.flags(), Setsid: true},
+	}
+	pid, _, err := i.processes.start("/proc/self/exe", args, attr)
+	return pid, err
+}

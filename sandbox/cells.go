@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/ebb-chaos/ebb/sandbox/cell"
+)
+
+// The sizes, in bytes, of what a container can fill. All of it is memory.
+const (
+	volumeLimit = 64 << 20
+	podLimit    = 4 << 20 // logs
+)
+
+// cells are the processes of the pods: a room, in it a cell for each node, in that
+// one for each pod, in that one for each container. All are made when they are first
+// needed: most tests never do.
+type cells struct {
+	client kubernetes.Interface
+	log    io.Writer
+
+	mu     sync.Mutex // held while cells are made or ended
+	closed bool
+	room   *cell.Cell
+	nodes  map[string]*nodeCell
+}
+
+type nodeCell struct {
+	*cell.Cell
+	shell *cell.Cell // for looks from outside
+	pods  map[types.UID]*podCell
+}
+
+type podCell struct {
+	*cell.Cell
+	containers map[string]*cell.Cell
+}
+
+// close ends all cells for good, and returns when nothing of them is left.
+func (c *cells) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.room == nil {
+		return nil
+	}
+	err := c.room.Close()
+	c.room, c.nodes = nil, nil
+	return err
+}
+
+func alive(c *cell.Cell) bool {
+	if c == nil {
+		return false
+	}
+	select {
+	case <-c.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// The paths of volumes in the room.
+
+func nodePath(node string) string { return path.Join("nodes", node) }
+
+func podPath(uid types.UID) string { return path.Join("pods", string(uid)) }
+
+func claimPath(namespace, claim string) string { return path.Join("claims", namespace, claim) }
+
+func logPath(pod *corev1.Pod, container string) string {
+	return path.Join(podPath(pod.UID), "log", container)
+}
+
+// recordPath is where the stub of crictl looks for a pod, below its node's path.
+func recordPath(uid types.UID) string { return path.Join(cell.CrictlDir, string(uid)) }
+
+// processesPath is where the processes of a node are shown to its hostPID pods.
+func processesPath(node string) string { return path.Join("procs", node) }
+
+// container returns the cell of a running pod's container.
+func (c *cells) container(ctx context.Context, pod *corev1.Pod, container *corev1.Container) (*cell.Cell, error) {
+	mounts, volumes, err := c.mounts(ctx, pod, container)
+	if err != nil {
+		return nil, err
+	}
+	// What may look for other pods' processes has to find them.
+	neighbours, err := c.neighbours(ctx, pod, mounts)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, neighbour := range neighbours {
+		if _, err := c.pod(ctx, &neighbour); err != nil {
+			return nil, err
+		}
+	}
+	p, err := c.pod(ctx, pod)
+	if err != nil {
+		return nil, err
+	}
+	if known := p.containers[container.Name]; alive(known) {
+		return known, nil
+	}
+	for _, v := range volumes {
+		if err := c.room.Volume(v); err != nil {
+			return nil, fmt.Errorf("make volume %q: %w", v.Path, err)
+		}
+	}
+	made, err := p.New(cell.Setup{
+		PIDs:      !pod.Spec.HostPID,
+		Processes: processesPath(pod.Spec.NodeName),
+		Root:      &cell.Root{Log: logPath(pod, container.Name), Mounts: mounts, Capabilities: capabilities(container)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make container %q: %w", container.Name, err)
+	}
+	p.containers[container.Name] = made
+	return made, nil
+}
+
+// neighbours returns the node's pods if the mounts show the node's root.
+func (c *cells) neighbours(ctx context.Context, pod *corev1.Pod, mounts []cell.Mount) ([]corev1.Pod, error) {
+	if !slices.ContainsFunc(mounts, func(m cell.Mount) bool { return m.Commands }) {
+		return nil, nil
+	}
+	return c.runningOn(ctx, pod.Spec.NodeName)
+}
+
+func (c *cells) runningOn(ctx context.Context, node string) ([]corev1.Pod, error) {
+	list, err := c.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{
+		FieldSelector: fields.AndSelectors(
+			fields.OneTermEqualSelector("spec.nodeName", node),
+			fields.OneTermEqualSelector("status.phase", string(corev1.PodRunning)),
+		).String(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of node %q: %w", node, err)
+	}
+	return list.Items, nil
+}
+
+// openRoom is called with the lock held, as are all below.
+func (c *cells) openRoom() error {
+	switch {
+	case c.closed:
+		return errors.New("the sandbox is about to end")
+	case alive(c.room):
+		return nil
+	}
+	room, err := cell.Open(c.log)
+	if err != nil {
+		return err
+	}
+	c.room, c.nodes = room, map[string]*nodeCell{}
+	return nil
+}
+
+func (c *cells) node(ctx context.Context, name string) (*nodeCell, error) {
+	if err := c.openRoom(); err != nil {
+		return nil, err
+	}
+	if known := c.nodes[name]; known != nil && alive(known.Cell) {
+		return known, nil
+	}
+	root := cell.Volume{Path: nodePath(name), Size: volumeLimit, Dirs: []string{"sys/fs/cgroup", "var/lib", "run", "tmp", "etc", "root"}}
+	if err := c.room.Volume(root); err != nil {
+		return nil, fmt.Errorf("make node %q: %w", name, err)
+	}
+	made, err := c.room.New(cell.Setup{Hostname: name, PIDs: true, Network: true, Proc: processesPath(name)})
+	if err != nil {
+		return nil, fmt.Errorf("make node %q: %w", name, err)
+	}
+	if err := connectNode(ctx, made); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect node %q: %w", name, err), made.Close())
+	}
+	c.nodes[name] = &nodeCell{Cell: made, pods: map[types.UID]*podCell{}}
+	return c.nodes[name], nil
+}
+
+func (c *cells) pod(ctx context.Context, pod *corev1.Pod) (*podCell, error) {
+	node, err := c.node(ctx, pod.Spec.NodeName)
+	if err != nil {
+		return nil, err
+	}
+	if known := node.pods[pod.UID]; known != nil && alive(known.Cell) {
+		return known, nil
+	}
+	if err := c.room.Volume(cell.Volume{Path: podPath(pod.UID), Size: podLimit, Dirs: []string{"log"}}); err != nil {
+		return nil, fmt.Errorf("make pod %q: %w", pod.Name, err)
+	}
+	made, err := node.New(cell.Setup{
+		Hostname: hostname(pod), PIDs: !pod.Spec.HostPID, Network: !pod.Spec.HostNetwork,
+		Processes: processesPath(pod.Spec.NodeName),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make pod %q: %w", pod.Name, err)
+	}
+	node.pods[pod.UID] = &podCell{made, map[string]*cell.Cell{}}
+	if !pod.Spec.HostNetwork {
+		err = connectPod(ctx, node.Cell, made, pod)
+	}
+	if err == nil {
+		err = c.room.Volume(cell.Volume{Path: nodePath(pod.Spec.NodeName), Files: map[string][]byte{
+			path.Join(recordPath(pod.UID), "name"):      []byte(pod.Name + "\n"),
+			path.Join(recordPath(pod.UID), "namespace"): []byte(pod.Namespace + "\n"),
+			path.Join(recordPath(pod.UID), "pid"):       fmt.Appendf(nil, "%d\n", made.PID()),
+		}})
+	}
+	if err == nil {
+		// Whoever ends the cells of pods that end has not heard of this one before.
+		err = c.stillRuns(ctx, pod)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make pod %q: %w", pod.Name, err), c.endPod(pod.Spec.NodeName, pod.UID))
+	}
+	return node.pods[pod.UID], nil
+}
+
+func (c *cells) stillRuns(ctx context.Context, pod *corev1.Pod) error {
+	now, err := c.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+	if err == nil && (now.UID != pod.UID || now.Status.Phase != corev1.PodRunning) {
+		err = errors.New("it has ended")
+	}
+	return err
+}
+
+// podEnded ends what runs in a pod and removes its volumes.
+func (c *cells) podEnded(node string, uid types.UID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.endPod(node, uid)
+}
+
+func (c *cells) endPod(node string, uid types.UID) error {
+	n := c.nodes[node]
+	if n == nil || n.pods[uid] == nil || !alive(c.room) {
+		return nil
+	}
+	p := n.pods[uid]
+	delete(n.pods, uid)
+	var errs []error
+	for _, container := range p.containers {
+		errs = append(errs, container.Close())
+	}
+	errs = append(errs, p.Close(), c.room.Remove(podPath(uid)), c.room.Remove(path.Join(nodePath(node), recordPath(uid))))
+	return errors.Join(errs...)
+}
+
+// claimEnded removes the volume of a claim that is gone.
+func (c *cells) claimEnded(namespace, claim string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !alive(c.room) {
+		return nil
+	}
+	return c.room.Remove(claimPath(namespace, claim))
+}
+
+// shell returns a privileged cell on a node that is no pod's.
+func (c *cells) shell(ctx context.Context, node string) (*cell.Cell, error) {
+	pods, err := c.runningOn(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, pod := range pods {
+		if _, err := c.pod(ctx, &pod); err != nil {
+			return nil, err
+		}
+	}
+	n, err := c.node(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	if alive(n.shell) {
+		return n.shell, nil
+	}
+	n.shell, err = n.New(cell.Setup{
+		Processes: processesPath(node),
+		Root:      &cell.Root{Mounts: []cell.Mount{{Volume: nodePath(node), Target: "/host", Commands: true}}},
+	})
+	return n.shell, err
+}
+
+// readLog returns what the container's first process, and who writes to its
+// outputs, has said. No cell means that nobody has.
+func (c *cells) readLog(ctx context.Context, pod *corev1.Pod, container string) (string, error) {
+	c.mu.Lock()
+	node := c.nodes[pod.Spec.NodeName]
+	room := c.room
+	known := node != nil && node.pods[pod.UID] != nil && node.pods[pod.UID].containers[container] != nil && alive(room)
+	c.mu.Unlock()
+	if !known {
+		return "", nil
+	}
+	result, err := capture(ctx, room, cell.Command{Args: []string{"cat", "/tmp/" + logPath(pod, container)}})
+	if err == nil && result.Code != 0 {
+		err = errors.New(strings.TrimSpace(result.Stderr))
+	}
+	return result.Stdout, err
+}
+
+func hostname(pod *corev1.Pod) string {
+	if pod.Spec.HostNetwork {
+		return "" // the node's
+	}
+	if pod.Spec.Hostname != "" {
+		return pod.Spec.Hostname
+	}
+	return pod.Name[:min(len(pod.Name), 63)]
+}
