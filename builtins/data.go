@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	starlarkjson "go.starlark.net/lib/json"
@@ -99,10 +100,32 @@ func jsonEncode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(x); err != nil {
+	if err := e.Encode(floats(x)); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	return starlark.String(strings.TrimSuffix(out.String(), "\n")), nil
+}
+
+// floats replaces float64 by a json.Number that is read as one again: encoding/json
+// writes 1e17 as an integer, with digits that the float does not have.
+func floats(x any) any {
+	switch x := x.(type) {
+	case float64:
+		text := strconv.FormatFloat(x, 'g', -1, 64)
+		if !strings.ContainsAny(text, ".e") {
+			text += ".0"
+		}
+		return json.Number(text)
+	case []any:
+		for i := range x {
+			x[i] = floats(x[i])
+		}
+	case map[string]any:
+		for k := range x {
+			x[k] = floats(x[k])
+		}
+	}
+	return x
 }
 
 func yamlDecode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

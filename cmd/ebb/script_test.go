@@ -59,9 +59,15 @@ func TestMain(m *testing.M) {
 // is read by the commands below, never through ebb.
 func TestScript(t *testing.T) {
 	t.Parallel()
+	params := scriptParams(t)
+	params.Dir = "../../testdata/script"
+	testscript.Run(t, params)
+}
+
+// scriptParams is what all scripts have: a namespace of their own, and the commands.
+func scriptParams(t *testing.T) testscript.Params {
 	admin := sandboxtest.Kubeconfig(t)
-	testscript.Run(t, testscript.Params{
-		Dir:                 "../../testdata/script",
+	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("EBB_UPDATE_SCRIPTS") != "",
@@ -116,7 +122,7 @@ func TestScript(t *testing.T) {
 			"losenode": cmdLoseNode,
 			"node":     cmdNode,
 		},
-	})
+	}
 }
 
 // copySteps gives a script the directory steps with the scenario script that most
