@@ -76,9 +76,13 @@ func cmdLoseNode(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 var installTools = sync.OnceValue(func() error {
-	out, err := exec.Command("apt-get", "install", "-y", "--no-install-recommends", "iproute2", "iptables").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("apt-get install iproute2 iptables: %w: %s", err, out)
+	for _, args := range [][]string{
+		{"update"}, // a new machine has no lists, or old ones
+		{"install", "-y", "--no-install-recommends", "iproute2", "iptables"},
+	} {
+		if out, err := exec.Command("apt-get", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w: %s", args[0], err, out)
+		}
 	}
 	return nil
 })
