@@ -121,7 +121,18 @@ func entry(m *engine.Module, script, name string) (*starlark.Function, error) {
 	return fn, nil
 }
 
-// unsupported is the error for scenario types that no script declares.
-func (l Library) unsupported(kind string) error {
-	return fmt.Errorf("scenario type %q is not supported; supported are %s (--skip-unsupported runs the rest)", kind, strings.Join(l.Types(), ", "))
+// UnsupportedError is a scenario type that no script declares.
+type UnsupportedError struct {
+	From  string // where it is listed
+	Type  string
+	Known []string
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("%s: scenario type %q is not supported", e.From, e.Type)
+}
+
+// Hints say what to do about it.
+func (e *UnsupportedError) Hints() []string {
+	return []string{"supported are " + strings.Join(e.Known, ", "), "--skip-unsupported runs the rest"}
 }

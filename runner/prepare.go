@@ -38,9 +38,8 @@ func (r *Runner) Prepare(ctx context.Context, files []ScenarioFile, skipUnsuppor
 	for _, file := range files {
 		script, ok := library[file.Type]
 		if !ok {
-			err := fmt.Errorf("%s: %w", file.From, library.unsupported(file.Type))
 			if !skipUnsupported {
-				errs = append(errs, err)
+				errs = append(errs, &UnsupportedError{From: file.From, Type: file.Type, Known: library.Types()})
 				continue
 			}
 			r.Log.Warn(fmt.Sprintf("%s: skipping %s: scenario type %q is not supported", file.From, file.Path, file.Type))
