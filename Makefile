@@ -20,6 +20,7 @@ demo: build sandbox ## a run is killed in mid-chaos, and what it left is undone
 
 test: sandbox ## everything, against a real control plane, with the race detector
 	$(GO) test -race -timeout 20m $(PACKAGES)
+	@sh sandbox/build.sh test
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi

@@ -75,5 +75,5 @@ mv "bin/.sandbox-link.$$" bin/ebb-sandbox
 
 if [ "${1-}" = test ]; then
 	cd sandbox
-	go test -count=1 -ldflags "$ldflags" ./...
+	go test -ldflags "$ldflags" ./...
 fi
