@@ -36,8 +36,8 @@ docs: ## docs/scenarios.md from the scripts' declarations
 bench: sandbox ## what a version file costs, beside the bare cost
 	$(GO) test -run '^$$' -bench . -benchtime 2s $(PACKAGES)
 
-soak: sandbox ## kills a run at $(KILLS) random instants
-	EBB_SOAK_KILLS=$(KILLS) $(GO) test -race -timeout 120m -run 'TestKillAtRandom' -v ./cmd/ebb
+soak: sandbox ## kills at KILLS=200 random instants, and every scenario at every point
+	EBB_SOAK_KILLS=$(KILLS) EBB_MATRIX=all $(GO) test -race -timeout 120m -run 'TestKillAtRandom|TestKillMatrix' -v ./cmd/ebb
 
 clean: ## removes bin
 	rm -rf bin

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// points are where every scenario's run is killed.
+const points = "before-flush:1 after-flush:1 after-change:1 during-undo:1 before-rename:1"
+
+// morePoints are where some are killed besides: those that write several version files or
+// change several things. After a comma stands where the replay is killed; the run
+// before it mostly at its last change, since most stands then. They take as long again
+// as all others, so that they run only with EBB_MATRIX=all, as make soak does.
+var morePoints = map[string]string{
+	"hijack":               "before-flush:2 after-flush:2 after-change:2 after-change:3 during-undo:2 during-undo:3 before-rename:2 after-change:3,during-undo:1 after-change:3,during-undo:2 after-change:3,before-rename:1 after-change:3,before-rename:2",
+	"httpload":             "before-flush:2 after-flush:2 after-change:2 during-undo:2 before-rename:2",
+	"netchaos":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
+	"netng_interface_down": "after-flush:2 after-change:2 before-rename:2 after-change:2,before-rename:1",
+	"netng_node_chaos":     "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
+	"netng_node_filter":    "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1 after-change:2,before-rename:1 after-change:2,during-undo:2",
+	"netng_pod_chaos":      "after-flush:2 after-change:2 during-undo:2 before-rename:2",
+	"netng_pod_filter":     "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
+	"outage":               "after-change:1,during-undo:1 after-change:1,before-rename:1",
+	"pvc":                  "after-change:1,during-undo:1 after-change:1,before-rename:1",
+	"shutdown":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1",
+	"throttle":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1 after-change:2,before-rename:1",
+	"zone_aws":             "before-flush:2 after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1 after-change:2,during-undo:1 after-change:2,before-rename:1 after-change:2,before-rename:2",
+	"zone_gcp":             "after-change:1,during-undo:1",
+}
+
+// TestKillMatrix kills a run of every scenario at every point that matters, replays, and
+// finds the world as it was. The points are exact, so that a hole in the order of writing and
+// changing shows each time; TestKillAtRandom looks for those that nobody thought of.
+func TestKillMatrix(t *testing.T) {
+	t.Parallel()
+	for cell, files := range matrix(t) {
+		run, replay, twice := strings.Cut(cell, ",")
+		t.Run(cell, func(t *testing.T) {
+			t.Parallel()
+			params := scriptParams(t)
+			params.Files = files
+			setup, condition := params.Setup, params.Condition
+			params.Setup = func(env *testscript.Env) error {
+				env.Setenv("POINT", run)
+				env.Setenv("REPLAY", replay)
+				return setup(env)
+			}
+			params.Condition = func(name string) (bool, error) {
+				switch name {
+				case "changed": // the run is killed when something was changed, and nothing undone
+					return strings.HasPrefix(run, "after-change:"), nil
+				case "replay": // the first replay is killed too
+					return twice, nil
+				}
+				return condition(name)
+			}
+			params.Cmds["atpoint"] = cmdAtPoint
+			params.Cmds["ending"] = cmdEnding
+			testscript.Run(t, params)
+		})
+	}
+}
+
+// matrix returns the scripts by where they are killed.
+func matrix(t *testing.T) map[string][]string {
+	files, err := filepath.Glob("../../testdata/matrix/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, unused := map[string][]string{}, maps.Clone(morePoints)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		delete(unused, name)
+		wanted := points
+		if os.Getenv("EBB_MATRIX") == "all" {
+			wanted += " " + morePoints[name]
+		}
+		for _, cell := range strings.Fields(wanted) {
+			cells[cell] = append(cells[cell], file)
+		}
+	}
+	if len(files) == 0 || len(unused) > 0 {
+		t.Fatalf("testdata/matrix has %d scripts, and none named %q", len(files), slices.Sorted(maps.Keys(unused)))
+	}
+	return cells
+}
+
+// atpoint POINT COMMAND ARG... runs a command that is killed when it passes a point. One
+// that never passes it would test nothing, so that is a failure.
+func cmdAtPoint(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: atpoint POINT COMMAND ARG...")
+	}
+	path, err := exec.LookPath(args[1])
+	ts.Check(err)
+	ts.Setenv("EBB_KILL_AT", args[0])
+	got := codeOf(ts.Exec(path, args[2:]...))
+	ts.Setenv("EBB_KILL_AT", "")
+	if got != "killed" {
+		ts.Fatalf("%s ended with %s, want it killed: it never came to %s", args[1], got, args[0])
+	}
+}
+
+// ending KIND PATTERN has all objects whose whole names match end by themselves from now
+// on: the sandbox knows by itself only the pods that say how long they run in plain seconds.
+func cmdEnding(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: ending KIND PATTERN")
+	}
+	objects := dynamicClient(ts).Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS"))
+	ctx, cancel := context.WithCancel(context.Background())
+	events, err := objects.Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		cancel()
+		ts.Fatalf("watch %s: %v", args[0], err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for event := range events.ResultChan() {
+			object, ok := event.Object.(*unstructured.Unstructured)
+			if !ok || event.Type != watch.Added || !whole(args[1]).MatchString(object.GetName()) {
+				continue
+			}
+			patch := []byte(`{"metadata":{"annotations":{"sandbox/complete-after":"1s"}}}`)
+			// One that is gone already has ended too.
+			if _, err := objects.Patch(ctx, object.GetName(), types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+				testOf(ts).Logf("annotate %s: %v", object.GetName(), err) // the script's own log is not for two
+			}
+		}
+	}()
+	ts.Defer(func() {
+		events.Stop()
+		cancel()
+		<-done
+	})
+}
