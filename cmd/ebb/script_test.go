@@ -31,11 +31,18 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
+// raceOptions keep the race detector from sleeping for a second at the end of each
+// process: the scripts start hundreds.
+const raceOptions = "atexit_sleep_ms=0"
+
 // sandboxed stops the sandbox after the tests. It is only made in the process that
 // tests: the commands of scripts are this same binary.
 type sandboxed struct{ *testing.M }
 
 func (s sandboxed) Run() int {
+	if err := os.Setenv("GORACE", raceOptions); err != nil {
+		panic(err)
+	}
 	// Directories that others can write to are refused: don't make any.
 	syscall.Umask(0o022)
 	// What is tested mostly waits for the API server: more at the same time than there are processors.
@@ -43,7 +50,7 @@ func (s sandboxed) Run() int {
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
 	if !asked {
-		if err := flag.Set("test.parallel", "6"); err != nil {
+		if err := flag.Set("test.parallel", "10"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 2
 		}
@@ -78,6 +85,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			env.Setenv("KUBECONFIG", admin)
 			env.Setenv("VERSIONS", filepath.Join(env.WorkDir, "versions"))
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("GORACE", raceOptions)
 			return copySteps(env.WorkDir)
 		},
 		Condition: func(name string) (bool, error) {
