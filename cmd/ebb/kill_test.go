@@ -126,7 +126,7 @@ func (k *killing) one(t *testing.T, namespace string, random *rand.Rand) {
 		"config.yaml": fmt.Sprintf(killConfig, sandboxtest.Kubeconfig(t)),
 		"outage.yaml": fmt.Sprintf("application_outage: {namespace: %s, duration: 0}\n", namespace),
 		"steps.yaml":  fmt.Sprintf("{namespace: %s, steps: [one, two, three]}\n", namespace),
-		"hog.yaml":    fmt.Sprintf("{hog-type: cpu, namespace: %s, duration: 1}\n", namespace),
+		"hog.yaml":    fmt.Sprintf("{hog-type: cpu, namespace: %s, duration: 1, node-selector: node-role.kubernetes.io/worker=}\n", namespace),
 	} {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
