@@ -50,7 +50,7 @@ func (s sandboxed) Run() int {
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
 	if !asked {
-		if err := flag.Set("test.parallel", "10"); err != nil {
+		if err := flag.Set("test.parallel", "6"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 2
 		}
@@ -214,7 +214,7 @@ func cmdObjects(ts *testscript.TestScript, neg bool, args []string) {
 
 // eventually waits for what is true in the end; the limit only ends a test that fails.
 func eventually(ok func() bool) bool {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if ok() {
 			return true
 		}
