@@ -56,6 +56,7 @@ replayed. After a kill:
 			executeCommand(),
 			execCommand(),
 			historyCommand(),
+			markCommand(),
 			checkCommand(),
 			builtinsCommand(),
 			completionCommand(),
