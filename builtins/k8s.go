@@ -14,7 +14,7 @@ import (
 
 // Labels that k8s.create puts on what a run makes, and that make it ours.
 const (
-	LabelRunUUID      = "ebb.dev/run-uuid"
+	LabelRunUUID      = kube.RunLabel
 	LabelScenarioType = "ebb.dev/scenario-type"
 )
 

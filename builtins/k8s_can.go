@@ -2,9 +2,10 @@ package builtins
 
 import (
 	"fmt"
-	"strings"
 
 	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
 // k8sCan is for rights that a scenario needs only of some objects: those that it
@@ -22,8 +23,7 @@ func k8sCan(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	full, subresource, _ := strings.Cut(resource, "/")
-	plural, group, _ := strings.Cut(full, ".")
+	group, plural, subresource := kube.SplitResource(resource)
 	allowed, _, err := client.Can(ctx, verb, group, plural, subresource, namespace, "")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)

@@ -75,7 +75,6 @@ type Session struct {
 	made    map[Ref]bool // what this call created
 	notes   []string     // what already_restored said
 	actions []string     // what Plan would have done
-	caught  []error
 }
 
 // Unsettled is a request that may still land until the given time.
@@ -122,20 +121,10 @@ func (s *Session) Actions() []string {
 	return append([]string(nil), s.actions...)
 }
 
-// Catch records an error that the script caught and logs it: a caught error may
-// be all that a reader of the log has to go by.
+// Catch logs an error that the script caught: it may be all that a reader of the
+// log has to go by.
 func (s *Session) Catch(err error) {
-	s.mu.Lock()
-	s.caught = append(s.caught, err)
-	s.mu.Unlock()
 	s.Log.Info(fmt.Sprintf("caught: %v", err))
-}
-
-// Caught returns the errors that the script caught.
-func (s *Session) Caught() []error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]error(nil), s.caught...)
 }
 
 func (s *Session) plan(format string, args ...any) {

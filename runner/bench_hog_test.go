@@ -81,7 +81,7 @@ func BenchmarkHogSetup(b *testing.B) {
 		all := make(chan struct{})
 		r := runner.New(runner.Options{
 			Store: store, Cluster: func() (*kube.Client, error) { return client, nil },
-			Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, BuiltIn: true}},
+			Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
 			Reached: func(p runner.Point) {
 				switch {
 				case p == runner.AfterFlush:

@@ -55,8 +55,7 @@ func (r *Runner) preflight(ctx context.Context, s *Scenario) error {
 // may asks about one verb. A server that does not let the user ask is not the
 // user's fault: the requests themselves will tell.
 func (r *Runner) may(ctx context.Context, client *kube.Client, verb string, right builtins.Right, namespace string) (bool, error) {
-	name, subresource, _ := strings.Cut(right.Resource, "/")
-	resource, group, _ := strings.Cut(name, ".")
+	group, resource, subresource := kube.SplitResource(right.Resource)
 	allowed, _, err := client.Can(ctx, verb, group, resource, subresource, namespace, "")
 	if err != nil && forbidden(err) {
 		r.Log.Warn(fmt.Sprintf("whether this user may %s %s can't be asked: %v", verb, right.Resource, err))

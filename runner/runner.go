@@ -67,9 +67,8 @@ const (
 
 // ScriptDir is a directory of scenario scripts: the files *.star at its root.
 type ScriptDir struct {
-	Name    string // for messages
-	FS      fs.FS  // follows no symbolic links
-	BuiltIn bool   // its types can be overridden
+	Name string // for messages
+	FS   fs.FS  // follows no symbolic links
 }
 
 // Runner runs and undoes scenarios. It is safe for concurrent use.

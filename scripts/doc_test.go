@@ -64,7 +64,7 @@ know. After the undo, verify reads the cluster back, and only then is the file d
 
 func writeDoc(t *testing.T) string {
 	t.Helper()
-	r := runner.New(runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, BuiltIn: true}}})
+	r := runner.New(runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
 	library, err := r.Library(context.Background())
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ func checkRollback(c *cli.Context) error {
 		if len(args) > 0 && !c.IsSet("config") {
 			return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
 		}
-		return rollbackConfig(file)
+		return config.LoadForRollback(file)
 	})
 	if err != nil {
 		return err

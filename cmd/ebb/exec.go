@@ -43,7 +43,7 @@ func execFile(c *cli.Context) error {
 		if !c.IsSet("config") {
 			return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
 		}
-		return rollbackConfig(file)
+		return config.LoadForRollback(file)
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 )
@@ -46,7 +47,7 @@ func executeRollback(c *cli.Context) error {
 	if n := c.Int("parallel"); n < 1 || n > 64 {
 		return &usageError{err: fmt.Errorf("--parallel: got %d, want 1 to 64", n)}
 	}
-	s, err := load(c, rollbackConfig)
+	s, err := load(c, config.LoadForRollback)
 	if err != nil {
 		return err
 	}

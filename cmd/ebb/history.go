@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -37,7 +38,7 @@ func history(c *cli.Context) error {
 	if output != "text" && output != "json" {
 		return &usageError{err: fmt.Errorf("--output: got %q, want text or json", output)}
 	}
-	s, err := load(c, rollbackConfig)
+	s, err := load(c, config.LoadForRollback)
 	if err != nil {
 		return err
 	}

@@ -55,9 +55,6 @@ func load(c *cli.Context, read func(file string) (*config.Config, error)) (*setu
 	return s, err
 }
 
-// rollbackConfig reads what undoing needs.
-func rollbackConfig(file string) (*config.Config, error) { return config.LoadForRollback(file) }
-
 // runner makes the runner of a command.
 func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 	options := runner.Options{
@@ -69,7 +66,7 @@ func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 		FileTimeout: c.Duration("file-timeout"),
 		Grace:       c.Duration("grace"),
 		Force:       c.Bool("force"),
-		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, BuiltIn: true}},
+		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
 		GCP:         gcp.Open(gcp.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
 		AWS:         aws.Open(aws.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
 		Cluster: func() (*kube.Client, error) {

@@ -182,3 +182,11 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// SplitResource reads a resource as RBAC's rules are spoken of: "pods/exec",
+// "networkpolicies.networking.k8s.io".
+func SplitResource(text string) (group, plural, subresource string) {
+	text, subresource, _ = strings.Cut(text, "/")
+	plural, group, _ = strings.Cut(text, ".")
+	return group, plural, subresource
+}
