@@ -22,6 +22,7 @@ type execution struct {
 
 	mu      sync.Mutex
 	store   versions.Execution // nil until something is recorded
+	flushed map[fileKey]string // SHA-256 of what was recorded
 	reports []Result           // of undo() in mid-run
 
 	noCluster bool // the cluster did not say which one it is
@@ -67,7 +68,8 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 		return errors.Join(err, x.store.Remove(context.WithoutCancel(ctx), f))
 	}
 	r.Log.Debug("Flushed rollback version file: " + f.Location)
-	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: versions.Digest(content)})
+	x.flushed[keyOf(f)] = versions.Digest(content)
+	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[keyOf(f)]})
 	r.reach(AfterFlush)
 	return nil
 }
@@ -136,7 +138,7 @@ func (x *execution) replay(ctx context.Context, then after) []Result {
 	if x.store == nil {
 		return nil
 	}
-	return x.runner.undoAll(ctx, x.store, versions.Filter{}, false, then)
+	return x.runner.undoAll(ctx, x.store, undoing{then: then, past: past{flushed: x.flushed}})
 }
 
 // close unlocks the execution.

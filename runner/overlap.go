@@ -33,6 +33,7 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pend
 	}
 	var p pendingFile
 	if p.content, p.err = r.Store.Read(ctx, f); p.err == nil {
+		defer r.watch(f)()
 		var file *versionFile
 		if file, p.err = r.load(ctx, f.Location, p.content); p.err == nil {
 			p.version, p.content = file.Version, nil

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -11,7 +12,7 @@ import (
 // replayed and keeps its name. A pending file waits for newer ones of its
 // execution, unless keepGoing says otherwise.
 func (r *Runner) ReplayFile(ctx context.Context, f versions.File, keepGoing bool) (*Report, error) {
-	x, err := r.Store.Open(ctx, f.Execution)
+	x, err := r.openExecution(ctx, f.Execution, time.Now().Add(lockPatience))
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +41,7 @@ func (r *Runner) replayFile(ctx context.Context, x versions.Execution, f version
 	}
 	after, cancel := graceful(ctx, r.Grace)
 	defer cancel()
-	return r.undo(after, x, f, keep), nil
+	return r.undo(after, x, f, undoing{then: keep, past: r.past(ctx)}), nil
 }
 
 // Diagnose says what is wrong with a version file, without running its functions.

@@ -132,7 +132,7 @@ func (r *Runner) pause(ctx context.Context, d time.Duration) bool {
 func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report Execution) {
 	began := time.Now()
 	report.Scenario = s.ScenarioFile
-	x := &execution{runner: r, scenario: s, runUUID: o.UUID}
+	x := &execution{runner: r, scenario: s, runUUID: o.UUID, flushed: map[fileKey]string{}}
 	r.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
 	if !o.SkipPreflight {
 		report.Err = r.preflight(ctx, s)

@@ -55,6 +55,21 @@ type Options struct {
 	// Reached is called at each [Point]: for tests that end the process there.
 	Reached func(Point)
 
+	// Watch is told of each version file before its code is loaded or called, and
+	// returns what is called when that is over. Code can end the process in ways that
+	// no interpreter can stop: whoever looks from outside then knows which file it was.
+	// It may be called from several goroutines. Default: nobody.
+	Watch func(f versions.File) (over func())
+
+	// Finished is told of a file as soon as its replay has ended. It may be called
+	// from several goroutines. Default: nobody.
+	Finished func(Result)
+
+	// Stuck is called when code goes on although its time has been over for a while:
+	// there are steps in which it can't be stopped. where is its file. The only way out is the end
+	// of the process, with everything pending as it is; without Stuck it is waited for.
+	Stuck func(where string)
+
 	// Force replays files on a cluster other than the one they were written for.
 	Force bool
 }
@@ -111,7 +126,8 @@ func New(o Options) *Runner {
 }
 
 // call calls fn under a session.
-func (r *Runner) call(ctx context.Context, s *builtins.Session, fn starlark.Value, args ...starlark.Value) (starlark.Value, error) {
+func (r *Runner) call(ctx context.Context, s *builtins.Session, fn *starlark.Function, args ...starlark.Value) (starlark.Value, error) {
+	defer r.notStuck(ctx, fn.Position().Filename())()
 	return r.engine.Call(builtins.WithSession(ctx, s), fn, args...)
 }
 

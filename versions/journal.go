@@ -43,6 +43,7 @@ type Entry struct {
 	Execution    string    `json:"execution,omitempty"`
 	File         string    `json:"file,omitempty"`
 	SHA256       string    `json:"sha256,omitempty"`
+	Integrity    SealState `json:"integrity,omitempty"` // of what an attempt read
 	Outcome      string    `json:"outcome,omitempty"`
 	Message      string    `json:"message,omitempty"`
 	User         string    `json:"user,omitempty"`

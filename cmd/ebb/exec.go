@@ -53,6 +53,7 @@ func execFile(c *cli.Context) error {
 		return err
 	}
 	s.store = store
+	s.limitMemory(func() {})
 	r, err := s.runner(c)
 	if err != nil {
 		return err
