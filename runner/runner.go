@@ -65,19 +65,23 @@ type Options struct {
 	// from several goroutines. Default: nobody.
 	Finished func(Result)
 
-	// Stuck is called when code goes on although its time has been over for a while:
-	// there are steps in which it can't be stopped. where is its file. The only way out is the end
-	// of the process, with everything pending as it is; without Stuck it is waited for.
-	Stuck func(where string)
+	// Stuck is called when code goes on although its time has been over for StuckAfter
+	// (default 3 s): there are steps in which it can't be stopped. where is its file. The only
+	// way out is the end of the process, with everything pending as it is; without Stuck it is
+	// waited for.
+	Stuck      func(where string)
+	StuckAfter time.Duration
 
 	// Force replays files on a cluster other than the one they were written for.
 	Force bool
 }
 
-// The defaults of [Options].
+// The defaults of [Options]. Grace and StuckAfter together stay below the 30 s that a pod has
+// after its SIGTERM.
 const (
 	DefaultFileTimeout = 60 * time.Second
 	DefaultGrace       = 25 * time.Second
+	DefaultStuckAfter  = 3 * time.Second
 )
 
 // ScriptDir is a directory of scenario scripts: the files *.star at its root.
@@ -110,6 +114,9 @@ func New(o Options) *Runner {
 	}
 	if o.Grace == 0 {
 		o.Grace = DefaultGrace
+	}
+	if o.StuckAfter == 0 {
+		o.StuckAfter = DefaultStuckAfter
 	}
 	r := &Runner{Options: o}
 	r.engine = engine.New(engine.Options{
