@@ -2,7 +2,8 @@
 //
 // Use [Open] first: it walks the path, refuses what others could have tampered with, creates what is missing if asked to, and returns a [Dir].
 // Everything else is a method of Dir and takes the name of an entry, never a path: all calls go through the directory's
-// descriptor, follow no symbolic link, and check what they opened and not what was there a moment before.
+// descriptor, follow no symbolic link, and check what they opened and not what was there a moment before. [Dir.Probe] finds out whether
+// the disk takes a file at all.
 //
 // Avoid [Dir.Create] for anything that must outlive the machine: it is for bookkeeping.
 //
