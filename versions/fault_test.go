@@ -48,6 +48,13 @@ func (f *faults) Create(dir *os.File, name string) (*os.File, error) {
 	return f.OS.Create(dir, name)
 }
 
+func (f *faults) OpenAppend(dir *os.File, name string) (*os.File, error) {
+	if err := f.try("append", name); err != nil {
+		return nil, err
+	}
+	return f.OS.OpenAppend(dir, name)
+}
+
 func (f *faults) Write(file *os.File, b []byte) (int, error) {
 	if err := f.try("write", filepath.Base(file.Name())); err != nil {
 		n, writeErr := f.OS.Write(file, b[:len(b)/2]) // what a full disk leaves
@@ -211,6 +218,15 @@ func TestOrderOfOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("close", "unlink .lock", "rmdir EXECUTION")
+	if err := d.Append(t.Context(), Entry{Event: EventFlushed}); err != nil {
+		t.Fatal(err)
+	}
+	check("append", "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName)
+	another := &Dir{path: d.path, system: sys}
+	if err := another.Append(t.Context(), Entry{Event: EventFlushed}); err != nil {
+		t.Fatal(err)
+	}
+	check("first append of a process", "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName, "sync versions")
 }
 
 // Whatever fails in a flush, the flush says so, nothing is listed for it, what was there is whole, and the next flush works.
