@@ -21,7 +21,7 @@ type execution struct {
 	runUUID  string
 
 	mu      sync.Mutex
-	store   versions.Execution // nil until something is recorded
+	store   versions.Execution // nil if it could not be begun
 	flushed map[fileKey]string // SHA-256 of what was recorded
 	reports []Result           // of undo() in mid-run
 
@@ -29,6 +29,26 @@ type execution struct {
 }
 
 var _ builtins.Recorder = (*execution)(nil)
+
+// begin makes sure that the store works, before the scenario touches anything: a full
+// disk found by the first flush is as safe, one found by the third leaves chaos half made.
+func (x *execution) begin(ctx context.Context) error {
+	store, err := x.runner.Store.Begin(ctx, x.runUUID)
+	if err == nil {
+		x.store = store
+		err = store.Probe(ctx)
+	}
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return err
+	case isRefused(err):
+		return fmt.Errorf("no version file, no chaos: %w", err)
+	}
+	return &RefusedError{
+		Err:  fmt.Errorf("no version file, no chaos: %w", err),
+		Hint: "mend that, or set kraken.rollback_versions_directory to another place",
+	}
+}
 
 // Record implements builtins.Recorder.
 func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
@@ -38,11 +58,6 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 	clusterUID, err := x.clusterUID(ctx, rb.Undoes)
 	if err != nil {
 		return err
-	}
-	if x.store == nil {
-		if x.store, err = r.Store.Begin(ctx, x.runUUID); err != nil {
-			return fmt.Errorf("no version file, no chaos: %w", err)
-		}
 	}
 	content, err := r.compose(x.scenario.script.module, builtins.Version{
 		ScenarioType: x.scenario.Type,

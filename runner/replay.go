@@ -85,6 +85,9 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 			}
 		}
 	}
+	if !sel.DryRun && sel.ScenarioType == "" {
+		r.removeEmpty(ctx, listing.Executions)
+	}
 	report := &Report{}
 	var mu sync.Mutex
 	add := func(results []Result) {
@@ -120,6 +123,24 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 	}
 	report.Interrupted = ctx.Err() != nil
 	return report, nil
+}
+
+// removeEmpty removes executions of runs that were killed before they had anything to
+// undo. One that is alive is locked; one that somebody else removed is no matter.
+func (r *Runner) removeEmpty(ctx context.Context, executions []versions.ExecutionInfo) {
+	for _, info := range executions {
+		if len(info.Files) > 0 || len(info.Problems) > 0 {
+			continue
+		}
+		x, err := r.Store.Open(ctx, info.ID)
+		if err == nil {
+			err = x.Close()
+		}
+		var locked *versions.LockedError
+		if err != nil && !errors.As(err, &locked) && !errors.Is(err, fs.ErrNotExist) {
+			r.Log.Warn(fmt.Sprintf("%s: %v", info.Location, err))
+		}
+	}
 }
 
 func replayable(x versions.ExecutionInfo) bool {

@@ -134,7 +134,8 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report
 	report.Scenario = s.ScenarioFile
 	x := &execution{runner: r, scenario: s, runUUID: o.UUID, flushed: map[fileKey]string{}}
 	r.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
-	if !o.SkipPreflight {
+	report.Err = x.begin(ctx)
+	if report.Err == nil && !o.SkipPreflight {
 		report.Err = r.preflight(ctx, s)
 	}
 	if report.Err == nil {
