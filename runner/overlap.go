@@ -3,7 +3,9 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/ebb-chaos/ebb/builtins"
@@ -39,6 +41,9 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pend
 			p.version, p.content = file.Version, nil
 		}
 	}
+	if errors.Is(p.err, fs.ErrNotExist) {
+		return p // and not remembered: a name may come back
+	}
 	if p.err != nil {
 		r.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, p.err))
 	}
@@ -63,6 +68,9 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 				continue
 			}
 			p := r.overlaps.pending(ctx, r, f)
+			if errors.Is(p.err, fs.ErrNotExist) {
+				continue // restored since it was listed
+			}
 			elsewhere := clusterUID != "" && p.version.ClusterUID != "" && clusterUID != p.version.ClusterUID
 			for _, ref := range refs {
 				// Two clusters may share a cloud's subnets, and nothing else.

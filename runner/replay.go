@@ -224,12 +224,7 @@ func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInf
 		r.Log.Error(fmt.Sprintf("%s: %v", info.Location, err))
 		return all(classify(err), err, "")
 	}
-	if holder, ok := x.TookOver(); ok {
-		r.Log.Info(fmt.Sprintf("%s was left by PID %d on host %s, which ended without undoing it", info.Location, holder.PID, holder.Host))
-	}
-	for _, w := range x.Warnings() {
-		r.Log.Warn(w)
-	}
+	r.sayOpened(x)
 	r.Log.Info(fmt.Sprintf("Executing rollback version files for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
 	after, cancel := graceful(ctx, r.Grace)
 	defer cancel()

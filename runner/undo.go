@@ -45,6 +45,7 @@ func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File
 			result.File = f
 			err = fmt.Errorf("everything is undone, but %q could not be put away: %w", f.Location, err)
 		}
+		r.reach(AfterRename)
 	}
 	if err != nil {
 		result.Outcome, result.Err = classify(err), err
@@ -95,6 +96,7 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 	s := r.undoSession(builtins.Undo, file, marks)
 	s.Mark = marker(x)
 	s.Changed = func() { r.reach(DuringUndo) }
+	r.reach(BeforeUndo)
 	r.Log.Info("Executing rollback callable...")
 	if err := r.callFile(ctx, s, file.callable, file.content); err != nil {
 		return sha, err

@@ -58,7 +58,7 @@ func execFile(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := interruptible(c.Context, s, "ebb exec "+args[0])
+	ctx, stop := interruptible(c.Context, s, c.Duration("grace"), "ebb exec "+args[0])
 	defer stop()
 	report, err := r.ReplayFile(ctx, file, c.Bool("keep-going"))
 	if err != nil {

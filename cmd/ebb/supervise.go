@@ -36,8 +36,8 @@ const (
 	// A worker says that it is alive every second. One that is silent for so many times
 	// hangs in a step of the runtime that can't be interrupted, such as moving gigabytes.
 	silence = 10
-	// lastWords is how long a worker's events are waited for after its end.
-	lastWords = 2 * time.Second
+	// laggards is how long a worker's events are waited for after its end.
+	laggards = 2 * time.Second
 )
 
 // supervisor runs the workers of one replay.
@@ -53,7 +53,7 @@ type supervisor struct {
 	worker *os.Process // nil between two
 	orders *json.Encoder
 	stop   string // the first signal
-	kill   bool   // there was a second
+	kill   bool   // it is to end at once
 }
 
 // supervise replays in workers and reports what came of it.
@@ -63,7 +63,7 @@ func supervise(c *cli.Context, output string) error {
 		return err
 	}
 	v := &supervisor{setup: s, replay: "ebb execute-rollback --config " + c.String("config"), lost: map[string]string{}}
-	defer onSignals(v.heard)()
+	defer onSignals(c.Duration("grace"), v.interrupt, v.end)()
 	for unexplained := 0; ; {
 		how, err := v.work()
 		if err != nil {
@@ -108,7 +108,7 @@ func (v *supervisor) work() (how string, err error) {
 	cmd := &exec.Cmd{
 		Path: executable(), Args: workerArgs(os.Args),
 		Stdin: os.Stdin, Stderr: said, ExtraFiles: []*os.File{eventsIn, ordersOut, os.Stderr},
-		WaitDelay: lastWords,
+		WaitDelay: laggards,
 	}
 	err = cmd.Start()
 	err = errors.Join(err, eventsIn.Close(), ordersOut.Close())
@@ -129,7 +129,7 @@ func (v *supervisor) work() (how string, err error) {
 		err = waitErr
 	}
 	// The pipe ends with the worker, unless something that it started still holds it.
-	err = errors.Join(err, events.SetReadDeadline(time.Now().Add(lastWords)), <-gathered, events.Close(), orders.Close())
+	err = errors.Join(err, events.SetReadDeadline(time.Now().Add(laggards)), <-gathered, events.Close(), orders.Close())
 
 	how = fmt.Sprintf("ended (%s)", cmd.ProcessState)
 	switch {
@@ -222,22 +222,25 @@ func (v *supervisor) stopped() bool {
 	return v.stop != ""
 }
 
-// heard passes the first signal on. With the second the worker ends at once.
-func (v *supervisor) heard(n int, sig os.Signal) {
+// interrupt passes the first signal on.
+func (v *supervisor) interrupt(sig string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if n == 1 {
-		v.stop = sig.String()
-		if v.worker != nil {
-			v.order(order{Stop: v.stop})
-		}
-		return
+	v.stop = sig
+	if v.worker != nil {
+		v.order(order{Stop: sig})
 	}
+}
+
+// end ends the worker, and with it this process.
+func (v *supervisor) end(why string) {
+	v.sayEnding(why, v.replay)
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.kill = true
-	v.secondSignal(sig, v.replay)
-	// Whatever holds the worker up must not hold up this process.
-	time.AfterFunc(lastWords/2, func() { os.Exit(exitPending) })
 	v.killWorker()
+	// Whatever holds the worker up must not hold up this process.
+	time.AfterFunc(time.Second, func() { os.Exit(exitPending) })
 }
 
 func (v *supervisor) endWorker() {

@@ -30,6 +30,9 @@ const (
 	stderrFD = 5
 )
 
+// stopping is closed when a worker has heard of a signal.
+var stopping = make(chan struct{})
+
 // maxStack ends a runaway recursion of Go's own before it has used a gigabyte, which is the default.
 const maxStack = 128 << 20
 
@@ -43,6 +46,7 @@ func work(c *cli.Context) error {
 	orders := json.NewDecoder(os.NewFile(ordersFD, "orders"))
 	os.Stderr = os.NewFile(stderrFD, "/dev/stderr")
 	c.App.ErrWriter = os.Stderr
+	surviveReader()
 	// Not ignored, since programs that this one starts would inherit that.
 	signal.Notify(make(chan os.Signal, 1), endings()...)
 	debug.SetMaxStack(maxStack)
@@ -129,8 +133,9 @@ func (s *setup) obey(orders *json.Decoder, cancel func()) {
 		case err != nil:
 			os.Exit(exitPending)
 		case o.Stop != "":
-			s.firstSignal(o.Stop)
+			s.sayInterrupted(o.Stop)
 			cancel()
+			close(stopping)
 		}
 	}
 }
