@@ -173,7 +173,7 @@ func TestIntegrity(t *testing.T) {
 		}
 		// What is replayed once more, under its new name, is the same.
 		executed := report.Results[0].File
-		again, err := b.ReplayFile(t.Context(), executed, false)
+		again, err := b.ReplayFile(t.Context(), executed, runner.Selection{})
 		if err != nil || again.Results[0].Integrity != test.want {
 			t.Errorf("%s, again: got %+v, %v", name, again, err)
 		}

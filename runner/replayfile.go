@@ -10,14 +10,14 @@ import (
 
 // ReplayFile undoes one file of the store, whatever its state: an executed one is
 // replayed and keeps its name. A pending file waits for newer ones of its
-// execution, unless keepGoing says otherwise.
-func (r *Runner) ReplayFile(ctx context.Context, f versions.File, keepGoing bool) (*Report, error) {
+// execution, unless sel.KeepGoing says otherwise; of the rest of sel only Lost counts.
+func (r *Runner) ReplayFile(ctx context.Context, f versions.File, sel Selection) (*Report, error) {
 	x, err := r.openExecution(ctx, f.Execution, time.Now().Add(lockPatience))
 	if err != nil {
 		return nil, err
 	}
 	r.sayOpened(x)
-	result, err := r.replayFile(ctx, x, f, keepGoing)
+	result, err := r.replayFile(ctx, x, f, sel)
 	if cerr := x.Close(); cerr != nil {
 		r.Log.Warn(fmt.Sprintf("%s: %v", x.Location(), cerr))
 	}
@@ -27,13 +27,13 @@ func (r *Runner) ReplayFile(ctx context.Context, f versions.File, keepGoing bool
 	return &Report{Results: []Result{result}, Interrupted: ctx.Err() != nil}, nil
 }
 
-func (r *Runner) replayFile(ctx context.Context, x versions.Execution, f versions.File, keepGoing bool) (Result, error) {
+func (r *Runner) replayFile(ctx context.Context, x versions.Execution, f versions.File, sel Selection) (Result, error) {
 	files, err := x.Files(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	for _, newer := range files {
-		if newer.Timestamp > f.Timestamp && newer.Replayable() && f.Replayable() && !keepGoing {
+		if newer.Timestamp > f.Timestamp && newer.Replayable() && f.Replayable() && !sel.KeepGoing {
 			return Result{}, &RefusedError{
 				Err:  fmt.Errorf("%s is newer and has to be undone first", newer.Location),
 				Hint: "replay them all: ebb execute-rollback --run_uuid " + x.RunUUID() + ", or use --keep-going",
@@ -42,7 +42,7 @@ func (r *Runner) replayFile(ctx context.Context, x versions.Execution, f version
 	}
 	after, cancel := graceful(ctx, r.Grace)
 	defer cancel()
-	return r.undo(after, x, f, undoing{then: keep, past: r.past(ctx)}), nil
+	return r.undo(after, x, f, undoing{then: keep, lost: sel.Lost, past: r.past(ctx)}), nil
 }
 
 // Diagnose says what is wrong with a version file, without running its functions.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -23,6 +25,7 @@ name. The configuration is read only where --config is given.
 		Flags: commonFlags(append(timeFlags(),
 			&cli.BoolFlag{Name: "keep-going", Usage: "replay it although a newer file of its execution is pending"},
 			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file"},
+			&cli.BoolFlag{Name: workerFlag, Hidden: true},
 		)...),
 		Action: execFile,
 	}
@@ -39,30 +42,24 @@ func execFile(c *cli.Context) error {
 	if len(args) != 1 {
 		return &usageError{err: fmt.Errorf("got %d operands, want one version file", len(args)), hints: []string{"ebb exec FILE"}}
 	}
-	s, err := load(c, func(file string) (*config.Config, error) {
-		if !c.IsSet("config") {
-			return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
-		}
-		return config.LoadForRollback(file)
-	})
-	if err != nil {
-		return err
-	}
-	store, file, err := versions.Locate(args[0])
-	if err != nil {
-		return err
-	}
-	s.store = store
-	s.limitMemory(func() {})
-	r, err := s.runner(c)
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible(c.Context, s, c.Duration("grace"), "ebb exec "+args[0])
-	defer stop()
-	report, err := r.ReplayFile(ctx, file, c.Bool("keep-going"))
-	if err != nil {
-		return err
-	}
-	return s.finish(report, "text")
+	return task{
+		command: "ebb exec " + args[0],
+		output:  "text",
+		prepare: func() (*setup, replayer, error) {
+			s, err := load(c, func(file string) (*config.Config, error) {
+				if !c.IsSet("config") {
+					return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
+				}
+				return config.LoadForRollback(file)
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			var file versions.File
+			s.store, file, err = versions.Locate(args[0])
+			return s, func(ctx context.Context, r *runner.Runner, sel runner.Selection) (*runner.Report, error) {
+				return r.ReplayFile(ctx, file, sel)
+			}, err
+		},
+	}.run(c)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
@@ -48,10 +50,25 @@ func executeRollback(c *cli.Context) error {
 	if n := c.Int("parallel"); n < 1 || n > 64 {
 		return &usageError{err: fmt.Errorf("--parallel: got %d, want 1 to 64", n)}
 	}
-	if c.Bool(workerFlag) {
-		return work(c)
+	return task{
+		command: "ebb execute-rollback --config " + c.String("config"),
+		output:  output,
+		prepare: func() (*setup, replayer, error) {
+			s, err := load(c, config.LoadForRollback)
+			return s, s.executeRollback, err
+		},
+	}.run(c)
+}
+
+// executeRollback says first what it is about to do, unless another worker has.
+func (s *setup) executeRollback(ctx context.Context, r *runner.Runner, sel runner.Selection) (*runner.Report, error) {
+	if !sel.DryRun && len(sel.Tried)+len(sel.Lost) == 0 {
+		s.log.Info("Executing rollback version files")
+		if sel.RunUUID == "" && sel.ScenarioType == "" {
+			s.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")
+		}
 	}
-	return supervise(c, output)
+	return r.Replay(ctx, sel)
 }
 
 // finish prints a report and returns what its exit code is.

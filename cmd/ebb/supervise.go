@@ -43,7 +43,7 @@ const (
 // supervisor runs the workers of one replay.
 type supervisor struct {
 	*setup
-	replay string // the command, for messages
+	task task
 
 	lost     map[string]string
 	slow     bool
@@ -56,22 +56,30 @@ type supervisor struct {
 	kill   bool   // it is to end at once
 }
 
-// supervise replays in workers and reports what came of it.
-func supervise(c *cli.Context, output string) error {
+// supervise does a task in workers and reports what came of it.
+func supervise(c *cli.Context, t task) error {
 	s, err := newSetup(c)
 	if err != nil {
 		return err
 	}
-	v := &supervisor{setup: s, replay: "ebb execute-rollback --config " + c.String("config"), lost: map[string]string{}}
-	defer onSignals(c.Duration("grace"), v.interrupt, v.end)()
+	v := &supervisor{setup: s, task: t, lost: map[string]string{}}
+	stop := onSignals(c.Duration("grace"), v.interrupt, v.end)
+	defer func() { stop() }()
 	for unexplained := 0; ; {
 		how, err := v.work()
+		var unstarted *startError
+		if errors.As(err, &unstarted) {
+			s.log.Warn(fmt.Sprintf("%v: replaying in this one, which a bad file may end", err))
+			stop()
+			stop = func() {}
+			return t.here(c)
+		}
 		if err != nil {
-			return fmt.Errorf("can't start the process that replays: %w", err)
+			return &scenarioError{err}
 		}
 		switch g := &v.gathered; {
 		case g.done != nil:
-			return v.report(g, output)
+			return v.report(g)
 		case v.killed():
 			return outcomeError(exitPending)
 		case len(g.active) > 1 && !v.slow:
@@ -84,12 +92,12 @@ func supervise(c *cli.Context, output string) error {
 			}
 		default:
 			if unexplained++; unexplained == workerTries {
-				return v.giveUp(g, "the process that replays "+how, output)
+				return v.giveUp(g, "the process that replays "+how)
 			}
 			v.log.Error("the process that replays " + how + ": trying again")
 		}
 		if v.stopped() {
-			return v.giveUp(&v.gathered, "interrupted", output)
+			return v.giveUp(&v.gathered, "interrupted")
 		}
 	}
 }
@@ -113,7 +121,7 @@ func (v *supervisor) work() (how string, err error) {
 	err = cmd.Start()
 	err = errors.Join(err, eventsIn.Close(), ordersOut.Close())
 	if err != nil {
-		return "", errors.Join(err, events.Close(), orders.Close())
+		return "", &startError{errors.Join(err, events.Close(), orders.Close())}
 	}
 	v.began(cmd.Process, json.NewEncoder(orders))
 	gathered := make(chan error, 1)
@@ -148,6 +156,14 @@ func (v *supervisor) work() (how string, err error) {
 	}
 	return how, err
 }
+
+// startError means that there is no worker.
+type startError struct{ err error }
+
+func (e *startError) Error() string {
+	return fmt.Sprintf("no other process can be started (%v)", e.err)
+}
+func (e *startError) Unwrap() error { return e.err }
 
 // watchdog ends a worker that is silent, and reports whether it did. It counts its own turns
 // and no time: after a Ctrl-Z both have been away.
@@ -234,7 +250,7 @@ func (v *supervisor) interrupt(sig string) {
 
 // end ends the worker, and with it this process.
 func (v *supervisor) end(why string) {
-	v.sayEnding(why, v.replay)
+	v.sayEnding(why, v.task.command)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.kill = true
@@ -260,11 +276,11 @@ func (v *supervisor) killWorker() {
 }
 
 // report prints what came of the files and returns what the exit code is.
-func (v *supervisor) report(g *gathered, output string) error {
+func (v *supervisor) report(g *gathered) error {
 	if !g.done.Reported && len(g.results) == 0 {
 		return outcomeError(g.done.Code)
 	}
-	err := v.finish(&runner.Report{Results: g.results, Interrupted: g.done.Interrupted}, output)
+	err := v.finish(&runner.Report{Results: g.results, Interrupted: g.done.Interrupted}, v.task.output)
 	if !g.done.Reported {
 		return outcomeError(g.done.Code)
 	}
@@ -272,9 +288,9 @@ func (v *supervisor) report(g *gathered, output string) error {
 }
 
 // giveUp reports what is known when no worker comes to an end.
-func (v *supervisor) giveUp(g *gathered, how, output string) error {
-	v.log.Error(how + ": not all files were tried, what is not restored stays pending; replay it with: " + v.replay)
-	if err := v.finish(&runner.Report{Results: g.results, Interrupted: true}, output); err != nil {
+func (v *supervisor) giveUp(g *gathered, how string) error {
+	v.log.Error(how + ": not all files were tried, what is not restored stays pending; replay it with: " + v.task.command)
+	if err := v.finish(&runner.Report{Results: g.results, Interrupted: true}, v.task.output); err != nil {
 		var outcome outcomeError
 		if !errors.As(err, &outcome) {
 			return err

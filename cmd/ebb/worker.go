@@ -13,7 +13,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -37,13 +36,17 @@ var stopping = make(chan struct{})
 const maxStack = 128 << 20
 
 // work is the worker's main.
-func work(c *cli.Context) error {
+func work(c *cli.Context, t task) error {
 	// Programs that this one starts, such as a kubeconfig's, must not hold the pipes open.
 	syscall.CloseOnExec(eventsFD)
 	syscall.CloseOnExec(ordersFD)
 	syscall.CloseOnExec(stderrFD)
 	events := newSender(os.NewFile(eventsFD, "events"))
 	orders := json.NewDecoder(os.NewFile(ordersFD, "orders"))
+	var first order
+	if err := orders.Decode(&first); err != nil {
+		return &usageError{err: fmt.Errorf("--%s is for ebb's own use: %w", workerFlag, err)}
+	}
 	os.Stderr = os.NewFile(stderrFD, "/dev/stderr")
 	c.App.ErrWriter = os.Stderr
 	surviveReader()
@@ -51,11 +54,7 @@ func work(c *cli.Context) error {
 	signal.Notify(make(chan os.Signal, 1), endings()...)
 	debug.SetMaxStack(maxStack)
 
-	var first order
-	if err := orders.Decode(&first); err != nil {
-		return &usageError{err: fmt.Errorf("--%s is for ebb's own use: %w", workerFlag, err)}
-	}
-	report, err := replay(c, first, orders, events)
+	report, err := workOn(c, t, first, orders, events)
 	last := done{}
 	if err != nil {
 		last.Code = exitCode(c.App.ErrWriter, err)
@@ -70,9 +69,9 @@ func work(c *cli.Context) error {
 	return events.send(event{Done: &last})
 }
 
-// replay is the replay itself.
-func replay(c *cli.Context, first order, orders *json.Decoder, events *sender) (*runner.Report, error) {
-	s, err := load(c, config.LoadForRollback)
+// workOn does the task and tells the supervisor of it on the way.
+func workOn(c *cli.Context, t task, first order, orders *json.Decoder, events *sender) (*runner.Report, error) {
+	s, replay, err := t.prepare()
 	if err != nil {
 		return nil, err
 	}
@@ -89,36 +88,10 @@ func replay(c *cli.Context, first order, orders *json.Decoder, events *sender) (
 	}
 	s.finished = func(r runner.Result) { send(event{Result: toWire(r)}) }
 	s.limitMemory(func() { send(event{}) })
-	r, err := s.runner(c)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 	go s.obey(orders, cancel)
-
-	sel := runner.Selection{
-		RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type"),
-		DryRun: c.Bool("dry-run"), KeepGoing: c.Bool("keep-going"), Parallel: c.Int("parallel"),
-		Tried: map[string]runner.Result{}, Lost: map[string]error{},
-	}
-	for _, w := range first.Tried {
-		sel.Tried[w.File.Location] = w.result()
-	}
-	for location, how := range first.Lost {
-		sel.Lost[location] = fmt.Errorf("the process that replayed it %s", how)
-	}
-	if first.Slow {
-		sel.Parallel = 1
-	}
-	another := len(first.Tried)+len(first.Lost) > 0
-	if !sel.DryRun && !another {
-		s.log.Info("Executing rollback version files")
-		if sel.RunUUID == "" && sel.ScenarioType == "" {
-			s.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")
-		}
-	}
-	return r.Replay(ctx, sel)
+	return s.replay(ctx, c, replay, first)
 }
 
 // obey follows the supervisor's orders, and ends with it: as by a SIGKILL, which it
