@@ -139,6 +139,7 @@ func (d *Dir) begin(ctx context.Context, root *durable.Dir, runUUID string) (*di
 			_, rmErr := root.Rmdir(id)
 			return nil, errors.Join(err, rmErr)
 		}
+		e.settled = true
 		return e, nil
 	}
 	return nil, ctx.Err()
@@ -171,6 +172,8 @@ func (d *Dir) Open(ctx context.Context, id string) (Execution, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
+	// An undo has to go on when the disk does not.
+	e.warn(e.settle())
 	return e, nil
 }
 

@@ -22,6 +22,8 @@
 //     execution and of a process, whatever the clock does. Newest first is the reverse of the order of writing.
 //   - One holder. An execution is locked by flock on its directory's descriptor and looked up by name once more after that, so that nobody
 //     holds a directory that another one removed. The lock dies with its process, never before, and is no child's. Host and PID are for messages.
+//   - Settled. Open waits until what it found is on stable storage, which a holder that died may not have done: nothing that was seen to be
+//     there, or done with, changes its mind later. A disk that can't do it is a warning to an undo, and an error to the next Flush.
 //   - In flight. A mark is in the kernel's page cache before MarkInFlight returns, so it outlives a killed process.
 //   - Ours. Directories and files that another user could have written, links and whatever else is no plain file are refused, at the
 //     descriptor that is then used. They are listed all the same, with the problem and its remedy.

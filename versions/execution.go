@@ -27,6 +27,10 @@ type dirExecution struct {
 	tookOver  *Holder
 	warnings  []string
 
+	// settled says that what earlier holders did is on stable storage.
+	settling sync.Mutex
+	settled  bool
+
 	// Methods hold it for reading, Close for writing: nothing is under way when an execution is unlocked.
 	mu     sync.RWMutex
 	closed bool
@@ -67,6 +71,22 @@ func (e *dirExecution) warn(err error) {
 	if err != nil {
 		e.warnings = append(e.warnings, err.Error())
 	}
+}
+
+// settle waits until what was found is on stable storage: a holder that died may not have waited for it. A file that was seen to be there, or
+// to be done with, must not change its mind after a power loss when others were undone in the belief; and what is written into a directory is
+// worth no more than the directory's own entry.
+func (e *dirExecution) settle() error {
+	e.settling.Lock()
+	defer e.settling.Unlock()
+	if e.settled {
+		return nil
+	}
+	if err := errors.Join(e.root.Sync(), e.dir.Sync()); err != nil {
+		return fmt.Errorf("what was done here before might not survive a power loss: %w", err)
+	}
+	e.settled = true
+	return nil
 }
 
 func (e *dirExecution) ID() string         { return e.id }
@@ -112,6 +132,9 @@ func (e *dirExecution) Flush(ctx context.Context, scenarioType string, content [
 	if err := checkContent(content); err != nil {
 		return File{}, err
 	}
+	if err := e.settle(); err != nil {
+		return File{}, fmt.Errorf("version file not written: %w", err)
+	}
 	now := time.Now()
 	name, err := newFileName(scenarioType, stamps.after(e.floor, now))
 	if err != nil {
@@ -130,7 +153,7 @@ func (e *dirExecution) Probe(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	if err := e.dir.Probe(probeSize); err != nil {
+	if err := errors.Join(e.settle(), e.dir.Probe(probeSize)); err != nil {
 		return fmt.Errorf("no version file can be written to %q: %w", e.dir.Path(), err)
 	}
 	return nil

@@ -31,7 +31,7 @@ func (d *Dir) AppendLine(name string, line []byte) (err error) {
 	}
 	// Each time, and not only when this call made the file: another process may have, and died before this, or somebody who rotates
 	// files. It costs nothing when there is nothing to write.
-	return d.sync()
+	return d.Sync()
 }
 
 // isTorn reports whether a file's last line has no end.

@@ -70,7 +70,7 @@ func (d *Dir) makeDir(name string, first bool) (*Dir, error) {
 	}
 	err := d.Mkdir(name)
 	if errors.Is(err, fs.ErrExist) {
-		err = d.sync()
+		err = d.Sync()
 	}
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (d *Dir) SyncEntry() error {
 		return err
 	}
 	parent := &Dir{f: f, system: d.system}
-	return errors.Join(parent.sync(), parent.Close())
+	return errors.Join(parent.Sync(), parent.Close())
 }
 
 func openUnder(system System, parent, name string) (*Dir, error) {

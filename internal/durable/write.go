@@ -28,7 +28,7 @@ func (d *Dir) WriteFile(name string, content []byte, mode fs.FileMode) error {
 	if err := d.system.Rename(d.f, temp, name); err != nil {
 		return errors.Join(err, d.Unlink(temp))
 	}
-	if err := d.sync(); err != nil {
+	if err := d.Sync(); err != nil {
 		// Nobody knows whether the entry is on the disk. An error means that it is not there, so make it true.
 		return errors.Join(err, d.Unlink(name))
 	}
@@ -45,7 +45,7 @@ func (d *Dir) ReplaceFile(name string, content []byte, mode fs.FileMode) error {
 	if err := d.system.Replace(d.f, temp, name); err != nil {
 		return errors.Join(err, d.Unlink(temp))
 	}
-	return d.sync()
+	return d.Sync()
 }
 
 // writeTemp writes a temporary file as far as stable storage and returns its name; after an error there is none.
@@ -110,7 +110,7 @@ func (d *Dir) Rename(from, to string) (renamed bool, err error) {
 	if err := d.system.Rename(d.f, from, to); err != nil {
 		return false, err
 	}
-	return true, d.sync()
+	return true, d.Sync()
 }
 
 // Remove durably removes files; those that are gone already are fine. It goes on after an error.
@@ -121,7 +121,7 @@ func (d *Dir) Remove(names ...string) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, d.sync())...)
+	return errors.Join(append(errs, d.Sync())...)
 }
 
 // Unlink removes a file without waiting for the disk.
@@ -132,7 +132,7 @@ func (d *Dir) Mkdir(name string) error {
 	if err := d.system.Mkdir(d.f, name); err != nil {
 		return err
 	}
-	if err := d.sync(); err != nil {
+	if err := d.Sync(); err != nil {
 		return errors.Join(err, d.system.Rmdir(d.f, name))
 	}
 	return nil
@@ -147,9 +147,9 @@ func (d *Dir) Rmdir(name string) (bool, error) {
 	return err == nil, err
 }
 
-// sync waits until the directory's entries are on stable storage. A file system that has no such operation says EINVAL or ENOTSUP
+// Sync waits until the directory's entries are on stable storage. A file system that has no such operation says EINVAL or ENOTSUP
 // and writes entries when it likes to: no caller could do better there, so this is no error.
-func (d *Dir) sync() error {
+func (d *Dir) Sync() error {
 	err := d.system.Sync(d.f)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil
