@@ -17,9 +17,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// faults is the real system, which records its calls and fails at chosen ones.
+// faults is a system that records its calls and fails at chosen ones.
 type faults struct {
-	durable.OS
+	durable.System
 
 	mu    sync.Mutex
 	calls []string
@@ -27,6 +27,8 @@ type faults struct {
 }
 
 var errShort = errors.New("short write")
+
+func newFaults(under durable.System) *faults { return &faults{System: under} }
 
 func (f *faults) try(op, name string) error {
 	f.mu.Lock()
@@ -45,79 +47,79 @@ func (f *faults) Create(dir *os.File, name string) (*os.File, error) {
 	if err := f.try("create", name); err != nil {
 		return nil, err
 	}
-	return f.OS.Create(dir, name)
+	return f.System.Create(dir, name)
 }
 
 func (f *faults) OpenAppend(dir *os.File, name string) (*os.File, error) {
 	if err := f.try("append", name); err != nil {
 		return nil, err
 	}
-	return f.OS.OpenAppend(dir, name)
+	return f.System.OpenAppend(dir, name)
 }
 
 func (f *faults) Write(file *os.File, b []byte) (int, error) {
 	if err := f.try("write", filepath.Base(file.Name())); err != nil {
-		n, writeErr := f.OS.Write(file, b[:len(b)/2]) // what a full disk leaves
+		n, writeErr := f.System.Write(file, b[:len(b)/2]) // what a full disk leaves
 		if errors.Is(err, errShort) {
 			return n, writeErr
 		}
 		return n, err
 	}
-	return f.OS.Write(file, b)
+	return f.System.Write(file, b)
 }
 
 func (f *faults) Chmod(file *os.File, mode fs.FileMode) error {
 	if err := f.try("chmod", filepath.Base(file.Name())); err != nil {
 		return err
 	}
-	return f.OS.Chmod(file, mode)
+	return f.System.Chmod(file, mode)
 }
 
 func (f *faults) Sync(file *os.File) error {
 	if err := f.try("sync", filepath.Base(file.Name())); err != nil {
 		return err
 	}
-	return f.OS.Sync(file)
+	return f.System.Sync(file)
 }
 
 func (f *faults) Close(file *os.File) error {
 	// Closed all the same, as the kernel does; only the error is injected.
-	return errors.Join(f.try("close", filepath.Base(file.Name())), f.OS.Close(file))
+	return errors.Join(f.try("close", filepath.Base(file.Name())), f.System.Close(file))
 }
 
 func (f *faults) Rename(dir *os.File, from, to string) error {
 	if err := f.try("rename", to); err != nil {
 		return err
 	}
-	return f.OS.Rename(dir, from, to)
+	return f.System.Rename(dir, from, to)
 }
 
 func (f *faults) Replace(dir *os.File, from, to string) error {
 	if err := f.try("replace", to); err != nil {
 		return err
 	}
-	return f.OS.Replace(dir, from, to)
+	return f.System.Replace(dir, from, to)
 }
 
 func (f *faults) Unlink(dir *os.File, name string) error {
 	if err := f.try("unlink", name); err != nil {
 		return err
 	}
-	return f.OS.Unlink(dir, name)
+	return f.System.Unlink(dir, name)
 }
 
 func (f *faults) Mkdir(dir *os.File, name string) error {
 	if err := f.try("mkdir", name); err != nil {
 		return err
 	}
-	return f.OS.Mkdir(dir, name)
+	return f.System.Mkdir(dir, name)
 }
 
 func (f *faults) Rmdir(dir *os.File, name string) error {
 	if err := f.try("rmdir", name); err != nil {
 		return err
 	}
-	return f.OS.Rmdir(dir, name)
+	return f.System.Rmdir(dir, name)
 }
 
 // record makes f forget its calls and choose new ones to fail.
@@ -164,7 +166,7 @@ func TestOrderOfOperations(t *testing.T) {
 	d := testDir(t)
 	parent := filepath.Base(filepath.Dir(d.path))
 	d.path = filepath.Join(d.path, "deep")
-	sys := &faults{}
+	sys := newFaults(durable.OS{})
 	d.system = sys
 	e, err := d.Begin(t.Context(), "run")
 	if err != nil {
@@ -237,7 +239,7 @@ func TestFlushFaults(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%v", flushCalls[call-1], fault), func(t *testing.T) {
-				sys := &faults{}
+				sys := newFaults(durable.OS{})
 				d := testDir(t)
 				d.system = sys
 				e, err := d.Begin(t.Context(), "run")
@@ -285,7 +287,7 @@ func TestFlushFaults(t *testing.T) {
 func TestProbeFaults(t *testing.T) {
 	for call := 1; call <= len(probeCalls); call++ {
 		t.Run(probeCalls[call-1], func(t *testing.T) {
-			sys := &faults{}
+			sys := newFaults(durable.OS{})
 			d := testDir(t)
 			d.system = sys
 			e, err := d.Begin(t.Context(), "run")
@@ -322,7 +324,7 @@ func TestProbeFaults(t *testing.T) {
 func TestFlushKilled(t *testing.T) {
 	for call := 1; call <= len(flushCalls); call++ {
 		t.Run(flushCalls[call-1], func(t *testing.T) {
-			sys := &faults{}
+			sys := newFaults(durable.OS{})
 			d := testDir(t)
 			d.system = sys
 			e, err := d.Begin(t.Context(), "run")
@@ -387,7 +389,7 @@ func TestFlushKilled(t *testing.T) {
 
 // A begin that fails leaves nothing that is listed, and the next one works.
 func TestBeginFaults(t *testing.T) {
-	counter := &faults{}
+	counter := newFaults(durable.OS{})
 	d := testDir(t)
 	d.system = counter
 	e, err := d.Begin(t.Context(), "run")
@@ -401,7 +403,7 @@ func TestBeginFaults(t *testing.T) {
 	for call, name := range calls {
 		t.Run(name, func(t *testing.T) {
 			d := testDir(t)
-			d.system = &faults{fail: func(n int, _ string) error {
+			d.system = &faults{System: durable.OS{}, fail: func(n int, _ string) error {
 				if n == call+1 {
 					return syscall.ENOSPC
 				}
@@ -439,7 +441,7 @@ func TestMarkExecutedFaults(t *testing.T) {
 		op   string
 		want State
 	}{{"rename", Pending}, {"sync", Executed}} {
-		sys := &faults{}
+		sys := newFaults(durable.OS{})
 		d := testDir(t)
 		d.system = sys
 		e, err := d.Begin(t.Context(), "run")
@@ -471,7 +473,7 @@ func TestMarkExecutedFaults(t *testing.T) {
 // A request whose mark can't be written must not be sent, and a mark that was not written must not be found.
 func TestMarkFaults(t *testing.T) {
 	for _, op := range []string{"create", "write", "close"} {
-		sys := &faults{}
+		sys := newFaults(durable.OS{})
 		d := testDir(t)
 		d.system = sys
 		e, err := d.Begin(t.Context(), "run")

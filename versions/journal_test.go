@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
 func testDir(t testing.TB) *Dir {
@@ -86,7 +88,7 @@ func TestJournalSkipsTornLines(t *testing.T) {
 
 // After an fsync that failed the kernel shows what the disk has not: the next line must not be lost with it.
 func TestJournalAfterFailedSync(t *testing.T) {
-	sys := &faults{}
+	sys := newFaults(durable.OS{})
 	d := testDir(t)
 	d.system = sys
 	add := func(file string) error { return d.Append(t.Context(), Entry{Event: EventFlushed, File: file}) }
