@@ -40,6 +40,8 @@ func (c *converter) toGo(v starlark.Value, depth int) (any, error) {
 	switch v := v.(type) {
 	case starlark.NoneType:
 		return nil, nil
+	case hidden:
+		return nil, errHidden
 	case starlark.Bool:
 		return bool(v), nil
 	case starlark.String:
@@ -156,6 +158,8 @@ func (c *converter) toStarlark(x any, depth int) (starlark.Value, error) {
 		return starlark.Bool(x), nil
 	case string:
 		return starlark.String(x), nil
+	case hidden:
+		return x, nil
 	case int:
 		return starlark.MakeInt(x), nil
 	case int64:

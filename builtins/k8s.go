@@ -106,15 +106,15 @@ func k8sGet(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	return objectValue(b, obj)
+	return objectValue(b, o.resource, obj)
 }
 
 // objectValue is None for a nil object.
-func objectValue(b *starlark.Builtin, obj kube.Object) (starlark.Value, error) {
+func objectValue(b *starlark.Builtin, r kube.Resource, obj kube.Object) (starlark.Value, error) {
 	if obj == nil {
 		return starlark.None, nil
 	}
-	v, err := toStarlark(map[string]any(obj))
+	v, err := toStarlark(map[string]any(withoutSecrets(r, obj)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
@@ -135,7 +135,7 @@ func (s *Session) list(ctx context.Context, client *kube.Client, r kube.Resource
 	}
 	list := make([]any, len(objects))
 	for i, obj := range objects {
-		list[i] = map[string]any(obj)
+		list[i] = map[string]any(withoutSecrets(r, obj))
 	}
 	return toStarlark(list)
 }

@@ -59,7 +59,7 @@ func k8sWait(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 		if err != nil {
 			return nil, err
 		}
-		return objectValue(b, obj)
+		return objectValue(b, o.resource, obj)
 	}
 	if message == "" {
 		message = "waiting for " + o.ref.Text()

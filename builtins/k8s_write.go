@@ -113,7 +113,7 @@ func k8sCreate(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	s.own(obj)
 	if s.Mode == Plan {
 		s.plan("create %s", o.ref.Text())
-		return objectValue(b, obj)
+		return objectValue(b, o.resource, obj)
 	}
 	var made kube.Object
 	err = s.change(ctx, "create", o.ref, func() (err error) {
@@ -123,7 +123,7 @@ func k8sCreate(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	return objectValue(b, made)
+	return objectValue(b, o.resource, made)
 }
 
 func k8sApply(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -142,7 +142,7 @@ func k8sApply(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	}
 	if s.Mode == Plan {
 		s.plan("apply %s", o.ref.Text())
-		return objectValue(b, obj)
+		return objectValue(b, o.resource, obj)
 	}
 	if _, err := s.settle(ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
@@ -155,7 +155,7 @@ func k8sApply(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	return objectValue(b, made)
+	return objectValue(b, o.resource, made)
 }
 
 func k8sPatch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -179,7 +179,7 @@ func k8sPatch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	if s.Mode == Plan {
-		s.plan("patch %s: %s", o.ref.Text(), strings.Join(leaves("", body), ", "))
+		s.plan("patch %s: %s", o.ref.Text(), strings.Join(leaves("", withoutEnvironment(map[string]any(withoutSecrets(o.resource, body)))), ", "))
 		return starlark.None, nil
 	}
 	if _, err := s.settle(ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
@@ -193,7 +193,7 @@ func k8sPatch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	return objectValue(b, made)
+	return objectValue(b, o.resource, made)
 }
 
 func k8sDelete(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/ebb-chaos/ebb/internal/credential"
 )
 
 // mostAnswer is the longest answer that is read: a page of a listing is far shorter.
@@ -52,7 +54,7 @@ func Send(client Doer, req *http.Request) (*Answer, error) {
 	if err != nil {
 		return nil, transport(err, true)
 	}
-	answer := &Answer{Status: resp.StatusCode, Body: body}
+	answer := &Answer{Status: resp.StatusCode, Body: credential.Scrub(body, req.Header)}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		answer.After = time.Duration(seconds) * time.Second
 	}

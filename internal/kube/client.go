@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/ebb-chaos/ebb/internal/credential"
 )
 
 // Object is a Kubernetes object as JSON has it: maps, slices, strings, bools, nil,
@@ -84,6 +87,12 @@ func Open(o Options) (*Client, error) {
 	config.QPS = -1
 	config.UserAgent = o.UserAgent
 	config.WarningHandlerWithContext = serverWarnings{log}
+	// First of all wrappers, so next to the network: what credential plugins add comes by there too.
+	wrap := config.WrapTransport
+	config.WrapTransport = credential.Transport
+	if wrap != nil {
+		config.Wrap(wrap)
+	}
 	config = dynamic.ConfigFor(config)
 
 	httpClient, err := rest.HTTPClientFor(config)
@@ -99,7 +108,7 @@ func Open(o Options) (*Client, error) {
 		http:            httpClient,
 		rest:            restClient,
 		log:             log,
-		patience:        newPatience(orDefault(o.Patience, defaultPatience), config.Host, log),
+		patience:        newPatience(orDefault(o.Patience, defaultPatience), printable(config.Host), log),
 		mutationTimeout: orDefault(o.MutationTimeout, defaultMutationTimeout),
 		readTimeout:     defaultReadTimeout,
 		discovered:      map[string][]Resource{},
@@ -109,8 +118,16 @@ func Open(o Options) (*Client, error) {
 // Close closes idle connections. A closed client still works.
 func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
-// Server returns the API server's URL.
-func (c *Client) Server() string { return c.config.Host }
+// Server returns the API server's URL, for messages.
+func (c *Client) Server() string { return printable(c.config.Host) }
+
+// printable is a URL without the password that somebody may have written into it.
+func printable(host string) string {
+	if u, err := url.Parse(host); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return host
+}
 
 // RESTConfig returns a copy of the configuration, for what is not a plain request,
 // such as exec. Its user has to set deadlines and retry.

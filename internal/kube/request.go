@@ -196,9 +196,25 @@ func (q request) final(a answer) error {
 	return q.fail(a.err)
 }
 
-// asRefusal mends the answers that have the wrong status, so that neither does a
-// mistake in an object look like a server in trouble, nor a conflict like a mistake.
+// asRefusal mends the answers that have the wrong status, and those that say too much:
+// what is wrong with a Secret is said with its values, by the API server and by webhooks.
 func asRefusal(q request, err error) error {
+	err = withStatus(q, err)
+	var status apierrors.APIStatus
+	if q.resource.Group != "" || q.resource.Plural != "secrets" || !errors.As(err, &status) || deniedUser.MatchString(status.Status().Message) {
+		return err
+	}
+	s := status.Status()
+	s.Message = fmt.Sprintf("%s: its words are left out, since they may hold values of the secret", s.Reason)
+	if s.Details != nil {
+		s.Details = &metav1.StatusDetails{Name: s.Details.Name, RetryAfterSeconds: s.Details.RetryAfterSeconds}
+	}
+	return &apierrors.StatusError{ErrStatus: s}
+}
+
+// withStatus gives an answer the status that it should have had, so that neither does a
+// mistake in an object look like a server in trouble, nor a conflict like a mistake.
+func withStatus(q request, err error) error {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return err
