@@ -10,19 +10,18 @@ import (
 	"strconv"
 	"strings"
 
-	starlarkjson "go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	"go.yaml.in/yaml/v3"
 )
 
-// The data formats. Starlark's own json module is not used for decoding and
-// encoding: its recursion has no limit, and a Go stack overflow ends the process.
+// The data formats. Starlark's own json module is not used: its recursion has no
+// limit, and a Go stack overflow ends the process.
 var (
 	jsonModule = &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{
 		"decode": starlark.NewBuiltin("json.decode", jsonDecode),
 		"encode": starlark.NewBuiltin("json.encode", jsonEncode),
-		"indent": starlarkjson.Module.Members["indent"],
+		"indent": starlark.NewBuiltin("json.indent", jsonIndent),
 	}}
 	yamlModule = &starlarkstruct.Module{Name: "yaml", Members: starlark.StringDict{
 		"decode": starlark.NewBuiltin("yaml.decode", yamlDecode),
@@ -126,6 +125,19 @@ func floats(x any) any {
 		}
 	}
 	return x
+}
+
+func jsonIndent(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var text, prefix string
+	indent := "\t"
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "str", &text, "prefix?", &prefix, "indent?", &indent); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, []byte(text), prefix, indent); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.String(out.String()), nil
 }
 
 func yamlDecode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -109,6 +109,7 @@ func TestDataErrors(t *testing.T) {
 		`json.decode("[1")`:                        "unexpected EOF",
 		`json.decode("1 2")`:                       "there is more after the value",
 		`json.decode("[" * 1000000)`:               "json.decode: ",
+		`json.indent("[" * 1000000)`:               "json.indent: ",
 		`json.decode("[" * 200 + "]" * 200)`:       "nested more than 100 deep",
 		`json.encode([[]] * 1000000)`:              "more than 200000 elements",
 		`json.encode(float("nan"))`:                "has no JSON form",

@@ -20,7 +20,7 @@ type Diagnostic struct {
 }
 
 // Check returns what is wrong with a file that is to be loaded with Load, in the order of its lines, without running
-// any of it. entries are the top-level variables that the host uses; with some given, others that nothing uses are
+// any of it: all errors that Load has, and 100 warnings at most. entries are the top-level variables that the host uses; with some given, others that nothing uses are
 // warned of.
 func (e *Engine) Check(name string, src []byte, entries ...string) []Diagnostic {
 	m := &Module{name: name, lines: splitLines(src)}
@@ -57,6 +57,9 @@ func (e *Engine) resolved(name string, src []byte) (*syntax.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNesting(file); err != nil {
+		return nil, err
+	}
 	if err := refuseLoads(file); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,13 @@ type checker struct {
 	reads    map[*syntax.Ident]int  // how often, by a binding's first identifier
 }
 
+// maxWarnings bounds what Check finds: a damaged file can have half a million statements that do nothing, all on one line.
+const maxWarnings = 100
+
 func (c *checker) warn(pos syntax.Position, hint, format string, args ...any) {
+	if len(c.found) == maxWarnings {
+		return
+	}
 	x := &Error{Pos: pos, Msg: fmt.Sprintf(format, args...)}
 	if hint != "" {
 		x.Hints = []string{hint}

@@ -139,6 +139,9 @@ func (e *Engine) load(ctx context.Context, name string, src []byte, l *loader) (
 		if err != nil {
 			return err
 		}
+		if err := checkNesting(file); err != nil {
+			return err
+		}
 		if l == nil {
 			if err := refuseLoads(file); err != nil {
 				return err

@@ -103,6 +103,43 @@ func TestLoadSurvivesNesting(t *testing.T) {
 	}
 }
 
+// However much there is to say about a file, it is said in good time.
+func TestCheckFindsNoMoreThanAPersonReads(t *testing.T) {
+	e := engine.New(engine.Options{})
+	if found := e.Check("x.star", []byte("x=1\n"+strings.Repeat("x;", (1<<20-100)/2))); len(found) != 100 {
+		t.Errorf("got %d warnings, want 100", len(found))
+	}
+}
+
+// What grows to one side is no nesting to the parser, and takes the compiler minutes that no deadline ends. The sources are as long as a file may be.
+func TestLoadRefusesLongChains(t *testing.T) {
+	e := engine.New(engine.Options{})
+	repeat := func(s string) string { return strings.Repeat(s, (1<<20-100)/len(s)) }
+	for name, test := range map[string]struct{ src, want string }{
+		"elif":     {"def f(x):\n if x: pass\n" + repeat(" elif x: pass\n"), "nested more than 4000 deep"},
+		"if":       {"x = [1 for _ in [1] " + repeat("if 1 ") + "]", "clauses in a comprehension, at most 100"},
+		"for":      {"x = [1 " + repeat("for _ in [] ") + "]", "clauses in a comprehension, at most 100"},
+		"sum":      {"x = 1" + repeat("+1"), "nested more than 4000 deep"},
+		"call":     {"def f(): return f" + repeat("()"), "nested more than 4000 deep"},
+		"in a def": {"def f():\n return {x: 1 for x in [] " + repeat("if x ") + "}", "clauses in a comprehension, at most 100"},
+	} {
+		_, err := e.Load(context.Background(), "x.star", []byte(test.src))
+		var x *engine.Error
+		if !errors.As(err, &x) || !strings.Contains(x.Error(), test.want) || len(x.Detail()) > 1<<12 {
+			t.Errorf("%s: got %.200v, want %s", name, err, test.want)
+		}
+		found := e.Check("x.star", []byte(test.src))
+		if len(found) != 1 || found[0].Warning || !strings.Contains(found[0].Error.Error(), test.want) {
+			t.Errorf("%s: Check found %d things, want %q alone", name, len(found), test.want)
+		}
+	}
+	// What people write is far below.
+	mustLoad := "x = 1" + strings.Repeat("+1", 1000) + "\ny = [1 for _ in [1] " + strings.Repeat("if 1 ", 90) + "]\n"
+	if _, err := e.Load(context.Background(), "x.star", []byte(mustLoad)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLoadScript(t *testing.T) {
 	runs := 0
 	e := engine.New(engine.Options{Print: func(context.Context, string) { runs++ }})
