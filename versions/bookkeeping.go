@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +50,16 @@ func self(now time.Time) Holder {
 	if err != nil {
 		host = "unknown"
 	}
-	return Holder{Host: host, PID: os.Getpid(), Since: now, Command: shorten(strings.Join(os.Args, " "), 200)}
+	return Holder{Host: host, PID: os.Getpid(), Since: now, Command: command(os.Args)}
+}
+
+// command is the program and what it was told to do. What else is on a command line need not be in a file.
+func command(args []string) string {
+	words := []string{filepath.Base(args[0])}
+	if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
+		words = append(words, args[1])
+	}
+	return shorten(strings.Join(words, " "), 200)
 }
 
 func writeHolder(dir *durable.Dir) error {

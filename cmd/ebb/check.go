@@ -90,18 +90,24 @@ func checkRollback(c *cli.Context) error {
 // diagnose prints what is wrong with one file.
 func (s *setup) diagnose(c *cli.Context, r *runner.Runner, name string, content []byte, err error) (ok bool, printErr error) {
 	var errs, warnings []error
+	// Before it becomes part of lines: a name with a line end would begin one of its own.
+	name = console.Clean(name)
 	if err != nil {
 		errs = []error{err}
 	} else {
 		errs, warnings = r.Diagnose(c.Context, name, content)
 	}
 	print := func(word string, err error) {
-		text := err.Error()
+		lines := []string{strings.ReplaceAll(err.Error(), "\n", "; ")}
 		var detailed *engine.Error
 		if errors.As(err, &detailed) {
-			text = detailed.Detail()
+			lines = strings.Split(detailed.Detail(), "\n")
 		}
-		lines := strings.Split(text, "\n")
+		for _, hint := range hints(err) {
+			if detailed == nil {
+				lines = append(lines, "  hint: "+hint)
+			}
+		}
 		for i, line := range lines {
 			lines[i] = console.Clean(line)
 		}
@@ -116,7 +122,7 @@ func (s *setup) diagnose(c *cli.Context, r *runner.Runner, name string, content 
 		print("warning", err)
 	}
 	if len(errs) == 0 {
-		if _, err := fmt.Fprintf(s.stdout, "%s: ok, %s\n", console.Clean(name), versions.Integrity(content)); err != nil {
+		if _, err := fmt.Fprintf(s.stdout, "%s: ok, %s\n", name, versions.Integrity(content)); err != nil {
 			printErr = err
 		}
 	}

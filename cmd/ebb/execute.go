@@ -152,7 +152,7 @@ func printJSON(w io.Writer, report *runner.Report) error {
 		}
 		results = append(results, r)
 	}
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(console.JSON(w))
 	e.SetIndent("", "  ")
 	return e.Encode(results)
 }

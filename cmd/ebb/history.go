@@ -47,7 +47,7 @@ func history(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	encoder := json.NewEncoder(s.stdout)
+	encoder := json.NewEncoder(console.JSON(s.stdout))
 	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
 	filter := versions.Filter{RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type")}
 	for entry, err := range s.store.Journal(c.Context, filter) {

@@ -53,7 +53,7 @@ func listRollback(c *cli.Context) error {
 	}
 	s.problems(listing)
 	if output == "json" {
-		e := json.NewEncoder(s.stdout)
+		e := json.NewEncoder(console.JSON(s.stdout))
 		e.SetIndent("", "  ")
 		return e.Encode(listing)
 	}

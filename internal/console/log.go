@@ -28,7 +28,7 @@ func NewLogger(w io.Writer, format, level string, color bool) (*slog.Logger, err
 	case "text":
 		return slog.New(&handler{w: w, mu: new(sync.Mutex), least: least, color: color}), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least})), nil
+		return slog.New(slog.NewJSONHandler(JSON(w), &slog.HandlerOptions{Level: least})), nil
 	}
 	return nil, fmt.Errorf("log format: got %q, want \"text\" or \"json\"", format)
 }

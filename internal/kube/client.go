@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,6 +162,11 @@ func loadConfig(o Options) (*rest.Config, error) {
 	if file == "" {
 		file = strings.Join(rules.GetLoadingPrecedence(), string(filepath.ListSeparator))
 	}
+	for _, path := range rules.GetLoadingPrecedence() {
+		if err := checkKubeconfig(path); err != nil {
+			return nil, err
+		}
+	}
 	raw, err := rules.Load()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -184,6 +190,24 @@ func loadConfig(o Options) (*rest.Config, error) {
 		return nil, fmt.Errorf("kubeconfig %q, context %q: %w", file, current, err)
 	}
 	return config, nil
+}
+
+// mostKubeconfig is far more than a file with hundreds of clusters has.
+const mostKubeconfig = 16 << 20
+
+// checkKubeconfig refuses what clientcmd would wait for, or read until memory ends. It reads a
+// file more than once, so that a pipe never worked.
+func checkKubeconfig(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil // for clientcmd to say
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("kubeconfig %q: not a regular file", path)
+	case info.Size() > mostKubeconfig:
+		return fmt.Errorf("kubeconfig %q: got %d bytes, want at most %d", path, info.Size(), mostKubeconfig)
+	}
+	return nil
 }
 
 // checkContext refuses a context that isn't there. No context at all is left to

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -23,14 +24,20 @@ const (
 	maxDepth = 100
 )
 
+// readLimit is how long a FIFO's writer may take: a program in <(…) is a writer too.
+var readLimit = 10 * time.Second
+
 // ReadFile reads a file of at most [MaxSize] bytes. Its errors name the file.
 func ReadFile(file string) (data []byte, err error) {
-	// A FIFO that nobody writes to must not hang us: it is read as empty.
+	// A FIFO that nobody writes to must not hang us: it is read as empty. One whose writer says nothing has a deadline.
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.SetReadDeadline(time.Now().Add(readLimit)); err != nil && !errors.Is(err, os.ErrNoDeadline) {
+		return nil, err
+	}
 	// One byte more than allowed, so that Parse sees that it is too much.
 	return io.ReadAll(io.LimitReader(f, MaxSize+1))
 }
