@@ -316,6 +316,14 @@ func (r *Runner) planExecution(ctx context.Context, info versions.ExecutionInfo,
 		results = append(results, result)
 		r.finished(result)
 	}
+	// A directory that can't be looked into is refused by a replay too: a plan must not say that all is well.
+	if i := slices.IndexFunc(info.Problems, func(p versions.Problem) bool { return p.Location == info.Location }); i >= 0 && len(results) == 0 {
+		p := info.Problems[i]
+		results = append(results, Result{
+			File: versions.File{Execution: info.ID, Location: info.Location}, RunUUID: info.RunUUID, Outcome: Refused,
+			Err: &RefusedError{Err: fmt.Errorf("%q %s", p.Location, p.What), Hint: p.Remedy},
+		})
+	}
 	return results
 }
 

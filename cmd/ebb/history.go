@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -51,10 +52,14 @@ func history(c *cli.Context) error {
 	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
 	filter := versions.Filter{RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type")}
 	for entry, err := range s.store.Journal(c.Context, filter) {
-		if err != nil {
-			// A torn line is what a crash leaves; the others still tell.
+		var torn *versions.JournalError
+		switch {
+		case errors.As(err, &torn):
+			// What a crash leaves; the other lines still tell.
 			s.log.Warn(err.Error())
 			continue
+		case err != nil:
+			return errors.Join(table.Flush(), err)
 		}
 		if output == "json" {
 			if err := encoder.Encode(entry); err != nil {
