@@ -463,6 +463,7 @@ func newHouse(t *testing.T, namespace string) *house {
 	h.write(h.good, goodFile)
 	h.write(h.file, fmt.Sprintf(plantedFile, namespace))
 	h.write(h.victim, fmt.Sprintf(plantedFile, namespace))
+	h.write(filepath.Join(dir, hide), "x = y\n")
 	h.write(h.scenario(), fmt.Sprintf("namespace: %s\nsteps: [a-%x]\n", namespace, time.Now().UnixNano()))
 	steps, err := os.ReadFile("../../testdata/script/steps.star")
 	h.must(err)
@@ -502,7 +503,7 @@ func (input hostileInput) test(h *house) {
 	}
 	// Nor do commands for one file, where that is refused.
 	if input.code == 4 {
-		for _, args := range [][]string{{"exec", h.file}, {"mark-rollback", "--reason", "x", h.file}, {"check-rollback", h.file + "\nFORGED"}} {
+		for _, args := range [][]string{{"exec", h.file}, {"mark-rollback", "--reason", "x", h.file}, {"check-rollback", filepath.Join(h.dir, hide)}} {
 			if _, err := os.Lstat(h.file); err == nil || args[0] == "check-rollback" {
 				if code, out := h.look(args...); code != 4 && code != 2 {
 					h.Errorf("ebb %s: got exit code %d, want 4 or 2:\n%s", args[0], code, out)
