@@ -45,7 +45,8 @@ func NewDir(path string) (*Dir, error) {
 	return &Dir{path: path, system: durable.OS{}}, nil
 }
 
-// Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when there is no such file.
+// Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when there is no such file. It only
+// tells what is there: whoever reads the file later looks at it anew.
 func Locate(path string) (*Dir, File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -206,7 +206,9 @@ func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (Fil
 	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: time.Now()}), nil
 }
 
-// pending checks that a file is ours, there, secure and pending.
+// pending checks that a file is ours, there, secure and pending. What is done next is done to the name: who could put something else
+// in its place meanwhile, which is us and root, gets that renamed or replaced. No link is followed, nothing is read or written
+// through the name, and a name says nothing about a content: that is checked at the descriptor, each time it is read.
 func (e *dirExecution) pending(f File) (fileName, error) {
 	name, err := e.own(f)
 	if err != nil {

@@ -124,6 +124,7 @@ func listFilesOnce(dir *durable.Dir, id string, f Filter) (files []File, problem
 		if (f.ScenarioType != "" && f.ScenarioType != name.scenarioType) || (f.PendingOnly && name.state != Pending) {
 			continue
 		}
+		// For people: what is replayed is checked again at its descriptor.
 		info, err := dir.Lstat(entry)
 		if err == nil {
 			err = durable.CheckFile(location, info)

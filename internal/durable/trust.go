@@ -43,6 +43,14 @@ func Open(system System, path string, create bool) (*Dir, error) {
 		return nil, err
 	}
 	dir := &Dir{f: f, system: system}
+	// What was opened, and not what was there a moment before: see resolve.
+	info, err := stat(f)
+	if err == nil {
+		err = checkParentInfo(parent, info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
 	for i, name := range missing {
 		sub, err := dir.OpenDir(name)
 		if create && errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +114,14 @@ func openUnder(system System, parent, name string) (*Dir, error) {
 }
 
 // resolve follows a path from the root and checks every directory and link on the way. It returns the real path
-// of what exists, and the names of what doesn't. Nobody but root and us can change a checked part later, by induction.
+// of what exists, and the names of what doesn't.
+//
+// It looks at names, which are opened later, and needs no descriptors for that (a parent may be one that we can pass and not
+// read): nobody but root and us can change what a checked part of the path means, by induction. To rename or
+// remove an entry one has to be able to write its directory, which was checked before it and belongs to root or us: others
+// can write it only if it is sticky, and then they can't touch what is root's or ours, which the entry is. The same holds for
+// where a link leads. A name that is missing can be taken by anybody in a sticky directory, and is then opened like one that
+// was there: through the directory's descriptor, and checked at its own.
 func resolve(path string) (real string, missing []string, err error) {
 	real = "/"
 	rest := split(path)

@@ -1,0 +1,6 @@
+package versions
+
+import "github.com/ebb-chaos/ebb/internal/durable"
+
+// NewDirOn is NewDir on another system than the real one.
+func NewDirOn(path string, system durable.System) *Dir { return &Dir{path: path, system: system} }
