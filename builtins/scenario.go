@@ -121,7 +121,7 @@ func makeField(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	var items, values *fieldValue
 	var fields *starlark.Dict
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "type?", &kind, "default?", &def, "required?", &f.field.Required, "enum?", &enum,
-		"min?", &low, "max?", &high, "items?", &items, "fields?", &fields, "values?", &values, "help?", &f.field.Help); err != nil {
+		"min?", &low, "max?", &high, "items?", &items, "fields?", &fields, "values?", &values, "help?", &f.field.Help, "secret?", &f.field.Secret); err != nil {
 		return nil, err
 	}
 	if err := f.unpackTypes(kind); err != nil {

@@ -33,6 +33,24 @@ func check(file string, node *yaml.Node, path string, fields map[string]Field) (
 type checker struct {
 	file     string
 	problems Problems
+	secret   int // fields around the one that is read whose values are not shown
+}
+
+// describe says what was found.
+func (c *checker) describe(n *yaml.Node) string {
+	if c.secret > 0 && target(n).Kind == yaml.ScalarNode && target(n).ShortTag() != "!!null" {
+		return "something else"
+	}
+	return describe(n)
+}
+
+// around notes that a field is read, until leave.
+func (c *checker) around(f Field) (leave func()) {
+	if !f.Secret {
+		return func() {}
+	}
+	c.secret++
+	return func() { c.secret-- }
 }
 
 func (c *checker) bad(n *yaml.Node, path, format string, args ...any) {
@@ -78,9 +96,10 @@ func (c *checker) declared(node *yaml.Node, path string, fields map[string]Field
 
 // value reads the value of a declared key. Where names the line when the value has none to speak of.
 func (c *checker) value(n, where *yaml.Node, f Field, path string) any {
+	defer c.around(f)()
 	if unset(n, f) {
 		if f.Required {
-			c.bad(where, path, "missing; got %s, want %s", describe(n), f.want())
+			c.bad(where, path, "missing; got %s, want %s", c.describe(n), f.want())
 		}
 		return f.Default
 	}
@@ -106,11 +125,13 @@ func unset(n *yaml.Node, f Field) bool {
 
 // element reads a list's element or a free key's value, which can't be left out.
 func (c *checker) element(n *yaml.Node, f *Field, path string) any {
-	switch {
-	case f == nil:
+	if f == nil {
 		return c.plain(n, path)
+	}
+	defer c.around(*f)()
+	switch {
 	case unset(n, *f) && !f.takes(Any):
-		c.bad(n, path, "got %s, want %s", describe(n), f.want())
+		c.bad(n, path, "got %s, want %s", c.describe(n), f.want())
 		return nil
 	}
 	return c.convert(n, *f, path)
@@ -121,7 +142,11 @@ var placeholder = regexp.MustCompile(`^<[A-Za-z][A-Za-z0-9 ._-]*>$`)
 // convert reads a value that is set.
 func (c *checker) convert(n *yaml.Node, f Field, path string) any {
 	if n.Kind == yaml.ScalarNode && placeholder.MatchString(n.Value) && !f.takes(Any) {
-		c.bad(n, path, "still a placeholder: got %s, want %s", show(n.Value), f.want())
+		got := show(n.Value)
+		if c.secret > 0 {
+			got = c.describe(n)
+		}
+		c.bad(n, path, "still a placeholder: got %s, want %s", got, f.want())
 		return nil
 	}
 	// First without any lenience: "80" for a field that takes numbers and strings is the string.
@@ -132,12 +157,15 @@ func (c *checker) convert(n *yaml.Node, f Field, path string) any {
 				continue
 			}
 			if text := f.broken(v); text != "" {
+				if c.secret > 0 {
+					text = "not a value that is allowed here"
+				}
 				c.bad(n, path, "%s", text)
 			}
 			return v
 		}
 	}
-	c.bad(n, path, "got %s, want %s", describe(n), f.want())
+	c.bad(n, path, "got %s, want %s", c.describe(n), f.want())
 	return nil
 }
 
@@ -264,7 +292,7 @@ func (c *checker) plain(n *yaml.Node, path string) any {
 	}
 	v, ok := scalar(n)
 	if f, isFloat := v.(float64); !ok || (isFloat && (math.IsInf(f, 0) || math.IsNaN(f))) {
-		c.bad(n, path, "got %s, want a plain value", describe(n))
+		c.bad(n, path, "got %s, want a plain value", c.describe(n))
 		return nil
 	}
 	return v

@@ -9,6 +9,37 @@ import (
 	"github.com/ebb-chaos/ebb/internal/schema"
 )
 
+// Where a password may stand, an error says what is wrong and not what is there.
+func TestSecretFieldsAreNotShown(t *testing.T) {
+	low := 1.0
+	secret := map[string]schema.Field{"login": {Type: schema.Map, Secret: true, Fields: map[string]schema.Field{
+		"word":    {Type: schema.String, Enum: []any{"a"}},
+		"number":  {Type: schema.Int, Min: &low},
+		"headers": {Type: schema.Map, Values: &schema.Field{Type: schema.List}},
+		"list":    {Type: schema.List, Items: &schema.Field{Type: schema.Bool}},
+	}}}
+	for text, want := range map[string]string{
+		`{login: hush}`:                             "got something else, want a map",
+		`{login: {word: hush}}`:                     "not a value that is allowed here",
+		`{login: {word: <hush>}}`:                   "still a placeholder: got something else",
+		`{login: {number: -7777}}`:                  "not a value that is allowed here",
+		`{login: {number: hush}}`:                   "got something else, want a whole number",
+		`{login: {headers: {Authorization: hush}}}`: "got something else, want a list",
+		`{login: {list: [hush]}}`:                   "got something else, want true or false",
+		`{login: {headers: [hush]}}`:                "got a list, want a map",
+	} {
+		root, err := schema.Parse("x.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, problems := schema.Check("x.yaml", root, secret)
+		err = problems.Err()
+		if err == nil || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "7777") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+	}
+}
+
 func ptr(f float64) *float64 { return &f }
 
 var text = schema.Field{Type: schema.String}

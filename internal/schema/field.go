@@ -47,6 +47,7 @@ type Field struct {
 	Items    *Field           // what the elements of a list are; nil allows any
 	Fields   map[string]Field // the keys of a map; nil allows any
 	Values   *Field           // the values of a map whose keys are free; not together with Fields
+	Secret   bool             // no error shows its value, nor those inside
 	Help     string           // for documentation only
 }
 
