@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -44,6 +45,10 @@ type setup struct {
 func newSetup(c *cli.Context) (*setup, error) {
 	s := &setup{stdout: c.App.Writer, progress: console.NewProgress(c.App.ErrWriter)}
 	color := console.Color(s.progress) && !c.Bool("no-color")
+	// Not repeated: it would have the credentials in it.
+	if strings.ContainsAny(c.String("kubeconfig"), "\n{") {
+		return nil, &usageError{err: errors.New("--kubeconfig: got the text of a kubeconfig, want the path of its file")}
+	}
 	var err error
 	if s.log, err = console.NewLogger(s.progress, c.String("log-format"), c.String("log-level"), color); err != nil {
 		return nil, &usageError{err: err}

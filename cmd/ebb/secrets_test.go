@@ -1,0 +1,411 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
+)
+
+// What nobody may print or write, by where it comes from. None is part of another word.
+var markers = map[string]string{
+	"token of a credential plugin": "hush-plugin-token", "password in the server's URL": "hush-url-password", "inline kubeconfig": "hush-inline-token",
+	"token of a bad kubeconfig": "hush-bad-token", "Secret in the cluster": "hush-cluster-secret", "Secret's last applied manifest": "hush-applied-secret",
+	"Secret that a script makes": "hush-made-secret", "Secret that is patched": "hush-patched-secret", "environment of a pod": "hush-pod-variable",
+	"AWS key": "hush-aws-secret-key", "AWS session": "hush-aws-session+token/x==", "GCP client": "hush-gcp-client", "GCP refresh token": "hush-gcp-refresh",
+	"GCP access token": "hush-gcp-access-token", "HTTP header": "hush-http-header", "HTTP body": "hush-http-body", "URL that is loaded": "hush-http-password",
+	"header in the wrong place": "hush-misplaced-header", "environment variable": "hush-environment", "proxy's password": "hush-proxy-password",
+}
+
+// secretSteps prints, catches, keeps and sends all that it can get hold of.
+const secretSteps = `
+scenario = Scenario(
+    type = "secret_scenarios",
+    help = "handles what must not be seen",
+    fields = {
+        "namespace": field(required = True),
+        "password": field(secret = True),
+        "fail": field(type = "bool", default = False),
+        "duration": field(type = "duration", default = 0),
+    },
+    rights = [],
+)
+
+def run(config):
+    ns, name = config.namespace, random_name("s-", 8)
+    said = []
+    secret = k8s.get("Secret", "theirs", ns)
+    said.append(str(secret))
+    said.append("%r" % k8s.list("Secret", ns))
+    for refused in [
+        attempt(k8s.get, "ConfigMap", "parrot", ns),
+        attempt(k8s.list, "Deployment", ns),
+        attempt(k8s.exec, "parrot", ns, ["true"], read_only = True),
+        attempt(cloud.aws.describe, ["i-0123456789abcdef0"]),
+        attempt(cloud.gcp.describe, ["p/z/i"]),
+        attempt(k8s.get, "ConfigMap", "busy", ns),
+    ]:
+        if refused.ok:
+            fail("nobody refused")
+        said.append(refused.error.message)
+    for line in said:
+        log.debug(line)
+        log.info(line)
+    set_rollback_callable(
+        rollback,
+        RollbackContent(namespace = ns, resource_identifier = name, said = said, keys = list(secret["data"])),
+        verify = verify,
+        undoes = [ref("Secret", name, ns), ref("Pod", name, ns), ref("Secret", "theirs", ns)],
+    )
+    made = k8s.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": ns}, "stringData": {"password": config.password}})
+    log.info(made)
+    bad = attempt(k8s.create, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": ns}, "spec": {"containers": [
+        {"name": "C!", "image": "x", "env": [{"name": "PASSWORD", "value": "hush-pod-variable"}]},
+    ]}})
+    log.warning(bad.error.message)
+    if config.fail:
+        set_rollback_callable(rollback, RollbackContent(namespace = ns, resource_identifier = "x", secret = secret), verify = verify, undoes = [ref("Pod", "x", ns)])
+    log.info(k8s.patch("Secret", "theirs", {"stringData": {"other": "hush-patched-secret"}}, ns))
+    time.sleep(config.duration, "waiting with secrets")
+
+def rollback(rollback_content):
+    ns = rollback_content.namespace
+    for line in rollback_content.said:
+        log.info(line)
+    log.info(k8s.get("Secret", "theirs", ns))
+    k8s.patch("Secret", "theirs", {"stringData": {"other": "hush-" + "patched-secret"}}, ns)
+    k8s.patch("Secret", "theirs", {"data": {"other": None}}, ns)
+    k8s.delete("Secret", rollback_content.resource_identifier, ns, owned = True, ignore_not_found = True)
+
+def verify(rollback_content):
+    other = k8s.get("Secret", "theirs", rollback_content.namespace)["data"].get("other")
+    if other != None:
+        fail("got", other)
+`
+
+// parrot is a broken proxy: it repeats what it was sent, and otherwise passes it on to the API server.
+type parrot struct {
+	plain    *httptest.Server
+	secure   *httptest.Server // credential plugins are for TLS only
+	repeated atomic.Int64     // how often it saw a credential and repeated it
+}
+
+func newParrot(t *testing.T) *parrot {
+	config, err := clientcmd.BuildConfigFromFlags("", sandboxtest.Kubeconfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Del("Authorization")
+	}}
+	p := &parrot{}
+	var busy atomic.Int64
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Warning", fmt.Sprintf(`299 - "you said %s"`, r.Header.Get("Authorization")))
+		echo := fmt.Sprintf("canonical string: %s %v", r.URL, r.Header)
+		refuse := func(status int, kind, body string) {
+			if strings.Contains(body, "hush-") {
+				p.repeated.Add(1)
+			}
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(status)
+			if _, err := io.WriteString(w, body); err != nil {
+				t.Errorf("parrot: %v", err)
+			}
+		}
+		switch path := r.URL.Path; {
+		case strings.HasPrefix(path, "/aws"):
+			var text bytes.Buffer
+			if err := xml.EscapeText(&text, []byte(echo)); err != nil {
+				t.Error(err)
+			}
+			refuse(403, "text/xml", "<Response><Errors><Error><Code>SignatureDoesNotMatch</Code><Message>"+text.String()+"</Message></Error></Errors></Response>")
+		case strings.HasPrefix(path, "/token"):
+			refuse(200, "application/json", `{"access_token":"hush-gcp-access-token","token_type":"Bearer","expires_in":3600}`)
+		case strings.HasPrefix(path, "/gcp"):
+			body, err := json.Marshal(map[string]any{"error": map[string]any{"message": echo, "status": "PERMISSION_DENIED"}})
+			if err != nil {
+				t.Error(err)
+			}
+			refuse(403, "application/json", string(body))
+		case strings.HasSuffix(path, "/pods/parrot"):
+			refuse(200, "application/json", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"parrot"},"status":{"phase":"Running"}}`)
+		case strings.HasSuffix(path, "/configmaps/busy") && busy.Add(1)%2 == 1:
+			refuse(503, "text/plain", "busy with "+echo)
+		case strings.HasSuffix(path, "/configmaps/busy"), strings.HasSuffix(path, "/configmaps/parrot"), strings.HasSuffix(path, "/pods/parrot/exec"):
+			refuse(400, "text/html", "<h1>Bad request</h1> "+echo)
+		case strings.HasSuffix(path, "/deployments"):
+			body, err := json.Marshal(metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: 422, Reason: "Invalid", Message: echo})
+			if err != nil {
+				t.Error(err)
+			}
+			refuse(422, "application/json", string(body))
+		default:
+			pass.ServeHTTP(w, r)
+		}
+	})
+	p.plain, p.secure = httptest.NewServer(handler), httptest.NewTLSServer(handler)
+	t.Cleanup(p.plain.Close)
+	t.Cleanup(p.secure.Close)
+	return p
+}
+
+// vault is a directory with secrets all around, and what ebb said in it.
+type vault struct {
+	*testing.T
+	dir    string
+	env    []string
+	output bytes.Buffer
+}
+
+func (v *vault) must(err error) {
+	v.Helper()
+	if err != nil {
+		v.Fatal(err)
+	}
+}
+
+func (v *vault) write(name, content string) string {
+	v.Helper()
+	path := filepath.Join(v.dir, name)
+	v.must(os.MkdirAll(filepath.Dir(path), 0o700))
+	v.must(os.WriteFile(path, []byte(content), 0o700))
+	return path
+}
+
+func (v *vault) command(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(v.Context(), "ebb", args...)
+	cmd.Dir, cmd.Env = v.dir, v.env
+	return cmd
+}
+
+// ebb runs a command, keeps what it says, and checks how it ended.
+func (v *vault) ebb(code int, args ...string) string {
+	v.Helper()
+	out, err := v.command(args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		v.Fatal(err)
+	}
+	got := 0
+	if exit != nil {
+		got = exit.ExitCode()
+	}
+	if got != code {
+		v.Errorf("ebb %q: got exit code %d, want %d:\n%s", args, got, code, out)
+	}
+	fmt.Fprintf(&v.output, "--- ebb %s: %d\n%s", args[0], got, out)
+	return string(out)
+}
+
+const secretConfig = `
+kraken:
+  kubeconfig_path: kubeconfig
+  rollback_versions_directory: versions
+  scenario_scripts_directory: scripts
+  chaos_scenarios:
+    - %s: [%s]
+tunings: {wait_duration: 0}
+`
+
+// TestSecretsStayInside runs, fails, is killed, plans, replays and tells of it, with secrets everywhere and a server that repeats what it is
+// sent. None of them is in any output, at any level, nor in any file that ebb wrote.
+func TestSecretsStayInside(t *testing.T) {
+	t.Parallel()
+	namespace, server := sandboxtest.Namespace(t), newParrot(t)
+	secrets := adminClient(t).Resource(kinds["configmaps"].GroupVersion().WithResource("secrets")).Namespace(namespace)
+	if _, err := secrets.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "stringData": map[string]any{"password": "hush-cluster-secret"},
+		"metadata": map[string]any{"name": "theirs", "annotations": map[string]any{
+			"kubectl.kubernetes.io/last-applied-configuration": `{"stringData":{"password":"hush-applied-secret"}}`,
+		}},
+	}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	v := &vault{T: t, dir: t.TempDir()}
+	plugin := v.write("plugin", "#!/bin/sh\n"+`echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"hush-plugin-token"}}'`+"\n")
+	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.secure.Certificate().Raw}))
+	kubeconfig := func(name, address, user string) string {
+		return v.write(name, fmt.Sprintf(`
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]
+users: [{name: u, user: %s}]
+`, address, authority, user))
+	}
+	kubeconfig("kubeconfig", server.secure.URL, fmt.Sprintf("{exec: {apiVersion: client.authentication.k8s.io/v1, command: %q, interactiveMode: Never}}", plugin))
+	credentials := v.write("gcp.json", fmt.Sprintf(`{"type":"authorized_user","client_id":"c","client_secret":"hush-gcp-client","refresh_token":"hush-gcp-refresh","token_uri":"%s/token"}`, server.plain.URL))
+	v.env = append(os.Environ(), "AWS_ENDPOINT_URL_EC2="+server.plain.URL+"/aws", "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=AKIAEXAMPLE",
+		"AWS_SECRET_ACCESS_KEY=hush-aws-secret-key", "AWS_SESSION_TOKEN=hush-aws-session+token/x==", "AWS_EC2_METADATA_DISABLED=true",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE="+server.plain.URL+"/gcp/", "GOOGLE_APPLICATION_CREDENTIALS="+credentials, "MY_PASSWORD=hush-environment")
+	v.write("scripts/secrets.star", secretSteps)
+	v.write("config.yaml", fmt.Sprintf(secretConfig, "secret_scenarios", "secret.yaml"))
+	scenario := func(more string) {
+		v.write("secret.yaml", fmt.Sprintf("namespace: %s\npassword: hush-made-secret\n%s\n", namespace, more))
+	}
+
+	scenario("")
+	out := v.ebb(0, "run", "--config", "config.yaml", "--log-level", "debug")
+	if !strings.Contains(out, "everything is restored") || !strings.Contains(out, "(secret)") || !strings.Contains(out, "(redacted)") {
+		t.Errorf("want a run that handled secrets, got:\n%s", out)
+	}
+	if server.repeated.Load() < 6 {
+		t.Errorf("the parrot repeated %d credentials, want one at each of six calls", server.repeated.Load())
+	}
+	scenario("fail: true")
+	out = v.ebb(1, "run", "--config", "config.yaml", "--log-level", "debug", "--log-format", "json")
+	if !strings.Contains(out, "rollback_content.secret") {
+		t.Errorf("want the content refused that holds a secret, got:\n%s", out)
+	}
+
+	scenario("duration: 600")
+	cmd := v.command("run", "--config", "config.yaml", "--log-level", "debug")
+	var said bytes.Buffer
+	cmd.Stdout = &said
+	stderr, err := cmd.StderrPipe()
+	v.must(err)
+	v.must(cmd.Start())
+	waiting := make(chan error, 1)
+	go func() {
+		part := make([]byte, 4096)
+		for {
+			n, err := stderr.Read(part)
+			said.Write(part[:n])
+			if err != nil || strings.Contains(said.String(), "waiting 10m: waiting with secrets") {
+				waiting <- err
+				return
+			}
+		}
+	}()
+	v.must(<-waiting)
+	v.ebb(4, "execute-rollback", "--config", "config.yaml", "--log-level", "debug")
+	v.files() // the notes that only a live run has
+	v.must(cmd.Process.Kill())
+	if err := cmd.Wait(); err == nil {
+		t.Error("the killed run ended well")
+	}
+	v.output.WriteString(said.String())
+	v.ebb(0, "list-rollback", "--config", "config.yaml", "-o", "json")
+	v.ebb(0, "check-rollback", "--config", "config.yaml")
+	for _, format := range []string{"text", "json"} {
+		out := v.ebb(0, "execute-rollback", "--config", "config.yaml", "--dry-run", "-o", format, "--log-format", format, "--log-level", "debug")
+		if !strings.Contains(out, "stringData.other = (secret)") {
+			t.Errorf("want a plan that hides the value, got:\n%s", out)
+		}
+	}
+
+	// Mistakes of the operator's, which errors are about.
+	kubeconfig("down", "http://alice:hush-url-password@127.0.0.1:1", "{}")
+	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "down", "--timeout", "100ms", "--log-level", "debug")
+	kubeconfig("bad", server.plain.URL, "{token: [hush-bad-token]}")
+	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "bad")
+	v.ebb(2, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "users: [{name: u, user: {token: hush-inline-token}}]\napiVersion: v1\n")
+	v.ebb(2, "execute-rollback", "--config", "config.yaml", "--kubeconfig", `{"users":[{"user":{"token":"hush-inline-token"}}]}`)
+	plain := v.env
+	v.env = append(append([]string{}, plain...), "HTTP_PROXY=http://alice:hush-proxy-password@127.0.0.1:1", "HTTPS_PROXY=http://alice:hush-proxy-password@127.0.0.1:1", "NO_PROXY=")
+	kubeconfig("elsewhere", "http://kubernetes.invalid", "{}")
+	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "elsewhere", "--timeout", "100ms", "--log-level", "debug")
+	v.env = plain
+	v.write("http.yaml", fmt.Sprintf(`
+- http_load_scenario:
+    namespace: %s
+    duration: 1
+    targets:
+      endpoints:
+        - url: ftp://user:hush-http-password@web/
+          headers: "Authorization: hush-misplaced-header"
+          body: [hush-http-body]
+`, namespace))
+	v.write("http-config.yaml", fmt.Sprintf(secretConfig, "http_load_scenarios", "http.yaml"))
+	v.ebb(2, "run", "--config", "http-config.yaml", "--log-level", "debug")
+	v.write("http.yaml", strings.NewReplacer("ftp:", "http:", `"Authorization: hush-misplaced-header"`, "{Authorization: hush-http-header}", "[hush-http-body]", "hush-http-body").
+		Replace(readText(t, filepath.Join(v.dir, "http.yaml"))))
+	quotas := adminClient(t).Resource(kinds["configmaps"].GroupVersion().WithResource("resourcequotas")).Namespace(namespace)
+	if _, err := quotas.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ResourceQuota", "metadata": map[string]any{"name": "no-pods"}, "spec": map[string]any{"hard": map[string]any{"pods": "0"}},
+	}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	v.ebb(1, "run", "--config", "http-config.yaml", "--log-level", "debug")
+
+	out = v.ebb(0, "execute-rollback", "--config", "config.yaml", "--log-level", "debug", "-o", "json")
+	if !strings.Contains(out, `"restored"`) {
+		t.Errorf("want the killed run restored, got:\n%s", out)
+	}
+	v.ebb(0, "history", "--config", "config.yaml")
+	v.ebb(0, "history", "--config", "config.yaml", "-o", "json")
+	v.files()
+	for place, marker := range markers {
+		for what, form := range map[string]string{"as it is": marker, "in base64": base64.StdEncoding.EncodeToString([]byte(marker)), "escaped": url.QueryEscape(marker)} {
+			if i := strings.Index(v.output.String(), form); i >= 0 {
+				t.Errorf("%s, %s, is in: …%s…", place, what, v.output.String()[max(0, i-200):min(v.output.Len(), i+100)])
+			}
+		}
+	}
+	if left := regexp.MustCompile(`hush-[a-z-]+`).FindString(v.output.String()); left != "" {
+		t.Errorf("%s is in an output", left)
+	}
+}
+
+// files adds all that ebb wrote to what is searched.
+func (v *vault) files() {
+	v.Helper()
+	n := 0
+	v.must(filepath.WalkDir(filepath.Join(v.dir, "versions"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		// The rollback callable's own words are no secret: a value written into a script is in its version files.
+		content = bytes.ReplaceAll(content, []byte(`"hush-" + "patched-secret"`), nil)
+		fmt.Fprintf(&v.output, "--- %s\n%s", path, content)
+		n++
+		return err
+	}))
+	if n < 2 {
+		v.Errorf("got %d files below the versions directory, want the journal and more", n)
+	}
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
