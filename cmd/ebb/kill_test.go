@@ -117,8 +117,7 @@ func (k *killing) one(t *testing.T, namespace string, random *rand.Rand) {
 func (w *world) killRun(random *rand.Rand) (stage string) {
 	run := w.start("", "run", "--config", "config.yaml")
 	lines, shortly := random.IntN(15), time.Duration(random.Int64N(int64(10*time.Millisecond)))
-	instant, ended := make(chan time.Time, 1), make(chan struct{})
-	defer close(ended)
+	instant := make(chan time.Time, 1)
 	if random.IntN(3) == 0 {
 		stage = "at any time"
 		time.AfterFunc(time.Duration(random.Int64N(int64(1500*time.Millisecond))), func() { instant <- time.Now() })
@@ -127,7 +126,7 @@ func (w *world) killRun(random *rand.Rand) (stage string) {
 		go func() {
 			for w.journalLines() < lines {
 				select {
-				case <-ended:
+				case <-run.ended:
 					return
 				case <-time.After(time.Millisecond):
 				}
@@ -137,10 +136,9 @@ func (w *world) killRun(random *rand.Rand) (stage string) {
 		}()
 	}
 	select {
-	case err := <-run.end:
-		run.over = true
-		if err != nil {
-			w.Errorf("the run failed before it was killed: %v\n%s", err, w.said(run))
+	case <-run.ended:
+		if run.err != nil {
+			w.Errorf("the run failed before it was killed: %v\n%s", run.err, w.said(run))
 		}
 		return "not at all"
 	case <-instant:

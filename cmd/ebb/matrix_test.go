@@ -42,6 +42,10 @@ var morePoints = map[string]string{
 	"zone_gcp":             "after-change:1,during-undo:1",
 }
 
+// signalledPoints are where every scenario's run gets a signal that can be heard, with
+// EBB_MATRIX=all too. TestSignalMatrix does more of it to one scenario.
+const signalledPoints = "term@before-flush:1 int@after-flush:1 term@after-change:1 hup@after-change:1 int@during-undo:1 term@before-rename:1 int@after-change:1,int@during-undo:1"
+
 // TestKillMatrix kills a run of every scenario at every point that matters, replays, and
 // finds the world as it was. The points are exact, so that a hole in the order of writing and
 // changing shows each time; TestKillAtRandom looks for those that nobody thought of.
@@ -49,6 +53,9 @@ func TestKillMatrix(t *testing.T) {
 	t.Parallel()
 	for cell, files := range matrix(t) {
 		run, replay, twice := strings.Cut(cell, ",")
+		if strings.Contains(cell, "@") {
+			run, replay, twice = cell, "", false // both signals are the run's
+		}
 		t.Run(cell, func(t *testing.T) {
 			t.Parallel()
 			params := scriptParams(t)
@@ -87,7 +94,7 @@ func matrix(t *testing.T) map[string][]string {
 		delete(unused, name)
 		wanted := points
 		if os.Getenv("EBB_MATRIX") == "all" {
-			wanted += " " + morePoints[name]
+			wanted += " " + morePoints[name] + " " + signalledPoints
 		}
 		for _, cell := range strings.Fields(wanted) {
 			cells[cell] = append(cells[cell], file)
@@ -99,8 +106,9 @@ func matrix(t *testing.T) map[string][]string {
 	return cells
 }
 
-// atpoint POINT COMMAND ARG... runs a command that is killed when it passes a point. One
-// that never passes it would test nothing, so that is a failure.
+// atpoint POINT COMMAND ARG... runs a command that is killed when it passes a point, or gets
+// another signal there: SIGNAL@POINT, as EBB_KILL_AT has it. One that never passes it would
+// test nothing, so that is a failure. After a signal the exit code has to be the truth.
 func cmdAtPoint(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: atpoint POINT COMMAND ARG...")
@@ -110,8 +118,24 @@ func cmdAtPoint(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("EBB_KILL_AT", args[0])
 	got := codeOf(ts.Exec(path, args[2:]...))
 	ts.Setenv("EBB_KILL_AT", "")
-	if got != "killed" {
-		ts.Fatalf("%s ended with %s, want it killed: it never came to %s", args[1], got, args[0])
+	var want []string
+	switch signalled := strings.Contains(args[0], "@"); {
+	case !signalled:
+		want = []string{"killed"}
+	case strings.Contains(args[0], ","):
+		want = []string{"3"}
+	case strings.Contains(args[0], "@before-rename"):
+		want = []string{"130", "0"} // nothing may be left to be done
+	default:
+		want = []string{"130"}
+	}
+	if !slices.Contains(want, got) {
+		ts.Fatalf("%s ended with %s, want %s: did it come to %s?", args[1], got, want, args[0])
+	}
+	pending, err := filepath.Glob(filepath.Join(ts.Getenv("VERSIONS"), "*", "*.star"))
+	ts.Check(err)
+	if got == "3" && len(pending) == 0 || (got == "130" || got == "0") && len(pending) > 0 {
+		ts.Fatalf("%s ended with %s, and %q is pending", args[1], got, pending)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -378,10 +379,10 @@ func cmdUser(ts *testscript.TestScript, neg bool, args []string) {
 
 // proxy start puts a proxy in front of the API server, whose kubeconfig is
 // $KUBECONFIG_PROXY; proxy down and proxy up stop and start it; proxy faults METHOD
-// FAULT... gives the next requests of a method their faults.
+// FAULT... gives the next requests of a method their faults, proxy all FAULT all that follow.
 func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: proxy start|down|up|faults METHOD FAULT...")
+		ts.Fatalf("usage: proxy start|down|up|all FAULT|faults METHOD FAULT...")
 	}
 	if args[0] == "start" {
 		p, file := sandboxtest.FaultProxy(testOf(ts), ts.Getenv("KUBECONFIG"))
@@ -402,19 +403,26 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 	case "faults":
 		var faults []sandboxtest.Fault
 		for _, name := range args[2:] {
-			fault, ok := map[string]sandboxtest.Fault{
-				"drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "half-answer": sandboxtest.HalfAnswer, "silent": sandboxtest.Silent, "pass": sandboxtest.Pass,
-				"429": sandboxtest.Refuse(429, time.Second), "500": sandboxtest.Refuse(500, 0), "503": sandboxtest.Refuse(503, 0),
-			}[name]
-			if !ok {
-				ts.Fatalf("unknown fault %q", name)
-			}
-			faults = append(faults, fault)
+			faults = append(faults, faultOf(ts, name))
 		}
 		p.Script(args[1], faults...)
+	case "all":
+		fault := faultOf(ts, args[1])
+		p.Handle(func(*http.Request) sandboxtest.Fault { return fault })
 	default:
 		ts.Fatalf("proxy: got %q", args[0])
 	}
+}
+
+func faultOf(ts *testscript.TestScript, name string) sandboxtest.Fault {
+	fault, ok := map[string]sandboxtest.Fault{
+		"drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "half-answer": sandboxtest.HalfAnswer, "silent": sandboxtest.Silent, "pass": sandboxtest.Pass,
+		"429": sandboxtest.Refuse(429, time.Second), "500": sandboxtest.Refuse(500, 0), "503": sandboxtest.Refuse(503, 0),
+	}[name]
+	if !ok {
+		ts.Fatalf("unknown fault %q", name)
+	}
+	return fault
 }
 
 // What a script has besides its environment, by *testscript.TestScript.

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -78,13 +80,19 @@ func (w *world) write(name, format string, args ...any) {
 // running is an ebb in the background.
 type running struct {
 	*exec.Cmd
-	out  *os.File // all that it says
-	end  chan error
-	over bool // its end was seen
+	out   *os.File // all that it says
+	ended chan struct{}
+	err   error // of its end
 }
 
 // start starts ebb with points armed, as EBB_KILL_AT has them.
 func (w *world) start(mines string, args ...string) *running {
+	w.Helper()
+	return w.startWith(nil, mines, args...)
+}
+
+// startWith has set change the command before.
+func (w *world) startWith(set func(*exec.Cmd), mines string, args ...string) *running {
 	w.Helper()
 	path, err := exec.LookPath("ebb")
 	if err != nil {
@@ -94,24 +102,29 @@ func (w *world) start(mines string, args ...string) *running {
 	if err != nil {
 		w.Fatal(err)
 	}
-	p := &running{Cmd: exec.Command(path, args...), out: out, end: make(chan error, 1)}
+	p := &running{Cmd: exec.Command(path, args...), out: out, ended: make(chan struct{})}
 	p.Dir, p.Stdout, p.Stderr = w.dir, out, out
 	p.Env = append(os.Environ(), "EBB_KILL_AT="+mines)
+	if set != nil {
+		set(p.Cmd)
+	}
 	if err := p.Start(); err != nil {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() {
-		if !p.over { // the test failed before
-			if err := p.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				w.Error(err)
-			}
-			<-p.end
+		// It is over, unless the test failed before.
+		if err := p.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			w.Error(err)
 		}
+		<-p.ended
 		if err := out.Close(); err != nil {
 			w.Error(err)
 		}
 	})
-	go func() { p.end <- p.Wait() }()
+	go func() {
+		p.err = p.Wait()
+		close(p.ended)
+	}()
 	return p
 }
 
@@ -128,16 +141,23 @@ func (w *world) said(p *running) string {
 func (w *world) await(p *running, pattern string) {
 	w.Helper()
 	re := regexp.MustCompile(pattern)
-	if !eventually(func() bool { return re.MatchString(w.said(p)) }) {
+	over := false
+	if !eventually(func() bool {
+		select {
+		case <-p.ended:
+			over = true
+		default:
+		}
+		return re.MatchString(w.said(p)) || over
+	}) || over && !re.MatchString(w.said(p)) {
 		w.Fatalf("%q never said %q; it said:\n%s", p.Args, pattern, w.said(p))
 	}
 }
 
 // finish waits for the end of a process and returns its exit code, or "killed".
 func (w *world) finish(p *running) string {
-	err := <-p.end
-	p.over = true
-	return codeOf(err)
+	<-p.ended
+	return codeOf(p.err)
 }
 
 // ebb runs a command to its end.
@@ -267,4 +287,14 @@ func (w *world) journalLines() int {
 		return -1 // not there yet
 	}
 	return bytes.Count(journal, []byte("\n"))
+}
+
+// free takes the finalizers of a config map away, as their controller would.
+func (w *world) free(name string) {
+	w.Helper()
+	_, err := w.client.Resource(kinds["configmaps"]).Namespace(w.namespace).
+		Patch(context.Background(), name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		w.Error(err)
+	}
 }

@@ -160,7 +160,10 @@ func (c *Client) execSPDY(ctx context.Context, target *url.URL, streams remoteco
 	if err != nil {
 		return err
 	}
-	err = executor.StreamWithContext(ctx, streams)
+	ended, err := within(ctx, func() error { return executor.StreamWithContext(ctx, streams) })
+	if err == nil {
+		err = ended
+	}
 	if err == nil && !status.came() {
 		return errors.New("it ended without the command's status")
 	}

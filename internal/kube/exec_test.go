@@ -168,6 +168,29 @@ func TestExecEndsWithContext(t *testing.T) {
 	})
 }
 
+// The SPDY library waits for the answer to its upgrade whatever the context says.
+func TestExecSilentUpgradeEndsWithContext(t *testing.T) {
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	asked := make(chan struct{})
+	proxy.Handle(func(r *http.Request) sandboxtest.Fault {
+		if r.Method == http.MethodGet {
+			return sandboxtest.Refuse(http.StatusForbidden, 0)
+		}
+		close(asked)
+		return sandboxtest.Silent
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		<-asked
+		cancel()
+	}()
+	_, err := open(t, Options{Kubeconfig: kubeconfig}).Exec(ctx, command("default", "a", "true"))
+	if !errors.Is(err, context.Canceled) || reason(err) != "" {
+		t.Errorf("got %v, want a cancel that no script can catch", err)
+	}
+}
+
 func TestExecInPodThatGoes(t *testing.T) {
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")

@@ -116,7 +116,10 @@ func (c *Client) send(ctx context.Context, q request, limit time.Duration) answe
 	if q.body != nil {
 		req.SetHeader("Content-Type", q.contentType).Body(q.body)
 	}
-	result := req.Do(ctx)
+	result, err := within(ctx, func() rest.Result { return req.Do(ctx) })
+	if err != nil {
+		return answer{err: err, sent: sent.Load()}
+	}
 	if err := asRefusal(q, result.Error()); err != nil {
 		if !isStatus(err) {
 			// A connection that broke, or hangs, must not be what the next attempt gets.
@@ -130,6 +133,30 @@ func (c *Client) send(ctx context.Context, q request, limit time.Duration) answe
 	}
 	return a
 }
+
+// within returns what do returns, or the context's error once that ends: client-go waits
+// for a credential plugin, and for the answer to a SPDY upgrade, whatever the context
+// says. What was given up ends by itself, or with the process.
+func within[T any](ctx context.Context, do func() T) (T, error) {
+	done := make(chan T, 1)
+	go func() { done <- do() }()
+	select {
+	case v := <-done:
+		return v, nil
+	case <-ctx.Done():
+	}
+	// Both may be so; an answer is worth more. One that comes of the context's end is on its way.
+	select {
+	case v := <-done:
+		return v, nil
+	case <-time.After(promptly):
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// promptly is how soon what listens to a context ends with it.
+const promptly = 500 * time.Millisecond
 
 // miss says that an attempt brought no usable answer and that another may.
 type miss struct {
