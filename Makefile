@@ -4,9 +4,14 @@ GO       ?= go
 VERSION  := 0.1.0
 TOOLS    := $(GO) tool -modfile=tools/go.mod
 PACKAGES := ./...
-KILLS    ?= 200
 
-.PHONY: help build demo test lint fmt docs bench soak clean
+# How much of it, for soak and fuzz.
+KILLS    ?= 200
+FAULTS   ?= 200
+CRASHES  ?= 20
+FUZZTIME ?= 60s
+
+.PHONY: help build demo test lint fmt docs bench soak fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -36,8 +41,21 @@ docs: ## docs/scenarios.md from the scripts' declarations
 bench: sandbox ## what a version file costs, beside the bare cost
 	$(GO) test -run '^$$' -bench . -benchtime 2s $(PACKAGES)
 
-soak: sandbox ## kills at KILLS=200 random instants, and every scenario at every point
-	EBB_SOAK_KILLS=$(KILLS) EBB_MATRIX=all $(GO) test -race -timeout 120m -run 'TestKillAtRandom|TestKillMatrix' -v ./cmd/ebb
+soak: sandbox ## KILLS=200 kills, FAULTS=200 unlucky runs, CRASHES=20 times the power losses, each scenario and signal at each point
+	EBB_SOAK_KILLS=$(KILLS) EBB_SOAK_FAULTS=$(FAULTS) EBB_SOAK_CRASHES=$(CRASHES) EBB_MATRIX=all \
+		$(GO) test -race -timeout 180m -v -run '$(FIGURES)' ./versions ./cmd/ebb
+
+figures: sandbox ## the same at the size of make test, as docs/reliability.md quotes it
+	$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb | grep -E 'figures?:'
+
+fuzz: ## every fuzz target for FUZZTIME=60s
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	for file in $$(git ls-files '*_test.go' ':!sandbox' | xargs grep -l '^func Fuzz'); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' "$$file"); do \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$${file%/*}" >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
+			echo "$${file%/*} $$target: $$(grep '^fuzz: elapsed' "$$log" | tail -n 1)"; \
+		done; \
+	done
 
 clean: ## removes bin
 	rm -rf bin

@@ -20,9 +20,13 @@ var version = "0.1.0"
 
 func main() { os.Exit(ebb(os.Args, os.Stdout, os.Stderr)) }
 
+// argsKey is where an app keeps the arguments that it was called with.
+const argsKey = "args"
+
 // ebb runs the command line and returns the exit code.
 func ebb(args []string, stdout, stderr io.Writer) int {
 	app := newApp(stdout, stderr)
+	app.Metadata = map[string]any{argsKey: args}
 	err := app.RunContext(context.Background(), args)
 	return exitCode(stderr, err)
 }

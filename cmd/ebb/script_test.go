@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -44,6 +45,8 @@ func (s sandboxed) Run() int {
 	if err := os.Setenv("GORACE", raceOptions); err != nil {
 		panic(err)
 	}
+	// Processes inherit it if this one was started to ignore it, as by nohup; some are to hear it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	// Directories that others can write to are refused: don't make any.
 	syscall.Umask(0o022)
 	// What is tested mostly waits for the API server: more at the same time than there are processors.

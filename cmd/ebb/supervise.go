@@ -43,7 +43,9 @@ const (
 // supervisor runs the workers of one replay.
 type supervisor struct {
 	*setup
-	task task
+	task   task
+	args   []string // of the workers
+	stderr io.Writer
 
 	lost     map[string]string
 	slow     bool
@@ -62,7 +64,10 @@ func supervise(c *cli.Context, t task) error {
 	if err != nil {
 		return err
 	}
-	v := &supervisor{setup: s, task: t, lost: map[string]string{}}
+	v := &supervisor{setup: s, task: t, stderr: c.App.ErrWriter, lost: map[string]string{}}
+	// The flag comes right after the command: what follows may end in "--".
+	args, _ := c.App.Metadata[argsKey].([]string)
+	v.args = slices.Insert(slices.Clone(args), 2, "--"+workerFlag)
 	stop := onSignals(c.Duration("grace"), v.interrupt, v.end)
 	defer func() { stop() }()
 	for unexplained := 0; ; {
@@ -114,8 +119,8 @@ func (v *supervisor) work() (how string, err error) {
 	}
 	said := &tail{}
 	cmd := &exec.Cmd{
-		Path: executable(), Args: workerArgs(os.Args),
-		Stdin: os.Stdin, Stderr: said, ExtraFiles: []*os.File{eventsIn, ordersOut, os.Stderr},
+		Path: executable(), Args: v.args,
+		Stdin: os.Stdin, Stdout: v.stderr, Stderr: said, ExtraFiles: []*os.File{eventsIn, ordersOut},
 		WaitDelay: laggards,
 	}
 	err = cmd.Start()
@@ -198,9 +203,6 @@ func executable() string {
 	}
 	return path
 }
-
-// workerFlag comes right after the command: what follows may end in "--".
-func workerArgs(args []string) []string { return slices.Insert(slices.Clone(args), 2, "--"+workerFlag) }
 
 // began gives a new worker its first order.
 func (v *supervisor) began(worker *os.Process, orders *json.Encoder) {

@@ -20,13 +20,12 @@ import (
 // workerFlag makes execute-rollback the worker of a supervisor: see supervise.go.
 const workerFlag = "replay-worker"
 
-// What the worker inherits beside the usual three. Its standard error is the supervisor's
-// to read: what Go's runtime says when the process crashes goes there, and nobody wants a page of
-// stacks at 3 a.m. Everything else speaks to the user's own.
+// What the worker inherits beside the usual three. Of these, standard output is the user's
+// standard error, where logs go. Its own standard error is the supervisor's to read: what Go's
+// runtime says when the process crashes goes there, and nobody wants a page of stacks at 3 a.m.
 const (
 	eventsFD = 3
 	ordersFD = 4
-	stderrFD = 5
 )
 
 // stopping is closed when a worker has heard of a signal.
@@ -40,15 +39,14 @@ func work(c *cli.Context, t task) error {
 	// Programs that this one starts, such as a kubeconfig's, must not hold the pipes open.
 	syscall.CloseOnExec(eventsFD)
 	syscall.CloseOnExec(ordersFD)
-	syscall.CloseOnExec(stderrFD)
 	events := newSender(os.NewFile(eventsFD, "events"))
 	orders := json.NewDecoder(os.NewFile(ordersFD, "orders"))
 	var first order
 	if err := orders.Decode(&first); err != nil {
 		return &usageError{err: fmt.Errorf("--%s is for ebb's own use: %w", workerFlag, err)}
 	}
-	os.Stderr = os.NewFile(stderrFD, "/dev/stderr")
-	c.App.ErrWriter = os.Stderr
+	os.Stderr = os.Stdout
+	c.App.ErrWriter = os.Stdout
 	surviveReader()
 	// Not ignored, since programs that this one starts would inherit that.
 	signal.Notify(make(chan os.Signal, 1), endings()...)
