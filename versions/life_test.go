@@ -188,8 +188,14 @@ func (p *process) markExecuted(e *dirExecution, f File) (File, error) {
 	known.executed = true
 	p.rec.note(&p.known)
 	got, err := e.MarkExecuted(context.Background(), f)
-	if err != nil || p.dead {
-		return got, p.failed(err)
+	if p.dead {
+		return got, errDead
+	}
+	if err != nil {
+		if _, statErr := os.Lstat(got.Location); statErr != nil {
+			return got, fmt.Errorf("%q is not as far as the error says, %w: %w", got.Name, err, statErr)
+		}
+		return got, err
 	}
 	known.pending, known.absent = false, false
 	return got, p.settle(e.id)
@@ -216,8 +222,12 @@ func (p *process) mark(e *dirExecution) (unmark func() error, err error) {
 	i := len(p.known.marks) - 1
 	p.rec.note(&p.known)
 	release, err := e.MarkInFlight(Mark{Verb: "create", Kind: "Pod", Name: p.known.marks[i].name, Until: time.Now().Add(time.Hour)})
-	if err != nil || p.dead {
-		return nil, p.failed(err)
+	if p.dead {
+		return nil, errDead
+	}
+	if err != nil {
+		p.known.marks[i].failed = !p.halfway
+		return nil, err
 	}
 	p.known.marks[i].placed = true
 	p.rec.note(&p.known)
@@ -359,7 +369,7 @@ func (p *process) wholeLife() error {
 	if _, err := p.mark(second); err != nil {
 		return err
 	}
-	if last, err = p.markExecuted(second, last); err != nil {
+	if _, err := p.markExecuted(second, last); err != nil {
 		return err
 	}
 	if _, err := p.flush(second, 2000); err != nil {

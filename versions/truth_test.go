@@ -38,6 +38,7 @@ type lineTruth struct {
 type markTruth struct {
 	execution, name  string
 	placed, released bool
+	failed           bool // its MarkInFlight said that it is not there
 }
 
 func (t *truth) clone() *truth {
@@ -148,7 +149,8 @@ func (t *truth) inFlight(e Execution, powerLoss bool) error {
 	found := map[string]bool{}
 	for _, m := range marks {
 		found[m.Name] = true
-		if !slices.ContainsFunc(t.marks, func(known markTruth) bool { return known.execution == e.ID() && known.name == m.Name }) {
+		i := slices.IndexFunc(t.marks, func(known markTruth) bool { return known.execution == e.ID() && known.name == m.Name })
+		if i < 0 || t.marks[i].failed && !powerLoss {
 			return fmt.Errorf("mark of %q: nobody made it", m.Name)
 		}
 	}
