@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
@@ -47,7 +48,7 @@ func (d *Dir) listEntry(root *durable.Dir, name string, f Filter, listing *Listi
 	if err != nil {
 		// lost+found is there when the versions directory is a volume of its own.
 		if name != journalName && name != "lost+found" {
-			listing.Problems = append(listing.Problems, Problem{d.path + "/" + name, fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name), ""})
+			listing.Problems = append(listing.Problems, Problem{d.path + "/" + oneLine(name), fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name), ""})
 		}
 		return
 	}
@@ -118,7 +119,7 @@ func listFilesOnce(dir *durable.Dir, id string, f Filter) (files []File, problem
 		location := path + "/" + entry
 		name, err := parseFileName(entry)
 		if err != nil {
-			problems = append(problems, Problem{location, fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry), ""})
+			problems = append(problems, Problem{path + "/" + oneLine(entry), fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry), ""})
 			continue
 		}
 		if (f.ScenarioType != "" && f.ScenarioType != name.scenarioType) || (f.PendingOnly && name.state != Pending) {
@@ -141,6 +142,12 @@ func listFilesOnce(dir *durable.Dir, id string, f Filter) (files []File, problem
 		}
 	}
 	return files, problems, vanished, nil
+}
+
+// oneLine is a name for a message: one that could begin a line of its own, or worse, is written as in Go.
+func oneLine(name string) string {
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 // problemOf makes a problem of an error.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/console"
-	"github.com/ebb-chaos/ebb/internal/durable"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -65,12 +64,11 @@ func exitCode(stderr io.Writer, err error) int {
 	var (
 		refused  *runner.RefusedError
 		insecure *versions.InsecureError
-		scripts  *durable.InsecureError
 		locked   *versions.LockedError
 		scenario *scenarioError
 	)
 	switch {
-	case errors.As(err, &refused), errors.As(err, &insecure), errors.As(err, &scripts), errors.As(err, &locked):
+	case errors.As(err, &refused), errors.As(err, &insecure), errors.As(err, &locked):
 		return exitRefused
 	case errors.As(err, &scenario):
 		return exitFailed
@@ -116,10 +114,6 @@ func hints(err error) []string {
 	var insecure *versions.InsecureError
 	if errors.As(err, &insecure) && insecure.Remedy != "" {
 		found = append(found, insecure.Remedy)
-	}
-	var scripts *durable.InsecureError
-	if errors.As(err, &scripts) {
-		found = append(found, scripts.Remedy)
 	}
 	var script *engine.Error
 	if errors.As(err, &script) {

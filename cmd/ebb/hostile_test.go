@@ -526,6 +526,9 @@ func (input hostileInput) test(h *house) {
 	if input.hint != "" && !regexp.MustCompile(`hint: `+input.hint).MatchString(out) {
 		h.Errorf("want the hint %q:\n%s", input.hint, out)
 	}
+	if twice := regexp.MustCompile(`(?m)^( *hint: .*)\n`).FindAllString(out, -1); len(twice) > 1 && twice[0] == twice[1] {
+		h.Errorf("a hint is given twice:\n%s", out)
+	}
 	if _, err := os.Lstat(h.good + ".executed"); err != nil && !input.all && !strings.HasPrefix(input.name, "mark ") {
 		h.Errorf("the good one was not undone: %v\n%s", err, out)
 	} else if err == nil && input.all {
@@ -585,10 +588,13 @@ func (h *house) clean(command, out string) {
 	if strings.Contains(out, "PLANTED RAN") {
 		h.Errorf("ebb %s ran what was planted:\n%s", command, out)
 	}
-	if strings.HasPrefix(out, "FORGED") || strings.Contains(out, "\nFORGED") {
+	if forged.MatchString(out) {
 		h.Errorf("ebb %s prints a line that is not its own:\n%s", command, out)
 	}
 }
+
+// forged is a line that is not ebb's own. What a script says may have several, indented.
+var forged = regexp.MustCompile(`(?m)^\s*FORGED: everything|^FORGED`)
 
 // snapshot describes all files, but for the journal.
 func (h *house) snapshot() string {
