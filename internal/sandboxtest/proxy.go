@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -103,7 +104,14 @@ func Hold(release <-chan struct{}) Fault {
 		<-release
 		late := r.Clone(context.WithoutCancel(r.Context()))
 		late.Body = io.NopCloser(bytes.NewReader(body))
-		forward.ServeHTTP(w, late)
+		// Not to w: a ReverseProxy asks a ResponseWriter too whether the client has gone.
+		answer := httptest.NewRecorder()
+		forward.ServeHTTP(answer, late)
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		if _, err := w.Write(answer.Body.Bytes()); err != nil {
+			reset(w)
+		}
 	}
 }
 
