@@ -51,14 +51,16 @@ func (p *patience) spent(now time.Time) time.Duration {
 	return p.used + now.Sub(p.since)
 }
 
-// limit shortens an attempt's time once there is no patience left to lose.
+// limit shortens an attempt's time to the patience that is left: a silent server would
+// use up more than there is. A server that answers keeps its time when none is left.
 func (p *patience) limit(normal time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.down && p.spent(time.Now()) >= p.total {
-		return min(normal, impatientLimit)
+	left := p.total - p.spent(time.Now())
+	if left <= 0 && !p.down {
+		return normal
 	}
-	return normal
+	return min(normal, max(left, impatientLimit))
 }
 
 // answered notes that the server is there.

@@ -107,6 +107,30 @@ func Hold(release <-chan struct{}) Fault {
 	}
 }
 
+// Late breaks the connection off at once, and forwards the request only once the channel
+// is closed: its client has tried again by then.
+func Late(release <-chan struct{}) Fault {
+	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			reset(w)
+			return
+		}
+		later := r.Clone(context.WithoutCancel(r.Context()))
+		later.Body = io.NopCloser(bytes.NewReader(body))
+		go func() {
+			<-release
+			defer func() {
+				if p := recover(); p != nil && p != http.ErrAbortHandler { // the API server is gone, or it was an exec
+					panic(p)
+				}
+			}()
+			forward.ServeHTTP(httptest.NewRecorder(), later)
+		}()
+		reset(w)
+	}
+}
+
 // Proxy stands between a client and the API server.
 type Proxy struct {
 	forward http.Handler
