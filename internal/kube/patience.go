@@ -14,6 +14,8 @@ const (
 	longPause  = 5 * time.Second
 	// logEvery is how often waiting is mentioned.
 	logEvery = 10 * time.Second
+	// silence is how long an attempt may go unanswered before it counts as waiting.
+	silence = 5 * time.Second
 	// impatientLimit is for attempts after patience was used up on a server that
 	// still does not answer: each of many calls would hang for a full timeout.
 	impatientLimit = 3 * time.Second
@@ -26,7 +28,8 @@ type patience struct {
 	server string
 	log    *slog.Logger
 	// first is the pause after a first failure; each next one is twice as long.
-	first time.Duration
+	first   time.Duration
+	silence time.Duration
 
 	mu      sync.Mutex
 	used    time.Duration // by waits that have ended
@@ -40,7 +43,7 @@ type patience struct {
 }
 
 func newPatience(total time.Duration, server string, log *slog.Logger) *patience {
-	return &patience{total: total, server: server, log: log, first: firstPause}
+	return &patience{total: total, server: server, log: log, first: firstPause, silence: silence}
 }
 
 // spent returns the time used so far. The lock is held.
@@ -100,8 +103,9 @@ func (p *patience) failed(ctx context.Context, reason string, now time.Time) {
 // wait is one call's part in the waiting. Its zero state waits for nothing.
 type wait struct {
 	p      *patience
-	active bool
 	pauses int
+
+	active, over bool // under the lock of p
 }
 
 func (p *patience) begin() *wait { return &wait{p: p} }
@@ -109,7 +113,7 @@ func (p *patience) begin() *wait { return &wait{p: p} }
 // again pauses before another attempt. It fails with an *UnavailableError when
 // patience is used up, and with the context's error when that ends first.
 func (w *wait) again(ctx context.Context, m *miss, started time.Time) error {
-	left := w.note(ctx, m, started)
+	left := w.note(ctx, m.reason, started)
 	if left <= 0 {
 		return &UnavailableError{Server: w.p.server, Waited: w.p.total - left, Err: m.err}
 	}
@@ -127,11 +131,24 @@ func (w *wait) again(ctx context.Context, m *miss, started time.Time) error {
 	}
 }
 
-// note charges the failed attempt and returns the patience that is left.
-func (w *wait) note(ctx context.Context, m *miss, started time.Time) time.Duration {
+// attempt sends once. A server that is silent is waited for while it is: nobody has to
+// guess what goes on, and a file's own time does not run meanwhile.
+func (c *Client) attempt(ctx context.Context, q request, w *wait, started time.Time) answer {
+	timer := time.AfterFunc(c.patience.silence, func() {
+		w.note(ctx, fmt.Sprintf("no answer for %s", c.patience.silence), started)
+	})
+	defer timer.Stop()
+	return c.send(ctx, q, c.patience.limit(q.limit))
+}
+
+// note charges the time since the attempt began and returns the patience that is left.
+func (w *wait) note(ctx context.Context, reason string, started time.Time) time.Duration {
 	p, now := w.p, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if w.over { // it was answered just now
+		return p.total - p.spent(now)
+	}
 	if !w.active {
 		w.active = true
 		if p.waiting == 0 {
@@ -139,19 +156,20 @@ func (w *wait) note(ctx context.Context, m *miss, started time.Time) time.Durati
 		}
 		p.waiting++
 	}
-	p.failed(ctx, m.reason, now)
+	p.failed(ctx, reason, now)
 	return p.total - p.spent(now)
 }
 
 // end stops the clock.
 func (w *wait) end() {
+	p := w.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.over = true
 	if !w.active {
 		return
 	}
 	w.active = false
-	p := w.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.waiting--
 	if p.waiting == 0 {
 		p.used += time.Since(p.since)

@@ -200,7 +200,7 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 	var lost doubt
 	for {
 		started := time.Now()
-		a := c.send(ctx, q, c.patience.limit(q.limit))
+		a := c.attempt(ctx, q, waiting, started)
 		if a.err == nil {
 			c.patience.answered(ctx)
 			w.settled(ctx, lost, 0)

@@ -292,6 +292,12 @@ func (p *Proxy) Stop() error {
 // on, it refuses connections and nobody else gets it while the proxy is stopped.
 func (p *Proxy) reserve(t testing.TB) {
 	t.Helper()
+	p.port = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: boundPort(t, unix.SO_REUSEPORT)}
+}
+
+// boundPort binds a socket of the loopback address until the test's end. The option says who may listen there.
+func boundPort(t testing.TB, option int) int {
+	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +308,7 @@ func (p *Proxy) reserve(t testing.TB) {
 		}
 	})
 	unix.CloseOnExec(fd)
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
@@ -312,7 +318,7 @@ func (p *Proxy) reserve(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.port = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: address.(*unix.SockaddrInet4).Port}
+	return address.(*unix.SockaddrInet4).Port
 }
 
 func sharePort(_, _ string, conn syscall.RawConn) error {
