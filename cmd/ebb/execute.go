@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 )
 
@@ -87,6 +89,9 @@ func (s *setup) finish(report *runner.Report, output string) error {
 			return outcomeError(exitFailed)
 		}
 	}
+	for reason, n := range shared(report) {
+		s.log.Error(fmt.Sprintf("%d version files failed for one reason: %s", n, reason))
+	}
 	switch pending := report.Pending(); {
 	case pending > 0:
 		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored", pending+report.Refused(), len(report.Results)))
@@ -104,11 +109,39 @@ func (s *setup) finish(report *runner.Report, output string) error {
 	return nil
 }
 
+// general returns what keeps a file from being undone that would keep any other, too: a
+// server that is away, refused credentials. "" where it is the file's own trouble.
+func general(x runner.Result) string {
+	var request *kube.Error
+	if !errors.As(x.Err, &request) {
+		return ""
+	}
+	return request.General()
+}
+
+// shared counts the files that failed for the same reason, where there are several.
+func shared(report *runner.Report) map[string]int {
+	reasons := map[string]int{}
+	for _, x := range report.Results {
+		if reason := general(x); reason != "" {
+			reasons[reason]++
+		}
+	}
+	maps.DeleteFunc(reasons, func(_ string, n int) bool { return n < 2 })
+	return reasons
+}
+
 func printText(w io.Writer, report *runner.Report) error {
+	said := map[string]bool{}
 	for _, x := range report.Results {
 		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
-		if x.Err != nil {
+		reason := general(x)
+		switch {
+		case said[reason]:
+			line += ": as above"
+		case x.Err != nil:
 			line += ": " + console.Clean(x.Reason())
+			said[reason] = reason != ""
 		}
 		if x.Edited {
 			line += " (edited)"

@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 const (
@@ -91,7 +94,7 @@ func (p *patience) failed(ctx context.Context, reason string, now time.Time) {
 		return
 	}
 	p.logged = now
-	left := (p.total - p.spent(now)).Round(time.Second)
+	left := max(0, p.total-p.spent(now)).Round(time.Second)
 	text := fmt.Sprintf("API server %s does not answer (%s), waiting up to %s", p.server, reason, left)
 	if p.announced {
 		text = fmt.Sprintf("API server %s still does not answer (%s), waiting up to %s more", p.server, reason, left)
@@ -134,11 +137,21 @@ func (w *wait) again(ctx context.Context, m *miss, started time.Time) error {
 // attempt sends once. A server that is silent is waited for while it is: nobody has to
 // guess what goes on, and a file's own time does not run meanwhile.
 func (c *Client) attempt(ctx context.Context, q request, w *wait, started time.Time) answer {
+	var began atomic.Bool
 	timer := time.AfterFunc(c.patience.silence, func() {
-		w.note(ctx, fmt.Sprintf("no answer for %s", c.patience.silence), started)
+		reason := "no answer for"
+		if !began.Load() {
+			reason = "the kubeconfig's command for credentials has not ended for"
+		}
+		w.note(ctx, fmt.Sprintf("%s %s", reason, c.patience.silence), started)
 	})
 	defer timer.Stop()
-	return c.send(ctx, q, c.patience.limit(q.limit))
+	a := c.send(ctx, q, c.patience.limit(q.limit), &began)
+	if apierrors.IsUnauthorized(a.err) && c.config.ExecProvider != nil {
+		// They may have expired before their time, and this has made client-go get new ones.
+		a = c.send(ctx, q, c.patience.limit(q.limit), &began)
+	}
+	return a
 }
 
 // note charges the time since the attempt began and returns the patience that is left.

@@ -90,17 +90,19 @@ type answer struct {
 	sent bool
 }
 
-// send makes one attempt, without any retry of client-go's own.
-func (c *Client) send(ctx context.Context, q request, limit time.Duration) answer {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// send makes one attempt, without any retry of client-go's own. began is set when the
+// credentials are there.
+func (c *Client) send(caller context.Context, q request, limit time.Duration, began *atomic.Bool) answer {
+	ctx, cancel := context.WithTimeout(caller, limit)
 	defer cancel()
 	// client-go logs broken answers to stderr; they are our caller's to report.
 	ctx = klog.NewContext(ctx, klog.Logger{})
 
 	// Once there is a connection, anything may have gone over it. Without one,
-	// nothing has.
+	// nothing has. Before it is asked for one, the kubeconfig's credential plugin runs.
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { began.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
 
@@ -116,7 +118,10 @@ func (c *Client) send(ctx context.Context, q request, limit time.Duration) answe
 	if q.body != nil {
 		req.SetHeader("Content-Type", q.contentType).Body(q.body)
 	}
-	result := req.Do(ctx)
+	result, err := c.plugin.do(caller, c.patience.limit(pluginLimit), began, func() rest.Result { return req.Do(ctx) })
+	if err != nil {
+		return answer{err: err}
+	}
 	if err := asRefusal(q, result.Error()); err != nil {
 		if !isStatus(err) {
 			// A connection that broke, or hangs, must not be what the next attempt gets.
@@ -180,6 +185,10 @@ func permanent(err error) error {
 	)
 	if errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
 		return &trustError{err}
+	}
+	var refused *credentialError
+	if errors.As(err, &refused) {
+		return refused
 	}
 	// client-go has no type for a credential plugin that fails.
 	if text := cause(err); strings.HasPrefix(text, "getting credentials:") {
