@@ -14,9 +14,12 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
@@ -92,6 +95,7 @@ func TestServerGoesAway(t *testing.T) {
 		run.waitFor(t, `API server \S+ answers again after `)
 		a.wantRestored(t)
 	})
+	t.Run("expired credentials", a.expired)
 	t.Run("stopped in mid-replay", func(t *testing.T) {
 		a.begin(t, true)
 		replay := a.start(t, "execute-rollback", "--config", "config.yaml", "--timeout", "2s")
@@ -125,6 +129,51 @@ func TestServerGoesAway(t *testing.T) {
 		replay.waitFor(t, `API server \S+ answers again after `)
 		a.wantRestored(t)
 	})
+}
+
+// expired has the credentials of the kubeconfig run out.
+func (a *away) expired(t *testing.T) {
+	a.begin(t, true)
+	yesterday, tomorrow := time.Now().Add(-24*time.Hour), time.Now().Add(24*time.Hour)
+	account, role := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: "default", Namespace: a.namespace}, rbacv1.RoleRef{Kind: "ClusterRole", Name: "cluster-admin"}
+	_, err := a.client.RbacV1().RoleBindings(a.namespace).Create(t.Context(),
+		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "all"}, Subjects: []rbacv1.Subject{account}, RoleRef: role}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var request *authenticationv1.TokenRequest
+	if !eventually(func() bool { // a controller makes the account
+		request, err = a.client.CoreV1().ServiceAccounts(a.namespace).CreateToken(t.Context(), "default", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		return err == nil
+	}) {
+		t.Fatal(err)
+	}
+	token := func(until time.Time) string {
+		return a.server.As(t, &clientcmdapi.AuthInfo{Token: a.server.TokenUntil(t, request.Status.Token, until)})
+	}
+	execute := func(kubeconfig string) (string, int) {
+		return command(t, a.work, "execute-rollback", "--config", "config.yaml", "--kubeconfig", kubeconfig)
+	}
+	for name, kubeconfig := range map[string]string{"certificate": a.server.AdminUntil(t, yesterday), "token": token(yesterday)} {
+		out, code := execute(kubeconfig)
+		said := strings.Count(out, `.star: failed: line 26:15: k8s.delete: get namespaces "kube-system": the credentials in the kubeconfig were refused (401): log in again`+"\n")
+		if code != exitPending || said != 1 || strings.Contains(out, "waiting up to") {
+			t.Errorf("expired %s: exit code %d, want %d; said %d times, want once and without waiting:\n%s", name, code, exitPending, said, out)
+		}
+	}
+	if pending := len(pendingFiles(t, a.work)); pending != 8 {
+		t.Errorf("%d files are pending, want all 8", pending)
+	}
+	// The same with time left are good: it was the end of it that was refused.
+	if out, code := execute(token(tomorrow)); code != 0 {
+		t.Errorf("with a good token: exit code %d:\n%s", code, out)
+	}
+	a.wantRestored(t)
+	a.begin(t, true)
+	if out, code := execute(a.server.AdminUntil(t, tomorrow)); code != 0 {
+		t.Errorf("with a good certificate: exit code %d:\n%s", code, out)
+	}
+	a.wantRestored(t)
 }
 
 type away struct {
