@@ -12,13 +12,17 @@
 //
 // Promised:
 //
+//   - Preflight. Before a scenario begins, the store was seen to write and read a file,
+//     and the API server was asked whether this user may do what the undo needs.
 //   - Write-ahead. A scenario's change is sent only after its version file is on
 //     stable storage, was read back, and was loaded as a replay would load it.
 //   - Honest. A file is restored when its callable returned and its verify passed,
 //     and nothing else is called so. Only then does its name change.
 //   - Newest first. The files of an execution are replayed from the newest to the
 //     oldest, and so are executions whose files share a ref. What fails keeps the
-//     older ones from being replayed.
+//     older ones from being replayed. Executions that are independent of each other are
+//     undone as is best for all: those that need only a cloud before those that need the
+//     API server, and a file that took a process down last.
 //   - No overlap. A file whose refs another pending file names is taken back before
 //     anything is changed.
 //   - One at a time. Executions are locked while they run and while they are replayed.

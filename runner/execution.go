@@ -21,13 +21,34 @@ type execution struct {
 	runUUID  string
 
 	mu      sync.Mutex
-	store   versions.Execution // nil until something is recorded
+	store   versions.Execution // nil if it could not be begun
+	flushed map[fileKey]string // SHA-256 of what was recorded
 	reports []Result           // of undo() in mid-run
 
 	noCluster bool // the cluster did not say which one it is
 }
 
 var _ builtins.Recorder = (*execution)(nil)
+
+// begin makes sure that the store works, before the scenario touches anything: a full
+// disk found by the first flush is as safe, one found by the third leaves chaos half made.
+func (x *execution) begin(ctx context.Context) error {
+	store, err := x.runner.Store.Begin(ctx, x.runUUID)
+	if err == nil {
+		x.store = store
+		err = store.Probe(ctx)
+	}
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return err
+	case isRefused(err):
+		return fmt.Errorf("no version file, no chaos: %w", err)
+	}
+	return &RefusedError{
+		Err:  fmt.Errorf("no version file, no chaos: %w", err),
+		Hint: "mend that, or set kraken.rollback_versions_directory to another place",
+	}
+}
 
 // Record implements builtins.Recorder.
 func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
@@ -37,11 +58,6 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 	clusterUID, err := x.clusterUID(ctx, rb.Undoes)
 	if err != nil {
 		return err
-	}
-	if x.store == nil {
-		if x.store, err = r.Store.Begin(ctx, x.runUUID); err != nil {
-			return fmt.Errorf("no version file, no chaos: %w", err)
-		}
 	}
 	content, err := r.compose(x.scenario.script.module, builtins.Version{
 		ScenarioType: x.scenario.Type,
@@ -67,7 +83,8 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 		return errors.Join(err, x.store.Remove(context.WithoutCancel(ctx), f))
 	}
 	r.Log.Debug("Flushed rollback version file: " + f.Location)
-	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: versions.Digest(content)})
+	x.flushed[keyOf(f)] = versions.Digest(content)
+	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[keyOf(f)]})
 	r.reach(AfterFlush)
 	return nil
 }
@@ -136,7 +153,7 @@ func (x *execution) replay(ctx context.Context, then after) []Result {
 	if x.store == nil {
 		return nil
 	}
-	return x.runner.undoAll(ctx, x.store, versions.Filter{}, false, then)
+	return x.runner.undoAll(ctx, x.store, undoing{then: then, past: past{flushed: x.flushed}})
 }
 
 // close unlocks the execution.

@@ -15,14 +15,15 @@ import (
 type chain struct {
 	executions []versions.ExecutionInfo
 	refs       map[builtins.Ref]bool
+	cluster    bool // not all that its files undo is known to be in a cloud
 	suspect    bool
 }
 
-// chains groups executions whose pending files share a ref. Chains with a file that
-// took a process down go last: the next one it takes down has undone the others by then.
-func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
+// chains groups executions whose pending files share a ref. First come those that
+// need no Kubernetes API, which may be away just because they were not undone yet: their
+// machines are its control plane. Last come those with a file that took a process down.
+func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo, u undoing) []*chain {
 	var chains []*chain
-	suspects := r.suspects(ctx, executions)
 	for _, x := range executions {
 		own := &chain{executions: []versions.ExecutionInfo{x}, refs: map[builtins.Ref]bool{}}
 		pending := false
@@ -31,18 +32,11 @@ func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo
 				continue
 			}
 			pending = true
-			if suspects[suspect{f.Execution, f.Name}] {
+			if u.past.suspects[keyOf(f)] && !u.settled(f) {
 				own.suspect = true
 				r.Log.Warn(fmt.Sprintf("a process ended while it replayed %s: it goes last", f.Location))
 			}
-			// A file that can't be loaded fails when its turn comes, and says so then.
-			if content, err := r.Store.Read(ctx, f); err == nil {
-				if file, err := r.load(ctx, f.Location, content); err == nil {
-					for _, ref := range file.Undoes {
-						own.refs[ref] = true
-					}
-				}
-			}
+			own.add(r.undoes(ctx, f, u))
 		}
 		if !pending && len(x.Problems) == 0 {
 			continue
@@ -61,15 +55,46 @@ func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo
 		slices.SortFunc(c.executions, func(a, b versions.ExecutionInfo) int { return cmp.Compare(b.Timestamp, a.Timestamp) })
 	}
 	slices.SortStableFunc(chains, func(a, b *chain) int {
-		switch {
-		case a.suspect == b.suspect:
-			return cmp.Compare(b.executions[0].Timestamp, a.executions[0].Timestamp)
-		case a.suspect:
-			return 1
-		}
-		return -1
+		return cmp.Or(later(a.suspect, b.suspect), later(a.cluster, b.cluster), cmp.Compare(b.executions[0].Timestamp, a.executions[0].Timestamp))
 	})
 	return chains
+}
+
+// later compares two answers to the question whether something goes last.
+func later(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// undoes returns the refs of a file, none for one that can't be loaded: it fails when
+// its turn comes, and says so then.
+func (r *Runner) undoes(ctx context.Context, f versions.File, u undoing) []builtins.Ref {
+	if u.settled(f) {
+		return nil
+	}
+	content, err := r.Store.Read(ctx, f)
+	if err != nil {
+		return nil
+	}
+	defer r.watch(f)()
+	file, err := r.load(ctx, f.Location, content)
+	if err != nil {
+		return nil
+	}
+	return file.Undoes
+}
+
+// add takes in what a file undoes.
+func (c *chain) add(refs []builtins.Ref) {
+	for _, ref := range refs {
+		c.refs[ref] = true
+	}
+	c.cluster = c.cluster || len(refs) == 0 || slices.ContainsFunc(refs, builtins.Ref.InCluster)
 }
 
 func (c *chain) shares(refs map[builtins.Ref]bool) bool {
@@ -83,32 +108,8 @@ func (c *chain) shares(refs map[builtins.Ref]bool) bool {
 
 func (c *chain) take(other *chain) {
 	c.executions = append(c.executions, other.executions...)
-	c.suspect = c.suspect || other.suspect
+	c.suspect, c.cluster = c.suspect || other.suspect, c.cluster || other.cluster
 	for ref := range other.refs {
 		c.refs[ref] = true
 	}
-}
-
-// suspect names a version file.
-type suspect struct{ execution, file string }
-
-// suspects returns the files whose last attempt has no outcome in the journal: the
-// process was killed, or the file itself ended it.
-func (r *Runner) suspects(ctx context.Context, executions []versions.ExecutionInfo) map[suspect]bool {
-	found := map[suspect]bool{}
-	if !slices.ContainsFunc(executions, func(x versions.ExecutionInfo) bool { return slices.ContainsFunc(x.Files, versions.File.Replayable) }) {
-		return found
-	}
-	for entry, err := range r.Store.Journal(ctx, versions.Filter{}) {
-		if err != nil {
-			continue // a torn line is what a crash leaves; history says so when asked
-		}
-		switch entry.Event {
-		case versions.EventAttempt:
-			found[suspect{entry.Execution, entry.File}] = true
-		case versions.EventOutcome:
-			delete(found, suspect{entry.Execution, entry.File})
-		}
-	}
-	return found
 }

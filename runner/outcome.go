@@ -38,8 +38,10 @@ type Result struct {
 	Err       error    // why it is not restored
 	BlockedBy string   // the location of the file that failed
 	Actions   []string // a dry run: what would be done
-	Edited    bool     // the file was changed by hand since it was written
 	Took      time.Duration
+
+	// Integrity compares the file with what was written; empty if it was not read.
+	Integrity versions.SealState
 }
 
 // Reason returns why the file is not restored, on one line, without saying again

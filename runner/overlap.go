@@ -3,7 +3,9 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/ebb-chaos/ebb/builtins"
@@ -33,10 +35,14 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pend
 	}
 	var p pendingFile
 	if p.content, p.err = r.Store.Read(ctx, f); p.err == nil {
+		defer r.watch(f)()
 		var file *versionFile
 		if file, p.err = r.load(ctx, f.Location, p.content); p.err == nil {
 			p.version, p.content = file.Version, nil
 		}
+	}
+	if errors.Is(p.err, fs.ErrNotExist) {
+		return p // and not remembered: a name may come back
 	}
 	if p.err != nil {
 		r.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, p.err))
@@ -62,6 +68,9 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 				continue
 			}
 			p := r.overlaps.pending(ctx, r, f)
+			if errors.Is(p.err, fs.ErrNotExist) {
+				continue // restored since it was listed
+			}
 			elsewhere := clusterUID != "" && p.version.ClusterUID != "" && clusterUID != p.version.ClusterUID
 			for _, ref := range refs {
 				// Two clusters may share a cloud's subnets, and nothing else.

@@ -9,8 +9,10 @@ const (
 	BeforeFlush  Point = "before-flush"  // nothing is on the disk
 	AfterFlush   Point = "after-flush"   // the version file is durable, nothing was changed
 	AfterChange  Point = "after-change"  // a change of the scenario was answered
+	BeforeUndo   Point = "before-undo"   // an attempt is in the journal, nothing was undone
 	DuringUndo   Point = "during-undo"   // a change of an undo was answered
 	BeforeRename Point = "before-rename" // all is undone and verified, the name does not say so yet
+	AfterRename  Point = "after-rename"  // the name says so, or the file is gone; nothing else does yet
 )
 
 // reach tells the test that arms a point.

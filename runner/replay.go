@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,31 @@ type Selection struct {
 	DryRun       bool   // list what would be done, change nothing
 	KeepGoing    bool   // replay older files of an execution after a newer one failed
 	Parallel     int    // executions at the same time; at least 1
+
+	// Tried is what came of files, by location, that an earlier process of this replay could
+	// not undo. They are not tried again, and nothing more is said of them.
+	Tried map[string]Result
+
+	// Lost are files, by location, whose code ended such a process: they fail for that
+	// reason and are not tried again.
+	Lost map[string]error
+}
+
+// undoing says how files are undone.
+type undoing struct {
+	scenarioType string // exact; empty means all
+	keepGoing    bool
+	then         after
+	stop         <-chan struct{} // once it is closed, no other file is begun
+	tried        map[string]Result
+	lost         map[string]error
+	past         past
+}
+
+// settled reports whether a file is not to be tried.
+func (u undoing) settled(f versions.File) bool {
+	_, tried := u.tried[f.Location]
+	return tried || u.lost[f.Location] != nil
 }
 
 // UnknownRunError means that the store has nothing of a run.
@@ -59,6 +85,9 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 			}
 		}
 	}
+	if !sel.DryRun && sel.ScenarioType == "" {
+		r.removeEmpty(ctx, listing.Executions)
+	}
 	report := &Report{}
 	var mu sync.Mutex
 	add := func(results []Result) {
@@ -66,13 +95,21 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 		defer mu.Unlock()
 		report.Results = append(report.Results, results...)
 	}
+	u := undoing{
+		scenarioType: sel.ScenarioType, keepGoing: sel.KeepGoing, then: keep, stop: ctx.Done(),
+		tried: sel.Tried, lost: sel.Lost,
+	}
+	if slices.ContainsFunc(listing.Executions, replayable) {
+		u.past = r.past(ctx)
+	}
+	until := time.Now().Add(lockPatience)
 	group := errgroup.Group{}
 	group.SetLimit(max(1, sel.Parallel))
-	for _, chain := range r.chains(ctx, listing.Executions) {
+	for _, chain := range r.chains(ctx, listing.Executions, u) {
 		group.Go(func() error {
 			var failed *Result
 			for _, info := range chain.executions {
-				results := r.replayExecution(ctx, info, sel, failed)
+				results := r.replayExecution(ctx, info, sel, u, failed, until)
 				add(results)
 				if i := slices.IndexFunc(results, func(x Result) bool { return !x.Outcome.Undone() && x.Outcome != Planned }); i >= 0 && failed == nil && !sel.KeepGoing {
 					failed = &results[i]
@@ -86,6 +123,28 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 	}
 	report.Interrupted = ctx.Err() != nil
 	return report, nil
+}
+
+// removeEmpty removes executions of runs that were killed before they had anything to
+// undo. One that is alive is locked; one that somebody else removed is no matter.
+func (r *Runner) removeEmpty(ctx context.Context, executions []versions.ExecutionInfo) {
+	for _, info := range executions {
+		if len(info.Files) > 0 || len(info.Problems) > 0 {
+			continue
+		}
+		x, err := r.Store.Open(ctx, info.ID)
+		if err == nil {
+			err = x.Close()
+		}
+		var locked *versions.LockedError
+		if err != nil && !errors.As(err, &locked) && !errors.Is(err, fs.ErrNotExist) {
+			r.Log.Warn(fmt.Sprintf("%s: %v", info.Location, err))
+		}
+	}
+}
+
+func replayable(x versions.ExecutionInfo) bool {
+	return slices.ContainsFunc(x.Files, versions.File.Replayable)
 }
 
 // knownRun returns an *UnknownRunError unless the store has something of a run,
@@ -107,8 +166,23 @@ func (r *Runner) knownRun(ctx context.Context, uuid string) error {
 	return e
 }
 
+// lockPatience is how long a replay waits for locks from its start on: those of a process
+// that was killed just before go a moment later than the process itself.
+const lockPatience = time.Second
+
+// open locks an execution.
+func (r *Runner) openExecution(ctx context.Context, id string, until time.Time) (versions.Execution, error) {
+	for {
+		x, err := r.Store.Open(ctx, id)
+		var locked *versions.LockedError
+		if !errors.As(err, &locked) || time.Now().After(until) || !sleep(ctx, lockPatience/20) {
+			return x, err
+		}
+	}
+}
+
 // replayExecution replays one execution, or says of each of its files why not.
-func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInfo, sel Selection, failed *Result) []Result {
+func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInfo, sel Selection, u undoing, failed *Result, until time.Time) []Result {
 	all := func(outcome Outcome, err error, by string) []Result {
 		var results []Result
 		for _, f := range info.Files {
@@ -131,14 +205,14 @@ func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInf
 		r.Log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
 		return all(Blocked, fmt.Errorf("blocked by %s", failed.File.Location), failed.File.Location)
 	case sel.DryRun:
-		return r.planExecution(ctx, info)
+		return r.planExecution(ctx, info, u)
 	}
 	kind := sel.ScenarioType
 	if kind == "" {
 		kind = "*"
 	}
 	r.Log.Info(fmt.Sprintf("Executing rollback for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
-	x, err := r.Store.Open(ctx, info.ID)
+	x, err := r.openExecution(ctx, info.ID, until)
 	var locked *versions.LockedError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -150,16 +224,11 @@ func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInf
 		r.Log.Error(fmt.Sprintf("%s: %v", info.Location, err))
 		return all(classify(err), err, "")
 	}
-	if holder, ok := x.TookOver(); ok {
-		r.Log.Info(fmt.Sprintf("%s was left by PID %d on host %s, which ended without undoing it", info.Location, holder.PID, holder.Host))
-	}
-	for _, w := range x.Warnings() {
-		r.Log.Warn(w)
-	}
+	r.sayOpened(x)
 	r.Log.Info(fmt.Sprintf("Executing rollback version files for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
 	after, cancel := graceful(ctx, r.Grace)
 	defer cancel()
-	results := r.undoAll(after, x, versions.Filter{ScenarioType: sel.ScenarioType}, sel.KeepGoing, keep, ctx.Done())
+	results := r.undoAll(after, x, u)
 	if err := x.Close(); err != nil {
 		r.Log.Warn(fmt.Sprintf("%s: %v", info.Location, err))
 	}
@@ -168,8 +237,8 @@ func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInf
 
 // undoAll undoes the pending files of a locked execution, newest first. The first
 // that fails blocks the older ones: their steps came before it, and undoing them
-// under it may make things worse. Once stop is closed no other file is begun.
-func (r *Runner) undoAll(ctx context.Context, x versions.Execution, filter versions.Filter, keepGoing bool, then after, stop ...<-chan struct{}) []Result {
+// under it may make things worse.
+func (r *Runner) undoAll(ctx context.Context, x versions.Execution, u undoing) []Result {
 	files, err := x.Files(ctx)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", x.Location(), err)
@@ -179,19 +248,22 @@ func (r *Runner) undoAll(ctx context.Context, x versions.Execution, filter versi
 	var results []Result
 	var blockedBy *versions.File
 	for _, f := range files {
-		if !f.Replayable() || filter.ScenarioType != "" && f.ScenarioType != filter.ScenarioType {
+		if !f.Replayable() || u.scenarioType != "" && f.ScenarioType != u.scenarioType {
 			continue
 		}
-		if blockedBy != nil && !keepGoing {
+		if blockedBy != nil && !u.keepGoing {
 			r.Log.Error(fmt.Sprintf("%s is blocked by %s", f.Location, blockedBy.Location))
 			results = append(results, Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: fmt.Errorf("blocked by %s", blockedBy.Location), BlockedBy: blockedBy.Location})
 			continue
 		}
-		if stopped(stop) {
+		if stopped(u.stop) {
 			results = append(results, Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: context.Canceled})
 			continue
 		}
-		result := r.undo(ctx, x, f, then)
+		result, tried := u.tried[f.Location]
+		if !tried {
+			result = r.undo(ctx, x, f, u)
+		}
 		results = append(results, result)
 		if !result.Outcome.Undone() && blockedBy == nil {
 			blockedBy = &f
@@ -200,44 +272,64 @@ func (r *Runner) undoAll(ctx context.Context, x versions.Execution, filter versi
 	return results
 }
 
-func stopped(channels []<-chan struct{}) bool {
-	for _, c := range channels {
-		select {
-		case <-c:
-			return true
-		default:
-		}
+func stopped(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
-	return false
+}
+
+// sleep reports whether it was left in peace.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // planExecution says what a replay would do. It takes no lock: it changes nothing,
 // and a run that is live may be looked at.
-func (r *Runner) planExecution(ctx context.Context, info versions.ExecutionInfo) []Result {
+func (r *Runner) planExecution(ctx context.Context, info versions.ExecutionInfo, u undoing) []Result {
 	var results []Result
 	for _, f := range info.Files {
 		if !f.Replayable() {
 			continue
 		}
+		if result, ok := u.tried[f.Location]; ok {
+			results = append(results, result)
+			continue
+		}
 		result := Result{File: f, RunUUID: info.RunUUID, Outcome: Planned}
-		if err := r.plan(ctx, f, &result); err != nil {
+		err := u.lost[f.Location]
+		if err == nil {
+			err = r.plan(ctx, f, u, &result)
+		}
+		if err != nil {
 			result.Outcome, result.Err = classify(err), err
 		}
 		results = append(results, result)
+		r.finished(result)
 	}
 	return results
 }
 
-func (r *Runner) plan(ctx context.Context, f versions.File, result *Result) error {
+func (r *Runner) plan(ctx context.Context, f versions.File, u undoing, result *Result) error {
 	content, err := r.Store.Read(ctx, f)
 	if err != nil {
 		return err
 	}
+	result.Integrity = versions.IntegritySince(content, u.past.flushed[keyOf(f)])
+	defer r.watch(f)()
 	file, err := r.load(ctx, f.Location, content)
 	if err != nil {
 		return err
 	}
-	result.Edited = file.seal == versions.Edited
 	s := r.undoSession(builtins.Plan, file, nil)
 	if err := r.callFile(ctx, s, file.callable, file.content); err != nil {
 		return err

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -11,10 +12,11 @@ import (
 // replayed and keeps its name. A pending file waits for newer ones of its
 // execution, unless keepGoing says otherwise.
 func (r *Runner) ReplayFile(ctx context.Context, f versions.File, keepGoing bool) (*Report, error) {
-	x, err := r.Store.Open(ctx, f.Execution)
+	x, err := r.openExecution(ctx, f.Execution, time.Now().Add(lockPatience))
 	if err != nil {
 		return nil, err
 	}
+	r.sayOpened(x)
 	result, err := r.replayFile(ctx, x, f, keepGoing)
 	if cerr := x.Close(); cerr != nil {
 		r.Log.Warn(fmt.Sprintf("%s: %v", x.Location(), cerr))
@@ -40,7 +42,7 @@ func (r *Runner) replayFile(ctx context.Context, x versions.Execution, f version
 	}
 	after, cancel := graceful(ctx, r.Grace)
 	defer cancel()
-	return r.undo(after, x, f, keep), nil
+	return r.undo(after, x, f, undoing{then: keep, past: r.past(ctx)}), nil
 }
 
 // Diagnose says what is wrong with a version file, without running its functions.
@@ -64,4 +66,17 @@ func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (err
 		warnings = append(warnings, fmt.Errorf("%s: has no %s: a replay will be \"%s\"", name, nameVerify, Unverified))
 	}
 	return errs, warnings
+}
+
+// sayOpened says whose execution it was, and what is doubtful in it.
+func (r *Runner) sayOpened(x versions.Execution) {
+	switch holder, ok := x.TookOver(); {
+	case ok && holder.PID == 0: // its note can't be read
+		r.Log.Info(fmt.Sprintf("%s was left by a process that ended without undoing it", x.Location()))
+	case ok:
+		r.Log.Info(fmt.Sprintf("%s was left by PID %d on host %s, which ended without undoing it", x.Location(), holder.PID, holder.Host))
+	}
+	for _, w := range x.Warnings() {
+		r.Log.Warn(w)
+	}
 }

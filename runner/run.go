@@ -131,10 +131,15 @@ func (r *Runner) pause(ctx context.Context, d time.Duration) bool {
 // execute runs one scenario file and undoes it.
 func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report Execution) {
 	began := time.Now()
+	// Begun here, so that the grace counts from the signal on and not from when the
+	// scenario has taken notice of it.
+	after, cancel := graceful(ctx, r.Grace)
+	defer cancel()
 	report.Scenario = s.ScenarioFile
-	x := &execution{runner: r, scenario: s, runUUID: o.UUID}
+	x := &execution{runner: r, scenario: s, runUUID: o.UUID, flushed: map[fileKey]string{}}
 	r.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
-	if !o.SkipPreflight {
+	report.Err = x.begin(ctx)
+	if report.Err == nil && !o.SkipPreflight {
 		report.Err = r.preflight(ctx, s)
 	}
 	if report.Err == nil {
@@ -146,8 +151,6 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report
 
 	// From here on a signal has been heard or has to be waited for: either way what
 	// was begun is undone, within the grace that is left.
-	after, cancel := graceful(ctx, r.Grace)
-	defer cancel()
 	switch {
 	case report.Err == nil:
 		x.reports = append(x.reports, x.replay(after, remove)...)

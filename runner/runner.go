@@ -55,14 +55,33 @@ type Options struct {
 	// Reached is called at each [Point]: for tests that end the process there.
 	Reached func(Point)
 
+	// Watch is told of each version file before its code is loaded or called, and
+	// returns what is called when that is over. Code can end the process in ways that
+	// no interpreter can stop: whoever looks from outside then knows which file it was.
+	// It may be called from several goroutines. Default: nobody.
+	Watch func(f versions.File) (over func())
+
+	// Finished is told of a file as soon as its replay has ended. It may be called
+	// from several goroutines. Default: nobody.
+	Finished func(Result)
+
+	// Stuck is called when code goes on although its time has been over for StuckAfter
+	// (default 3 s): there are steps in which it can't be stopped. where is its file. The only
+	// way out is the end of the process, with everything pending as it is; without Stuck it is
+	// waited for.
+	Stuck      func(where string)
+	StuckAfter time.Duration
+
 	// Force replays files on a cluster other than the one they were written for.
 	Force bool
 }
 
-// The defaults of [Options].
+// The defaults of [Options]. Grace and StuckAfter together stay below the 30 s that a pod has
+// after its SIGTERM.
 const (
 	DefaultFileTimeout = 60 * time.Second
 	DefaultGrace       = 25 * time.Second
+	DefaultStuckAfter  = 3 * time.Second
 )
 
 // ScriptDir is a directory of scenario scripts: the files *.star at its root.
@@ -96,6 +115,9 @@ func New(o Options) *Runner {
 	if o.Grace == 0 {
 		o.Grace = DefaultGrace
 	}
+	if o.StuckAfter == 0 {
+		o.StuckAfter = DefaultStuckAfter
+	}
 	r := &Runner{Options: o}
 	r.engine = engine.New(engine.Options{
 		Predeclared: builtins.Predeclared(),
@@ -111,7 +133,8 @@ func New(o Options) *Runner {
 }
 
 // call calls fn under a session.
-func (r *Runner) call(ctx context.Context, s *builtins.Session, fn starlark.Value, args ...starlark.Value) (starlark.Value, error) {
+func (r *Runner) call(ctx context.Context, s *builtins.Session, fn *starlark.Function, args ...starlark.Value) (starlark.Value, error) {
+	defer r.notStuck(ctx, fn.Position().Filename())()
 	return r.engine.Call(builtins.WithSession(ctx, s), fn, args...)
 }
 

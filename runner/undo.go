@@ -24,14 +24,18 @@ const (
 
 // undo replays one file of a locked execution. It never returns before the file's
 // name says what happened.
-func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File, then after) Result {
+func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File, u undoing) Result {
 	began := time.Now()
 	result := Result{File: f, RunUUID: x.RunUUID()}
 	r.Log.Info("Executing rollback version file: " + f.Location)
-	file, err := r.undoContent(ctx, x, f, &result)
+	var sha string
+	err := u.lost[f.Location]
+	if err == nil {
+		sha, err = r.undoContent(ctx, x, f, u, &result)
+	}
 	if err == nil {
 		r.reach(BeforeRename)
-		result.File, err = r.finish(ctx, x, f, then)
+		result.File, err = r.finish(ctx, x, f, u.then)
 		switch {
 		case err != nil && result.File.State == versions.Executed:
 			// Its name says so; only a power loss could still take that back, and then it is undone once more.
@@ -41,6 +45,7 @@ func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File
 			result.File = f
 			err = fmt.Errorf("everything is undone, but %q could not be put away: %w", f.Location, err)
 		}
+		r.reach(AfterRename)
 	}
 	if err != nil {
 		result.Outcome, result.Err = classify(err), err
@@ -48,42 +53,53 @@ func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File
 	} else {
 		r.Log.Info(fmt.Sprintf("Executed %s successfully.", f.Location))
 		switch {
-		case then == remove:
+		case u.then == remove:
 			r.Log.Info(fmt.Sprintf("Removed %s successfully.", f.Location))
 		case f.Location != result.File.Location:
 			r.Log.Info(fmt.Sprintf("Renamed %s to %s successfully.", f.Location, result.File.Location))
 		}
 	}
 	result.Took = time.Since(began)
-	r.journal(ctx, f, x.RunUUID(), versions.Entry{Event: versions.EventOutcome, SHA256: file.sha(), Outcome: string(result.Outcome), Message: text(result.Err)})
+	r.journal(ctx, f, x.RunUUID(), versions.Entry{
+		Event: versions.EventOutcome, SHA256: sha, Integrity: result.Integrity, Outcome: string(result.Outcome), Message: text(result.Err),
+	})
+	r.finished(result)
 	return result
 }
 
-// undoContent does the undoing and sets the outcome of what went well.
-func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versions.File, result *Result) (*versionFile, error) {
+// undoContent does the undoing and sets the outcome of what went well. It returns the
+// SHA-256 of what it replayed.
+func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versions.File, u undoing, result *Result) (sha string, err error) {
 	content, err := x.Read(ctx, f)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
+	sha = versions.Digest(content)
+	result.Integrity = versions.IntegritySince(content, u.past.flushed[keyOf(f)])
 	// Before the file is even parsed: if it takes the process down, the journal says which it was.
-	r.journal(ctx, f, x.RunUUID(), versions.Entry{Event: versions.EventAttempt, SHA256: versions.Digest(content)})
+	r.journal(ctx, f, x.RunUUID(), versions.Entry{Event: versions.EventAttempt, SHA256: sha, Integrity: result.Integrity})
+	defer r.watch(f)()
 	file, err := r.load(ctx, f.Location, content)
 	if err != nil {
-		return nil, err
+		return sha, err
 	}
-	if result.Edited = file.seal == versions.Edited; result.Edited {
+	switch result.Integrity {
+	case versions.Edited:
 		r.Log.Info(fmt.Sprintf("%s was edited since it was written", f.Location))
+	case versions.Replaced:
+		r.Log.Warn(fmt.Sprintf("%s is not the file that was flushed under this name: somebody wrote another one, with a seal of its own", f.Location))
 	}
 	marks, err := x.InFlight(ctx)
 	if err != nil {
-		return file, err
+		return sha, err
 	}
 	s := r.undoSession(builtins.Undo, file, marks)
 	s.Mark = marker(x)
 	s.Changed = func() { r.reach(DuringUndo) }
+	r.reach(BeforeUndo)
 	r.Log.Info("Executing rollback callable...")
 	if err := r.callFile(ctx, s, file.callable, file.content); err != nil {
-		return file, err
+		return sha, err
 	}
 	result.Outcome = Unverified
 	if file.verify != nil {
@@ -92,7 +108,7 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 			return file, err
 		}
 		if err := r.verify(ctx, file, marks); err != nil {
-			return file, err
+			return sha, err
 		}
 		result.Outcome = Restored
 		if s.Changes() == 0 && len(s.AlreadyRestored()) > 0 {
@@ -102,7 +118,22 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 		r.Log.Warn(fmt.Sprintf("%s has no %s: whether all is restored was not checked", f.Location, nameVerify))
 	}
 	r.Log.Info("Rollback completed.")
-	return file, nil
+	return sha, nil
+}
+
+// watch tells who looks on that a file's code is at work.
+func (r *Runner) watch(f versions.File) (over func()) {
+	if r.Watch == nil {
+		return func() {}
+	}
+	return r.Watch(f)
+}
+
+// finished tells who looks on what came of a file.
+func (r *Runner) finished(result Result) {
+	if r.Finished != nil {
+		r.Finished(result)
+	}
 }
 
 // undoSession is for a version file's functions.
@@ -254,13 +285,6 @@ func (r *Runner) journal(ctx context.Context, f versions.File, runUUID string, e
 	if err := r.Store.Append(context.WithoutCancel(ctx), e); err != nil {
 		r.Log.Warn(fmt.Sprintf("the journal was not written: %v", err))
 	}
-}
-
-func (f *versionFile) sha() string {
-	if f == nil {
-		return ""
-	}
-	return f.sha256
 }
 
 func text(err error) string {

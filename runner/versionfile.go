@@ -28,8 +28,6 @@ type versionFile struct {
 	content  starlark.Value
 	callable *starlark.Function
 	verify   *starlark.Function // nil in a hand-written file that has none
-	seal     versions.SealState
-	sha256   string
 
 	mu           sync.Mutex
 	rightCluster bool // the cluster was checked
@@ -57,13 +55,17 @@ func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Ro
 	return versions.Seal(content), nil
 }
 
-// load reads a version file as every replay does.
+// load reads a version file as every replay does. Its time is a file's, since it may
+// compute at its top level.
 func (r *Runner) load(ctx context.Context, name string, content []byte) (*versionFile, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.FileTimeout)
+	defer cancel()
+	defer r.notStuck(ctx, name)()
 	m, err := r.engine.Load(builtins.WithSession(ctx, r.initSession()), name, content)
 	if err != nil {
 		return nil, err
 	}
-	f := &versionFile{seal: versions.Integrity(content), sha256: versions.Digest(content)}
+	f := &versionFile{}
 	var missing []string
 	for _, variable := range []string{nameVersion, nameContent, nameCallable} {
 		if m.Get(variable) == nil {

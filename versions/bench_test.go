@@ -71,6 +71,15 @@ func BenchmarkBareFlush(b *testing.B) {
 	}
 }
 
+func BenchmarkProbe(b *testing.B) {
+	_, e := benchExecution(b)
+	for b.Loop() {
+		if err := e.Probe(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkMark(b *testing.B) {
 	_, e := benchExecution(b)
 	m := Mark{Verb: "create", Kind: "Pod", Namespace: "ns", Name: "memory-hog-ngdjp", At: time.Now(), Until: time.Now().Add(15 * time.Second)}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
@@ -22,6 +23,9 @@ type Dir struct {
 	// settled says that this process made sure of the directory's own entry: another one could have made it and died before the fsync.
 	settling sync.Mutex
 	settled  bool
+
+	// doubtful says that this process' last line in the journal may lack its end.
+	doubtful atomic.Bool
 }
 
 var _ Store = (*Dir)(nil)

@@ -16,6 +16,8 @@
 //     removed by the next holder of the lock.
 //   - The name is the state: F.star is pending, F.star.executed is done. MarkExecuted is one rename that never replaces a file. There is no other
 //     record to disagree with; the journal is history.
+//   - History. Append returns when the line, the journal's own entry and the versions directory's are on stable storage. A line that a crash
+//     tore off costs itself alone. Nothing is decided by the journal but which of several undos goes first.
 //   - Order. Timestamps are max(now, newest + 1): strictly increasing over the executions of a store, and over the files of an
 //     execution and of a process, whatever the clock does. Newest first is the reverse of the order of writing.
 //   - One holder. An execution is locked by flock on its directory's descriptor and looked up by name once more after that, so that nobody

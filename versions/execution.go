@@ -14,6 +14,9 @@ import (
 // fileMode lets a version file run by its shebang, and nobody else read the names of things.
 const fileMode = 0o700
 
+// probeSize is more than any undo that scripts of ours write, and less than anybody would notice.
+const probeSize = 64 << 10
+
 // dirExecution is an execution in a directory. The lock is on dir's descriptor and ends with it.
 type dirExecution struct {
 	root, dir *durable.Dir
@@ -118,6 +121,19 @@ func (e *dirExecution) Flush(ctx context.Context, scenarioType string, content [
 		return File{}, fmt.Errorf("version file not written: %w", err)
 	}
 	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: now}), nil
+}
+
+// Probe implements Execution.
+func (e *dirExecution) Probe(ctx context.Context) error {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := e.dir.Probe(probeSize); err != nil {
+		return fmt.Errorf("no version file can be written to %q: %w", e.dir.Path(), err)
+	}
+	return nil
 }
 
 // Files implements Execution.

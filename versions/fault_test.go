@@ -48,6 +48,13 @@ func (f *faults) Create(dir *os.File, name string) (*os.File, error) {
 	return f.OS.Create(dir, name)
 }
 
+func (f *faults) OpenAppend(dir *os.File, name string) (*os.File, error) {
+	if err := f.try("append", name); err != nil {
+		return nil, err
+	}
+	return f.OS.OpenAppend(dir, name)
+}
+
 func (f *faults) Write(file *os.File, b []byte) (int, error) {
 	if err := f.try("write", filepath.Base(file.Name())); err != nil {
 		n, writeErr := f.OS.Write(file, b[:len(b)/2]) // what a full disk leaves
@@ -150,6 +157,8 @@ func normal(calls []string, e Execution, parent string) []string {
 
 var flushCalls = []string{"create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "rename FILE", "sync EXECUTION"}
 
+var probeCalls = []string{"create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "rename TEMP", "sync EXECUTION", "unlink TEMP", "sync EXECUTION"}
+
 // The order of operations is what makes a flush durable: each step needs the one before it on the disk.
 func TestOrderOfOperations(t *testing.T) {
 	d := testDir(t)
@@ -189,6 +198,10 @@ func TestOrderOfOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("unmark", "unlink .inflight-1")
+	if err := e.Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("probe", probeCalls...)
 	if f, err = e.Replace(t.Context(), f, []byte("y")); err != nil {
 		t.Fatal(err)
 	}
@@ -205,6 +218,15 @@ func TestOrderOfOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("close", "unlink .lock", "rmdir EXECUTION")
+	if err := d.Append(t.Context(), Entry{Event: EventFlushed}); err != nil {
+		t.Fatal(err)
+	}
+	check("append", "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName)
+	another := &Dir{path: d.path, system: sys}
+	if err := another.Append(t.Context(), Entry{Event: EventFlushed}); err != nil {
+		t.Fatal(err)
+	}
+	check("first append of a process", "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName, "sync versions")
 }
 
 // Whatever fails in a flush, the flush says so, nothing is listed for it, what was there is whole, and the next flush works.
@@ -256,6 +278,43 @@ func TestFlushFaults(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Whatever would fail in a flush fails in a probe, which says where, and leaves nothing.
+func TestProbeFaults(t *testing.T) {
+	for call := 1; call <= len(probeCalls); call++ {
+		t.Run(probeCalls[call-1], func(t *testing.T) {
+			sys := &faults{}
+			d := testDir(t)
+			d.system = sys
+			e, err := d.Begin(t.Context(), "run")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sys.record(func(n int, _ string) error {
+				if n == call {
+					return syscall.ENOSPC
+				}
+				return nil
+			})
+			if err := e.Probe(t.Context()); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), e.Location()) {
+				t.Errorf("got %v, want ENOSPC and %q", err, e.Location())
+			}
+			if got := normal(sys.recorded(), e, ""); !slices.Equal(got[:call], probeCalls[:call]) {
+				t.Fatalf("got calls %q, want %q and so on", got, probeCalls[:call])
+			}
+			sys.record(nil)
+			if err := e.Probe(t.Context()); err != nil {
+				t.Errorf("again: %v", err)
+			}
+			if err := e.Close(); err != nil { // removes what the fault kept the probe from removing
+				t.Error(err)
+			}
+			if listing, err := d.List(t.Context(), Filter{}); err != nil || len(listing.Executions) != 0 {
+				t.Errorf("got %+v, %v, want nothing", listing, err)
+			}
+		})
 	}
 }
 

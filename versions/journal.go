@@ -43,6 +43,7 @@ type Entry struct {
 	Execution    string    `json:"execution,omitempty"`
 	File         string    `json:"file,omitempty"`
 	SHA256       string    `json:"sha256,omitempty"`
+	Integrity    SealState `json:"integrity,omitempty"` // of what an attempt read
 	Outcome      string    `json:"outcome,omitempty"`
 	Message      string    `json:"message,omitempty"`
 	User         string    `json:"user,omitempty"`
@@ -103,7 +104,7 @@ func (e Entry) matches(f Filter) bool {
 	return (f.RunUUID == "" || f.RunUUID == e.RunUUID) && (f.ScenarioType == "" || f.ScenarioType == e.ScenarioType)
 }
 
-// Append implements Store. There is no fsync: the journal is history, and undo never reads it.
+// Append implements Store. It returns once the line and every directory entry above it are on stable storage.
 func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -117,34 +118,16 @@ func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	f, err := root.OpenAppend(journalName)
-	if err != nil {
+	// What the page cache shows as the end of a line need not be on the disk after an fsync that failed.
+	if d.doubtful.Swap(false) {
+		line = append([]byte{'\n'}, line...)
+	}
+	if err := root.AppendLine(journalName, line); err != nil {
+		d.doubtful.Store(true)
 		return err
 	}
-	if err := appendLine(f, line); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
-}
-
-// appendLine writes a line with one write. A line that was torn off by a full disk gets its end first: otherwise it would
-// swallow this one too.
-func appendLine(f *os.File, line []byte) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if size := info.Size(); size > 0 {
-		last := make([]byte, 1)
-		if _, err := f.ReadAt(last, size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' {
-			line = append([]byte{'\n'}, line...)
-		}
-	}
-	_, err = f.Write(line)
-	return err
+	// Last: a disk that can't do this should still have the line.
+	return d.settle(root)
 }
 
 // Journal implements Store.

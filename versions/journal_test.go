@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,6 +81,58 @@ func TestJournalSkipsTornLines(t *testing.T) {
 	}
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("got mode %v, want 0600", info.Mode())
+	}
+}
+
+// After an fsync that failed the kernel shows what the disk has not: the next line must not be lost with it.
+func TestJournalAfterFailedSync(t *testing.T) {
+	sys := &faults{}
+	d := testDir(t)
+	d.system = sys
+	add := func(file string) error { return d.Append(t.Context(), Entry{Event: EventFlushed, File: file}) }
+	if err := add("one"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(d.path, journalName)
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sys.record(func(_ int, op string) error {
+		if op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	if err := add("lost"); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v, want EIO", err)
+	}
+	sys.record(nil)
+	after, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := add("two"); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(content[before.Size():after.Size()]) // as the disk has it
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for e, err := range d.Journal(t.Context(), Filter{}) {
+		if err == nil {
+			files = append(files, e.File)
+		} else if !errors.As(err, new(*JournalError)) {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"one", "two"}, files); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 }
 

@@ -244,6 +244,16 @@ func (h *memoryHold) Flush(ctx context.Context, scenarioType string, content []b
 	}, bytes.Clone(content)}), nil
 }
 
+// Probe implements Execution.
+func (h *memoryHold) Probe(ctx context.Context) error {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return err
+	}
+	leave()
+	return nil
+}
+
 // Files implements Execution.
 func (h *memoryHold) Files(ctx context.Context) ([]File, error) {
 	leave, err := h.enter(ctx)

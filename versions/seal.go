@@ -15,6 +15,7 @@ const (
 	Written  SealState = "written"  // as it was written
 	Edited   SealState = "edited"   // changed since, which is fine and is said
 	Unsealed SealState = "unsealed" // written by hand: there is no seal
+	Replaced SealState = "replaced" // whole, but another one than ebb wrote under this name
 )
 
 const sealPrefix = "# sha256: "
@@ -56,6 +57,17 @@ func Integrity(content []byte) SealState {
 	default:
 		return Unsealed
 	}
+}
+
+// IntegritySince is [Integrity] for a file of which the journal says that ebb last wrote
+// content of the SHA-256 flushed into it; "" if the journal says nothing. Anybody can seal a
+// file, but not so that it has the digest of another.
+func IntegritySince(content []byte, flushed string) SealState {
+	state := Integrity(content)
+	if state == Written && flushed != "" && flushed != Digest(content) {
+		return Replaced
+	}
+	return state
 }
 
 // cutSeal splits content before its last line if that is a seal.

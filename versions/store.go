@@ -58,6 +58,10 @@ type Execution interface {
 	// every directory entry above it are on stable storage; after an error no file is left.
 	Flush(ctx context.Context, scenarioType string, content []byte) (File, error)
 
+	// Probe finds out whether a Flush would succeed now: it writes a temporary file of 64 KiB as Flush does, reads it back and removes
+	// it. Ask before the first change of a scenario: a full or broken disk is better found there than between two changes.
+	Probe(ctx context.Context) error
+
 	// Files returns the execution's files, newest first.
 	Files(ctx context.Context) ([]File, error)
 

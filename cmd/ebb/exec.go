@@ -53,11 +53,12 @@ func execFile(c *cli.Context) error {
 		return err
 	}
 	s.store = store
+	s.limitMemory(func() {})
 	r, err := s.runner(c)
 	if err != nil {
 		return err
 	}
-	ctx, stop := interruptible(c.Context, s, "ebb exec "+args[0])
+	ctx, stop := interruptible(c.Context, s, c.Duration("grace"), "ebb exec "+args[0])
 	defer stop()
 	report, err := r.ReplayFile(ctx, file, c.Bool("keep-going"))
 	if err != nil {

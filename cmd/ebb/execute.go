@@ -9,10 +9,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 func executeCommand() *cli.Command {
@@ -33,6 +33,7 @@ go on.
 			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "how many independent executions to replay at the same time"},
 			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text or json"},
+			&cli.BoolFlag{Name: workerFlag, Hidden: true},
 		)...),
 		Action: executeRollback,
 	}
@@ -49,31 +50,10 @@ func executeRollback(c *cli.Context) error {
 	if n := c.Int("parallel"); n < 1 || n > 64 {
 		return &usageError{err: fmt.Errorf("--parallel: got %d, want 1 to 64", n)}
 	}
-	s, err := load(c, config.LoadForRollback)
-	if err != nil {
-		return err
+	if c.Bool(workerFlag) {
+		return work(c)
 	}
-	r, err := s.runner(c)
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible(c.Context, s, "ebb execute-rollback --config "+s.File)
-	defer stop()
-	dryRun := c.Bool("dry-run")
-	if !dryRun {
-		s.log.Info("Executing rollback version files")
-	}
-	if !dryRun && c.String("run_uuid") == "" && c.String("scenario_type") == "" {
-		s.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")
-	}
-	report, err := r.Replay(ctx, runner.Selection{
-		RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type"),
-		DryRun: dryRun, KeepGoing: c.Bool("keep-going"), Parallel: c.Int("parallel"),
-	})
-	if err != nil {
-		return err
-	}
-	return s.finish(report, output)
+	return supervise(c, output)
 }
 
 // finish prints a report and returns what its exit code is.
@@ -143,8 +123,8 @@ func printText(w io.Writer, report *runner.Report) error {
 			line += ": " + console.Clean(x.Reason())
 			said[reason] = reason != ""
 		}
-		if x.Edited {
-			line += " (edited)"
+		if x.Integrity == versions.Edited || x.Integrity == versions.Replaced {
+			line += fmt.Sprintf(" (%s)", x.Integrity)
 		}
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
@@ -165,15 +145,15 @@ func printText(w io.Writer, report *runner.Report) error {
 
 // jsonResult is the shape of -o json.
 type jsonResult struct {
-	File      string   `json:"file"`
-	RunUUID   string   `json:"run_uuid"`
-	Outcome   string   `json:"outcome"`
-	Error     string   `json:"error,omitempty"`
-	Hints     []string `json:"hints,omitempty"`
-	BlockedBy string   `json:"blocked_by,omitempty"`
-	Edited    bool     `json:"edited,omitempty"`
-	Actions   []string `json:"actions,omitempty"`
-	Seconds   float64  `json:"seconds"`
+	File      string             `json:"file"`
+	RunUUID   string             `json:"run_uuid"`
+	Outcome   string             `json:"outcome"`
+	Error     string             `json:"error,omitempty"`
+	Hints     []string           `json:"hints,omitempty"`
+	BlockedBy string             `json:"blocked_by,omitempty"`
+	Integrity versions.SealState `json:"integrity,omitempty"` // written, edited, replaced or unsealed
+	Actions   []string           `json:"actions,omitempty"`
+	Seconds   float64            `json:"seconds"`
 }
 
 func printJSON(w io.Writer, report *runner.Report) error {
@@ -181,7 +161,7 @@ func printJSON(w io.Writer, report *runner.Report) error {
 	for _, x := range report.Results {
 		r := jsonResult{
 			File: x.File.Location, RunUUID: x.RunUUID, Outcome: string(x.Outcome), BlockedBy: x.BlockedBy,
-			Edited: x.Edited, Actions: x.Actions, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
+			Integrity: x.Integrity, Actions: x.Actions, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
 		}
 		if x.Err != nil {
 			r.Error = x.Reason()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -21,6 +22,10 @@ func historyCommand() *cli.Command {
 		Description: `
 Prints the journal of the versions directory: what was flushed, tried, restored,
 and by whom. It stays when a successful run removes its files.
+
+Beside an attempt stands what was found: the file as ebb wrote it (written), changed
+by hand since (edited), another one under its name (replaced), or one without the
+line that could tell (unsealed). -o json has the SHA-256 of each.
 
 ` + exitCodes,
 		Flags: commonFlags(append(selectionFlags(),
@@ -58,7 +63,7 @@ func history(c *cli.Context) error {
 			continue
 		}
 		cells := []string{
-			entry.Time.Local().Format("2006-01-02 15:04:05"), entry.Event, entry.Outcome, entry.RunUUID, entry.File,
+			entry.Time.Local().Format("2006-01-02 15:04:05"), entry.Event, cmp.Or(entry.Outcome, string(entry.Integrity)), entry.RunUUID, entry.File,
 			fmt.Sprintf("%s@%s", entry.User, entry.Host), entry.Message,
 		}
 		for i := range cells {

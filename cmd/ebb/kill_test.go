@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,9 +11,7 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
@@ -62,7 +55,7 @@ func TestKillAtRandom(t *testing.T) {
 	t.Logf("killed: %v", k.stages)
 	// What was on its way when its sender died has landed by now, or never will.
 	time.Sleep(time.Until(killed.Add(lateLimit)))
-	for _, o := range k.objects(t, "") {
+	for _, o := range objects(t, k.client, "") {
 		if slices.Contains(k.namespaces, o.namespace) {
 			t.Errorf("appeared late: %s", o)
 		}
@@ -81,19 +74,6 @@ func number(t *testing.T, variable string, otherwise int) int {
 	return n
 }
 
-func adminClient(t *testing.T) dynamic.Interface {
-	config, err := clientcmd.BuildConfigFromFlags("", sandboxtest.Kubeconfig(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS = -1
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
 // killing is what the kills of a test share.
 type killing struct {
 	client     dynamic.Interface
@@ -103,104 +83,49 @@ type killing struct {
 	stages map[string]int // what was there when a run was killed, and how often
 }
 
-const killConfig = `
-kraken:
-  kubeconfig_path: %q
-  rollback_versions_directory: versions
-  scenario_scripts_directory: steps
-  chaos_scenarios:
-    - application_outages_scenarios: [outage.yaml]
-    - steps_scenarios: [steps.yaml]
-    - hog_scenarios: [hog.yaml]
-tunings:
-  wait_duration: 0
-`
-
 // one starts a run, kills it, looks, replays and looks again.
 func (k *killing) one(t *testing.T, namespace string, random *rand.Rand) {
-	work := t.TempDir()
-	if err := copySteps(work); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{
-		"config.yaml": fmt.Sprintf(killConfig, sandboxtest.Kubeconfig(t)),
-		"outage.yaml": fmt.Sprintf("application_outage: {namespace: %s, duration: 0}\n", namespace),
-		"steps.yaml":  fmt.Sprintf("{namespace: %s, steps: [one, two, three]}\n", namespace),
-		"hog.yaml":    fmt.Sprintf("{hog-type: cpu, namespace: %s, duration: 1, node-selector: node-role.kubernetes.io/worker=}\n", namespace),
-	} {
-		if err := os.WriteFile(filepath.Join(work, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w := newWorld(t, namespace, sandboxtest.Kubeconfig(t), "application_outages_scenarios: [outage.yaml]", "steps_scenarios: [steps.yaml]", "hog_scenarios: [hog.yaml]")
+	w.write("outage.yaml", "application_outage: {namespace: %s, duration: 0}\n", namespace)
+	w.write("steps.yaml", "{namespace: %s, steps: [one, two, three]}\n", namespace)
+	w.write("hog.yaml", "{hog-type: cpu, namespace: %s, duration: 1, node-selector: node-role.kubernetes.io/worker=}\n", namespace)
 
-	stage := killRun(t, work, random)
+	stage := w.killRun(random)
 
-	files := pendingFiles(t, work)
-	objects := k.objects(t, namespace)
 	k.mu.Lock()
-	k.stages[fmt.Sprintf("%s with %d pending file(s), %d object(s)", stage, len(files), len(objects))]++
+	k.stages[fmt.Sprintf("%s with %d pending file(s), %d object(s)", stage, len(w.pending()), len(w.objects()))]++
 	k.mu.Unlock()
-	named := map[string]bool{}
-	for file, content := range files {
-		for _, ref := range refs(content) {
-			named[ref] = true
-		}
-		if out, code := command(t, work, "check-rollback", file); code != 0 {
-			t.Errorf("check-rollback %s: exit code %d:\n%s", file, code, out)
-		}
-	}
-	for _, o := range objects {
-		if !named[o.String()] {
-			t.Errorf("%s is in the cluster, and no pending version file names it; the files: %q", o, files)
+	w.checkNamed()
+	for file := range w.pending() {
+		if code, said := w.ebb("", "check-rollback", file); code != "0" {
+			t.Errorf("check-rollback %s: exit code %s:\n%s", file, code, said)
 		}
 	}
 
 	// Every other replay is killed as well: it can be repeated.
 	if random.IntN(2) == 0 {
-		killReplay(t, work, time.Duration(random.Int64N(int64(200*time.Millisecond))))
+		w.killReplay(time.Duration(random.Int64N(int64(200 * time.Millisecond))))
 	}
-	if out, code := command(t, work, "execute-rollback", "--config", "config.yaml"); code != 0 {
-		t.Errorf("execute-rollback: exit code %d:\n%s", code, out)
-	}
-	if left := k.objects(t, namespace); len(left) > 0 {
-		t.Errorf("left after execute-rollback: %s", left)
-	}
-	if files := pendingFiles(t, work); len(files) > 0 {
-		t.Errorf("pending after execute-rollback: %q", files)
-	}
-	if out, code := command(t, work, "list-rollback", "--config", "config.yaml", "--pending"); code != 0 || strings.Contains(out, ".star") {
-		t.Errorf("list-rollback --pending: exit code %d:\n%s", code, out)
+	w.replay()
+	if code, said := w.ebb("", "list-rollback", "--config", "config.yaml", "--pending"); code != "0" || strings.Contains(said, ".star") {
+		t.Errorf("list-rollback --pending: exit code %s:\n%s", code, said)
 	}
 }
 
 // killRun kills a run at a random instant: any at all, or shortly after some of its
 // files were written or undone, where most is going on.
-func killRun(t *testing.T, work string, random *rand.Rand) (stage string) {
-	path, err := exec.LookPath("ebb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := exec.Command(path, "run", "--config", "config.yaml")
-	run.Dir = work
-	var log bytes.Buffer
-	run.Stderr = &log
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	over, ended := make(chan error, 1), make(chan struct{})
-	go func() {
-		over <- run.Wait()
-		close(ended)
-	}()
+func (w *world) killRun(random *rand.Rand) (stage string) {
+	run := w.start("", "run", "--config", "config.yaml")
 	lines, shortly := random.IntN(15), time.Duration(random.Int64N(int64(10*time.Millisecond)))
-	instant := make(chan time.Time, 1)
+	instant, ended := make(chan time.Time, 1), make(chan struct{})
+	defer close(ended)
 	if random.IntN(3) == 0 {
 		stage = "at any time"
 		time.AfterFunc(time.Duration(random.Int64N(int64(1500*time.Millisecond))), func() { instant <- time.Now() })
 	} else {
 		stage = fmt.Sprintf("after %d journal lines", lines)
 		go func() {
-			for journalLines(work) < lines {
+			for w.journalLines() < lines {
 				select {
 				case <-ended:
 					return
@@ -212,110 +137,31 @@ func killRun(t *testing.T, work string, random *rand.Rand) (stage string) {
 		}()
 	}
 	select {
-	case err := <-over:
+	case err := <-run.end:
+		run.over = true
 		if err != nil {
-			t.Errorf("the run failed before it was killed: %v\n%s", err, &log)
+			w.Errorf("the run failed before it was killed: %v\n%s", err, w.said(run))
 		}
 		return "not at all"
 	case <-instant:
-		if err := run.Process.Kill(); err != nil {
-			t.Log(err) // it ended by itself just now
-		}
-		if err := <-over; err != nil && codeOf(err) != "killed" {
-			t.Errorf("the run failed before it was killed: %v\n%s", err, &log)
-		}
+		w.kill(run)
 	}
 	return stage
 }
 
 // killReplay kills a replay some time after its start.
-func killReplay(t *testing.T, work string, after time.Duration) {
-	path, err := exec.LookPath("ebb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	replay := exec.Command(path, "execute-rollback", "--config", "config.yaml")
-	replay.Dir = work
-	if err := replay.Start(); err != nil {
-		t.Fatal(err)
-	}
+func (w *world) killReplay(after time.Duration) {
+	replay := w.start("", "execute-rollback", "--config", "config.yaml")
 	time.Sleep(after)
-	if err := replay.Process.Kill(); err != nil {
-		t.Log(err) // it ended by itself just now
-	}
-	if err := replay.Wait(); err != nil && codeOf(err) != "killed" {
-		t.Errorf("the replay failed before it was killed: %v", err)
-	}
+	w.kill(replay)
 }
 
-// journalLines counts what was flushed, attempted and undone so far.
-func journalLines(work string) int {
-	journal, err := os.ReadFile(filepath.Join(work, "versions", "journal.jsonl"))
-	if err != nil {
-		return -1 // not there yet
+// kill kills a process that may be at its end.
+func (w *world) kill(p *running) {
+	if err := p.Process.Kill(); err != nil {
+		w.Log(err) // it ended by itself just now
 	}
-	return bytes.Count(journal, []byte("\n"))
-}
-
-// command runs ebb and returns all that it says, and its exit code.
-func command(t *testing.T, work string, args ...string) (string, int) {
-	path, err := exec.LookPath("ebb")
-	if err != nil {
-		t.Fatal(err)
+	if code := w.finish(p); code != "0" && code != "killed" {
+		w.Errorf("%q failed before it was killed, with %s:\n%s", p.Args, code, w.said(p))
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Dir = work
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	return string(out), cmd.ProcessState.ExitCode()
-}
-
-// pendingFiles reads the pending version files, without any help of ebb's.
-func pendingFiles(t *testing.T, work string) map[string]string {
-	names, err := filepath.Glob(filepath.Join(work, "versions", "*", "*.star"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for _, name := range names {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = string(content)
-	}
-	return files
-}
-
-var refPattern = regexp.MustCompile(`\bref\("([^"]+)", "([^"]+)", "([^"]+)"\)`)
-
-// refs returns what a version file names, as object's String has it.
-func refs(content string) []string {
-	var found []string
-	for _, m := range refPattern.FindAllStringSubmatch(content, -1) {
-		found = append(found, object{m[1], m[2], m[3]}.String())
-	}
-	return found
-}
-
-type object struct{ kind, name, namespace string }
-
-func (o object) String() string { return o.kind + " " + o.namespace + "/" + o.name }
-
-// objects lists what runs have made in a namespace, or in all.
-func (k *killing) objects(t *testing.T, namespace string) []object {
-	var found []object
-	for _, kind := range []string{"pods", "configmaps", "networkpolicies"} {
-		list, err := k.client.Resource(kinds[kind]).Namespace(namespace).
-			List(context.Background(), metav1.ListOptions{LabelSelector: "ebb.dev/run-uuid"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, item := range list.Items {
-			found = append(found, object{item.GetKind(), item.GetName(), item.GetNamespace()})
-		}
-	}
-	return found
 }

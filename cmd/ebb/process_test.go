@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -71,10 +72,9 @@ func processOf(ts *testscript.TestScript, name string) *process {
 	return p.(*process)
 }
 
-// signal SIGNAL NAME sends INT, TERM, HUP or KILL to a process that was started.
+// signal SIGNAL NAME sends INT, TERM, HUP, KILL, STOP or CONT to a process that was started.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
-	sig, ok := signals[args[0]]
+	sig, ok := signals[strings.ToLower(args[0])]
 	if !ok {
 		ts.Fatalf("unknown signal %q", args[0])
 	}

@@ -21,8 +21,8 @@ Runs the scenarios of the configuration one after the other. Every scenario is
 undone when it ends, fails or is interrupted; with auto_rollback: False a failure
 is left for execute-rollback.
 
-The first SIGINT, SIGTERM or SIGHUP undoes what was begun and exits; the second
-exits at once and leaves the version files.
+The first SIGINT, SIGTERM or SIGHUP undoes what was begun and exits; a second
+SIGINT or SIGTERM exits at once and leaves the version files.
 
 ` + exitCodes,
 		Flags: commonFlags(append(timeFlags(),
@@ -52,7 +52,7 @@ func runScenarios(c *cli.Context) error {
 		id = uuid.NewString()
 	}
 	replay := fmt.Sprintf("ebb execute-rollback --config %s --run_uuid %s", s.File, id)
-	ctx, stop := interruptible(c.Context, s, replay)
+	ctx, stop := interruptible(c.Context, s, c.Duration("grace"), replay)
 	defer stop()
 	r, err := s.runner(c)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -32,15 +33,29 @@ type setup struct {
 	progress *console.Progress
 	store    *versions.Dir
 	stdout   io.Writer
+
+	// Set in a worker: see supervise.go.
+	watch    func(versions.File) func()
+	finished func(runner.Result)
+	fatal    func(why string)
 }
 
-// load reads the configuration with read, and says what is doubtful in it.
-func load(c *cli.Context, read func(file string) (*config.Config, error)) (*setup, error) {
+// newSetup is what a command has without a configuration: it can speak.
+func newSetup(c *cli.Context) (*setup, error) {
 	s := &setup{stdout: c.App.Writer, progress: console.NewProgress(c.App.ErrWriter)}
 	color := console.Color(s.progress) && !c.Bool("no-color")
 	var err error
 	if s.log, err = console.NewLogger(s.progress, c.String("log-format"), c.String("log-level"), color); err != nil {
 		return nil, &usageError{err: err}
+	}
+	return s, nil
+}
+
+// load reads the configuration with read, and says what is doubtful in it.
+func load(c *cli.Context, read func(file string) (*config.Config, error)) (*setup, error) {
+	s, err := newSetup(c)
+	if err != nil {
+		return nil, err
 	}
 	if s.Config, err = read(c.String("config")); err != nil {
 		return nil, &usageError{err: err}
@@ -66,9 +81,14 @@ func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 		FileTimeout: c.Duration("file-timeout"),
 		Grace:       c.Duration("grace"),
 		Force:       c.Bool("force"),
-		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
-		GCP:         gcp.Open(gcp.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
-		AWS:         aws.Open(aws.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
+		Watch:       s.watch,
+		Finished:    s.finished,
+		Stuck: func(where string) {
+			s.end("could not stop the code of " + where + " when its time was over")
+		},
+		Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
+		GCP:     gcp.Open(gcp.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
+		AWS:     aws.Open(aws.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
 		Cluster: func() (*kube.Client, error) {
 			path := c.String("kubeconfig")
 			if path == "" {
@@ -94,6 +114,17 @@ func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 		})
 	}
 	return runner.New(options), nil
+}
+
+// end ends the process because nothing else can end what it is at. What is pending on
+// the disk stays so. why completes a sentence whose subject is the process.
+func (s *setup) end(why string) {
+	if s.fatal != nil {
+		s.fatal(why) // the supervisor says it
+	} else {
+		s.log.Error("this process " + why + " and ends: what is not restored stays pending")
+	}
+	os.Exit(exitPending)
 }
 
 // wait shows a wait until it is told that it is over.

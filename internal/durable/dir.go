@@ -164,14 +164,19 @@ func (d *Dir) ReadFile(name string, limit int64) (content []byte, err error) {
 // OpenFile opens a file for reading, which must be ours alone.
 func (d *Dir) OpenFile(name string) (*os.File, error) { return d.openFile(name, unix.O_RDONLY) }
 
-// OpenAppend opens a file for reading and appending, which must be ours alone, and creates it if it is missing.
-func (d *Dir) OpenAppend(name string) (*os.File, error) {
-	return d.openFile(name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT)
+// openAppend opens a file for reading and appending, which must be ours alone, and creates it if it is missing.
+func (d *Dir) openAppend(name string) (*os.File, error) {
+	f, err := d.system.OpenAppend(d.f, name)
+	return d.checked(f, name, err)
 }
 
 func (d *Dir) openFile(name string, flag int) (*os.File, error) {
-	// Without O_NONBLOCK, a FIFO in a file's place would keep us waiting for its other end.
-	f, err := openAt(d.f, name, flag|unix.O_NONBLOCK, 0o600)
+	f, err := openAt(d.f, name, flag, 0)
+	return d.checked(f, name, err)
+}
+
+// checked is what opening a file gave, if the file is ours alone.
+func (d *Dir) checked(f *os.File, name string, err error) (*os.File, error) {
 	if err != nil {
 		// What can't be opened because of its kind (a link, a socket) deserves a better message than the kernel's.
 		if info, statErr := d.Lstat(name); statErr == nil {

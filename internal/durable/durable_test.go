@@ -130,6 +130,27 @@ func TestSyncOfDirectories(t *testing.T) {
 	}
 }
 
+// forgetful is a file system that takes every byte and returns another one.
+type forgetful struct{ OS }
+
+func (s forgetful) Write(f *os.File, b []byte) (int, error) {
+	changed := slices.Clone(b)
+	changed[len(b)/2] ^= 1
+	return s.OS.Write(f, changed)
+}
+
+func TestProbe(t *testing.T) {
+	d := testDir(t, OS{})
+	must(t, d.Probe(1000))
+	d.system = forgetful{}
+	if err := d.Probe(1000); err == nil || !strings.Contains(err.Error(), d.Path()) {
+		t.Errorf("got %v, want an error that names a path in %q", err, d.Path())
+	}
+	if got := names(t, d); len(got) != 0 {
+		t.Errorf("got %q, want nothing left", got)
+	}
+}
+
 func TestLock(t *testing.T) {
 	d := testDir(t, OS{})
 	must(t, d.Mkdir("sub"))

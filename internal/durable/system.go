@@ -11,7 +11,8 @@ import (
 // System is the part of the operating system that changes directories. It is an interface for the sake of tests, which
 // put one under a Dir that fails at a chosen call; everybody else uses [OS].
 type System interface {
-	Create(dir *os.File, name string) (*os.File, error) // for writing, never an existing name, mode 0600
+	Create(dir *os.File, name string) (*os.File, error)     // for writing, never an existing name, mode 0600
+	OpenAppend(dir *os.File, name string) (*os.File, error) // for reading and appending; made if it is missing, mode 0600
 	Write(f *os.File, b []byte) (int, error)
 	Chmod(f *os.File, mode fs.FileMode) error
 	Sync(f *os.File) error
@@ -29,6 +30,11 @@ type OS struct{}
 // Create implements System.
 func (OS) Create(dir *os.File, name string) (*os.File, error) {
 	return openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+}
+
+// OpenAppend implements System.
+func (OS) OpenAppend(dir *os.File, name string) (*os.File, error) {
+	return openAt(dir, name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT, 0o600)
 }
 
 // Write implements System.
@@ -68,12 +74,12 @@ func (OS) Rmdir(dir *os.File, name string) error {
 	return at(dir, "rmdir", name, func(fd int) error { return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR) })
 }
 
-// openAt opens an entry of dir. It never follows a link, and the descriptor is closed in child processes: a lock that a
-// child inherited would outlive its owner.
+// openAt opens an entry of dir. It never follows a link nor waits for the other end of a FIFO in a file's place, and the descriptor is
+// closed in child processes: a lock that a child inherited would outlive its owner.
 func openAt(dir *os.File, name string, flag int, mode uint32) (*os.File, error) {
 	var f *os.File
 	err := at(dir, "open", name, func(fd int) error {
-		opened, err := unix.Openat(fd, name, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+		opened, err := unix.Openat(fd, name, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, mode)
 		if err == nil {
 			f = os.NewFile(uintptr(opened), join(dir.Name(), name))
 		}

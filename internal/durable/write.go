@@ -1,6 +1,8 @@
 package durable
 
 import (
+	"bytes"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +50,7 @@ func (d *Dir) ReplaceFile(name string, content []byte, mode fs.FileMode) error {
 
 // writeTemp writes a temporary file as far as stable storage and returns its name; after an error there is none.
 func (d *Dir) writeTemp(content []byte, mode fs.FileMode) (string, error) {
-	temp := fmt.Sprintf("%s%016x", tempPrefix, rand.Uint64())
+	temp := tempName()
 	f, err := d.system.Create(d.f, temp)
 	if err != nil {
 		return "", err
@@ -62,6 +64,8 @@ func (d *Dir) writeTemp(content []byte, mode fs.FileMode) (string, error) {
 	}
 	return temp, nil
 }
+
+func tempName() string { return fmt.Sprintf("%s%016x", tempPrefix, rand.Uint64()) }
 
 func (d *Dir) fill(f *os.File, content []byte, mode fs.FileMode) error {
 	if err := d.writeAll(f, content); err != nil {
@@ -151,6 +155,25 @@ func (d *Dir) sync() error {
 		return nil
 	}
 	return err
+}
+
+// Probe finds out whether WriteFile works now for a file of a size: it writes one, reads it back and removes it, all as durably as
+// if it mattered. A process that dies meanwhile leaves nothing but a temporary file.
+func (d *Dir) Probe(size int) error {
+	// Nothing that a file system can compress, share or keep out of its blocks.
+	content := make([]byte, size)
+	if _, err := cryptorand.Read(content); err != nil {
+		return err
+	}
+	name := tempName()
+	if err := d.WriteFile(name, content, 0o600); err != nil {
+		return err
+	}
+	got, err := d.ReadFile(name, int64(size))
+	if err == nil && !bytes.Equal(got, content) {
+		err = fmt.Errorf("%q: got %d bytes that differ from the %d written", join(d.Path(), name), len(got), size)
+	}
+	return errors.Join(err, d.Remove(name))
 }
 
 // lookAndRename is for systems that can't rename without replacing in one step.

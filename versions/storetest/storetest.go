@@ -39,6 +39,7 @@ func Run(t *testing.T, newStore func(t *testing.T) versions.Store) {
 		{"executed twice", executedTwice},
 		{"replace", replace},
 		{"remove own only", removeOwn},
+		{"probe", probe},
 		{"bad arguments", badArguments},
 		{"cancelled", cancelled},
 		{"closed", closed},
@@ -389,6 +390,27 @@ func removeOwn(t *testing.T, s versions.Store) {
 	}
 }
 
+func probe(t *testing.T, s versions.Store) {
+	e := begin(t, s, run)
+	f := flush(t, e, "pod", "x")
+	for range 2 {
+		if err := e.Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := names(files(t, e)); !slices.Equal(got, []string{f.Name}) {
+		t.Errorf("got %q, want only %q: a probe leaves nothing", got, f.Name)
+	}
+	list(t, s, versions.Filter{}) // no problems either
+	if err := e.Remove(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	closeNow(t, e)
+	if got := list(t, s, versions.Filter{}); len(got) != 0 {
+		t.Errorf("got %v, want nothing left", got)
+	}
+}
+
 func badArguments(t *testing.T, s versions.Store) {
 	for _, uuid := range []string{"", "-a", "a-", "a/b", "..", "a b", "a\n", strings.Repeat("a", 64), "ü"} {
 		if _, err := s.Begin(t.Context(), uuid); err == nil {
@@ -435,6 +457,7 @@ func cancelled(t *testing.T, s versions.Store) {
 		"Append":       func() error { return s.Append(ctx, versions.Entry{Event: versions.EventFlushed}) },
 		"Flush":        func() error { _, err := e.Flush(ctx, "pod", []byte("x")); return err },
 		"MarkExecuted": func() error { _, err := e.MarkExecuted(ctx, f); return err },
+		"Probe":        func() error { return e.Probe(ctx) },
 		"Replace":      func() error { _, err := e.Replace(ctx, f, []byte("y")); return err },
 		"Remove":       func() error { return e.Remove(ctx, f) },
 		"Files":        func() error { _, err := e.Files(ctx); return err },
@@ -464,6 +487,7 @@ func closed(t *testing.T, s versions.Store) {
 	for name, call := range map[string]func() error{
 		"Flush":        func() error { _, err := e.Flush(t.Context(), "pod", []byte("x")); return err },
 		"MarkExecuted": func() error { _, err := e.MarkExecuted(t.Context(), f); return err },
+		"Probe":        func() error { return e.Probe(t.Context()) },
 		"Remove":       func() error { return e.Remove(t.Context(), f) },
 		"MarkInFlight": func() error { _, err := e.MarkInFlight(versions.Mark{}); return err },
 		"unmark":       unmark,

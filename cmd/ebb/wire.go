@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// What a replay's two processes say to each other, one JSON value a line. The supervisor
+// begins with one order and adds another for each signal; its end of the pipe closes when it
+// is gone. The worker sends events.
+
+// order is what the supervisor wants.
+type order struct {
+	Tried []*wireResult     `json:"tried,omitempty"` // what other workers could not undo
+	Lost  map[string]string `json:"lost,omitempty"`  // files that ended one, by location, and how
+	Slow  bool              `json:"slow,omitempty"`  // one execution at a time
+	Stop  string            `json:"stop,omitempty"`  // the signal that was heard
+}
+
+// event is what the worker is at. At most one field is set: an empty event only says that the
+// worker is alive.
+type event struct {
+	Begin  string      `json:"begin,omitempty"` // location of a file whose code is at work now
+	Over   string      `json:"over,omitempty"`  // and isn't any more
+	Result *wireResult `json:"result,omitempty"`
+	Fatal  string      `json:"fatal,omitempty"` // why the worker ends itself
+	Done   *done       `json:"done,omitempty"`
+}
+
+// done is the last event of a worker that was not ended by what it replayed.
+type done struct {
+	Code        int  `json:"code"`     // of the error that it printed
+	Reported    bool `json:"reported"` // there was no error: every file had its result
+	Interrupted bool `json:"interrupted"`
+}
+
+// wireResult is a runner.Result whose error is text.
+type wireResult struct {
+	runner.Result
+	Err   *struct{} `json:"Err,omitempty"` // hides the error, which JSON can't tell the kinds of
+	Error string    `json:"error,omitempty"`
+	Hints []string  `json:"hints,omitempty"`
+}
+
+func toWire(r runner.Result) *wireResult {
+	w := &wireResult{Result: r, Hints: hints(r.Err)}
+	if r.Err != nil {
+		w.Error = r.Reason()
+	}
+	return w
+}
+
+// result is the reverse of toWire as far as anybody can see.
+func (w *wireResult) result() runner.Result {
+	r := w.Result
+	if r.Err = nil; w.Error != "" {
+		r.Err = &toldError{w.Error, w.Hints}
+	}
+	return r
+}
+
+// toldError is an error of the worker's.
+type toldError struct {
+	text  string
+	hints []string
+}
+
+func (e *toldError) Error() string   { return e.text }
+func (e *toldError) Hints() []string { return e.hints }
+
+// sender writes events for several goroutines.
+type sender struct {
+	mu  sync.Mutex
+	out *json.Encoder
+}
+
+func newSender(w io.Writer) *sender { return &sender{out: json.NewEncoder(w)} }
+
+func (s *sender) send(e event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Encode(e)
+}

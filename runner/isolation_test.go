@@ -1,0 +1,181 @@
+package runner_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// What needs only a cloud goes first: the machines that it starts may be those of the API server.
+func TestCloudsGoFirst(t *testing.T) {
+	b := newBench(t)
+	b.execution("run-1", file("oldcloud", "pass", `ref("gcp.Instance", "a", "project/zone")`))
+	b.execution("run-2", file("newcloud", "pass", `ref("gcp.Instance", "b", "project/zone")`))
+	b.execution("run-3", file("mixed", "pass", `ref("gcp.Instance", "c", "project/zone")`, `ref("Pod", "a", "default")`))
+	b.execution("run-4", file("unknown", "pass"))
+	b.execution("run-5", file("pod", "pass", `ref("Pod", "b", "default")`))
+	b.replay(runner.Selection{})
+	if got := b.undone(); got != "newcloud oldcloud pod unknown mixed" {
+		t.Errorf("undone %s", got)
+	}
+}
+
+// files returns the locations of a run's files, oldest first.
+func (b *bench) files(run string) []string {
+	b.t.Helper()
+	listing, err := b.store.List(b.t.Context(), versions.Filter{RunUUID: run})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var locations []string
+	for _, f := range listing.Executions[0].Files {
+		locations = append([]string{f.Location}, locations...)
+	}
+	return locations
+}
+
+// A file that ended an earlier process fails untried, and blocks what is older. One whose result is known
+// keeps it, and the journal does not say it twice.
+func TestLostAndTried(t *testing.T) {
+	b := newBench(t)
+	b.execution("run-1", file("a", "pass"), file("b", "pass"), file("c", "pass"))
+	b.execution("run-2", file("d", "pass"), file("e", "pass"))
+	lost, tried := b.files("run-1")[1], b.files("run-2")[1]
+	var finished []string
+	b.Runner = runner.New(runner.Options{
+		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)),
+		Finished: func(r runner.Result) { finished = append(finished, string(r.Outcome)) },
+	})
+	report := b.replay(runner.Selection{
+		Lost:  map[string]error{lost: errors.New("the process that replayed it crashed")},
+		Tried: map[string]runner.Result{tried: {File: versions.File{Location: tried}, Outcome: runner.Conflict, Err: errors.New("not ours")}},
+	})
+	if got := outcomes(report); got != "conflict, blocked, restored, failed, blocked" || b.undone() != "c" {
+		t.Errorf("got %s, undone %s", got, b.undone())
+	}
+	if got := strings.Join(finished, " "); got != "restored failed" {
+		t.Errorf("told of %s", got)
+	}
+	var said []string
+	for entry, err := range b.store.Journal(t.Context(), versions.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		said = append(said, entry.Event+" "+entry.Outcome)
+	}
+	if got := strings.Join(said, ", "); got != "attempt , outcome restored, outcome failed" {
+		t.Errorf("the journal says %s", got)
+	}
+}
+
+// Whoever watches knows at each moment which file's code is at work, loading included.
+func TestWatch(t *testing.T) {
+	b := newBench(t)
+	b.execution("run-1", file("a", "pass"), file("b", `fail("x")`))
+	b.execution("run-2", "not Starlark at all")
+	var mu sync.Mutex
+	active, begun := map[string]int{}, 0
+	b.Runner = runner.New(runner.Options{
+		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)),
+		Watch: func(f versions.File) func() {
+			mu.Lock()
+			defer mu.Unlock()
+			active[f.Location]++
+			begun++
+			return func() {
+				mu.Lock()
+				defer mu.Unlock()
+				active[f.Location]--
+			}
+		},
+	})
+	for _, dry := range []bool{true, false} {
+		begun = 0
+		b.replay(runner.Selection{DryRun: dry, KeepGoing: true, Parallel: 2})
+		if begun != 6 { // each is loaded for the order, and then replayed
+			t.Errorf("dry run %v: watched %d times, want 6", dry, begun)
+		}
+		for location, n := range active {
+			if n != 0 {
+				t.Errorf("dry run %v: %s is at work %d times after the end", dry, location, n)
+			}
+		}
+	}
+}
+
+// Code that goes on after its time, in a step that can't be interrupted, is reported; code that ends is not.
+func TestStuck(t *testing.T) {
+	const shared = "shared = [0]\n    for _ in range(%d):\n        shared = [shared, shared]\n    len(str(shared))"
+	b := newBench(t)
+	b.execution("run-1", file("slow", strings.ReplaceAll(shared, "%d", "24"))) // a second, about
+	stuck := make(chan string, 1)
+	b.Runner = runner.New(runner.Options{
+		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)), FileTimeout: 50 * time.Millisecond, StuckAfter: time.Millisecond,
+		Stuck: func(where string) { stuck <- where },
+	})
+	replayed := make(chan struct{})
+	go func() {
+		defer close(replayed)
+		if _, err := b.Replay(t.Context(), runner.Selection{}); err != nil {
+			t.Error(err)
+		}
+	}()
+	select {
+	case where := <-stuck:
+		if want := b.files("run-1")[0]; where != want {
+			t.Errorf("stuck in %s, want %s", where, want)
+		}
+	case <-replayed:
+		t.Errorf("the code ended before it was stuck: %s", b.log.String())
+	}
+	<-replayed
+}
+
+func TestIntegrity(t *testing.T) {
+	b := newBench(t)
+	sealed := func(name string) []byte { return versions.Seal([]byte(file(name, "pass"))) }
+	for name, test := range map[string]struct {
+		content, flushed []byte // what is in the store, and what the journal says was written
+		want             versions.SealState
+	}{
+		"written":         {sealed("a"), sealed("a"), versions.Written},
+		"edited":          {append([]byte("\n"), sealed("b")...), sealed("b"), versions.Edited},
+		"replaced":        {sealed("c2"), sealed("c"), versions.Replaced},
+		"byhand":          {[]byte(file("d", "pass")), nil, versions.Unsealed},
+		"journal is gone": {sealed("e"), nil, versions.Written},
+	} {
+		x, err := b.store.Begin(t.Context(), "run-"+strings.ReplaceAll(name, " ", "-"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := x.Flush(t.Context(), "test_scenarios", test.content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if test.flushed != nil {
+			entry := versions.Entry{Event: versions.EventFlushed, Execution: f.Execution, File: f.Name, SHA256: versions.Digest(test.flushed)}
+			if err := b.store.Append(t.Context(), entry); err != nil {
+				t.Fatal(err)
+			}
+		}
+		report := b.replay(runner.Selection{RunUUID: x.RunUUID()})
+		if got := report.Results[0]; got.Integrity != test.want || got.Outcome != runner.Restored {
+			t.Errorf("%s: got %s, %s, want %s, restored", name, got.Integrity, got.Outcome, test.want)
+		}
+		// What is replayed once more, under its new name, is the same.
+		executed := report.Results[0].File
+		again, err := b.ReplayFile(t.Context(), executed, false)
+		if err != nil || again.Results[0].Integrity != test.want {
+			t.Errorf("%s, again: got %+v, %v", name, again, err)
+		}
+	}
+}
