@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/console"
-	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -89,33 +87,11 @@ func (s *setup) finish(report *runner.Report, output string) error {
 	return nil
 }
 
-// general returns what keeps a file from being undone that would keep any other, too: a
-// server that is away, refused credentials. "" where it is the file's own trouble.
-func general(x runner.Result) string {
-	var request *kube.Error
-	if !errors.As(x.Err, &request) {
-		return ""
-	}
-	return request.General()
-}
-
-// shared counts the files that failed for the same reason, where there are several.
-func shared(report *runner.Report) map[string]int {
-	reasons := map[string]int{}
-	for _, x := range report.Results {
-		if reason := general(x); reason != "" {
-			reasons[reason]++
-		}
-	}
-	maps.DeleteFunc(reasons, func(_ string, n int) bool { return n < 2 })
-	return reasons
-}
-
 func printText(w io.Writer, report *runner.Report) error {
 	said := map[string]bool{}
 	for _, x := range report.Results {
 		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
-		reason := general(x)
+		reason := general(x.Err)
 		switch {
 		case said[reason]:
 			line += ": as above"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -40,11 +38,11 @@ func TestFaultsAtRandom(t *testing.T) {
 	t.Parallel()
 	cases, seed := number(t, "EBB_SOAK_FAULTS", 12), number(t, "EBB_SOAK_SEED", int(time.Now().UnixNano()))
 	t.Logf("%d cases; to repeat: EBB_SOAK_SEED=%d", cases, seed)
-	f := &faulting{killing: killing{client: adminClient(t)}, injected: map[string]int{}, ends: map[string]int{}}
+	f := &faulting{injected: map[string]int{}, ends: map[string]int{}}
 	// The namespaces are the whole test's: one that ended would take with it what appears late.
-	f.namespaces = make([]string, cases)
-	for i := range f.namespaces {
-		f.namespaces[i] = sandboxtest.Namespace(t)
+	namespaces := make([]string, cases)
+	for i := range namespaces {
+		namespaces[i] = sandboxtest.Namespace(t)
 	}
 	var over time.Time
 	t.Run("case", func(t *testing.T) {
@@ -55,7 +53,7 @@ func TestFaultsAtRandom(t *testing.T) {
 				t.Parallel()
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				f.one(t, f.namespaces[i], rand.New(rand.NewPCG(uint64(seed), uint64(i))))
+				f.one(t, namespaces[i], rand.New(rand.NewPCG(uint64(seed), uint64(i))))
 				last.Lock()
 				defer last.Unlock()
 				over = time.Now()
@@ -70,8 +68,8 @@ func TestFaultsAtRandom(t *testing.T) {
 	t.Logf("ended: %v", f.ends)
 	// A request that the proxy held back lands within a second; what a dead process sent, a little later.
 	time.Sleep(time.Until(over.Add(2 * time.Second)))
-	for _, o := range f.objects(t, "") {
-		if slices.Contains(f.namespaces, o.namespace) {
+	for _, o := range objects(t, adminClient(t), "") {
+		if slices.Contains(namespaces, o.namespace) {
 			t.Errorf("appeared late: %s", o)
 		}
 	}
@@ -79,8 +77,6 @@ func TestFaultsAtRandom(t *testing.T) {
 
 // faulting is what the cases of a test share.
 type faulting struct {
-	killing
-
 	mu       sync.Mutex
 	injected map[string]int
 	ends     map[string]int // how processes ended
@@ -125,20 +121,16 @@ func (f *faulting) one(t *testing.T, namespace string, random *rand.Rand) {
 	}
 	proxy, kubeconfig := start(t, admin)
 
-	work := t.TempDir()
-	if err := copySteps(work); err != nil {
-		t.Fatal(err)
-	}
-	w := &faultyWorld{faulting: f, namespace: namespace, work: work}
-	w.setUp(t, types)
+	w := &faultyWorld{world: newWorld(t, namespace, kubeconfig), faulting: f}
+	w.setUp(types)
 	var list strings.Builder
 	for _, kind := range types {
 		fmt.Fprintf(&list, "    - %s: [%s.yaml]\n", kind, kind)
-		w.write(t, kind+".yaml", fmt.Sprintf(faultScenarios[kind], namespace))
+		w.write(kind+".yaml", faultScenarios[kind], namespace)
 	}
 	auto := []string{"True", "False"}[random.IntN(2)]
-	w.write(t, "config.yaml", fmt.Sprintf(faultsConfig, kubeconfig, auto, list.String()))
-	w.write(t, "calm.yaml", fmt.Sprintf(faultsConfig, admin, auto, list.String()))
+	w.write("config.yaml", faultsConfig, kubeconfig, auto, list.String())
+	w.write("calm.yaml", faultsConfig, admin, auto, list.String())
 
 	likelihood := []float64{0.05, 0.15, 0.3, 0.5}[random.IntN(4)]
 	var limits []string
@@ -151,27 +143,27 @@ func (f *faulting) one(t *testing.T, namespace string, random *rand.Rand) {
 	w.what = fmt.Sprintf("%s, auto_rollback %s, %.0f %% faults, %s", types, auto, 100*likelihood, limits)
 	calm := f.trouble(proxy, random, likelihood, silence)
 
-	w.phase(t, random, append([]string{"run", "--config", "config.yaml"}, limits...), 3)
-	w.phase(t, random, append([]string{"execute-rollback", "--config", "config.yaml"}, limits...), 4)
+	w.phase(random, append([]string{"run", "--config", "config.yaml"}, limits...), 3)
+	w.phase(random, append([]string{"execute-rollback", "--config", "config.yaml"}, limits...), 4)
 	calm()
 
-	out, code := command(t, work, "execute-rollback", "--config", "calm.yaml")
-	if code != 0 {
-		t.Errorf("%s: execute-rollback without faults: exit code %d:\n%s", w.what, code, out)
+	if code, said := w.ebb("", "execute-rollback", "--config", "calm.yaml"); code != "0" {
+		t.Errorf("%s: execute-rollback without faults: exit code %s:\n%s", w.what, code, said)
 	}
-	if left := w.left(t); len(left) > 0 {
-		t.Errorf("%s: left after execute-rollback without faults: %q:\n%s", w.what, left, out)
+	if left := w.left(); len(left) > 0 {
+		t.Errorf("%s: left after execute-rollback without faults: %q", w.what, left)
 	}
-	if files := pendingFiles(t, work); len(files) > 0 {
+	if files := w.pending(); len(files) > 0 {
 		t.Errorf("%s: pending after execute-rollback without faults: %q", w.what, slices.Sorted(maps.Keys(files)))
 	}
 }
 
-// faultyWorld is what one case changes, and how it is looked at: directly, and never through ebb.
+// faultyWorld is what one case changes.
 type faultyWorld struct {
+	*world
 	*faulting
-	namespace, work, what string
-	service, claim        bool
+	what           string
+	service, claim bool
 }
 
 var (
@@ -187,12 +179,6 @@ var (
 	}
 )
 
-func (w *faultyWorld) write(t *testing.T, name, content string) {
-	if err := os.WriteFile(filepath.Join(w.work, name), []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func adminClientset(t *testing.T) kubernetes.Interface {
 	config, err := clientcmd.BuildConfigFromFlags("", sandboxtest.Kubeconfig(t))
 	if err != nil {
@@ -207,15 +193,15 @@ func adminClientset(t *testing.T) kubernetes.Interface {
 }
 
 // setUp makes what the scenarios are about.
-func (w *faultyWorld) setUp(t *testing.T, types []string) {
-	ctx, core := t.Context(), adminClientset(t).CoreV1()
+func (w *faultyWorld) setUp(types []string) {
+	ctx, core := w.Context(), adminClientset(w.T).CoreV1()
 	if w.service = slices.Contains(types, "service_hijacking_scenarios"); w.service {
 		service := &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Name: "web"},
 			Spec:       corev1.ServiceSpec{Selector: webSelector, Ports: []corev1.ServicePort{{Port: 80}}},
 		}
 		if _, err := core.Services(w.namespace).Create(ctx, service, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 	}
 	if w.claim = slices.Contains(types, "pvc_scenarios"); !w.claim {
@@ -229,39 +215,39 @@ func (w *faultyWorld) setUp(t *testing.T, types []string) {
 		},
 	}
 	if _, err := core.PersistentVolumeClaims(w.namespace).Create(ctx, claim, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	if _, err := core.Pods(w.namespace).Create(ctx, webPod.DeepCopy(), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	if !eventually(func() bool {
 		pod, err := core.Pods(w.namespace).Get(ctx, "web", metav1.GetOptions{})
 		return err == nil && pod.Status.Phase == corev1.PodRunning
 	}) {
-		t.Fatal("the pod web never ran")
+		w.Fatal("the pod web never ran")
 	}
-	if sandboxtest.Exec(t, w.namespace, "web", "app", "true").Unsupported() {
-		t.Skip("NOT TESTED: this machine runs no commands in containers")
+	if sandboxtest.Exec(w, w.namespace, "web", "app", "true").Unsupported() {
+		w.Skip("NOT TESTED: this machine runs no commands in containers")
 	}
 }
 
 // left says what is not as it was before the run: each as a version file's ref names it.
-func (w *faultyWorld) left(t *testing.T) []string {
+func (w *faultyWorld) left() []string {
 	var left []string
-	for _, o := range w.objects(t, w.namespace) {
+	for _, o := range w.objects() {
 		left = append(left, o.String())
 	}
 	if w.service {
-		service, err := adminClientset(t).CoreV1().Services(w.namespace).Get(context.Background(), "web", metav1.GetOptions{})
+		service, err := adminClientset(w.T).CoreV1().Services(w.namespace).Get(context.Background(), "web", metav1.GetOptions{})
 		if err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		if !maps.Equal(service.Spec.Selector, webSelector) {
 			left = append(left, object{"Service", "web", w.namespace}.String())
 		}
 	}
 	if w.claim {
-		files := sandboxtest.Exec(t, w.namespace, "web", "app", "ls", "-A", "/data")
+		files := sandboxtest.Exec(w, w.namespace, "web", "app", "ls", "-A", "/data")
 		if files.Code != 0 || strings.TrimSpace(files.Stdout) != "" {
 			left = append(left, object{"PersistentVolumeClaim", "data", w.namespace}.String())
 		}
@@ -270,18 +256,23 @@ func (w *faultyWorld) left(t *testing.T) []string {
 }
 
 // phase starts ebb, kills it in one of so many cases, and compares what it says with what is so.
-func (w *faultyWorld) phase(t *testing.T, random *rand.Rand, args []string, killOneOf int) {
-	after := time.Duration(0)
+func (w *faultyWorld) phase(random *rand.Rand, args []string, killOneOf int) {
+	p := w.start("", args...)
 	if random.IntN(killOneOf) == 0 {
-		after = upTo(random, 1500*time.Millisecond)
+		timer := time.AfterFunc(upTo(random, 1500*time.Millisecond), func() {
+			if err := p.Process.Kill(); err != nil {
+				w.Log(err) // it ended by itself just now
+			}
+		})
+		defer timer.Stop()
 	}
-	out, end := perhapsKilled(t, w.work, after, args)
+	end := w.finish(p)
 	w.count(w.ends, args[0]+" "+end)
 
-	pending, left := pendingFiles(t, w.work), w.left(t)
+	pending, left := w.pending(), w.left()
 	complain := func(format string, a ...any) {
-		t.Helper()
-		t.Errorf("%s: %s: exit %s: %s\nleft: %q\npending: %q\n%s", w.what, args[0], end, fmt.Sprintf(format, a...), left, slices.Sorted(maps.Keys(pending)), out)
+		w.Helper()
+		w.Errorf("%s: %s: exit %s: %s\nleft: %q\npending: %q\n%s", w.what, args[0], end, fmt.Sprintf(format, a...), left, slices.Sorted(maps.Keys(pending)), w.said(p))
 	}
 	switch end {
 	case "0", "1": // 1: a scenario failed, and was undone
@@ -314,14 +305,14 @@ func (w *faultyWorld) phase(t *testing.T, random *rand.Rand, args []string, kill
 			complain("%s is left, and no pending file names it", l)
 		}
 	}
-	executed, err := filepath.Glob(filepath.Join(w.work, "versions", "*", "*.star.executed"))
+	executed, err := filepath.Glob(filepath.Join(w.dir, "versions", "*", "*.star.executed"))
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	for _, file := range executed {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		for _, ref := range refs(string(content)) {
 			if slices.Contains(left, ref) && !named[ref] {
@@ -332,31 +323,6 @@ func (w *faultyWorld) phase(t *testing.T, random *rand.Rand, args []string, kill
 }
 
 var helperPattern = regexp.MustCompile(`"name": "(pvc-helper-[a-z]+)"`)
-
-// perhapsKilled runs ebb, and kills it after a time that is not 0. It returns what it said and how it ended.
-func perhapsKilled(t *testing.T, work string, after time.Duration, args []string) (out, end string) {
-	path, err := exec.LookPath("ebb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, args...)
-	cmd.Dir = work
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if after > 0 {
-		timer := time.AfterFunc(after, func() {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Log(err) // it ended by itself just now
-			}
-		})
-		defer timer.Stop()
-	}
-	err = cmd.Wait()
-	return said.String(), codeOf(err)
-}
 
 // trouble gives each request a fault or none, and takes the API server away now and then. The
 // function that it returns ends that.

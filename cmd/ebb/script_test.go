@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -380,11 +381,11 @@ func cmdUser(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // proxy start puts a proxy in front of the API server, whose kubeconfig is
-// $KUBECONFIG_PROXY; proxy down and proxy up stop and start it; proxy faults METHOD
-// FAULT... gives the next requests of a method their faults.
+// $KUBECONFIG_PROXY; proxy down and proxy up stop and start it; proxy silent has it
+// take all requests and answer none; proxy faults METHOD FAULT... gives the next requests of a method their faults.
 func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: proxy start|down|up|faults METHOD FAULT...")
+		ts.Fatalf("usage: proxy start|down|up|silent|faults METHOD FAULT...")
 	}
 	if args[0] == "start" {
 		p, file := sandboxtest.FaultProxy(testOf(ts), ts.Getenv("KUBECONFIG"))
@@ -402,6 +403,8 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(p.Stop())
 	case "up":
 		ts.Check(p.Start())
+	case "silent":
+		p.Handle(func(*http.Request) sandboxtest.Fault { return sandboxtest.Silent })
 	case "faults":
 		var faults []sandboxtest.Fault
 		for _, name := range args[2:] {
