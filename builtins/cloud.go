@@ -126,7 +126,7 @@ func (s *Session) changeCloud(ctx context.Context, verb string, r Ref, send func
 	if _, err := s.settle(ctx, func(u Ref) bool { return u == r }, false); err != nil {
 		return err
 	}
-	return s.change(ctx, verb, r, send, cloudapi.Unknown)
+	return s.change(ctx, verb, r, func(context.Context) error { return send() }, cloudapi.Unknown)
 }
 
 // unpackNames reads a list of distinct names.

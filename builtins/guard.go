@@ -3,7 +3,10 @@ package builtins
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
 // A changing request that was sent can land this much later and no more: the
@@ -50,8 +53,9 @@ func (s *Session) take(r Ref) error {
 
 // change sends one changing request. The order is the whole point: the rollback
 // is durable (take), the mark says that the request is on its way, only then is
-// it sent. The mark goes when the answer is known, and stays when it is not.
-func (s *Session) change(ctx context.Context, verb string, r Ref, send func() error, lost func(error) bool) error {
+// it sent. The mark goes when the answer is known, and stays when it is not, or when
+// it is that of a second attempt: the first may land after what the second made was undone.
+func (s *Session) change(ctx context.Context, verb string, r Ref, send func(context.Context) error, lost func(error) bool) error {
 	if err := s.take(r); err != nil {
 		return err
 	}
@@ -59,7 +63,8 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func() er
 	if err != nil {
 		return fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
 	}
-	err = send()
+	straggles := false
+	err = send(kube.WithStragglers(ctx, func() { straggles = true }))
 	unmark := answered()
 	switch {
 	case err == nil:
@@ -72,7 +77,9 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func() er
 			s.cover([]Ref{r})
 		}
 	}
-	if uerr := unmark(); uerr != nil {
+	if straggles {
+		s.straggle(Unsettled{verb, r, time.Now().Add(settleTime)})
+	} else if uerr := unmark(); uerr != nil {
 		// A mark that stays makes a replay wait longer, no more.
 		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
 	}
@@ -122,10 +129,20 @@ func (s *Session) note(verb string, r Ref) (answered func() (unmark func() error
 	}, nil
 }
 
-// settle waits until no request of a killed process can change r any more.
-// Where r is known to exist, a create that was under way has landed and needs no wait.
+// straggle remembers an attempt of this session's own that may land late.
+func (s *Session) straggle(u Unsettled) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stragglers = append(s.stragglers, u)
+}
+
+// settle waits until no request of a killed process, and none that was given up here,
+// can change r any more. Where r is known to exist, a create that was under way has landed and needs no wait.
 func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool) (waited bool, err error) {
-	for _, u := range s.Unsettled {
+	s.mu.Lock()
+	unsettled := slices.Concat(s.Unsettled, s.stragglers)
+	s.mu.Unlock()
+	for _, u := range unsettled {
 		if !match(u.Ref) || exists && u.Verb == "create" {
 			continue
 		}

@@ -96,7 +96,7 @@ func k8sExec(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 	if readOnly {
 		err = send()
 	} else {
-		err = s.change(limited, "exec", pod.ref, send, unknownOutcome)
+		err = s.change(limited, "exec", pod.ref, func(context.Context) error { return send() }, unknownOutcome)
 	}
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):

@@ -373,12 +373,40 @@ func TestAbsenceIsNotBelievedTooSoon(t *testing.T) {
 	}
 }
 
+// What is there is deleted at once. Only then does its name become free for another
+// attempt to create it, which may have been under way all the time.
 func TestPresenceNeedsNoWait(t *testing.T) {
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
-	h.create(t, "a", map[string]any{builtins.LabelRunUUID: "run-1"})
-	h.Unsettled = []builtins.Unsettled{{Verb: "create", Ref: builtins.Ref{Kind: "ConfigMap", Name: "a", Namespace: h.namespace}, Until: time.Now().Add(time.Hour)}}
-	h.Progress = func(time.Duration, string) func() { t.Error("it waited"); return func() {} }
+	ours := map[string]any{builtins.LabelRunUUID: "run-1"}
+	h.create(t, "a", ours)
+	h.Unsettled = []builtins.Unsettled{{Verb: "create", Ref: builtins.Ref{Kind: "ConfigMap", Name: "a", Namespace: h.namespace}, Until: time.Now().Add(2 * time.Second)}}
+	waits := 0
+	h.Progress = func(time.Duration, string) func() {
+		if waits++; waits == 1 {
+			if h.exists(t, "a") {
+				t.Error("it waited before it deleted")
+			}
+			h.create(t, "a", ours)
+		}
+		return func() {}
+	}
 	h.mustRun(t, `def main(): k8s.delete("ConfigMap", "a", NS, owned = True)`)
+	if waits != 1 || h.exists(t, "a") {
+		t.Errorf("waited %d times, want 1; what came late is there: %v", waits, h.exists(t, "a"))
+	}
+}
+
+// A create that was answered at the second attempt: the first may land when all is undone.
+func TestMarkStaysForALostAttempt(t *testing.T) {
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	h := newHost(t, builtins.Run, kubeconfig)
+	release := make(chan struct{})
+	proxy.Script(http.MethodPost, sandboxtest.Late(release), sandboxtest.Pass)
+	h.mustRun(t, "def main():\n    cover(\"a\")\n    k8s.create(config_map(\"a\"))")
+	close(release)
+	if h.marks["create ConfigMap a"] != 1 {
+		t.Fatalf("marks are %v, want the create's to be left", h.marks)
+	}
 }
 
 func TestWait(t *testing.T) {

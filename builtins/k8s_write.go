@@ -116,7 +116,7 @@ func k8sCreate(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 		return objectValue(b, o.resource, obj)
 	}
 	var made kube.Object
-	err = s.change(ctx, "create", o.ref, func() (err error) {
+	err = s.change(ctx, "create", o.ref, func(ctx context.Context) (err error) {
 		made, err = o.client.Create(ctx, o.resource, o.ref.Namespace, obj)
 		return err
 	}, unknownOutcome)
@@ -148,7 +148,7 @@ func k8sApply(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	var made kube.Object
-	err = s.change(ctx, "apply", o.ref, func() (err error) {
+	err = s.change(ctx, "apply", o.ref, func(ctx context.Context) (err error) {
 		made, err = o.client.Apply(ctx, o.resource, o.ref.Namespace, o.ref.Name, obj, "ebb", force)
 		return err
 	}, unknownOutcome)
@@ -186,7 +186,7 @@ func k8sPatch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	var made kube.Object
-	err = s.change(ctx, "patch", o.ref, func() (err error) {
+	err = s.change(ctx, "patch", o.ref, func(ctx context.Context) (err error) {
 		made, err = o.client.Patch(ctx, o.resource, o.ref.Namespace, o.ref.Name, body, opts)
 		return err
 	}, unknownOutcome)
@@ -243,8 +243,7 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 			return false, &ConflictError{fmt.Sprintf("%s is not ours and was left alone: %s", o.ref.Text(), why)}
 		}
 	}
-	meta, _ := obj["metadata"].(map[string]any)
-	uid, _ := meta["uid"].(string)
+	uid := uidOf(obj)
 	switch {
 	case opts.UID == "":
 		opts.UID = uid
@@ -255,13 +254,36 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 		s.plan("delete %s", o.ref.Text())
 		return true, nil
 	}
-	err = s.change(ctx, "delete", o.ref, func() error {
+	err = s.change(ctx, "delete", o.ref, func(ctx context.Context) error {
 		return o.client.Delete(ctx, o.resource, o.ref.Namespace, o.ref.Name, opts)
 	}, unknownOutcome)
-	if apierrors.IsNotFound(err) {
-		return true, nil // it went between the look and the request
+	if err != nil && !apierrors.IsNotFound(err) { // it may have gone between the look and the request
+		return false, err
 	}
+	if s.Mode != Undo {
+		return true, nil
+	}
+	// The name is free now for what was under way to create it.
+	waited, err := s.settle(ctx, func(r Ref) bool { return r == o.ref }, false)
+	if err != nil || !waited {
+		return err == nil, err
+	}
+	again, err := s.get(ctx, o)
+	if err != nil || again == nil || uidOf(again) == opts.UID { // it takes its time to go
+		return err == nil, err
+	}
+	if ours, _ := s.owned(again); !ours {
+		return true, nil
+	}
+	opts.UID = ""
+	_, err = s.delete(ctx, o, owned, opts)
 	return err == nil, err
+}
+
+func uidOf(obj kube.Object) string {
+	meta, _ := obj["metadata"].(map[string]any)
+	uid, _ := meta["uid"].(string)
+	return uid
 }
 
 // notFound is the error that a request for o would have got.

@@ -69,12 +69,13 @@ type Session struct {
 	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
 	Progress func(d time.Duration, what string) (done func())
 
-	mu      sync.Mutex
-	covered map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
-	changes int
-	made    map[Ref]bool // what this call created
-	notes   []string     // what already_restored said
-	actions []string     // what Plan would have done
+	mu         sync.Mutex
+	covered    map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
+	stragglers []Unsettled  // attempts of this call whose answers were lost
+	changes    int
+	made       map[Ref]bool // what this call created
+	notes      []string     // what already_restored said
+	actions    []string     // what Plan would have done
 }
 
 // Unsettled is a request that may still land until the given time.

@@ -103,6 +103,10 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 	}
 	result.Outcome = Unverified
 	if file.verify != nil {
+		// The callable may have left some: what it made and removed again can come back.
+		if marks, err = x.InFlight(ctx); err != nil {
+			return sha, err
+		}
 		if err := r.verify(ctx, file, marks); err != nil {
 			return sha, err
 		}

@@ -84,6 +84,9 @@ func (s *setup) finish(report *runner.Report, output string) error {
 			return outcomeError(exitFailed)
 		}
 	}
+	for reason, n := range shared(report) {
+		s.log.Error(fmt.Sprintf("%d version files failed for one reason: %s", n, reason))
+	}
 	switch pending := report.Pending(); {
 	case pending > 0:
 		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored", pending+report.Refused(), len(report.Results)))
@@ -102,10 +105,16 @@ func (s *setup) finish(report *runner.Report, output string) error {
 }
 
 func printText(w io.Writer, report *runner.Report) error {
+	said := map[string]bool{}
 	for _, x := range report.Results {
 		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
-		if x.Err != nil {
+		reason := general(x.Err)
+		switch {
+		case said[reason]:
+			line += ": as above"
+		case x.Err != nil:
 			line += ": " + console.Clean(x.Reason())
+			said[reason] = reason != ""
 		}
 		if x.Integrity == versions.Edited || x.Integrity == versions.Replaced {
 			line += fmt.Sprintf(" (%s)", x.Integrity)

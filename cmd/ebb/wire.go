@@ -40,13 +40,14 @@ type done struct {
 // wireResult is a runner.Result whose error is text.
 type wireResult struct {
 	runner.Result
-	Err   *struct{} `json:"Err,omitempty"` // hides the error, which JSON can't tell the kinds of
-	Error string    `json:"error,omitempty"`
-	Hints []string  `json:"hints,omitempty"`
+	Err     *struct{} `json:"Err,omitempty"` // hides the error, which JSON can't tell the kinds of
+	Error   string    `json:"error,omitempty"`
+	General string    `json:"general,omitempty"`
+	Hints   []string  `json:"hints,omitempty"`
 }
 
 func toWire(r runner.Result) *wireResult {
-	w := &wireResult{Result: r, Hints: hints(r.Err)}
+	w := &wireResult{Result: r, General: general(r.Err), Hints: hints(r.Err)}
 	if r.Err != nil {
 		w.Error = r.Reason()
 	}
@@ -57,18 +58,19 @@ func toWire(r runner.Result) *wireResult {
 func (w *wireResult) result() runner.Result {
 	r := w.Result
 	if r.Err = nil; w.Error != "" {
-		r.Err = &toldError{w.Error, w.Hints}
+		r.Err = &toldError{w.Error, w.General, w.Hints}
 	}
 	return r
 }
 
 // toldError is an error of the worker's.
 type toldError struct {
-	text  string
-	hints []string
+	text, general string
+	hints         []string
 }
 
 func (e *toldError) Error() string   { return e.text }
+func (e *toldError) General() string { return e.general }
 func (e *toldError) Hints() []string { return e.hints }
 
 // sender writes events for several goroutines.

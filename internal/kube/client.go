@@ -65,6 +65,7 @@ type Client struct {
 	rest            *rest.RESTClient
 	log             *slog.Logger
 	patience        *patience
+	plugin          plugin
 	mutationTimeout time.Duration
 	readTimeout     time.Duration
 

@@ -35,7 +35,7 @@ func (e *Error) Error() string {
 	s := status.Status()
 	switch s.Code {
 	case http.StatusUnauthorized:
-		return e.request() + ": the credentials in the kubeconfig were refused (401): log in again"
+		return e.request() + ": " + unauthorized
 	case http.StatusForbidden:
 		// A quota and an admission policy answer 403 too, and have more to say.
 		if user := deniedUser.FindStringSubmatch(s.Message); user != nil {
@@ -51,6 +51,24 @@ func (e *Error) Error() string {
 		text += fmt.Sprintf(" (%d)", s.Code)
 	}
 	return text
+}
+
+const unauthorized = "the credentials in the kubeconfig were refused (401): log in again"
+
+// General returns what is wrong with the server or the credentials, whatever is asked.
+// It is "" where the trouble is with this request.
+func (e *Error) General() string {
+	var unavailable *UnavailableError
+	if errors.As(e.Err, &unavailable) {
+		return fmt.Sprintf("API server %s does not answer", unavailable.Server)
+	}
+	switch reason, _ := e.Catch(); reason {
+	case string(metav1.StatusReasonUnauthorized):
+		return unauthorized
+	case "Credentials", "Untrusted":
+		return oneLine(e.Err.Error())
+	}
+	return ""
 }
 
 // Catch returns what a script sees of this error: a reason such as "NotFound",

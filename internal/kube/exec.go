@@ -289,3 +289,27 @@ func (l *limited) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
+
+// within returns what do returns, or the context's error once that ends: client-go waits for
+// the answer to a SPDY upgrade, and before that for a credential plugin, whatever the context
+// says. What was given up ends by itself, or with the process.
+func within[T any](ctx context.Context, do func() T) (T, error) {
+	done := make(chan T, 1)
+	go func() { done <- do() }()
+	select {
+	case v := <-done:
+		return v, nil
+	case <-ctx.Done():
+	}
+	// Both may be so; an answer is worth more. One that comes of the context's end is on its way.
+	select {
+	case v := <-done:
+		return v, nil
+	case <-time.After(promptly):
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// promptly is how soon what listens to a context ends with it.
+const promptly = 500 * time.Millisecond

@@ -148,7 +148,7 @@ func (c *Client) read(ctx context.Context, q request) (answer, error) {
 	defer w.end()
 	for {
 		started := time.Now()
-		a := c.send(ctx, q, c.patience.limit(q.limit))
+		a := c.attempt(ctx, q, w, started)
 		if a.err != nil && ctx.Err() != nil {
 			return answer{}, q.cancelled(ctx)
 		}

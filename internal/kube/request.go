@@ -90,17 +90,19 @@ type answer struct {
 	sent bool
 }
 
-// send makes one attempt, without any retry of client-go's own.
-func (c *Client) send(ctx context.Context, q request, limit time.Duration) answer {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// send makes one attempt, without any retry of client-go's own. began is set when the
+// credentials are there.
+func (c *Client) send(caller context.Context, q request, limit time.Duration, began *atomic.Bool) answer {
+	ctx, cancel := context.WithTimeout(caller, limit)
 	defer cancel()
 	// client-go logs broken answers to stderr; they are our caller's to report.
 	ctx = klog.NewContext(ctx, klog.Logger{})
 
 	// Once there is a connection, anything may have gone over it. Without one,
-	// nothing has.
+	// nothing has. Before it is asked for one, the kubeconfig's credential plugin runs.
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { began.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
 
@@ -116,9 +118,9 @@ func (c *Client) send(ctx context.Context, q request, limit time.Duration) answe
 	if q.body != nil {
 		req.SetHeader("Content-Type", q.contentType).Body(q.body)
 	}
-	result, err := within(ctx, func() rest.Result { return req.Do(ctx) })
+	result, err := c.plugin.do(caller, c.patience.limit(pluginLimit), began, func() rest.Result { return req.Do(ctx) })
 	if err != nil {
-		return answer{err: err, sent: sent.Load()}
+		return answer{err: err}
 	}
 	if err := asRefusal(q, result.Error()); err != nil {
 		if !isStatus(err) {
@@ -133,30 +135,6 @@ func (c *Client) send(ctx context.Context, q request, limit time.Duration) answe
 	}
 	return a
 }
-
-// within returns what do returns, or the context's error once that ends: client-go waits
-// for a credential plugin, and for the answer to a SPDY upgrade, whatever the context
-// says. What was given up ends by itself, or with the process.
-func within[T any](ctx context.Context, do func() T) (T, error) {
-	done := make(chan T, 1)
-	go func() { done <- do() }()
-	select {
-	case v := <-done:
-		return v, nil
-	case <-ctx.Done():
-	}
-	// Both may be so; an answer is worth more. One that comes of the context's end is on its way.
-	select {
-	case v := <-done:
-		return v, nil
-	case <-time.After(promptly):
-		var none T
-		return none, ctx.Err()
-	}
-}
-
-// promptly is how soon what listens to a context ends with it.
-const promptly = 500 * time.Millisecond
 
 // miss says that an attempt brought no usable answer and that another may.
 type miss struct {
@@ -207,6 +185,10 @@ func permanent(err error) error {
 	)
 	if errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
 		return &trustError{err}
+	}
+	var refused *credentialError
+	if errors.As(err, &refused) {
+		return refused
 	}
 	// client-go has no type for a credential plugin that fails.
 	if text := cause(err); strings.HasPrefix(text, "getting credentials:") {

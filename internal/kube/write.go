@@ -71,7 +71,7 @@ func (c *Client) Patch(ctx context.Context, r Resource, namespace, name string, 
 	}
 	q := c.mutation("patch", http.MethodPatch, r, namespace, name)
 	q.body, q.contentType = body, mergePatchType
-	return c.write(ctx, write{request: q, landed: func(there Object) bool {
+	return c.write(ctx, write{request: q, once: o.ResourceVersion != "", landed: func(there Object) bool {
 		return there != nil && (o.UID == "" || metaString(there, "uid") == o.UID) && contains(there, withoutVersion(want))
 	}})
 }
@@ -138,7 +138,8 @@ func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string,
 	}
 	q := c.mutation("delete", http.MethodDelete, r, namespace, name)
 	q.body, q.contentType = body, jsonType
-	_, err = c.write(ctx, write{request: q, landed: func(there Object) bool {
+	once := o.UID != "" || o.ResourceVersion != ""
+	_, err = c.write(ctx, write{request: q, once: once, landed: func(there Object) bool {
 		if there == nil || o.UID != "" && metaString(there, "uid") != o.UID {
 			return true
 		}
@@ -160,6 +161,33 @@ type write struct {
 	landed func(there Object) bool
 	// resend: seeing the change in place does not replace making it.
 	resend bool
+	// once: a precondition keeps a second attempt from changing anything.
+	once bool
+}
+
+// doubt is about the attempts whose answers were lost.
+type doubt struct {
+	attempts int
+	ended    time.Time // the latest of them
+}
+
+func (d doubt) none() bool { return d.attempts == 0 }
+
+type stragglersKey struct{}
+
+// WithStragglers returns a context for changing requests. They call note when they
+// return anything but an [*UnknownOutcomeError], while an attempt of theirs whose answer was lost may
+// still land: what a later attempt made can be gone by then, and would come back.
+func WithStragglers(ctx context.Context, note func()) context.Context {
+	return context.WithValue(ctx, stragglersKey{}, note)
+}
+
+// settled tells of the attempts in doubt that are left when all but landed are accounted for.
+func (w write) settled(ctx context.Context, d doubt, landed int) {
+	note, ok := ctx.Value(stragglersKey{}).(func())
+	if ok && !w.once && d.attempts > landed {
+		note()
+	}
 }
 
 // write sends until there is an answer, patience is used up or the context ends. A
@@ -169,53 +197,55 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 	waiting := c.patience.begin()
 	defer waiting.end()
 	q := w.request
-	var doubt time.Time // when the latest attempt of unknown fate ended
+	var lost doubt
 	for {
 		started := time.Now()
-		a := c.send(ctx, q, c.patience.limit(q.limit))
+		a := c.attempt(ctx, q, waiting, started)
 		if a.err == nil {
 			c.patience.answered(ctx)
+			w.settled(ctx, lost, 0)
 			return a.object, nil
 		}
 		m := q.missed(a)
 		if m != nil && m.doubt {
-			doubt = time.Now()
+			lost = doubt{lost.attempts + 1, time.Now()}
 		}
 		if ctx.Err() != nil {
-			return nil, q.unsettled(q.cancelled(ctx), doubt)
+			return nil, q.unsettled(q.cancelled(ctx), lost)
 		}
 		if m == nil {
 			if isStatus(a.err) {
 				c.patience.answered(ctx)
 			}
-			return c.refused(ctx, w, a, doubt)
+			return c.refused(ctx, w, a, lost)
 		}
 		if err := waiting.again(ctx, m, started); err != nil {
 			if ctx.Err() != nil {
-				return nil, q.unsettled(q.cancelled(ctx), doubt)
+				return nil, q.unsettled(q.cancelled(ctx), lost)
 			}
-			return nil, q.unsettled(q.fail(err), doubt)
+			return nil, q.unsettled(q.fail(err), lost)
 		}
-		if doubt.IsZero() || w.resend {
+		if lost.none() || w.resend {
 			continue
 		}
 		there, err := c.look(ctx, q)
 		switch {
 		case err == nil && w.landed(there):
 			c.log.InfoContext(ctx, fmt.Sprintf("the answer to %s was lost: read back, it was done", q))
+			w.settled(ctx, lost, 1)
 			return there, nil
 		case err != nil && !isRefusal(err):
-			return nil, q.unsettled(err, doubt)
+			return nil, q.unsettled(err, lost)
 		}
 	}
 }
 
 // refused concludes from a final error. If an earlier attempt is in doubt, that one
 // may be the very reason for the error.
-func (c *Client) refused(ctx context.Context, w write, a answer, doubt time.Time) (Object, error) {
+func (c *Client) refused(ctx context.Context, w write, a answer, lost doubt) (Object, error) {
 	q := w.request
 	err := q.final(a)
-	if doubt.IsZero() {
+	if lost.none() {
 		return nil, err
 	}
 	if apierrors.IsNotFound(a.err) && w.landed(nil) {
@@ -226,20 +256,22 @@ func (c *Client) refused(ctx context.Context, w write, a answer, doubt time.Time
 		if !isRefusal(lookErr) {
 			err = lookErr
 		}
-		return nil, q.unsettled(err, doubt)
+		return nil, q.unsettled(err, lost)
 	}
 	if w.landed(there) {
 		c.log.InfoContext(ctx, fmt.Sprintf("the answer to %s was lost: read back, it was done", q))
+		w.settled(ctx, lost, 1)
 		return there, nil
 	}
 	// These hold for the earlier attempt too. Others, such as a quota that it used
 	// up, need not.
 	conclusive := apierrors.IsNotFound(a.err) || apierrors.IsAlreadyExists(a.err) ||
 		apierrors.IsConflict(a.err) && q.method != http.MethodPost
-	if conclusive || time.Since(doubt) > c.mutationTimeout*3/2 {
+	if conclusive || time.Since(lost.ended) > c.mutationTimeout*3/2 {
+		w.settled(ctx, lost, 0)
 		return nil, err
 	}
-	return nil, q.unsettled(err, doubt)
+	return nil, q.unsettled(err, lost)
 }
 
 // look reads what a write was about: nil if it is absent.
@@ -259,8 +291,8 @@ func isRefusal(err error) bool {
 }
 
 // unsettled is the error of a write that ends with an attempt in doubt, if it does.
-func (q request) unsettled(err error, doubt time.Time) error {
-	if doubt.IsZero() {
+func (q request) unsettled(err error, lost doubt) error {
+	if lost.none() {
 		return err
 	}
 	var e *Error

@@ -115,6 +115,30 @@ func Hold(release <-chan struct{}) Fault {
 	}
 }
 
+// Late breaks the connection off at once, and forwards the request only once the channel
+// is closed: its client has tried again by then.
+func Late(release <-chan struct{}) Fault {
+	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			reset(w)
+			return
+		}
+		later := r.Clone(context.WithoutCancel(r.Context()))
+		later.Body = io.NopCloser(bytes.NewReader(body))
+		go func() {
+			<-release
+			defer func() {
+				if p := recover(); p != nil && p != http.ErrAbortHandler { // the API server is gone, or it was an exec
+					panic(p)
+				}
+			}()
+			forward.ServeHTTP(httptest.NewRecorder(), later)
+		}()
+		reset(w)
+	}
+}
+
 // Proxy stands between a client and the API server.
 type Proxy struct {
 	forward http.Handler
@@ -276,6 +300,12 @@ func (p *Proxy) Stop() error {
 // on, it refuses connections and nobody else gets it while the proxy is stopped.
 func (p *Proxy) reserve(t testing.TB) {
 	t.Helper()
+	p.port = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: boundPort(t, unix.SO_REUSEPORT)}
+}
+
+// boundPort binds a socket of the loopback address until the test's end. The option says who may listen there.
+func boundPort(t testing.TB, option int) int {
+	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +316,7 @@ func (p *Proxy) reserve(t testing.TB) {
 		}
 	})
 	unix.CloseOnExec(fd)
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
@@ -296,7 +326,7 @@ func (p *Proxy) reserve(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.port = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: address.(*unix.SockaddrInet4).Port}
+	return address.(*unix.SockaddrInet4).Port
 }
 
 func sharePort(_, _ string, conn syscall.RawConn) error {

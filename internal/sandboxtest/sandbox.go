@@ -2,7 +2,8 @@
 // front of it that fails on demand.
 //
 // Start with [Main] in the package's TestMain, then [Kubeconfig] or [Namespace] in
-// a test: the sandbox (bin/ebb-sandbox) is started by the first test that needs it.
+// a test: the sandbox (bin/ebb-sandbox) is started by the first test that needs it. [Own] is
+// one more, for a test that stops it.
 // If EBB_TEST_KUBECONFIG names a kubeconfig, that cluster is used instead.
 //
 // Avoid names that another test could choose as well, and cluster-wide lists: one
@@ -84,16 +85,26 @@ func start() error {
 		return err
 	}
 	file := filepath.Join(dir, "kubeconfig")
+	cmd, err := launch(binary, "--kubeconfig", file)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	cluster.process, cluster.dir, cluster.kubeconfig, cluster.binary = cmd, dir, file, binary
+	return nil
+}
+
+// launch starts a sandbox and returns when it is ready.
+func launch(binary string, args ...string) (*exec.Cmd, error) {
 	// --with-parent ends it even if this process gets no chance to.
-	cmd := exec.Command(binary, "up", "--kubeconfig", file, "--with-parent")
+	cmd := exec.Command(binary, append([]string{"up", "--with-parent"}, args...)...)
 	log := &tail{}
 	cmd.Stderr = log
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
+		return nil, err
 	}
 	ready := make(chan bool, 1)
 	go func() {
@@ -105,15 +116,14 @@ func start() error {
 		}
 		ready <- false
 	}()
-	cluster.process, cluster.dir, cluster.kubeconfig, cluster.binary = cmd, dir, file, binary
 	select {
 	case ok := <-ready:
 		if ok {
-			return nil
+			return cmd, nil
 		}
-		return errors.Join(fmt.Errorf("%s up ended before it was ready: %s", binary, log), stop())
+		return nil, errors.Join(fmt.Errorf("%s up ended before it was ready: %s", binary, log), end(cmd))
 	case <-time.After(startLimit):
-		return errors.Join(fmt.Errorf("%s up was not ready after %s: %s", binary, startLimit, log), stop())
+		return nil, errors.Join(fmt.Errorf("%s up was not ready after %s: %s", binary, startLimit, log), end(cmd))
 	}
 }
 
@@ -123,6 +133,11 @@ func stop() error {
 		return nil
 	}
 	cluster.process = nil
+	return errors.Join(end(cmd), os.RemoveAll(cluster.dir))
+}
+
+// end stops a sandbox and waits for it.
+func end(cmd *exec.Cmd) error {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -143,7 +158,7 @@ func stop() error {
 	if err != nil {
 		err = fmt.Errorf("stopping the sandbox: %w", err)
 	}
-	return errors.Join(err, os.RemoveAll(cluster.dir))
+	return err
 }
 
 // findBinary walks up to the module's root.

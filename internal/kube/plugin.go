@@ -1,0 +1,79 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+// pluginLimit is how long a kubeconfig's credential plugin may take: perhaps a person
+// has to log in.
+const pluginLimit = time.Minute
+
+// plugin watches over the command that a kubeconfig may have for its credentials.
+// client-go waits for it without any limit, whatever the context says.
+type plugin struct {
+	mu    sync.Mutex
+	stuck <-chan struct{} // open as long as the command that was given up runs
+	after time.Duration   // when it was given up
+}
+
+// do calls request, which lets the plugin run before it begins. When the plugin is
+// still running after limit, or at the end of ctx, it is not waited for any longer.
+func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool, request func() rest.Result) (rest.Result, error) {
+	if p.isStuck() { // the request would wait for that same command
+		return rest.Result{}, p.failure()
+	}
+	var result rest.Result
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result = request()
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var ended error
+	select {
+	case <-done:
+		return result, nil
+	case <-timer.C:
+	case <-ctx.Done():
+		ended = ctx.Err()
+	}
+	if began.Load() {
+		<-done // a request ends with its context
+		return result, nil
+	}
+	if ended != nil {
+		return rest.Result{}, ended
+	}
+	p.mu.Lock()
+	p.stuck, p.after = done, limit
+	p.mu.Unlock()
+	return rest.Result{}, p.failure()
+}
+
+func (p *plugin) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return &credentialError{fmt.Errorf("getting credentials: the command has not ended after %s", p.after.Round(time.Second))}
+}
+
+func (p *plugin) isStuck() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stuck == nil {
+		return false
+	}
+	select {
+	case <-p.stuck:
+		p.stuck = nil
+		return false
+	default:
+		return true
+	}
+}
