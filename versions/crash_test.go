@@ -7,9 +7,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
@@ -118,7 +122,6 @@ func (c *crashes) crash(l *life, d *disk, known *truth, sum [sha256.Size]byte, l
 		if c.examined[id] {
 			continue
 		}
-		c.examined[id] = true
 		if err := t.plant(c.at); err != nil {
 			return err
 		}
@@ -129,6 +132,7 @@ func (c *crashes) crash(l *life, d *disk, known *truth, sum [sha256.Size]byte, l
 		if err := known.examine(filepath.Join(c.at, rel), true); err != nil {
 			return fmt.Errorf("power loss: %w\n%s", err, t)
 		}
+		c.examined[id] = true
 	}
 	return nil
 }
@@ -219,5 +223,134 @@ func TestCrashAfterDeath(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Two processes do what they like, fail and die, and others take their place.
+func TestCrashOfRandomLives(t *testing.T) {
+	c := newCrashes(t)
+	c.each, c.oneOf = soak(t), max(4-soak(t), 1)
+	dir := fastDir(t)
+	for range soak(t) {
+		rapid.Check(t, func(t *rapid.T) {
+			l, err := newLife(dir, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			both := []*process{l.start(), l.start()}
+			for range rapid.IntRange(10, 40).Draw(t, "steps") {
+				p := both[rapid.IntRange(0, 1).Draw(t, "process")]
+				if err := p.anything(t); err != nil {
+					t.Fatal(err)
+				}
+				if p.dead {
+					if err := p.bury(); err != nil {
+						t.Fatal(err)
+					}
+					*p = *l.start()
+				}
+			}
+			for _, p := range both {
+				if err := errors.Join(p.check(), p.bury()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.random = rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+			if err := c.examine(l, -1); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.RemoveAll(l.rec.base); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// anything does one thing, in which the process may fail or die.
+func (p *process) anything(t *rapid.T) error {
+	fate := rapid.SampledFrom([]string{"lives", "lives", "lives", "lives", "fails", "dies"}).Draw(t, "fate")
+	switch at := rapid.IntRange(1, 9).Draw(t, "at"); fate {
+	case "fails":
+		p.sys.record(func(call int, _ string) error {
+			if call == at {
+				return syscall.EIO
+			}
+			return nil
+		})
+	case "dies":
+		p.dieAt(at)
+	}
+	err := p.act(t, rapid.SampledFrom([]string{
+		"begin", "open", "append", "close", "probe", "flush", "flush", "flush", "replace", "mark executed", "mark executed", "remove", "mark", "unmark",
+	}).Draw(t, "act"))
+	if !p.dead {
+		p.sys.record(nil)
+	}
+	if errors.Is(err, errDead) || fate == "fails" && errors.Is(err, syscall.EIO) || errors.As(err, new(*LockedError)) {
+		err = nil
+	}
+	return errors.Join(err, p.check())
+}
+
+func (p *process) act(t *rapid.T, act string) error {
+	switch act {
+	case "begin":
+		_, err := p.begin()
+		return err
+	case "append":
+		return p.append()
+	case "open":
+		listing, err := (&Dir{path: p.path, system: durable.OS{}}).List(t.Context(), Filter{})
+		if err != nil || len(listing.Executions) == 0 {
+			return err
+		}
+		_, err = p.open(listing.Executions[rapid.IntRange(0, len(listing.Executions)-1).Draw(t, "execution")].ID)
+		return err
+	}
+	if len(p.held) == 0 {
+		return nil
+	}
+	e := p.held[rapid.IntRange(0, len(p.held)-1).Draw(t, "held")]
+	switch act {
+	case "close":
+		return p.close(e)
+	case "probe":
+		return p.probe(e)
+	case "flush":
+		_, err := p.flush(e, rapid.IntRange(1, 1000).Draw(t, "size"))
+		return err
+	case "mark":
+		unmark, err := p.mark(e)
+		if err == nil {
+			p.unmarks = append(p.unmarks, unmark)
+		}
+		return err
+	case "unmark":
+		if len(p.unmarks) == 0 {
+			return nil
+		}
+		err := p.unmarks[0]()
+		p.unmarks = p.unmarks[1:]
+		if errors.Is(err, ErrClosed) {
+			err = nil
+		}
+		return err
+	}
+	files, err := e.Files(t.Context())
+	if err == nil && act != "remove" {
+		files = slices.DeleteFunc(files, func(f File) bool { return f.State == Executed })
+	}
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	f := files[rapid.IntRange(0, len(files)-1).Draw(t, "file")]
+	switch act {
+	case "replace":
+		return p.replace(e, f, rapid.IntRange(1, 1000).Draw(t, "size"))
+	case "mark executed":
+		_, err := p.markExecuted(e, f)
+		return err
+	default:
+		return p.remove(e, f)
 	}
 }

@@ -26,10 +26,11 @@ type life struct {
 // process is one user of the store.
 type process struct {
 	*life
-	sys   *faults
-	store *Dir
-	held  []*dirExecution
-	dead  bool
+	sys     *faults
+	store   *Dir
+	held    []*dirExecution
+	unmarks []func() error
+	dead    bool
 	// halfway says that cleaning up may fail, too, so that an error leaves more behind than it should.
 	halfway bool
 }
@@ -142,6 +143,9 @@ func (p *process) holding(e Execution, err error) (*dirExecution, error) {
 	p.held = append(p.held, held)
 	if p.dead {
 		return nil, errDead
+	}
+	if !held.settled { // it has warned
+		return held, nil
 	}
 	return held, p.settle(held.id)
 }
@@ -258,8 +262,17 @@ func (p *process) append() error {
 }
 
 func (p *process) close(e *dirExecution) error {
+	files, err := e.Files(context.Background())
+	if err != nil && !errors.Is(err, ErrClosed) { // it may be closed again
+		return err
+	}
+	if len(files) == 0 { // marks matter to those who undo files
+		for i := range p.known.marks {
+			p.known.marks[i].released = p.known.marks[i].released || p.known.marks[i].execution == e.id
+		}
+	}
 	p.held = slices.DeleteFunc(p.held, func(other *dirExecution) bool { return other == e })
-	err := e.Close()
+	err = e.Close()
 	if p.dead {
 		return errDead
 	}
