@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -197,22 +198,61 @@ func TestEntryLine(t *testing.T) {
 func FuzzJournal(f *testing.F) {
 	f.Add("{\"event\":\"flushed\"}\n{\"eve")
 	f.Add("\n\n\x00")
+	f.Add(strings.Repeat("x", maxLine) + "\n{\"event\":\"a\"}")
+	f.Add("{\"event\":\"" + strings.Repeat("x", maxLine-13) + "\"}\n")
+	dir := fastDir(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		lines := strings.Count(text, "\n") + 1
+		var want []Entry // those of intact lines
+		lines := strings.SplitAfter(text, "\n")
+		for _, line := range lines {
+			if len(line) > maxLine || len(line) == maxLine && !strings.HasSuffix(line, "\n") {
+				continue
+			}
+			if e, err := parseEntry([]byte(line)); err == nil {
+				want = append(want, e)
+			}
+		}
+		var got []Entry
 		n := 0
 		readJournal(t.Context(), strings.NewReader(text), func(e Entry, err error) bool {
 			n++
 			var line *JournalError
-			if err != nil && (!errors.As(err, &line) || line.Line > lines) {
-				t.Errorf("got %v for %d lines", err, lines)
+			if err != nil && (!errors.As(err, &line) || line.Line > len(lines)) {
+				t.Errorf("got %v for %d lines", err, len(lines))
 			}
-			if err == nil && e.Event == "" {
-				t.Error("got an entry without an event")
+			if err == nil {
+				got = append(got, e)
 			}
 			return true
 		})
-		if n > lines {
-			t.Errorf("got %d results of %d lines", n, lines)
+		if n > len(lines) || !slices.Equal(got, want) {
+			t.Errorf("got %d results of %d lines, entries %+v, want %+v", n, len(lines), got, want)
+		}
+
+		// Whatever is there, the next line can be read.
+		path, err := os.MkdirTemp(dir, "journal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &Dir{path: path, system: lazy{}}
+		if err := os.WriteFile(filepath.Join(path, journalName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		next := newEntry("next")
+		if err := d.Append(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		for e, err := range d.Journal(t.Context(), Filter{}) {
+			if err == nil {
+				got = append(got, e)
+			}
+		}
+		if want = append(want, next); !slices.Equal(got, want) {
+			t.Errorf("after an append: got %+v, want %+v", got, want)
+		}
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

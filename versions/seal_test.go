@@ -62,8 +62,23 @@ func TestSealProperties(t *testing.T) {
 }
 
 func FuzzSeal(f *testing.F) {
-	f.Add([]byte("x = 1"))
-	f.Add(Seal([]byte("x = 1")))
-	f.Add([]byte("# sha256: \n"))
-	f.Fuzz(func(t *testing.T, content []byte) { checkSeal(t, content) })
+	f.Add([]byte("x = 1"), uint(3), byte(1))
+	f.Add(Seal([]byte("x = 1")), uint(70), byte(0x20)) // a letter of the sum in upper case
+	f.Add([]byte("# sha256: \n"), uint(0), byte(0xff))
+	f.Fuzz(func(t *testing.T, content []byte, at uint, flip byte) {
+		checkSeal(t, content)
+		sealed := Seal(content)
+		i := int(at % uint(len(sealed)))
+		sealed[i] ^= flip
+		if flip != 0 && Integrity(sealed) == Written {
+			t.Errorf("%q: a flipped byte %d was not noticed", sealed, i)
+		}
+		sealed[i] ^= flip
+		if shorter := append(bytes.Clone(sealed[:i]), sealed[i+1:]...); Integrity(shorter) == Written {
+			t.Errorf("%q: that byte %d is gone was not noticed", sealed, i)
+		}
+		if longer := append(append(bytes.Clone(sealed[:i]), flip), sealed[i:]...); Integrity(longer) == Written {
+			t.Errorf("%q: a byte added at %d was not noticed", longer, i)
+		}
+	})
 }
