@@ -266,15 +266,14 @@ func TestSwapBeforeRename(t *testing.T) {
 			}})
 			e, err := d.Open(t.Context(), f.Execution)
 			must(t, err)
-			after := f
 			if what == "mark" {
-				after, err = e.MarkExecuted(t.Context(), f)
+				after, err := e.MarkExecuted(t.Context(), f)
 				must(t, err)
 				if _, err := e.Read(t.Context(), after); !errors.As(err, new(*versions.InsecureError)) {
 					t.Errorf("got %v, want an *InsecureError", err)
 				}
 			} else {
-				after, err = e.Replace(t.Context(), f, []byte("edited"))
+				after, err := e.Replace(t.Context(), f, []byte("edited"))
 				must(t, err)
 				if content, err := e.Read(t.Context(), after); err != nil || string(content) != "edited" {
 					t.Errorf("got %q, %v, want the edited file in the link's place", content, err)

@@ -54,8 +54,6 @@ type house struct {
 	x        string // the other execution's directory
 	file     string // a version file in it, which must not run
 	victim   string // what links lead to
-	kube     string
-	foreign  bool // something belongs to somebody else
 }
 
 // The planted file says so if it is run, and removes something from the cluster.

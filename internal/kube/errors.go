@@ -192,6 +192,9 @@ func (e *trustError) Unwrap() error { return e.err }
 // deniedUser matches the text of the API server's authorizer.
 var deniedUser = regexp.MustCompile(`User "([^"]*)" cannot \S+ `)
 
+// noValues matches what the API server says of a Secret without having looked at what is in it.
+var noValues = regexp.MustCompile(`User "[^"]*" cannot \S+ |^secrets "[^"]*" is forbidden: exceeded quota: `)
+
 // quotedObject matches what the server repeats of an invalid object, which may be a
 // secret.
 var quotedObject = regexp.MustCompile(`"\{.*\}"`)

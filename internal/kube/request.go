@@ -210,7 +210,7 @@ func (q request) final(a answer) error {
 func asRefusal(q request, err error) error {
 	err = withStatus(q, err)
 	var status apierrors.APIStatus
-	if q.resource.Group != "" || q.resource.Plural != "secrets" || !errors.As(err, &status) || deniedUser.MatchString(status.Status().Message) {
+	if q.resource.Group != "" || q.resource.Plural != "secrets" || !errors.As(err, &status) || noValues.MatchString(status.Status().Message) {
 		return err
 	}
 	s := status.Status()

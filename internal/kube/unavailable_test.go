@@ -369,17 +369,22 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// The server quotes the whole object, which may be a secret.
+// The server quotes the whole object, and of a Secret it says nothing without quoting.
 func TestInvalidObjectsAreNotQuoted(t *testing.T) {
 	c, ns := admin(t), sandboxtest.Namespace(t)
+	mustCreate(t, c, configMap, ns, Object{"metadata": Object{"name": "s"}, "data": Object{"password": "hunter2"}})
+	_, err := c.Patch(t.Context(), configMap, ns, "s", Object{"immutable": 5}, PatchOptions{})
+	if reason(err) != "Invalid" || strings.Contains(err.Error(), "password") || !strings.Contains(err.Error(), "cannot unmarshal") {
+		t.Errorf("got %v (%s)", err, reason(err))
+	}
 	secret, err := c.Resolve(t.Context(), "", "Secret")
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustCreate(t, c, secret, ns, Object{"metadata": Object{"name": "s"}, "stringData": Object{"password": "hunter2"}})
 	_, err = c.Patch(t.Context(), secret, ns, "s", Object{"immutable": 5}, PatchOptions{})
-	if reason(err) != "Invalid" || strings.Contains(err.Error(), "password") || !strings.Contains(err.Error(), "cannot unmarshal") {
-		t.Errorf("got %v (%s)", err, reason(err))
+	if want := `patch secrets "s" in namespace "` + ns + `": Invalid: its words are left out, since they may hold values of the secret (422)`; reason(err) != "Invalid" || err.Error() != want {
+		t.Errorf("got %v (%s), want %s", err, reason(err), want)
 	}
 }
 
