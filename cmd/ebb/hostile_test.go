@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -537,11 +538,16 @@ func (input hostileInput) test(h *house) {
 	}
 }
 
+// looking is held by a command in this process: the flag --help is one variable for all of them.
+var looking sync.Mutex
+
 // look is a command in this process: the program without its last line, which exits.
 func (h *house) look(args ...string) (int, string) {
 	h.Helper()
 	var stdout, stderr bytes.Buffer
 	done := make(chan int, 1)
+	looking.Lock()
+	defer looking.Unlock()
 	go func() { done <- ebb(append([]string{"ebb"}, args...), &stdout, &stderr) }()
 	select {
 	case code := <-done:

@@ -294,8 +294,8 @@ users: [{name: u, user: %s}]
 
 	scenario("duration: 600")
 	cmd := v.command("run", "--config", "config.yaml", "--log-level", "debug")
-	var said bytes.Buffer
-	cmd.Stdout = &said
+	var said, printed bytes.Buffer
+	cmd.Stdout = &printed
 	stderr, err := cmd.StderrPipe()
 	v.must(err)
 	v.must(cmd.Start())
@@ -318,7 +318,7 @@ users: [{name: u, user: %s}]
 	if err := cmd.Wait(); err == nil {
 		t.Error("the killed run ended well")
 	}
-	v.output.WriteString(said.String())
+	v.output.WriteString(said.String() + printed.String())
 	v.ebb(0, "list-rollback", "--config", "config.yaml", "-o", "json")
 	v.ebb(0, "check-rollback", "--config", "config.yaml")
 	for _, format := range []string{"text", "json"} {
