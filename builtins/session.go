@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,6 +74,7 @@ type Session struct {
 	covered    map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
 	stragglers []Unsettled  // attempts of this call whose answers were lost
 	changes    int
+	general    string       // what an error that was caught said of the server
 	made       map[Ref]bool // what this call created
 	notes      []string     // what already_restored said
 	actions    []string     // what Plan would have done
@@ -126,6 +128,40 @@ func (s *Session) Actions() []string {
 // log has to go by.
 func (s *Session) Catch(err error) {
 	s.Log.Info(fmt.Sprintf("caught: %v", err))
+	if reason := general(err); reason != "" {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.general = reason
+	}
+}
+
+// Because returns the error that a call of the session ended with. A script makes a text
+// of the errors that it caught: what is general about the last of them is kept in a method General, as
+// kube's errors have one.
+func (s *Session) Because(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil || s.general == "" || general(err) != "" || !strings.Contains(err.Error(), s.general) {
+		return err // or the script got over it, and failed of something else
+	}
+	return &becauseError{err, s.general}
+}
+
+type becauseError struct {
+	error
+	general string
+}
+
+func (e *becauseError) Unwrap() error   { return e.error }
+func (e *becauseError) General() string { return e.general }
+
+// general returns what an error says of the server or the credentials, whatever was asked.
+func general(err error) string {
+	var g interface{ General() string }
+	if !errors.As(err, &g) {
+		return ""
+	}
+	return g.General()
 }
 
 func (s *Session) plan(format string, args ...any) {

@@ -191,7 +191,7 @@ func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark
 	ctx, cancel := withAllowance(ctx, r.FileTimeout, r.waited)
 	defer cancel()
 	_, err := r.call(ctx, s, fn, content)
-	return err
+	return s.Because(err)
 }
 
 // waited is how long the cluster and the clouds were waited for.

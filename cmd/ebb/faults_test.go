@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -260,8 +261,8 @@ func (w *faultyWorld) phase(random *rand.Rand, args []string, killOneOf int) {
 	p := w.start("", args...)
 	if random.IntN(killOneOf) == 0 {
 		timer := time.AfterFunc(upTo(random, 1500*time.Millisecond), func() {
-			if err := p.Process.Kill(); err != nil {
-				w.Log(err) // it ended by itself just now
+			if err := p.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				w.Error(err)
 			}
 		})
 		defer timer.Stop()

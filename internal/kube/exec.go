@@ -117,6 +117,7 @@ func (c *Client) execOnce(ctx context.Context, o ExecOptions) (ExecResult, error
 		streams.Stdin = strings.NewReader(o.Stdin)
 	}
 	config := c.RESTConfig()
+	config.Wrap(c.upgradeInTime)
 	socket, err := remotecommand.NewWebSocketExecutor(config, http.MethodGet, req.URL().String())
 	if err != nil {
 		return ExecResult{}, err
@@ -169,6 +170,20 @@ func (c *Client) execSPDY(ctx context.Context, target *url.URL, streams remoteco
 	}
 	return err
 }
+
+// upgradeInTime bounds how long a server may take to begin with an exec, which may last
+// for hours afterwards.
+func (c *Client) upgradeInTime(rt http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		ctx, cancel := context.WithTimeout(r.Context(), c.patience.limit(c.readTimeout))
+		defer cancel()
+		return rt.RoundTrip(r.WithContext(ctx))
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (rt roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return rt(r) }
 
 // notStarted returns a miss for an error that comes before a command can have been
 // started, and that waiting may mend.

@@ -333,3 +333,15 @@ func TestLogsOfContainer(t *testing.T) {
 		}
 	}
 }
+
+// A command may take hours. Its server may not take them to begin.
+func TestExecOfASilentServerEnds(t *testing.T) {
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	proxy.Handle(func(*http.Request) sandboxtest.Fault { return sandboxtest.Silent })
+	c := open(t, Options{Kubeconfig: kubeconfig})
+	c.readTimeout = 100 * time.Millisecond
+	_, err := c.Exec(t.Context(), command("default", "a", "true"))
+	if got := reason(err); got != "UnknownOutcome" {
+		t.Errorf("got %v, want an unknown outcome: the command may have been started", err)
+	}
+}
