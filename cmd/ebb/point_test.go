@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/ebb-chaos/ebb/runner"
 )
@@ -72,47 +71,34 @@ func parseMine(text string) (*mine, error) {
 	return m, nil
 }
 
-// shoot sends a signal to the process that the user sees, and returns when it has heard it.
-// Of a replay's two processes that is the one that was started; the other hears of it a moment later.
+// shots counts the signals that were sent.
+var shots atomic.Int64
+
+// shoot sends a signal to the process that the user sees, and returns when it has heard it,
+// or not at all where the signal ends it. Of a replay's two processes it is the one that was
+// started; the other, which this is, hears of it a moment later.
 func shoot(sig syscall.Signal) {
-	if slices.Contains(os.Args, "--"+workerFlag) {
-		shootSupervisor(sig)
-		return
-	}
+	ends := sig == syscall.SIGKILL || (sig == syscall.SIGINT || sig == syscall.SIGTERM) && shots.Load() > 0
+	shots.Add(1)
+	caught := sig != syscall.SIGSTOP && !signal.Ignored(sig)
+	seen := os.Getpid()
 	heard := make(chan os.Signal, 1)
-	caught := sig != syscall.SIGKILL && sig != syscall.SIGSTOP && !signal.Ignored(sig)
-	if caught {
+	if slices.Contains(os.Args, "--"+workerFlag) {
+		seen = os.Getppid()
+	} else if caught {
 		signal.Notify(heard, sig)
 		defer signal.Stop(heard)
 	}
-	if err := syscall.Kill(os.Getpid(), sig); err != nil {
+	if err := syscall.Kill(seen, sig); err != nil {
 		panic(err)
 	}
 	switch {
+	case ends:
+		select {} // it is on its way
 	case caught:
-		<-heard
-	case sig == syscall.SIGKILL:
-		select {} // it is on its way
-	}
-}
-
-// shootSupervisor returns when the worker that this is has heard of the signal, and not at
-// all where it ends the worker.
-func shootSupervisor(sig syscall.Signal) {
-	second := false
-	select {
-	case <-stopping:
-		second = sig != syscall.SIGHUP
-	default:
-	}
-	if err := syscall.Kill(os.Getppid(), sig); err != nil {
-		panic(err)
-	}
-	if sig == syscall.SIGKILL || second {
-		select {} // it is on its way
-	}
-	select {
-	case <-stopping:
-	case <-time.After(5 * time.Second): // it is ignored
+		select {
+		case <-heard:
+		case <-stopping:
+		}
 	}
 }
