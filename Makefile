@@ -10,6 +10,7 @@ KILLS    ?= 200
 FAULTS   ?= 200
 CRASHES  ?= 20
 FUZZTIME ?= 60s
+FIGURES  := TestCrash|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
 
 .PHONY: help build demo test lint fmt docs bench soak fuzz clean
 
@@ -46,7 +47,7 @@ soak: sandbox ## KILLS=200 kills, FAULTS=200 unlucky runs, CRASHES=20 times the 
 		$(GO) test -race -timeout 180m -v -run '$(FIGURES)' ./versions ./cmd/ebb
 
 figures: sandbox ## the same at the size of make test, as docs/reliability.md quotes it
-	$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb | grep -E 'figures?:'
+	@$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb | sed -n 's/^[ ]*\([a-z_]*\)_test.go:[0-9]*: figures: /\1: /p; /^FAIL\|^ok/p'
 
 fuzz: ## every fuzz target for FUZZTIME=60s
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \

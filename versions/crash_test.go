@@ -56,7 +56,7 @@ func newCrashes(t testing.TB) *crashes {
 	before := stamps.last.Load()
 	t.Cleanup(func() {
 		stamps.last.Store(before)
-		t.Logf("%d prefixes, %d crash states, %d of them different; EBB_CRASH_SEED=%d", c.prefixes, c.states, len(c.examined), seed)
+		t.Logf("figures: %d prefixes, %d crash states, %d of them different; EBB_CRASH_SEED=%d", c.prefixes, c.states, len(c.examined), seed)
 	})
 	return c
 }

@@ -91,7 +91,7 @@ func (o *outcomes) add(t *testing.T, what string, content []byte, err error) {
 
 func (o *outcomes) check(t *testing.T, swaps int64) {
 	t.Helper()
-	t.Logf("%d rounds: %d good, %d refused, %d swaps", o.rounds, o.good, o.refused, swaps)
+	t.Logf("figures: %d rounds: %d good, %d refused, %d swaps", o.rounds, o.good, o.refused, swaps)
 	if o.good == 0 || o.refused == 0 {
 		t.Errorf("got %d good and %d refused: both sides of the race should be seen", o.good, o.refused)
 	}

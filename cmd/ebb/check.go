@@ -45,6 +45,7 @@ func checkRollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	s.limitMemory(func() {})
 	r, err := s.runner(c)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func TestFaultsAtRandom(t *testing.T) {
 	for _, n := range f.injected {
 		total += n
 	}
-	t.Logf("%d of %d requests got a fault: %v", total-f.injected["none"], total, f.injected)
+	t.Logf("figures: %d cases, %d of %d requests got a fault: %v", cases, total-f.injected["none"], total, f.injected)
 	t.Logf("ended: %v", f.ends)
 	// A request that the proxy held back lands within a second; what a dead process sent, a little later.
 	time.Sleep(time.Until(over.Add(2 * time.Second)))

@@ -450,7 +450,7 @@ func TestHostileInputs(t *testing.T) {
 	if _, err := configMaps.Get(t.Context(), "victim", metav1.GetOptions{}); err != nil {
 		t.Errorf("something planted was run: %v", err)
 	}
-	t.Logf("hostile inputs refused: %d", len(inputs))
+	t.Logf("figures: %d hostile inputs refused", len(inputs))
 }
 
 func newHouse(t *testing.T, namespace string) *house {

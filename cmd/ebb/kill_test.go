@@ -52,7 +52,7 @@ func TestKillAtRandom(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("killed: %v", k.stages)
+	t.Logf("figures: %d kills survived: %v", kills, k.stages)
 	// What was on its way when its sender died has landed by now, or never will.
 	time.Sleep(time.Until(killed.Add(lateLimit)))
 	for _, o := range objects(t, k.client, "") {

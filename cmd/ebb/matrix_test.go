@@ -51,7 +51,12 @@ const signalledPoints = "term@before-flush:1 int@after-flush:1 term@after-change
 // changing shows each time; TestKillAtRandom looks for those that nobody thought of.
 func TestKillMatrix(t *testing.T) {
 	t.Parallel()
-	for cell, files := range matrix(t) {
+	cells, killed := matrix(t), 0
+	for _, files := range cells {
+		killed += len(files)
+	}
+	t.Logf("figures: %d scenarios, each killed or signalled at one of %d points", killed, len(cells))
+	for cell, files := range cells {
 		run, replay, twice := strings.Cut(cell, ",")
 		if strings.Contains(cell, "@") {
 			run, replay, twice = cell, "", false // both signals are the run's

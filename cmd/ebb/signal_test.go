@@ -81,7 +81,7 @@ func signalCells() []signalCell {
 func TestSignalMatrix(t *testing.T) {
 	t.Parallel()
 	cells := signalCells()
-	t.Logf("%d cells", len(cells))
+	t.Logf("figures: %d signals, each at one point", len(cells))
 	for _, c := range cells {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
