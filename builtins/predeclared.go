@@ -32,6 +32,7 @@ func Predeclared() starlark.StringDict {
 		"right":                 makeRight,
 		"set_rollback_callable": setRollbackCallable,
 		"undo":                  undo,
+		"unsettled":             unsettled,
 	} {
 		d[name] = starlark.NewBuiltin(name, fn)
 	}

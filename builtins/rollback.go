@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 )
@@ -66,6 +67,22 @@ func undo(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs [
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	return starlark.None, nil
+}
+
+func unsettled(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var v starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "ref", &v); err != nil {
+		return nil, err
+	}
+	r, ok := v.(Ref)
+	if !ok {
+		return nil, fmt.Errorf("%s: for parameter ref: got %s, want ref(kind, name, namespace)", b.Name(), v.Type())
+	}
+	_, s, err := session(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.Bool(slices.ContainsFunc(s.Unsettled, func(u Unsettled) bool { return u.Ref == r })), nil
 }
 
 func alreadyRestored(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
