@@ -61,7 +61,14 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	}
 	answered, err := s.note(verb, r)
 	if err != nil {
-		return fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
+		err = fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
+		if s.Mode != Undo {
+			return err
+		}
+		// A full disk must not stop an undo. Without its note, a replay after a kill does not
+		// wait for this request; but it repeats the undo, so what may land late was wanted.
+		s.Log.Warn(err.Error())
+		answered = unnoted
 	}
 	straggles := false
 	err = send(kube.WithStragglers(ctx, func() { straggles = true }))
@@ -89,12 +96,15 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	return err
 }
 
+// unnoted is the end of a request that has no mark.
+func unnoted() (unmark func() error) { return func() error { return nil } }
+
 // note marks a request to change r until answered is called, whose result removes the
 // mark. While a server is away the request is sent again and again, and any of the
 // attempts may be the one that lands: so the mark is renewed for as long as it takes.
 func (s *Session) note(verb string, r Ref) (answered func() (unmark func() error), err error) {
 	if s.Mark == nil {
-		return func() func() error { return func() error { return nil } }, nil
+		return unnoted, nil
 	}
 	mark := func() (func() error, error) { return s.Mark(verb, r, time.Now().Add(renewTime+settleTime)) }
 	unmark, err := mark()
