@@ -328,16 +328,19 @@ var helperPattern = regexp.MustCompile(`"name": "(pvc-helper-[a-z]+)"`)
 // trouble gives each request a fault or none, and takes the API server away now and then. The
 // function that it returns ends that.
 func (f *faulting) trouble(proxy *sandboxtest.Proxy, random *rand.Rand, likelihood float64, silence bool) (calm func()) {
+	// Requests ask the proxy's, one after the other, and the outages have their own.
+	ours := rand.New(rand.NewPCG(random.Uint64(), 0))
+	down := rand.New(rand.NewPCG(random.Uint64(), 0))
 	faults := map[string]func() sandboxtest.Fault{
 		"drop":            func() sandboxtest.Fault { return sandboxtest.Drop },
 		"drop answer":     func() sandboxtest.Fault { return sandboxtest.DropAnswer },
 		"half answer":     func() sandboxtest.Fault { return sandboxtest.HalfAnswer },
 		"429":             func() sandboxtest.Fault { return sandboxtest.Refuse(429, 0) },
 		"429 retry after": func() sandboxtest.Fault { return sandboxtest.Refuse(429, time.Second) },
-		"garbage":         func() sandboxtest.Fault { return garbage(random.IntN(2) == 0) },
-		"late":            func() sandboxtest.Fault { return late(upTo(random, time.Second)) },
-		"delay":           func() sandboxtest.Fault { return delayed(upTo(random, 300*time.Millisecond)) },
-		"cut":             func() sandboxtest.Fault { return cut(upTo(random, 30*time.Millisecond)) },
+		"garbage":         func() sandboxtest.Fault { return garbage(ours.IntN(2) == 0) },
+		"late":            func() sandboxtest.Fault { return late(upTo(ours, time.Second)) },
+		"delay":           func() sandboxtest.Fault { return delayed(upTo(ours, 300*time.Millisecond)) },
+		"cut":             func() sandboxtest.Fault { return cut(upTo(ours, 30*time.Millisecond)) },
 	}
 	for _, code := range []int{500, 502, 503, 504} {
 		faults[fmt.Sprintf("%d", code)] = func() sandboxtest.Fault { return sandboxtest.Refuse(code, 0) }
@@ -348,13 +351,12 @@ func (f *faulting) trouble(proxy *sandboxtest.Proxy, random *rand.Rand, likeliho
 	}
 	names := slices.Sorted(maps.Keys(faults))
 	outages := random.IntN(2) == 0
-	down := rand.New(rand.NewPCG(random.Uint64(), 0))    // the goroutine's own
-	proxy.Handle(func(*http.Request) sandboxtest.Fault { // one after the other
-		if random.Float64() >= likelihood {
+	proxy.Handle(func(*http.Request) sandboxtest.Fault {
+		if ours.Float64() >= likelihood {
 			f.count(f.injected, "none")
 			return nil
 		}
-		name := names[random.IntN(len(names))]
+		name := names[ours.IntN(len(names))]
 		f.count(f.injected, name)
 		return faults[name]()
 	})
