@@ -118,14 +118,7 @@ func (r *Runner) pause(ctx context.Context, d time.Duration) bool {
 	if r.Progress != nil {
 		defer r.Progress(d, "waiting before the next scenario")()
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return sleep(ctx, d)
 }
 
 // execute runs one scenario file and undoes it.

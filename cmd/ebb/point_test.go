@@ -14,12 +14,13 @@ import (
 )
 
 var signals = map[string]syscall.Signal{
-	"kill": syscall.SIGKILL, "term": syscall.SIGTERM, "int": syscall.SIGINT, "hup": syscall.SIGHUP, "stop": syscall.SIGSTOP, "cont": syscall.SIGCONT,
+	"worker": 0, "kill": syscall.SIGKILL, "term": syscall.SIGTERM, "int": syscall.SIGINT, "hup": syscall.SIGHUP, "stop": syscall.SIGSTOP, "cont": syscall.SIGCONT,
 }
 
 // armed is main with points armed: EBB_KILL_AT=term@after-change:2,int@during-undo:1
 // sends SIGTERM when it passes the first of them for the second time, and SIGINT when it
-// passes the other. Without a signal it is SIGKILL, without a number it is the first time.
+// passes the other. Without a signal it is SIGKILL, without a number it is the first time. The
+// signal "worker" is a SIGKILL for the process that replays alone, as the kernel sends where memory is short.
 func armed() {
 	var mines []*mine
 	for _, text := range strings.Split(os.Getenv("EBB_KILL_AT"), ",") {
@@ -80,6 +81,12 @@ var shots atomic.Int64
 func shoot(sig syscall.Signal) {
 	ends := sig == syscall.SIGKILL || (sig == syscall.SIGINT || sig == syscall.SIGTERM) && shots.Load() > 0
 	shots.Add(1)
+	if sig == signals["worker"] {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+			panic(err)
+		}
+		select {}
+	}
 	caught := sig != syscall.SIGSTOP && !signal.Ignored(sig)
 	seen := os.Getpid()
 	heard := make(chan os.Signal, 1)
