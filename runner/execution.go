@@ -22,7 +22,7 @@ type execution struct {
 
 	mu      sync.Mutex
 	store   versions.Execution // nil if it could not be begun
-	flushed map[fileKey]string // SHA-256 of what was recorded
+	flushed map[string]string  // SHA-256 of what was recorded, by file
 	reports []Result           // of undo() in mid-run
 
 	noCluster bool // the cluster did not say which one it is
@@ -83,8 +83,8 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 		return errors.Join(err, x.store.Remove(context.WithoutCancel(ctx), f))
 	}
 	r.Log.Debug("Flushed rollback version file: " + f.Location)
-	x.flushed[keyOf(f)] = versions.Digest(content)
-	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[keyOf(f)]})
+	x.flushed[f.Key()] = versions.Digest(content)
+	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[f.Key()]})
 	r.reach(AfterFlush)
 	return nil
 }

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,18 +27,16 @@ func TestCloudsGoFirst(t *testing.T) {
 	}
 }
 
-// files returns the locations of a run's files, oldest first.
-func (b *bench) files(run string) []string {
+// files returns a run's files, oldest first.
+func (b *bench) files(run string) []versions.File {
 	b.t.Helper()
 	listing, err := b.store.List(b.t.Context(), versions.Filter{RunUUID: run})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	var locations []string
-	for _, f := range listing.Executions[0].Files {
-		locations = append([]string{f.Location}, locations...)
-	}
-	return locations
+	files := listing.Executions[0].Files
+	slices.Reverse(files)
+	return files
 }
 
 // A file that ended an earlier process fails untried, and blocks what is older. One whose result is known
@@ -53,8 +52,8 @@ func TestLostAndTried(t *testing.T) {
 		Finished: func(r runner.Result) { finished = append(finished, string(r.Outcome)) },
 	})
 	report := b.replay(runner.Selection{
-		Lost:  map[string]error{lost: errors.New("the process that replayed it crashed")},
-		Tried: map[string]runner.Result{tried: {File: versions.File{Location: tried}, Outcome: runner.Conflict, Err: errors.New("not ours")}},
+		Lost:  map[string]error{lost.Key(): errors.New("the process that replayed it crashed")},
+		Tried: map[string]runner.Result{tried.Key(): {File: tried, Outcome: runner.Conflict, Err: errors.New("not ours")}},
 	})
 	if got := outcomes(report); got != "conflict, blocked, restored, failed, blocked" || b.undone() != "c" {
 		t.Errorf("got %s, undone %s", got, b.undone())
@@ -71,6 +70,34 @@ func TestLostAndTried(t *testing.T) {
 	}
 	if got := strings.Join(said, ", "); got != "attempt , outcome restored, outcome failed" {
 		t.Errorf("the journal says %s", got)
+	}
+}
+
+// What an execution shares with a newer one keeps it waiting, whether that one failed now, or
+// in an earlier process, or ended that, or can't even be loaded.
+func TestSharedRefsOfTheUntried(t *testing.T) {
+	shared := `ref("Service", "shop", "default")`
+	for name, newest := range map[string]string{"lost": file("newest", "pass", shared), "tried": file("newest", "pass", shared), "broken": "not Starlark, but about the shop"} {
+		b := newBench(t)
+		b.execution("run-1", file("oldest", "pass", shared))
+		b.execution("run-2", file("other", "pass", `ref("Service", "other", "default")`))
+		b.execution("run-3", newest)
+		f := b.files("run-3")[0]
+		sel := runner.Selection{}
+		switch name {
+		case "lost":
+			sel.Lost = map[string]error{f.Key(): errors.New("crashed")}
+		case "tried":
+			sel.Tried = map[string]runner.Result{f.Key(): {File: f, RunUUID: "run-3", Outcome: runner.Failed, Err: errors.New("x")}}
+		}
+		report := b.replay(sel)
+		got := map[string]runner.Outcome{}
+		for _, r := range report.Results {
+			got[r.RunUUID] = r.Outcome
+		}
+		if got["run-1"] != runner.Blocked || got["run-2"] != runner.Restored || got["run-3"] != runner.Failed {
+			t.Errorf("%s: got %v", name, got)
+		}
 	}
 }
 
@@ -128,7 +155,7 @@ func TestStuck(t *testing.T) {
 	}()
 	select {
 	case where := <-stuck:
-		if want := b.files("run-1")[0]; where != want {
+		if want := b.files("run-1")[0].Location; where != want {
 			t.Errorf("stuck in %s, want %s", where, want)
 		}
 	case <-replayed:

@@ -15,7 +15,8 @@ import (
 type chain struct {
 	executions []versions.ExecutionInfo
 	refs       map[builtins.Ref]bool
-	cluster    bool // not all that its files undo is known to be in a cloud
+	unread     [][]byte // files whose refs are not known
+	cluster    bool     // not all that its files undo is known to be in a cloud
 	suspect    bool
 }
 
@@ -32,18 +33,18 @@ func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo
 				continue
 			}
 			pending = true
-			if u.past.suspects[keyOf(f)] && !u.settled(f) {
+			if u.past.suspects[f.Key()] && !u.settled(f) {
 				own.suspect = true
 				r.Log.Warn(fmt.Sprintf("a process ended while it replayed %s: it goes last", f.Location))
 			}
-			own.add(r.undoes(ctx, f, u))
+			r.add(ctx, own, f, u)
 		}
 		if !pending && len(x.Problems) == 0 {
 			continue
 		}
 		// own takes in every chain that it shares a ref with.
 		chains = slices.DeleteFunc(chains, func(c *chain) bool {
-			shared := c.shares(own.refs)
+			shared := c.shares(own) || own.shares(c)
 			if shared {
 				own.take(c)
 			}
@@ -71,35 +72,36 @@ func later(a, b bool) int {
 	return -1
 }
 
-// undoes returns the refs of a file, none for one that can't be loaded: it fails when
-// its turn comes, and says so then.
-func (r *Runner) undoes(ctx context.Context, f versions.File, u undoing) []builtins.Ref {
-	if u.settled(f) {
-		return nil
-	}
+// add takes in what a file undoes. One that can't be loaded fails when its turn comes, and
+// says so then; until then it may be about whatever it mentions.
+func (r *Runner) add(ctx context.Context, c *chain, f versions.File, u undoing) {
 	content, err := r.Store.Read(ctx, f)
 	if err != nil {
-		return nil
+		c.cluster = true
+		return
 	}
-	defer r.watch(f)()
-	file, err := r.load(ctx, f.Location, content)
+	err = u.lost[f.Key()]
+	var refs []builtins.Ref
+	if err == nil {
+		defer r.watch(f)()
+		var file *versionFile
+		if file, err = r.load(ctx, f.Location, content); err == nil {
+			refs = file.Undoes
+		}
+	}
 	if err != nil {
-		return nil
+		c.unread = append(c.unread, content)
 	}
-	return file.Undoes
-}
-
-// add takes in what a file undoes.
-func (c *chain) add(refs []builtins.Ref) {
 	for _, ref := range refs {
 		c.refs[ref] = true
 	}
 	c.cluster = c.cluster || len(refs) == 0 || slices.ContainsFunc(refs, builtins.Ref.InCluster)
 }
 
-func (c *chain) shares(refs map[builtins.Ref]bool) bool {
-	for ref := range refs {
-		if c.refs[ref] {
+// shares reports whether c undoes something that other does, as far as is known.
+func (c *chain) shares(other *chain) bool {
+	for ref := range other.refs {
+		if c.refs[ref] || slices.ContainsFunc(c.unread, func(content []byte) bool { return mentions(content, ref) }) {
 			return true
 		}
 	}
@@ -108,6 +110,7 @@ func (c *chain) shares(refs map[builtins.Ref]bool) bool {
 
 func (c *chain) take(other *chain) {
 	c.executions = append(c.executions, other.executions...)
+	c.unread = append(c.unread, other.unread...)
 	c.suspect, c.cluster = c.suspect || other.suspect, c.cluster || other.cluster
 	for ref := range other.refs {
 		c.refs[ref] = true

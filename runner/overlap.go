@@ -90,7 +90,7 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 // has the name anywhere, and one that can't be read might.
 func (p pendingFile) names(ref builtins.Ref) bool {
 	if p.err != nil {
-		return p.content == nil || bytes.Contains(p.content, []byte(ref.Name))
+		return p.content == nil || mentions(p.content, ref)
 	}
 	for _, own := range p.version.Undoes {
 		if own == ref {
@@ -98,4 +98,9 @@ func (p pendingFile) names(ref builtins.Ref) bool {
 		}
 	}
 	return false
+}
+
+// mentions reports whether a file that can't be loaded may be about ref.
+func mentions(content []byte, ref builtins.Ref) bool {
+	return bytes.Contains(content, []byte(ref.Name))
 }

@@ -24,11 +24,11 @@ type Selection struct {
 	KeepGoing    bool   // replay older files of an execution after a newer one failed
 	Parallel     int    // executions at the same time; at least 1
 
-	// Tried is what came of files, by location, that an earlier process of this replay could
+	// Tried is what came of files, by their keys, that an earlier process of this replay could
 	// not undo. They are not tried again, and nothing more is said of them.
 	Tried map[string]Result
 
-	// Lost are files, by location, whose code ended such a process: they fail for that
+	// Lost are files, by their keys, whose code ended such a process: they fail for that
 	// reason and are not tried again.
 	Lost map[string]error
 }
@@ -46,8 +46,8 @@ type undoing struct {
 
 // settled reports whether a file is not to be tried.
 func (u undoing) settled(f versions.File) bool {
-	_, tried := u.tried[f.Location]
-	return tried || u.lost[f.Location] != nil
+	_, tried := u.tried[f.Key()]
+	return tried || u.lost[f.Key()] != nil
 }
 
 // UnknownRunError means that the store has nothing of a run.
@@ -260,7 +260,7 @@ func (r *Runner) undoAll(ctx context.Context, x versions.Execution, u undoing) [
 			results = append(results, Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: context.Canceled})
 			continue
 		}
-		result, tried := u.tried[f.Location]
+		result, tried := u.tried[f.Key()]
 		if !tried {
 			result = r.undo(ctx, x, f, u)
 		}
@@ -301,12 +301,12 @@ func (r *Runner) planExecution(ctx context.Context, info versions.ExecutionInfo,
 		if !f.Replayable() {
 			continue
 		}
-		if result, ok := u.tried[f.Location]; ok {
+		if result, ok := u.tried[f.Key()]; ok {
 			results = append(results, result)
 			continue
 		}
 		result := Result{File: f, RunUUID: info.RunUUID, Outcome: Planned}
-		err := u.lost[f.Location]
+		err := u.lost[f.Key()]
 		if err == nil {
 			err = r.plan(ctx, f, u, &result)
 		}
@@ -332,7 +332,7 @@ func (r *Runner) plan(ctx context.Context, f versions.File, u undoing, result *R
 	if err != nil {
 		return err
 	}
-	result.Integrity = versions.IntegritySince(content, u.past.flushed[keyOf(f)])
+	result.Integrity = versions.IntegritySince(content, u.past.flushed[f.Key()])
 	defer r.watch(f)()
 	file, err := r.load(ctx, f.Location, content)
 	if err != nil {

@@ -129,7 +129,7 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report
 	after, cancel := graceful(ctx, r.Grace)
 	defer cancel()
 	report.Scenario = s.ScenarioFile
-	x := &execution{runner: r, scenario: s, runUUID: o.UUID, flushed: map[fileKey]string{}}
+	x := &execution{runner: r, scenario: s, runUUID: o.UUID, flushed: map[string]string{}}
 	r.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
 	report.Err = x.begin(ctx)
 	if report.Err == nil && !o.SkipPreflight {

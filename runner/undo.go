@@ -29,7 +29,7 @@ func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File
 	result := Result{File: f, RunUUID: x.RunUUID()}
 	r.Log.Info("Executing rollback version file: " + f.Location)
 	var sha string
-	err := u.lost[f.Location]
+	err := u.lost[f.Key()]
 	if err == nil {
 		sha, err = r.undoContent(ctx, x, f, u, &result)
 	}
@@ -75,7 +75,7 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 		return "", err
 	}
 	sha = versions.Digest(content)
-	result.Integrity = versions.IntegritySince(content, u.past.flushed[keyOf(f)])
+	result.Integrity = versions.IntegritySince(content, u.past.flushed[f.Key()])
 	// Before the file is even parsed: if it takes the process down, the journal says which it was.
 	r.journal(ctx, f, x.RunUUID(), versions.Entry{Event: versions.EventAttempt, SHA256: sha, Integrity: result.Integrity})
 	defer r.watch(f)()

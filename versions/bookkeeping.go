@@ -1,6 +1,7 @@
 package versions
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,13 @@ func markNumber(name string) (int64, bool) {
 	return parseTimestamp(digits)
 }
 
+// actsFor is what ActFor was given.
+var actsFor atomic.Int64
+
+// ActFor has this process' notes of what it holds, and its journal, name another one: that which a user started and
+// can send a signal to. Call it before anything else.
+func ActFor(pid int) { actsFor.Store(int64(pid)) }
+
 // self describes this process.
 func self(now time.Time) Holder {
 	// A host without a name is rare and only makes the message poorer.
@@ -50,7 +58,7 @@ func self(now time.Time) Holder {
 	if err != nil {
 		host = "unknown"
 	}
-	return Holder{Host: host, PID: os.Getpid(), Since: now, Command: command(os.Args)}
+	return Holder{Host: host, PID: cmp.Or(int(actsFor.Load()), os.Getpid()), Since: now, Command: command(os.Args)}
 }
 
 // command is the program and what it was told to do. What else is on a command line need not be in a file.

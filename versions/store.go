@@ -3,6 +3,7 @@ package versions
 import (
 	"context"
 	"iter"
+	"strings"
 	"time"
 )
 
@@ -127,6 +128,9 @@ type File struct {
 	Changed      time.Time `json:"changed"`  // last written, edited or renamed
 	Location     string    `json:"location"` // for messages
 }
+
+// Key names the file among all of its store, whatever its state.
+func (f File) Key() string { return f.Execution + "/" + strings.TrimSuffix(f.Name, executedSuffix) }
 
 // Created is the time in the file's name.
 func (f File) Created() time.Time { return time.Unix(0, f.Timestamp) }
