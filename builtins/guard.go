@@ -59,7 +59,9 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	if err := s.take(r); err != nil {
 		return err
 	}
-	answered, err := s.note(verb, r)
+	sending, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answered, err := s.note(verb, r, cancel)
 	if err != nil {
 		err = fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
 		if s.Mode != Undo {
@@ -71,12 +73,12 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 		answered = unnoted
 	}
 	straggles := false
-	err = send(kube.WithStragglers(ctx, func() { straggles = true }))
+	err = send(kube.WithStragglers(sending, func() { straggles = true }))
 	unmark := answered()
 	switch {
 	case err == nil:
 		s.changed(verb, r)
-	case lost(err) || ctx.Err() != nil:
+	case lost(err) || sending.Err() != nil:
 		return err // it may still land: keep the mark
 	default:
 		// A definite no changed nothing: the rollback still holds.
@@ -101,8 +103,9 @@ func unnoted() (unmark func() error) { return func() error { return nil } }
 
 // note marks a request to change r until answered is called, whose result removes the
 // mark. While a server is away the request is sent again and again, and any of the
-// attempts may be the one that lands: so the mark is renewed for as long as it takes.
-func (s *Session) note(verb string, r Ref) (answered func() (unmark func() error), err error) {
+// attempts may be the one that lands: so the mark is renewed for as long as it takes. In a
+// run it is not sent any more when that fails.
+func (s *Session) note(verb string, r Ref, stop func()) (answered func() (unmark func() error), err error) {
 	if s.Mark == nil {
 		return unnoted, nil
 	}
@@ -129,6 +132,9 @@ func (s *Session) note(verb string, r Ref) (answered func() (unmark func() error
 			}
 			if err != nil {
 				s.Log.Warn(fmt.Sprintf("can't renew the note of the request to %s %s: %v", verb, r.Text(), err))
+				if s.Mode == Run {
+					stop()
+				}
 			}
 		}
 	}()

@@ -77,7 +77,7 @@ func TestLostAndTried(t *testing.T) {
 // in an earlier process, or ended that, or can't even be loaded.
 func TestSharedRefsOfTheUntried(t *testing.T) {
 	shared := `ref("Service", "shop", "default")`
-	for name, newest := range map[string]string{"lost": file("newest", "pass", shared), "tried": file("newest", "pass", shared), "broken": "not Starlark, but about the shop"} {
+	for name, newest := range map[string]string{"lost": file("newest", "pass", shared), "tried": file("newest", "pass", shared), "broken": `not Starlark, but about "shop"`} {
 		b := newBench(t)
 		b.execution("run-1", file("oldest", "pass", shared))
 		b.execution("run-2", file("other", "pass", `ref("Service", "other", "default")`))

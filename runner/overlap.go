@@ -87,7 +87,7 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 }
 
 // names reports whether the file undoes ref. One that can't be loaded does if it
-// has the name anywhere, and one that can't be read might.
+// mentions it, and one that can't be read might.
 func (p pendingFile) names(ref builtins.Ref) bool {
 	if p.err != nil {
 		return p.content == nil || mentions(p.content, ref)
@@ -100,7 +100,8 @@ func (p pendingFile) names(ref builtins.Ref) bool {
 	return false
 }
 
-// mentions reports whether a file that can't be loaded may be about ref.
+// mentions reports whether a file that can't be loaded may be about ref: whether its name is
+// a string in it.
 func mentions(content []byte, ref builtins.Ref) bool {
-	return bytes.Contains(content, []byte(ref.Name))
+	return bytes.Contains(content, []byte(`"`+ref.Name+`"`)) || bytes.Contains(content, []byte("'"+ref.Name+"'"))
 }

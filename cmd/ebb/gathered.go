@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync/atomic"
 
 	"github.com/ebb-chaos/ebb/runner"
@@ -15,19 +14,27 @@ import (
 // gathered is what the workers of a replay have said.
 type gathered struct {
 	// Of the latest worker.
-	active map[string]int // how often each file's code is at work
+	active map[string]atWork // by key
 	fatal  string
 	done   *done
 
 	results []runner.Result
-	place   map[string]int
+	place   map[string]int // in results, by key
 
 	heard atomic.Int64 // events so far
 }
 
+// atWork is a file whose code a worker is at: so many times.
+type atWork struct {
+	location string
+	times    int
+}
+
+// begin forgets the worker before.
+func (g *gathered) begin() { g.active, g.fatal, g.done = map[string]atWork{}, "", nil }
+
 // read takes in a worker's events until its end.
 func (g *gathered) read(events io.Reader) error {
-	g.active, g.fatal, g.done = map[string]int{}, "", nil
 	for decoder := json.NewDecoder(events); ; {
 		var e event
 		err := decoder.Decode(&e)
@@ -35,14 +42,16 @@ func (g *gathered) read(events io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("the events of the process that replays: %w", err)
+			return fmt.Errorf("events: %w", err)
 		}
 		g.heard.Add(1)
 		switch {
 		case e.Begin != "":
-			g.active[e.Begin]++
+			g.active[e.Begin] = atWork{e.Location, g.active[e.Begin].times + 1}
 		case e.Over != "":
-			if g.active[e.Over]--; g.active[e.Over] == 0 {
+			if at := g.active[e.Over]; at.times > 1 {
+				g.active[e.Over] = atWork{at.location, at.times - 1}
+			} else {
 				delete(g.active, e.Over)
 			}
 		case e.Result != nil:
@@ -66,16 +75,21 @@ func (g *gathered) tried() []*wireResult {
 	return tried
 }
 
-// add puts a result in the place of an earlier one of the same file.
+func (g *gathered) has(key string) bool {
+	_, ok := g.place[key]
+	return ok
+}
+
+// add puts a result in the place of an earlier one of the same file: a worker tells each
+// as soon as it is there, and all at its end.
 func (g *gathered) add(r runner.Result) {
-	key := strings.TrimSuffix(r.File.Location, ".executed")
-	if i, ok := g.place[key]; ok {
+	if i, ok := g.place[r.File.Key()]; ok {
 		g.results[i] = r
 		return
 	}
 	if g.place == nil {
 		g.place = map[string]int{}
 	}
-	g.place[key] = len(g.results)
+	g.place[r.File.Key()] = len(g.results)
 	g.results = append(g.results, r)
 }

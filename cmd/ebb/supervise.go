@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 // A replay has two processes. The worker does all of the work: it alone loads files, locks
@@ -28,15 +27,8 @@ import (
 // process down are rare. A worker ends as soon as its supervisor is gone, and hears of signals from it
 // alone, since a terminal sends them to both.
 
-const (
-	// workerTries is how often a worker may end without having been at any file.
-	workerTries = 3
-	// A worker says that it is alive every second. One that is silent for so many times
-	// hangs in a step of the runtime that can't be interrupted, such as moving gigabytes.
-	silence = 10
-	// laggards is how long a worker's events are waited for after its end.
-	laggards = 2 * time.Second
-)
+// workerTries is how often a worker may end without having been at any file.
+const workerTries = 3
 
 // supervisor runs the workers of one replay.
 type supervisor struct {
@@ -45,13 +37,12 @@ type supervisor struct {
 	args   []string // of the workers
 	stderr io.Writer
 
-	lost     map[string]string
+	lost     map[string]lostFile // by key
 	slow     bool
 	gathered gathered
 
 	mu     sync.Mutex
-	worker *os.Process // nil between two
-	orders *json.Encoder
+	worker *child // nil between two
 	stop   string // the first signal
 	kill   bool   // it is to end at once
 }
@@ -62,161 +53,121 @@ func supervise(c *cli.Context, t task) error {
 	if err != nil {
 		return err
 	}
-	v := &supervisor{setup: s, task: t, stderr: c.App.ErrWriter, lost: map[string]string{}}
+	v := &supervisor{setup: s, task: t, stderr: c.App.ErrWriter, lost: map[string]lostFile{}}
 	// The flag comes right after the command: what follows may end in "--".
 	args, _ := c.App.Metadata[argsKey].([]string)
-	v.args = slices.Insert(slices.Clone(args), 2, "--"+workerFlag)
+	v.args = slices.Insert(slices.Clone(args), slices.Index(args, c.Command.Name)+1, "--"+workerFlag)
 	stop := onSignals(c.Duration("grace"), v.interrupt, v.end)
 	defer func() { stop() }()
-	for unexplained := 0; ; {
+	unexplained := 0
+	for first := true; ; first = false {
 		how, err := v.work()
-		var unstarted *startError
-		if errors.As(err, &unstarted) {
-			s.log.Warn(fmt.Sprintf("%v: replaying in this one, which a bad file may end", err))
+		switch g := &v.gathered; {
+		case err != nil && first && v.stopped():
+			return context.Canceled
+		case err != nil && first:
+			v.log.Warn(fmt.Sprintf("no other process can be started (%v): replaying in this one, which a bad file may end", err))
 			stop()
 			stop = func() {}
 			return t.here(c)
-		}
-		if err != nil {
-			return &scenarioError{err}
-		}
-		switch g := &v.gathered; {
-		case g.done != nil:
-			return v.report(g)
+		case err != nil:
+			return v.giveUp(fmt.Sprintf("no other process can be started (%v)", err))
+		case g.done != nil && g.done.Reported:
+			return v.report(how)
 		case v.killed():
 			return outcomeError(exitPending)
+		case g.done != nil && first:
+			return outcomeError(g.done.Code) // it said why
+		case g.done != nil:
+			return v.giveUp("the process that replays could not go on")
 		case len(g.active) > 1 && !v.slow:
 			v.slow = true
 			v.log.Error(fmt.Sprintf("the process that replays %s while it was at %d files: going on with one at a time", how, len(g.active)))
 		case len(g.active) > 0:
-			for location := range g.active {
-				v.lost[location] = how
-				v.log.Error(fmt.Sprintf("the process that replays %s %s: going on without that file", location, how))
+			if !v.lose(how) {
+				return v.giveUp("the process that replays " + how)
 			}
 		default:
 			if unexplained++; unexplained == workerTries {
-				return v.giveUp(g, "the process that replays "+how)
+				return v.giveUp("the process that replays " + how)
 			}
 			v.log.Error("the process that replays " + how + ": trying again")
 		}
 		if v.stopped() {
-			return v.giveUp(&v.gathered, "interrupted")
+			return v.giveUp("interrupted")
 		}
 	}
 }
 
-// work runs one worker to its end and returns how that was.
+// lose gives up the files that a worker was at when it ended. It reports false for one
+// that was given up before, and should not have been at work.
+func (v *supervisor) lose(how string) bool {
+	for key, at := range v.gathered.active {
+		if _, again := v.lost[key]; again {
+			return false
+		}
+		v.lost[key] = lostFile{at.location, how}
+		v.log.Error(fmt.Sprintf("the process that replays %s %s: going on without that file", at.location, how))
+	}
+	return true
+}
+
+// report prints what came of the files and returns what the exit code is. The worker's last
+// word was all: how it ended after that changes nothing of what it did.
+func (v *supervisor) report(how string) error {
+	g := &v.gathered
+	err := v.finish(&runner.Report{Results: g.results, Interrupted: g.done.Interrupted}, v.task.output)
+	if how != wellDone {
+		v.log.Error("the process that replays " + how + " after its last word")
+		if err == nil && !v.killed() {
+			return outcomeError(exitFailed)
+		}
+	}
+	return err
+}
+
+// giveUp reports what is known when not all files could be tried.
+func (v *supervisor) giveUp(why string) error {
+	v.log.Error(why + ": not all files were tried, what is not restored stays pending; replay it with: " + v.task.command)
+	report := &runner.Report{Results: v.gathered.results, Interrupted: true}
+	for key, f := range v.lost {
+		if !v.gathered.has(key) {
+			report.Results = append(report.Results, runner.Result{
+				File: versions.File{Location: f.Location}, Outcome: runner.Failed, Err: f.err(),
+			})
+		}
+	}
+	var outcome outcomeError
+	if err := v.finish(report, v.task.output); err != nil && !errors.As(err, &outcome) {
+		return err
+	}
+	return outcomeError(exitPending)
+}
+
+// work runs one worker to its end and returns how that was: [wellDone], or words that complete a
+// sentence about it. The error says why there is no worker.
 func (v *supervisor) work() (how string, err error) {
-	events, eventsIn, err := os.Pipe()
+	w, err := startWorker(v.args, v.stderr)
 	if err != nil {
 		return "", err
 	}
-	ordersOut, orders, err := os.Pipe()
-	if err != nil {
-		return "", errors.Join(err, events.Close(), eventsIn.Close())
-	}
-	said := &tail{}
-	cmd := &exec.Cmd{
-		Path: executable(), Args: v.args,
-		Stdin: os.Stdin, Stdout: v.stderr, Stderr: said, ExtraFiles: []*os.File{eventsIn, ordersOut},
-		WaitDelay: laggards,
-	}
-	err = cmd.Start()
-	err = errors.Join(err, eventsIn.Close(), ordersOut.Close())
-	if err != nil {
-		return "", &startError{errors.Join(err, events.Close(), orders.Close())}
-	}
-	v.began(cmd.Process, json.NewEncoder(orders))
-	gathered := make(chan error, 1)
-	go func() { gathered <- v.gathered.read(events) }()
-	over := make(chan struct{})
-	silent := make(chan bool, 1)
-	go func() { silent <- v.watchdog(over) }()
-	waitErr := cmd.Wait()
-	close(over)
-	v.ended()
-	var exit *exec.ExitError
-	if waitErr != nil && !errors.As(waitErr, &exit) && !errors.Is(waitErr, exec.ErrWaitDelay) {
-		err = waitErr
-	}
-	// The pipe ends with the worker, unless something that it started still holds it.
-	err = errors.Join(err, events.SetReadDeadline(time.Now().Add(laggards)), <-gathered, events.Close(), orders.Close())
-
-	how = fmt.Sprintf("ended (%s)", cmd.ProcessState)
-	switch {
-	case v.gathered.fatal != "":
-		how = v.gathered.fatal
-	case <-silent:
-		how = fmt.Sprintf("did not answer for %d s", silence)
-	case said.first() != "":
-		how = fmt.Sprintf("crashed (%s)", said.first())
-	}
-	if text := said.String(); text != "" {
+	v.began(w)
+	defer v.ended()
+	how = w.wait(&v.gathered)
+	if text := w.said.String(); text != "" {
 		v.log.Debug("the process that replays said: " + text)
 	}
-	if v.gathered.done != nil && !cmd.ProcessState.Success() {
-		err = errors.Join(err, fmt.Errorf("the process that replays %s after its last word: %s", how, said))
-	}
-	return how, err
-}
-
-// startError means that there is no worker.
-type startError struct{ err error }
-
-func (e *startError) Error() string {
-	return fmt.Sprintf("no other process can be started (%v)", e.err)
-}
-func (e *startError) Unwrap() error { return e.err }
-
-// watchdog ends a worker that is silent, and reports whether it did. It counts its own turns
-// and no time: after a Ctrl-Z both have been away.
-func (v *supervisor) watchdog(over <-chan struct{}) bool {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for missed, heard := 0, int64(-1); ; {
-		select {
-		case <-over:
-			return false
-		case <-ticker.C:
-		}
-		if now := v.gathered.heard.Load(); now != heard {
-			missed, heard = 0, now
-			continue
-		}
-		if missed++; missed == silence {
-			v.endWorker()
-			return true
-		}
-	}
-}
-
-// executable is this program, even if its file was replaced meanwhile.
-func executable() string {
-	if runtime.GOOS == "linux" {
-		return "/proc/self/exe"
-	}
-	path, err := os.Executable()
-	if err != nil {
-		return os.Args[0] // the start says why not
-	}
-	return path
+	return how, nil
 }
 
 // began gives a new worker its first order.
-func (v *supervisor) began(worker *os.Process, orders *json.Encoder) {
+func (v *supervisor) began(w *child) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.worker, v.orders = worker, orders
-	v.order(order{Tried: v.gathered.tried(), Lost: v.lost, Slow: v.slow})
+	v.worker = w
+	w.orders <- order{Tried: v.gathered.tried(), Lost: v.lost, Slow: v.slow}
 	if v.stop != "" {
-		v.order(order{Stop: v.stop})
-	}
-}
-
-// order fails only when the worker has just ended, which is seen elsewhere. The lock is held.
-func (v *supervisor) order(o order) {
-	if err := v.orders.Encode(o); err != nil {
-		v.log.Debug(fmt.Sprintf("orders: %v", err))
+		w.orders <- order{Stop: v.stop}
 	}
 }
 
@@ -244,57 +195,19 @@ func (v *supervisor) interrupt(sig string) {
 	defer v.mu.Unlock()
 	v.stop = sig
 	if v.worker != nil {
-		v.order(order{Stop: sig})
+		v.worker.orders <- order{Stop: sig}
 	}
 }
 
 // end ends the worker, and with it this process.
 func (v *supervisor) end(why string) {
 	v.sayEnding(why, v.task.command)
+	// Whatever holds the worker up must not hold up this process.
+	time.AfterFunc(time.Second, func() { os.Exit(exitPending) })
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.kill = true
-	v.killWorker()
-	// Whatever holds the worker up must not hold up this process.
-	time.AfterFunc(time.Second, func() { os.Exit(exitPending) })
-}
-
-func (v *supervisor) endWorker() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.killWorker()
-}
-
-// killWorker is endWorker with the lock held.
-func (v *supervisor) killWorker() {
-	if v.worker == nil {
-		return
+	if v.worker != nil {
+		v.worker.end()
 	}
-	if err := v.worker.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		v.log.Error(fmt.Sprintf("the process that replays could not be ended: %v", err))
-	}
-}
-
-// report prints what came of the files and returns what the exit code is.
-func (v *supervisor) report(g *gathered) error {
-	if !g.done.Reported && len(g.results) == 0 {
-		return outcomeError(g.done.Code)
-	}
-	err := v.finish(&runner.Report{Results: g.results, Interrupted: g.done.Interrupted}, v.task.output)
-	if !g.done.Reported {
-		return outcomeError(g.done.Code)
-	}
-	return err
-}
-
-// giveUp reports what is known when no worker comes to an end.
-func (v *supervisor) giveUp(g *gathered, how string) error {
-	v.log.Error(how + ": not all files were tried, what is not restored stays pending; replay it with: " + v.task.command)
-	if err := v.finish(&runner.Report{Results: g.results, Interrupted: true}, v.task.output); err != nil {
-		var outcome outcomeError
-		if !errors.As(err, &outcome) {
-			return err
-		}
-	}
-	return outcomeError(exitPending)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,7 +21,7 @@ type replayer func(ctx context.Context, r *runner.Runner, sel runner.Selection) 
 
 // run does the task in a process of its own, or is that process.
 func (t task) run(c *cli.Context) error {
-	if c.Bool(workerFlag) {
+	if c.IsSet(workerFlag) {
 		return work(c, t)
 	}
 	return supervise(c, t)
@@ -56,10 +55,10 @@ func (s *setup) replay(ctx context.Context, c *cli.Context, replay replayer, o o
 		Tried: map[string]runner.Result{}, Lost: map[string]error{},
 	}
 	for _, w := range o.Tried {
-		sel.Tried[w.File.Location] = w.result()
+		sel.Tried[w.File.Key()] = w.result()
 	}
-	for location, how := range o.Lost {
-		sel.Lost[location] = fmt.Errorf("the process that replayed it %s", how)
+	for key, f := range o.Lost {
+		sel.Lost[key] = f.err()
 	}
 	if o.Slow {
 		sel.Parallel = 1

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"sync"
 
@@ -14,20 +15,29 @@ import (
 
 // order is what the supervisor wants.
 type order struct {
-	Tried []*wireResult     `json:"tried,omitempty"` // what other workers could not undo
-	Lost  map[string]string `json:"lost,omitempty"`  // files that ended one, by location, and how
-	Slow  bool              `json:"slow,omitempty"`  // one execution at a time
-	Stop  string            `json:"stop,omitempty"`  // the signal that was heard
+	Tried []*wireResult       `json:"tried,omitempty"` // what other workers could not undo
+	Lost  map[string]lostFile `json:"lost,omitempty"`  // files that ended one, by key
+	Slow  bool                `json:"slow,omitempty"`  // one execution at a time
+	Stop  string              `json:"stop,omitempty"`  // the signal that was heard
 }
 
-// event is what the worker is at. At most one field is set: an empty event only says that the
-// worker is alive.
+// lostFile is a file whose code ended a worker.
+type lostFile struct {
+	Location string `json:"location"`
+	How      string `json:"how"`
+}
+
+func (f lostFile) err() error { return fmt.Errorf("the process that replayed it %s", f.How) }
+
+// event is what the worker is at. An empty one only says that it is alive. Files go by their
+// keys: paths need not be UTF-8, as JSON is.
 type event struct {
-	Begin  string      `json:"begin,omitempty"` // location of a file whose code is at work now
-	Over   string      `json:"over,omitempty"`  // and isn't any more
-	Result *wireResult `json:"result,omitempty"`
-	Fatal  string      `json:"fatal,omitempty"` // why the worker ends itself
-	Done   *done       `json:"done,omitempty"`
+	Begin    string      `json:"begin,omitempty"`    // key of a file whose code is at work now
+	Location string      `json:"location,omitempty"` // of that file, for messages
+	Over     string      `json:"over,omitempty"`     // key of one whose code isn't any more
+	Result   *wireResult `json:"result,omitempty"`
+	Fatal    string      `json:"fatal,omitempty"` // why the worker ends itself
+	Done     *done       `json:"done,omitempty"`
 }
 
 // done is the last event of a worker that was not ended by what it replayed.

@@ -52,6 +52,8 @@ func work(c *cli.Context, t task) error {
 	signal.Notify(make(chan os.Signal, 1), endings()...)
 	debug.SetMaxStack(maxStack)
 
+	// Who holds an execution is the process that a user can send a signal to.
+	versions.ActFor(os.Getppid())
 	report, err := workOn(c, t, first, orders, events)
 	last := done{}
 	if err != nil {
@@ -81,8 +83,8 @@ func workOn(c *cli.Context, t task, first order, orders *json.Decoder, events *s
 	}
 	s.fatal = func(why string) { send(event{Fatal: why}) }
 	s.watch = func(f versions.File) func() {
-		send(event{Begin: f.Location})
-		return func() { send(event{Over: f.Location}) }
+		send(event{Begin: f.Key(), Location: f.Location})
+		return func() { send(event{Over: f.Key()}) }
 	}
 	s.finished = func(r runner.Result) { send(event{Result: toWire(r)}) }
 	s.limitMemory(func() { send(event{}) })

@@ -122,11 +122,17 @@ func (c *Client) execOnce(ctx context.Context, o ExecOptions) (ExecResult, error
 	if err != nil {
 		return ExecResult{}, err
 	}
-	err = socket.StreamWithContext(ctx, streams)
+	ended, err := within(ctx, func() error { return socket.StreamWithContext(ctx, streams) })
+	if err == nil {
+		err = ended
+	}
 	if httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) {
 		// SPDY is what API servers before 1.31 know, and some proxies, and what a
 		// user may who has no right to get pods/exec. Nothing was started yet.
 		err = c.execSPDY(ctx, req.URL(), streams)
+	}
+	if err != nil && ctx.Err() != nil {
+		return ExecResult{}, err // what was given up may still write
 	}
 	result := ExecResult{Stdout: stdout.String(), Stderr: stderr.String()}
 	var exit clientexec.ExitError

@@ -44,9 +44,14 @@ func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool
 	case <-ctx.Done():
 		ended = ctx.Err()
 	}
-	if began.Load() {
-		<-done // a request ends with its context
-		return result, nil
+	late := began.Load()
+	if late {
+		// A request ends with its context, unless it was refused and asks the plugin once more.
+		select {
+		case <-done:
+			return result, nil
+		case <-time.After(promptly):
+		}
 	}
 	if ended != nil {
 		return rest.Result{}, ended
@@ -54,6 +59,9 @@ func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool
 	p.mu.Lock()
 	p.stuck, p.after = done, limit
 	p.mu.Unlock()
+	if late {
+		return rest.Result{}, context.DeadlineExceeded // what was sent may be carried out
+	}
 	return rest.Result{}, p.failure()
 }
 

@@ -120,7 +120,7 @@ func (c *Client) send(caller context.Context, q request, limit time.Duration, be
 	}
 	result, err := c.plugin.do(caller, c.patience.limit(pluginLimit), began, func() rest.Result { return req.Do(ctx) })
 	if err != nil {
-		return answer{err: err}
+		return answer{err: err, sent: sent.Load()}
 	}
 	if err := asRefusal(q, result.Error()); err != nil {
 		if !isStatus(err) {
