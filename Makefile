@@ -44,7 +44,7 @@ bench: sandbox ## what a version file costs, beside the bare cost
 
 soak: sandbox ## KILLS=200 kills, FAULTS=200 unlucky runs, CRASHES=20 times the power losses, each scenario and signal at each point
 	EBB_SOAK_KILLS=$(KILLS) EBB_SOAK_FAULTS=$(FAULTS) EBB_SOAK_CRASHES=$(CRASHES) EBB_MATRIX=all \
-		$(GO) test -race -timeout 180m -v -run '$(FIGURES)' ./versions ./cmd/ebb
+		$(GO) test -timeout 180m -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb
 
 figures: sandbox ## the same at the size of make test, as docs/reliability.md quotes it
 	@$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb | sed -n 's/^[ ]*\([a-z_]*\)_test.go:[0-9]*: figures: /\1: /p; /^FAIL\|^ok/p'
