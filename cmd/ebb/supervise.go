@@ -174,6 +174,7 @@ func (v *supervisor) began(w *child) {
 func (v *supervisor) ended() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	close(v.worker.orders)
 	v.worker = nil
 }
 
