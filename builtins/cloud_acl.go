@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -15,6 +16,26 @@ import (
 func (s *Session) settledACLs(ctx context.Context) error {
 	_, err := s.settle(ctx, func(r Ref) bool { return r.Kind == kindNetworkACL || r.Kind == kindSubnet }, false)
 	return err
+}
+
+// EC2 shows a change some time after it was made, which its users find out by looking again.
+// So it takes this many looks, this far apart, to believe that nothing came of a request whose answer was lost.
+const (
+	doubtfulLooks = 5
+	doubtfulPause = time.Second
+)
+
+// lookTwice looks, and where that shows nothing of a request that was cut off, goes on looking.
+func (s *Session) lookTwice(ctx context.Context, r Ref, look func() (there bool, err error)) error {
+	for n := 1; ; n++ {
+		there, err := look()
+		if err != nil || there || n == doubtfulLooks || !s.inDoubt(r) {
+			return err
+		}
+		if err := sleep(ctx, doubtfulPause); err != nil {
+			return err
+		}
+	}
 }
 
 func awsNetworkACLs(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -126,7 +147,12 @@ func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, su
 	if err := s.settledACLs(ctx); err != nil {
 		return false, err
 	}
-	found, err := client.NetworkACL(ctx, region, subnet)
+	r := Ref{Kind: kindSubnet, Name: subnet}
+	var found string
+	err = s.lookTwice(ctx, r, func() (bool, error) {
+		found, err = client.NetworkACL(ctx, region, subnet)
+		return found != acl, err
+	})
 	switch {
 	case err != nil:
 		return false, err
@@ -135,7 +161,6 @@ func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, su
 	case found != expected:
 		return false, asConflict(&aws.ChangedError{Subnet: subnet, List: found, Expected: expected})
 	}
-	r := Ref{Kind: kindSubnet, Name: subnet}
 	if s.Mode == Plan {
 		s.plan("give %s the network ACL %q in place of %q", r.Text(), acl, expected)
 		return true, nil
@@ -185,7 +210,11 @@ func (s *Session) deleteACL(ctx context.Context, client *aws.Client, region, nam
 		return false, err
 	}
 	r := Ref{Kind: kindNetworkACL, Name: name}
-	found, err := client.NetworkACLs(ctx, region, map[string][]string{"tag:Name": {name}})
+	var found []aws.NetworkACL
+	err := s.lookTwice(ctx, r, func() (_ bool, err error) {
+		found, err = client.NetworkACLs(ctx, region, map[string][]string{"tag:Name": {name}})
+		return len(found) > 0, err
+	})
 	if err != nil || len(found) == 0 {
 		return false, err
 	}

@@ -266,6 +266,22 @@ func TestCloudSettles(t *testing.T) {
 	}
 }
 
+// What a request that was cut off has made may not show yet when it can't land any more.
+func TestDoubtIsLookedInto(t *testing.T) {
+	for _, doubt := range []bool{true, false} {
+		s := newSky(t, builtins.Undo)
+		s.ec2.AddACL("vpc-1", "acl-new")
+		s.ec2.HideACL("acl-new", map[string]string{"Name": "deny", builtins.LabelRunUUID: "run-1"}, 3)
+		if doubt {
+			s.Unsettled = []builtins.Unsettled{{Verb: "create", Ref: builtins.Ref{Kind: "aws.NetworkAcl", Name: "deny"}, Until: time.Now().Add(-time.Second)}}
+		}
+		v, err := s.main(t, `return cloud.aws.delete_network_acl("deny")`)
+		if err != nil || v != starlark.Bool(doubt) {
+			t.Errorf("in doubt %v: got %v, %v, want it found only then", doubt, v, err)
+		}
+	}
+}
+
 // While a request is sent again and again, its mark is renewed.
 func TestMarkIsRenewed(t *testing.T) {
 	s := newSky(t, builtins.Run)

@@ -152,6 +152,14 @@ func (s *Session) straggle(u Unsettled) {
 	s.stragglers = append(s.stragglers, u)
 }
 
+// inDoubt reports whether the answer to a request to change r was lost, by a killed process or by this one.
+func (s *Session) inDoubt(r Ref) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := func(u Unsettled) bool { return u.Ref == r }
+	return slices.ContainsFunc(s.Unsettled, of) || slices.ContainsFunc(s.stragglers, of)
+}
+
 // settle waits until no request of a killed process, and none that was given up here,
 // can change r any more. Where r is known to exist, a create that was under way has landed and needs no wait.
 func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool) (waited bool, err error) {

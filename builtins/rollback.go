@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"fmt"
-	"slices"
 
 	"go.starlark.net/starlark"
 )
@@ -82,7 +81,7 @@ func unsettled(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	return starlark.Bool(slices.ContainsFunc(s.Unsettled, func(u Unsettled) bool { return u.Ref == r })), nil
+	return starlark.Bool(s.inDoubt(r)), nil
 }
 
 func alreadyRestored(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

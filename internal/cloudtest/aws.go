@@ -104,6 +104,13 @@ func (a *AWS) AddACL(vpc, id string) {
 	a.lists[id] = &acl{id: id, vpc: vpc, tags: map[string]string{"Name": "theirs-" + id}}
 }
 
+// HideACL keeps a network ACL from showing for some looks, as a new one does.
+func (a *AWS) HideACL(id string, tags map[string]string, looks int) {
+	a.state.Lock()
+	defer a.state.Unlock()
+	a.lists[id].tags, a.lists[id].hidden = tags, looks
+}
+
 // AddSubnet puts a subnet there.
 func (a *AWS) AddSubnet(subnet, list string) {
 	a.state.Lock()
