@@ -195,8 +195,15 @@ func TestIntegrity(t *testing.T) {
 			}
 		}
 		report := b.replay(runner.Selection{RunUUID: x.RunUUID()})
-		if got := report.Results[0]; got.Integrity != test.want || got.Outcome != runner.Restored {
-			t.Errorf("%s: got %s, %s, want %s, restored", name, got.Integrity, got.Outcome, test.want)
+		outcome := runner.Restored
+		if test.want == versions.Replaced {
+			outcome = runner.Refused
+		}
+		if got := report.Results[0]; got.Integrity != test.want || got.Outcome != outcome {
+			t.Errorf("%s: got %s, %s, want %s, %s", name, got.Integrity, got.Outcome, test.want, outcome)
+		}
+		if plan := b.replay(runner.Selection{RunUUID: x.RunUUID(), DryRun: true}); outcome == runner.Refused && outcomes(plan) != "refused" {
+			t.Errorf("%s: planned %s", name, outcomes(plan))
 		}
 		// What is replayed once more, under its new name, is the same.
 		executed := report.Results[0].File
@@ -204,5 +211,20 @@ func TestIntegrity(t *testing.T) {
 		if err != nil || again.Results[0].Integrity != test.want {
 			t.Errorf("%s, again: got %+v, %v", name, again, err)
 		}
+	}
+}
+
+// A file of another run undoes nothing of this one. Whoever knows better says so.
+func TestFileOfAnotherRun(t *testing.T) {
+	b := newBench(t)
+	theirs := strings.Replace(file("a", "pass"), "format = 1", `format = 1, run_uuid = "run-2"`, 1)
+	b.execution("run-1", theirs)
+	report := b.replay(runner.Selection{})
+	if got := outcomes(report); got != "refused" || b.undone() != "" || !strings.Contains(report.Results[0].Reason(), "a file of run run-2, in the place of one of run run-1") {
+		t.Errorf("got %s, undone %q, because %s", got, b.undone(), report.Results[0].Reason())
+	}
+	b.Force = true
+	if got := outcomes(b.replay(runner.Selection{})); got != "restored" || b.undone() != "a" {
+		t.Errorf("with force: got %s, undone %q", got, b.undone())
 	}
 }

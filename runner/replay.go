@@ -196,7 +196,7 @@ func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInf
 		return results
 	}
 	for _, p := range info.Problems {
-		r.Log.Error(fmt.Sprintf("%s: %s", p.Location, p.What))
+		r.Log.Warn(fmt.Sprintf("%s: %s", p.Location, p.What)) // what it means for a file is the file's outcome
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -336,6 +336,9 @@ func (r *Runner) plan(ctx context.Context, f versions.File, u undoing, result *R
 	defer r.watch(f)()
 	file, err := r.load(ctx, f.Location, content)
 	if err != nil {
+		return err
+	}
+	if err := r.checkOrigin(file, result); err != nil {
 		return err
 	}
 	s := r.undoSession(builtins.Plan, file, nil)

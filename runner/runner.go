@@ -72,7 +72,8 @@ type Options struct {
 	Stuck      func(where string)
 	StuckAfter time.Duration
 
-	// Force replays files on a cluster other than the one they were written for.
+	// Force replays files on a cluster other than the one they were written for, and
+	// files that stand in the place of others.
 	Force bool
 }
 

@@ -83,11 +83,11 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 	if err != nil {
 		return sha, err
 	}
-	switch result.Integrity {
-	case versions.Edited:
+	if err := r.checkOrigin(file, result); err != nil {
+		return sha, err
+	}
+	if result.Integrity == versions.Edited {
 		r.Log.Info(fmt.Sprintf("%s was edited since it was written", f.Location))
-	case versions.Replaced:
-		r.Log.Warn(fmt.Sprintf("%s is not the file that was flushed under this name: somebody wrote another one, with a seal of its own", f.Location))
 	}
 	marks, err := x.InFlight(ctx)
 	if err != nil {
@@ -119,6 +119,28 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 	}
 	r.Log.Info("Rollback completed.")
 	return sha, nil
+}
+
+// checkOrigin refuses a file that stands in another one's place: it may well undo something,
+// and what the other one would have undone would be forgotten.
+func (r *Runner) checkOrigin(file *versionFile, result *Result) error {
+	var err error
+	switch {
+	case file.RunUUID != "" && file.RunUUID != result.RunUUID:
+		err = fmt.Errorf("it is a file of run %s, in the place of one of run %s", file.RunUUID, result.RunUUID)
+	case result.Integrity == versions.Replaced:
+		err = errors.New("it is not the file that was flushed under this name: somebody put another one in its place")
+	default:
+		return nil
+	}
+	if r.Force {
+		r.Log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
+		return nil
+	}
+	return &RefusedError{
+		Err:  err,
+		Hint: "put the right file back (ebb history tells its SHA-256), or undo by hand what it would have undone; --force replays this one all the same",
+	}
 }
 
 // watch tells who looks on that a file's code is at work.

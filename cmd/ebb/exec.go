@@ -24,7 +24,7 @@ name. The configuration is read only where --config is given.
 ` + exitCodes,
 		Flags: commonFlags(append(timeFlags(),
 			&cli.BoolFlag{Name: "keep-going", Usage: "replay it although a newer file of its execution is pending"},
-			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file"},
+			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
 			&cli.BoolFlag{Name: workerFlag, Hidden: true},
 		)...),
 		Action: execFile,

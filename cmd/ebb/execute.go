@@ -31,7 +31,7 @@ go on.
 			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be done, change nothing"},
 			&cli.BoolFlag{Name: "keep-going", Usage: "replay older files of an execution after a newer one failed"},
 			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "how many independent executions to replay at the same time"},
-			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file"},
+			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text or json"},
 			&cli.BoolFlag{Name: workerFlag, Hidden: true},
 		)...),
