@@ -12,7 +12,7 @@ CRASHES  ?= 20
 FUZZTIME ?= 60s
 FIGURES  := TestCrash|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
 
-.PHONY: help build demo test lint fmt docs bench soak fuzz clean
+.PHONY: help build demo test lint fmt docs bench soak figures fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22

@@ -89,7 +89,7 @@ func (s *setup) finish(report *runner.Report, output string) error {
 	}
 	switch pending := report.Pending(); {
 	case pending > 0:
-		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored", pending+report.Refused(), len(report.Results)))
+		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored; when what stands in the way is mended: %s", pending+report.Refused(), len(report.Results), s.again))
 		return outcomeError(exitPending)
 	case report.Refused() > 0:
 		s.log.Error(fmt.Sprintf("%d of %d version file(s) refused or in use", report.Refused(), len(report.Results)))

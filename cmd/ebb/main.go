@@ -41,7 +41,7 @@ Before every change, ebb writes down how to undo it: a version file, readable an
 editable. When a scenario ends, fails, is interrupted or killed, that file is
 replayed. After a kill:
 
-   ebb list-rollback                 what is still to be undone
+   ebb list-rollback --pending       what is still to be undone
    ebb execute-rollback --dry-run    what undoing it would do
    ebb execute-rollback              undo it
 

@@ -90,7 +90,11 @@ func runScenarios(c *cli.Context) error {
 		s.log.Warn("interrupted, everything is restored")
 		return outcomeError(exitInterrupted)
 	case report.Failed() > 0:
-		s.log.Error(fmt.Sprintf("%d of %d scenario(s) failed, everything is restored", report.Failed(), len(report.Executions)))
+		left := "everything is restored"
+		if len(report.Results().Results) == 0 {
+			left = "nothing was changed"
+		}
+		s.log.Error(fmt.Sprintf("%d of %d scenario(s) failed, %s", report.Failed(), len(report.Executions), left))
 		return outcomeError(exitFailed)
 	}
 	s.log.Info(fmt.Sprintf("Run %s finished: %d scenario(s), everything is restored", id, len(report.Executions)))

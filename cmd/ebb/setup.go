@@ -35,6 +35,8 @@ type setup struct {
 	store    *versions.Dir
 	stdout   io.Writer
 
+	again string // the command that goes on with a replay
+
 	// Set in a worker: see supervise.go.
 	watch    func(versions.File) func()
 	finished func(runner.Result)

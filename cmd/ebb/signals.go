@@ -67,7 +67,7 @@ func onSignals(grace time.Duration, first, last func(why string)) (stop func()) 
 func interruptible(parent context.Context, s *setup, grace time.Duration, replay string) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
 	stop := onSignals(grace, func(sig string) {
-		s.sayInterrupted(sig)
+		s.sayInterrupted(sig, "rolling back")
 		cancel()
 	}, func(why string) {
 		s.sayEnding(why, replay)
@@ -79,8 +79,8 @@ func interruptible(parent context.Context, s *setup, grace time.Duration, replay
 	}
 }
 
-func (s *setup) sayInterrupted(sig string) {
-	s.say(slog.LevelWarn, fmt.Sprintf("received %s, rolling back; a second signal exits at once", sig))
+func (s *setup) sayInterrupted(sig, doing string) {
+	s.say(slog.LevelWarn, fmt.Sprintf("received %s, %s; a second signal exits at once", sig, doing))
 }
 
 func (s *setup) sayEnding(why, replay string) {

@@ -53,6 +53,7 @@ func supervise(c *cli.Context, t task) error {
 	if err != nil {
 		return err
 	}
+	s.again = t.command
 	v := &supervisor{setup: s, task: t, stderr: c.App.ErrWriter, lost: map[string]lostFile{}}
 	// The flag comes right after the command: what follows may end in "--".
 	args, _ := c.App.Metadata[argsKey].([]string)

@@ -33,6 +33,7 @@ func (t task) here(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	s.again = t.command
 	s.limitMemory(func() {})
 	ctx, stop := interruptible(c.Context, s, c.Duration("grace"), t.command)
 	defer stop()

@@ -106,7 +106,7 @@ func (s *setup) obey(orders *json.Decoder, cancel func()) {
 		case err != nil:
 			os.Exit(exitPending)
 		case o.Stop != "":
-			s.sayInterrupted(o.Stop)
+			s.sayInterrupted(o.Stop, "finishing the file at hand")
 			cancel()
 			close(stopping)
 		}

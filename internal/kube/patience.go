@@ -93,8 +93,11 @@ func (p *patience) failed(ctx context.Context, reason string, now time.Time) {
 	if !p.logged.IsZero() && now.Sub(p.logged) < logEvery {
 		return
 	}
-	p.logged = now
 	left := max(0, p.total-p.spent(now)).Round(time.Second)
+	if left == 0 && p.total > time.Second {
+		return // the error that follows says it
+	}
+	p.logged = now
 	text := fmt.Sprintf("API server %s does not answer (%s), waiting up to %s", p.server, reason, left)
 	if p.announced {
 		text = fmt.Sprintf("API server %s still does not answer (%s), waiting up to %s more", p.server, reason, left)
