@@ -47,7 +47,9 @@ soak: sandbox ## KILLS=200 kills, FAULTS=200 unlucky runs, CRASHES=20 times the 
 		$(GO) test -timeout 180m -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb
 
 figures: sandbox ## the same at the size of make test, as docs/reliability.md quotes it
-	@$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb | sed -n 's/^[ ]*\([a-z_]*\)_test.go:[0-9]*: figures: /\1: /p; /^FAIL\|^ok/p'
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb >"$$log" 2>&1 || status=$$?; \
+	sed -n 's/^ *\([a-z_]*\)_test.go:[0-9]*: figures: /\1: /p; /^ *--- FAIL/p; /^FAIL/p; /^ok/p' "$$log"; exit $$status
 
 fuzz: ## every fuzz target for FUZZTIME=60s
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
