@@ -55,18 +55,6 @@ def verify_step(rollback_content):
         fail("config map %s still exists" % rollback_content.resource_identifier)
 `
 
-const awayConfig = `
-kraken:
-  kubeconfig_path: %q
-  rollback_versions_directory: versions
-  scenario_scripts_directory: steps
-  auto_rollback: %s
-  chaos_scenarios:
-    - slow_scenarios: [slow.yaml]
-tunings:
-  wait_duration: 0
-`
-
 // TestServerGoesAway has a real API server end, start again, and be silent, in the middle of
 // runs and of replays.
 func TestServerGoesAway(t *testing.T) {
@@ -185,7 +173,7 @@ func (a *away) begin(t *testing.T, pending bool) {
 		t.Fatal(err)
 	}
 	a.write("steps/slow.star", "%s", slowSteps)
-	a.write("config.yaml", awayConfig, a.server.Kubeconfig, map[bool]string{true: "False", false: "True"}[pending])
+	a.write("config.yaml", autoConfig, a.server.Kubeconfig, map[bool]string{true: "False", false: "True"}[pending], "    - slow_scenarios: [slow.yaml]\n")
 	a.write("slow.yaml", "{namespace: %s, fail: %t}\n", a.namespace, pending)
 	if pending {
 		if code, said := a.ebb("", "run", "--config", "config.yaml"); code != "3" {

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
@@ -40,27 +38,7 @@ func TestFaultsAtRandom(t *testing.T) {
 	cases, seed := number(t, "EBB_SOAK_FAULTS", 12), number(t, "EBB_SOAK_SEED", int(time.Now().UnixNano()))
 	t.Logf("%d cases; to repeat: EBB_SOAK_SEED=%d", cases, seed)
 	f := &faulting{injected: map[string]int{}, ends: map[string]int{}}
-	// The namespaces are the whole test's: one that ended would take with it what appears late.
-	namespaces := make([]string, cases)
-	for i := range namespaces {
-		namespaces[i] = sandboxtest.Namespace(t)
-	}
-	var over time.Time
-	t.Run("case", func(t *testing.T) {
-		slots := make(chan struct{}, faultsAtATime)
-		var last sync.Mutex
-		for i := range cases {
-			t.Run(strconv.Itoa(i), func(t *testing.T) {
-				t.Parallel()
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				f.one(t, namespaces[i], rand.New(rand.NewPCG(uint64(seed), uint64(i))))
-				last.Lock()
-				defer last.Unlock()
-				over = time.Now()
-			})
-		}
-	})
+	nothingLate := atRandom(t, "case", cases, faultsAtATime, seed, f.one)
 	total := 0
 	for _, n := range f.injected {
 		total += n
@@ -68,12 +46,7 @@ func TestFaultsAtRandom(t *testing.T) {
 	t.Logf("figures: %d cases, %d of %d requests got a fault: %v", cases, total-f.injected["none"], total, f.injected)
 	t.Logf("ended: %v", f.ends)
 	// A request that the proxy held back lands within a second; what a dead process sent, a little later.
-	time.Sleep(time.Until(over.Add(2 * time.Second)))
-	for _, o := range objects(t, adminClient(t), "") {
-		if slices.Contains(namespaces, o.namespace) {
-			t.Errorf("appeared late: %s", o)
-		}
-	}
+	nothingLate(2 * time.Second)
 }
 
 // faulting is what the cases of a test share.
@@ -88,17 +61,6 @@ func (f *faulting) count(in map[string]int, what string) {
 	defer f.mu.Unlock()
 	in[what]++
 }
-
-const faultsConfig = `
-kraken:
-  kubeconfig_path: %q
-  rollback_versions_directory: versions
-  scenario_scripts_directory: steps
-  auto_rollback: %s
-  chaos_scenarios:
-%stunings:
-  wait_duration: 0
-`
 
 // faultScenarios are the scenario files, by type. Each undoes another kind of change.
 var faultScenarios = map[string]string{
@@ -130,8 +92,8 @@ func (f *faulting) one(t *testing.T, namespace string, random *rand.Rand) {
 		w.write(kind+".yaml", faultScenarios[kind], namespace)
 	}
 	auto := []string{"True", "False"}[random.IntN(2)]
-	w.write("config.yaml", faultsConfig, kubeconfig, auto, list.String())
-	w.write("calm.yaml", faultsConfig, admin, auto, list.String())
+	w.write("config.yaml", autoConfig, kubeconfig, auto, list.String())
+	w.write("calm.yaml", autoConfig, admin, auto, list.String())
 
 	likelihood := []float64{0.05, 0.15, 0.3, 0.5}[random.IntN(4)]
 	var limits []string
@@ -181,12 +143,7 @@ var (
 )
 
 func adminClientset(t *testing.T) kubernetes.Interface {
-	config, err := clientcmd.BuildConfigFromFlags("", sandboxtest.Kubeconfig(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS = -1
-	client, err := kubernetes.NewForConfig(config)
+	client, err := kubernetes.NewForConfig(adminConfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,14 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"k8s.io/client-go/dynamic"
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
@@ -30,36 +27,11 @@ func TestKillAtRandom(t *testing.T) {
 	t.Parallel()
 	kills, seed := number(t, "EBB_SOAK_KILLS", 12), number(t, "EBB_SOAK_SEED", int(time.Now().UnixNano()))
 	t.Logf("%d kills; to repeat: EBB_SOAK_SEED=%d", kills, seed)
-	k := &killing{client: adminClient(t), stages: map[string]int{}}
-	var killed time.Time
-	// The namespaces are the whole test's: one that ended would take with it what appears late.
-	k.namespaces = make([]string, kills)
-	for i := range k.namespaces {
-		k.namespaces[i] = sandboxtest.Namespace(t)
-	}
-	t.Run("kill", func(t *testing.T) {
-		slots := make(chan struct{}, killsAtATime)
-		var last sync.Mutex
-		for i := range kills {
-			t.Run(strconv.Itoa(i), func(t *testing.T) {
-				t.Parallel()
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				k.one(t, k.namespaces[i], rand.New(rand.NewPCG(uint64(seed), uint64(i))))
-				last.Lock()
-				defer last.Unlock()
-				killed = time.Now()
-			})
-		}
-	})
+	k := &killing{stages: map[string]int{}}
+	nothingLate := atRandom(t, "kill", kills, killsAtATime, seed, k.one)
 	t.Logf("figures: %d kills survived: %v", kills, k.stages)
 	// What was on its way when its sender died has landed by now, or never will.
-	time.Sleep(time.Until(killed.Add(lateLimit)))
-	for _, o := range objects(t, k.client, "") {
-		if slices.Contains(k.namespaces, o.namespace) {
-			t.Errorf("appeared late: %s", o)
-		}
-	}
+	nothingLate(lateLimit)
 }
 
 func number(t *testing.T, variable string, otherwise int) int {
@@ -76,9 +48,6 @@ func number(t *testing.T, variable string, otherwise int) int {
 
 // killing is what the kills of a test share.
 type killing struct {
-	client     dynamic.Interface
-	namespaces []string
-
 	mu     sync.Mutex
 	stages map[string]int // what was there when a run was killed, and how often
 }

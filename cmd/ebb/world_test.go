@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
@@ -50,6 +51,19 @@ tunings:
 	return w
 }
 
+// autoConfig is a configuration with auto_rollback said: kubeconfig, True or False, and the
+// lines of chaos_scenarios.
+const autoConfig = `
+kraken:
+  kubeconfig_path: %q
+  rollback_versions_directory: versions
+  scenario_scripts_directory: steps
+  auto_rollback: %s
+  chaos_scenarios:
+%stunings:
+  wait_duration: 0
+`
+
 // newSteps is a world whose only scenario makes config maps.
 func newSteps(t *testing.T, kubeconfig string, names ...string) *world {
 	w := newWorld(t, sandboxtest.Namespace(t), kubeconfig, "steps_scenarios: [steps.yaml]")
@@ -57,13 +71,17 @@ func newSteps(t *testing.T, kubeconfig string, names ...string) *world {
 	return w
 }
 
-func adminClient(t *testing.T) dynamic.Interface {
+func adminConfig(t *testing.T) *rest.Config {
 	config, err := clientcmd.BuildConfigFromFlags("", sandboxtest.Kubeconfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.QPS = -1
-	client, err := dynamic.NewForConfig(config)
+	return config
+}
+
+func adminClient(t *testing.T) dynamic.Interface {
+	client, err := dynamic.NewForConfig(adminConfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}
