@@ -42,6 +42,8 @@ type undoing struct {
 	tried        map[string]Result
 	lost         map[string]error
 	past         past
+	dryRun       bool
+	patience     time.Time // until then, locks are waited for
 }
 
 // settled reports whether a file is not to be tried.
@@ -98,18 +100,18 @@ func (r *Runner) Replay(ctx context.Context, sel Selection) (*Report, error) {
 	u := undoing{
 		scenarioType: sel.ScenarioType, keepGoing: sel.KeepGoing, then: keep, stop: ctx.Done(),
 		tried: sel.Tried, lost: sel.Lost,
+		dryRun: sel.DryRun, patience: time.Now().Add(lockPatience),
 	}
 	if slices.ContainsFunc(listing.Executions, replayable) {
 		u.past = r.past(ctx)
 	}
-	until := time.Now().Add(lockPatience)
 	group := errgroup.Group{}
 	group.SetLimit(max(1, sel.Parallel))
 	for _, chain := range r.chains(ctx, listing.Executions, u) {
 		group.Go(func() error {
 			var failed *Result
 			for _, info := range chain.executions {
-				results := r.replayExecution(ctx, info, sel, u, failed, until)
+				results := r.replayExecution(ctx, info, u, failed)
 				add(results)
 				if i := slices.IndexFunc(results, func(x Result) bool { return !x.Outcome.Undone() && x.Outcome != Planned }); i >= 0 && failed == nil && !sel.KeepGoing {
 					failed = &results[i]
@@ -170,7 +172,7 @@ func (r *Runner) knownRun(ctx context.Context, uuid string) error {
 // that was killed just before go a moment later than the process itself.
 const lockPatience = time.Second
 
-// open locks an execution.
+// openExecution locks an execution.
 func (r *Runner) openExecution(ctx context.Context, id string, until time.Time) (versions.Execution, error) {
 	for {
 		x, err := r.Store.Open(ctx, id)
@@ -182,7 +184,7 @@ func (r *Runner) openExecution(ctx context.Context, id string, until time.Time) 
 }
 
 // replayExecution replays one execution, or says of each of its files why not.
-func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInfo, sel Selection, u undoing, failed *Result, until time.Time) []Result {
+func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInfo, u undoing, failed *Result) []Result {
 	all := func(outcome Outcome, err error, by string) []Result {
 		var results []Result
 		for _, f := range info.Files {
@@ -204,15 +206,15 @@ func (r *Runner) replayExecution(ctx context.Context, info versions.ExecutionInf
 	case failed != nil:
 		r.Log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
 		return all(Blocked, fmt.Errorf("blocked by %s", failed.File.Location), failed.File.Location)
-	case sel.DryRun:
+	case u.dryRun:
 		return r.planExecution(ctx, info, u)
 	}
-	kind := sel.ScenarioType
+	kind := u.scenarioType
 	if kind == "" {
 		kind = "*"
 	}
 	r.Log.Info(fmt.Sprintf("Executing rollback for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
-	x, err := r.openExecution(ctx, info.ID, until)
+	x, err := r.openExecution(ctx, info.ID, u.patience)
 	var locked *versions.LockedError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

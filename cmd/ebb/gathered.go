@@ -14,7 +14,7 @@ import (
 // gathered is what the workers of a replay have said.
 type gathered struct {
 	// Of the latest worker.
-	active map[string]atWork // by key
+	active map[string]string // locations of the files whose code is at work, by key
 	fatal  string
 	done   *done
 
@@ -24,14 +24,8 @@ type gathered struct {
 	heard atomic.Int64 // events so far
 }
 
-// atWork is a file whose code a worker is at: so many times.
-type atWork struct {
-	location string
-	times    int
-}
-
 // begin forgets the worker before.
-func (g *gathered) begin() { g.active, g.fatal, g.done = map[string]atWork{}, "", nil }
+func (g *gathered) begin() { g.active, g.fatal, g.done = map[string]string{}, "", nil }
 
 // read takes in a worker's events until its end.
 func (g *gathered) read(events io.Reader) error {
@@ -47,13 +41,9 @@ func (g *gathered) read(events io.Reader) error {
 		g.heard.Add(1)
 		switch {
 		case e.Begin != "":
-			g.active[e.Begin] = atWork{e.Location, g.active[e.Begin].times + 1}
+			g.active[e.Begin] = e.Location
 		case e.Over != "":
-			if at := g.active[e.Over]; at.times > 1 {
-				g.active[e.Over] = atWork{at.location, at.times - 1}
-			} else {
-				delete(g.active, e.Over)
-			}
+			delete(g.active, e.Over)
 		case e.Result != nil:
 			g.add(e.Result.result())
 		case e.Fatal != "":

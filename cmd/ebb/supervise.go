@@ -103,12 +103,12 @@ func supervise(c *cli.Context, t task) error {
 // lose gives up the files that a worker was at when it ended. It reports false for one
 // that was given up before, and should not have been at work.
 func (v *supervisor) lose(how string) bool {
-	for key, at := range v.gathered.active {
+	for key, location := range v.gathered.active {
 		if _, again := v.lost[key]; again {
 			return false
 		}
-		v.lost[key] = lostFile{at.location, how}
-		v.log.Error(fmt.Sprintf("the process that replays %s %s: going on without that file", at.location, how))
+		v.lost[key] = lostFile{location, how}
+		v.log.Error(fmt.Sprintf("the process that replays %s %s: going on without that file", location, how))
 	}
 	return true
 }
