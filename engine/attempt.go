@@ -18,28 +18,47 @@ type Catchable interface {
 }
 
 // A FailError is what fail raises.
-type FailError struct{ Msg string }
+type FailError struct {
+	Msg string
+	// Causes are the errors among fail's arguments, in their order: what attempt had caught.
+	Causes []error
+}
 
 func (f *FailError) Error() string { return f.Msg }
 
-// Catch makes a FailError Catchable.
-func (f *FailError) Catch() (string, int) { return "Fail", 0 }
+// Unwrap returns the causes, so that errors.As finds what the world answered behind a script's own words.
+func (f *FailError) Unwrap() []error { return f.Causes }
 
-// fail implements fail(*args, sep = " "): it ends the call with the arguments, joined, as the message.
+// Catch makes a FailError Catchable. Raised again, an error keeps its reason and code.
+func (f *FailError) Catch() (string, int) {
+	var cause Catchable
+	if len(f.Causes) == 1 && errors.As(f.Causes[0], &cause) {
+		return cause.Catch()
+	}
+	return "Fail", 0
+}
+
+// fail implements fail(*args, sep = " "): it ends the call with the arguments, joined, as the message. An
+// argument that is the error of an attempt stands there as its message, and becomes a cause.
 func fail(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	sep := " "
 	if err := starlark.UnpackArgs(b.Name(), nil, kwargs, "sep?", &sep); err != nil {
 		return nil, err
 	}
+	failure := &FailError{}
 	words := make([]string, len(args))
 	for i, arg := range args {
+		if caught, ok := arg.(caughtError); ok {
+			failure.Causes = append(failure.Causes, caught.err)
+		}
 		if s, ok := starlark.AsString(arg); ok {
 			words[i] = s
 		} else {
 			words[i] = arg.String()
 		}
 	}
-	return nil, &FailError{Msg: strings.Join(words, sep)}
+	failure.Msg = strings.Join(words, sep)
+	return nil, failure
 }
 
 // attempt implements attempt(fn, *args, **kwargs).
@@ -64,21 +83,11 @@ func attempt(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 	if c == nil || c.stopped() || !errors.As(err, &caught) {
 		return nil, err
 	}
-	reason, code := caught.Catch()
 	explained := c.engine.explain(c, err)
-	pos := ""
-	if explained.Pos.IsValid() {
-		pos = explained.Pos.String()
-	}
 	if c.engine.caught != nil {
 		c.engine.caught(c.ctx, explained)
 	}
-	return outcome(false, starlark.None, starlarkstruct.FromStringDict(starlarkstruct.Default, starlark.StringDict{
-		"reason":  starlark.String(reason),
-		"code":    starlark.MakeInt(code),
-		"message": starlark.String(explained.Msg),
-		"pos":     starlark.String(pos),
-	})), nil
+	return outcome(false, starlark.None, caughtError{explained}), nil
 }
 
 func outcome(ok bool, value, err starlark.Value) starlark.Value {

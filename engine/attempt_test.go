@@ -27,11 +27,11 @@ func TestAttemptCatches(t *testing.T) {
 	for _, test := range []struct{ expr, want string }{
 		{"attempt(lambda: 1)", `struct(error = None, ok = True, value = 1)`},
 		{"attempt(dict, [('a', 1)], b = 2)", `struct(error = None, ok = True, value = {"a": 1, "b": 2})`},
-		{"attempt(fail, 'no', 1, [2], sep = '-')", `struct(error = struct(code = 0, message = "no-1-[2]", pos = "test.star:1:24", reason = "Fail"), ok = False, value = None)`},
-		{"attempt(get)", `struct(error = struct(code = 404, message = "get: pods \"x\" not found", pos = "test.star:1:24", reason = "NotFound"), ok = False, value = None)`},
-		{"attempt(lambda: get())", `struct(error = struct(code = 404, message = "get: pods \"x\" not found", pos = "test.star:1:36", reason = "NotFound"), ok = False, value = None)`},
+		{"attempt(fail, 'no', 1, [2], sep = '-')", `struct(error = no-1-[2], ok = False, value = None)`},
+		{"attempt(get)", `struct(error = get: pods "x" not found, ok = False, value = None)`},
+		{"attempt(lambda: get())", `struct(error = get: pods "x" not found, ok = False, value = None)`},
 		{"attempt(attempt, get).value.error.code", `404`},
-		{"attempt(parallel, lambda i: fail('no', i), [7, 8])", `struct(error = struct(code = 0, message = "2 of 2 items failed, the first at index 0: no 7", pos = "test.star:1:49", reason = "Fail"), ok = False, value = None)`},
+		{"attempt(parallel, lambda i: fail('no', i), [7, 8])", `struct(error = 2 of 2 items failed, the first at index 0: no 7, ok = False, value = None)`},
 	} {
 		v, err := call(t, e, "def f(): return "+test.expr)
 		if err != nil {
@@ -47,6 +47,27 @@ test.star:1:24: get: pods "x" not found
 test.star:1:49: 2 of 2 items failed, the first at index 0: no 7`
 	if got := strings.Join(caught, "\n"); got != want {
 		t.Errorf("caught:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestCaughtError(t *testing.T) {
+	e := engine.New(engine.Options{Predeclared: world()})
+	for _, test := range []struct{ expr, want string }{
+		{"type(attempt(get).error)", `"error"`},
+		{"dir(attempt(get).error)", `["code", "message", "pos", "reason"]`},
+		{"[getattr(attempt(get).error, a) for a in ('reason', 'code', 'message', 'pos')]", `["NotFound", 404, "get: pods \"x\" not found", "test.star:1:33"]`},
+		{"[getattr(attempt(fail, 'no').error, a) for a in ('reason', 'code', 'message', 'pos')]", `["Fail", 0, "no", "test.star:1:33"]`},
+		{"attempt(fail, attempt(get).error).error.reason", `"NotFound"`},
+		{"attempt(fail, 'get it:', attempt(get).error).error.message", `"get it: get: pods \"x\" not found"`},
+		{"attempt(fail, attempt(get).error, attempt(fail, 'no').error).error.reason", `"Fail"`},
+		{"'%s!' % attempt(get).error", `"get: pods \"x\" not found!"`},
+	} {
+		v, err := call(t, e, "def f(): return "+test.expr)
+		if err != nil {
+			t.Errorf("%s: %v", test.expr, err)
+		} else if v.String() != test.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", test.expr, v, test.want)
+		}
 	}
 }
 
@@ -82,5 +103,20 @@ func TestFailErrorIsInTheChain(t *testing.T) {
 	}
 	if want := "Traceback (most recent call last):\n  test.star:1:14: in f\nError in fail: a\nb 1"; x.Backtrace() != want {
 		t.Errorf("got backtrace %q, want %q", x.Backtrace(), want)
+	}
+}
+
+func TestFailKeepsItsCauses(t *testing.T) {
+	e := engine.New(engine.Options{Predeclared: world()})
+	_, err := call(t, e, "def f():\n    r = attempt(get)\n    fail('twice:', r.error, attempt(parallel, lambda i: get(), [1]).error)")
+	wantError(t, err, `test.star:3:9: twice: get: pods "x" not found 1 of 1 items failed, the first at index 0: get: pods "x" not found`)
+	var failure *engine.FailError
+	if !errors.As(err, &failure) || len(failure.Causes) != 2 {
+		t.Fatalf("got %v, want a failure with two causes", err)
+	}
+	for _, cause := range failure.Causes {
+		if !errors.As(cause, &notFound{}) {
+			t.Errorf("got cause %v, want what get answered in its chain", cause)
+		}
 	}
 }

@@ -16,7 +16,7 @@
 //	struct(**fields)               a value with fields
 //	fail(*args, sep = " ")         ends the call with a message
 //	attempt(fn, *args, **kwargs)   calls fn; struct(ok, value, error), where error is None or
-//	                               struct(reason, code, message, pos)
+//	                               has reason, code, message and pos; fail(error) raises it again
 //	parallel(fn, items, limit=16)  [fn(item) for item in items], limit at a time
 //
 // attempt catches what fail raises and what is [Catchable], nothing else: a mistake in a script, a Go panic, the end
