@@ -17,23 +17,23 @@ const module = "github.com/ebb-chaos/ebb/"
 // code, tests left out, may import. A package that is not here fails the test.
 var allowed = map[string][]string{
 	"engine":               {},
+	"schema":               {},
 	"scripts":              {},
 	"versions":             {"internal/durable"},
 	"versions/storetest":   {"versions"},
-	"builtins":             {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "internal/schema"},
-	"runner":               {"engine", "builtins", "versions", "internal/aws", "internal/gcp", "internal/kube", "internal/schema"},
-	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "internal/aws", "internal/config", "internal/console", "internal/durable", "internal/gcp", "internal/kube", "internal/schema"},
+	"builtins":             {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema"},
+	"runner":               {"engine", "builtins", "versions", "internal/aws", "internal/gcp", "internal/kube", "schema"},
+	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "internal/aws", "internal/config", "internal/console", "internal/durable", "internal/gcp", "internal/kube", "schema"},
 	"internal/aws":         {"internal/cloudapi"},
 	"internal/cloudapi":    {"internal/credential"},
 	"internal/cloudtest":   {"internal/sandboxtest"},
-	"internal/config":      {"internal/schema"},
+	"internal/config":      {"schema"},
 	"internal/console":     {},
 	"internal/credential":  {},
 	"internal/durable":     {},
 	"internal/gcp":         {"internal/cloudapi"},
 	"internal/kube":        {"internal/credential"},
 	"internal/sandboxtest": {},
-	"internal/schema":      {},
 }
 
 func TestImportGraph(t *testing.T) {

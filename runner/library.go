@@ -13,12 +13,12 @@ import (
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // Script is a loaded scenario script.
 type Script struct {
-	*builtins.Scenario
+	*builtins.Declaration
 	Name   string // directory and file, for messages
 	module *engine.Module
 	run    *starlark.Function
@@ -82,8 +82,8 @@ func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Scrip
 	s := &Script{Name: dir.Name + "/" + name, module: m}
 	if v := m.Get("scenario"); v == nil {
 		return nil, fmt.Errorf("%s: has no scenario = Scenario(…)", s.Name)
-	} else if declaration, ok := builtins.ScenarioOf(v); ok {
-		s.Scenario = declaration
+	} else if declaration, ok := builtins.DeclarationOf(v); ok {
+		s.Declaration = declaration
 	} else {
 		return nil, fmt.Errorf("%s: scenario is a %s, want Scenario(…)", s.Name, v.Type())
 	}

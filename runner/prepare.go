@@ -9,7 +9,7 @@ import (
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // ScenarioFile is a scenario file to run.

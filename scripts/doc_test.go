@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/scripts"
 )
 

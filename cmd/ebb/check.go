@@ -10,8 +10,8 @@ import (
 	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
-	"github.com/ebb-chaos/ebb/internal/schema"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/versions"
 )
 

@@ -3,7 +3,7 @@ package config
 import (
 	"time"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // DefaultVersionsDirectory is where version files are when the configuration names no directory.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // sections are config.yaml's keys. What is Any is accepted and unused; so is every key that isn't here, but one in

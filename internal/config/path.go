@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // KubeconfigPath is the file that a flag or config.yaml names, ~ expanded. Without one it stays empty, which to the client means what it means

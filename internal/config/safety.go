@@ -6,7 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // safetyKeys finds enabled keys with which Krkn would wait, or stop, and ebb would go on. Who set one relies on it, so

@@ -5,7 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // scenarios reads kraken.chaos_scenarios: a list of maps, each of a scenario type to the files to run, in order.

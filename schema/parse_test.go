@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 func TestParseRefuses(t *testing.T) {

@@ -1,9 +1,13 @@
 // Package schema checks YAML files against declared fields, and names every mistake with its file, line and key.
 //
-// Start with [Documents]: it parses a scenario file and finds the maps in it; [Document.Check] then turns each
+// Use [Documents] first: it parses a scenario file and finds the maps in it; [Document.Check] then turns each
 // into plain values. [Parse] and [Check] are the same two steps for a file that is one map, such as config.yaml.
-// Don't decode YAML from users any other way: only [Parse] bounds size, depth and alias expansion, and the
-// other functions rely on that.
+// A scenario script declares its [Field]s in Starlark, and a Go program that shows or generates scenario files reads
+// them from the declaration.
+//
+// Avoid decoding YAML from users in any other way: only [Parse] bounds size, depth and alias expansion, and the
+// other functions rely on that. Avoid checking against fields of a user's script before [ValidateFields] has seen
+// them.
 //
 // Promised: all mistakes of a file are reported at once, in the order of its lines; every declared key is in the
 // result, if only with its default or nil; values are plain (string, int64, float64, bool, nil, []any,

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 func TestValidateFields(t *testing.T) {

@@ -9,11 +9,11 @@ import (
 	"go.starlark.net/starlarkstruct"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/ebb-chaos/ebb/internal/schema"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
-// Scenario is a script's declaration of its scenario type.
-type Scenario struct {
+// Declaration is a script's declaration of its scenario type.
+type Declaration struct {
 	Kind     string // the type as config.yaml names it: "hog_scenarios"
 	Root     string // the key under which a scenario file holds its fields, "" for none
 	List     bool   // a scenario file is a list of such maps
@@ -41,9 +41,9 @@ func (value) Freeze()                 {}
 func (value) Truth() starlark.Bool    { return true }
 func (v value) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable type: %s", v.kind) }
 
-type scenarioValue struct {
+type declarationValue struct {
 	value
-	Scenario
+	Declaration
 }
 
 type fieldValue struct {
@@ -56,17 +56,17 @@ type rightValue struct {
 	Right
 }
 
-// ScenarioOf returns the declaration that v holds, if it is one.
-func ScenarioOf(v starlark.Value) (*Scenario, bool) {
-	s, ok := v.(*scenarioValue)
+// DeclarationOf returns the declaration that v holds, if it is one.
+func DeclarationOf(v starlark.Value) (*Declaration, bool) {
+	s, ok := v.(*declarationValue)
 	if !ok {
 		return nil, false
 	}
-	return &s.Scenario, true
+	return &s.Declaration, true
 }
 
 func makeScenario(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	s := &scenarioValue{}
+	s := &declarationValue{}
 	var fields *starlark.Dict
 	var rights starlark.Iterable
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "type", &s.Kind, "fields", &fields, "rights", &rights, "help", &s.Help,
