@@ -55,7 +55,11 @@ type host struct {
 
 func newHost(t *testing.T, mode builtins.Mode, kubeconfig string) *host {
 	t.Helper()
-	client, err := kube.Open(kube.Options{Kubeconfig: kubeconfig, Patience: 2 * time.Second, MutationTimeout: 2 * time.Second})
+	config, err := kube.LoadConfig(kubeconfig, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := kube.New(config, kube.Options{Patience: 2 * time.Second, MutationTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func BenchmarkHogSetup(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	client, err := kube.Open(kube.Options{Kubeconfig: sandboxtest.Kubeconfig(b)})
+	client, err := openCluster(sandboxtest.Kubeconfig(b))
 	if err != nil {
 		b.Fatal(err)
 	}

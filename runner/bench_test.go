@@ -101,7 +101,7 @@ func BenchmarkDeletesReplayed(b *testing.B) {
 	var once sync.Once
 	var opened *kube.Client
 	r := runner.New(runner.Options{Store: store, Cluster: func() (c *kube.Client, err error) {
-		once.Do(func() { opened, err = kube.Open(kube.Options{Kubeconfig: sandboxtest.Kubeconfig(b)}) })
+		once.Do(func() { opened, err = openCluster(sandboxtest.Kubeconfig(b)) })
 		return opened, err
 	}})
 	file := fmt.Sprintf(benchFile, namespace, benchObjects)

@@ -83,7 +83,15 @@ func fakeCluster(t *testing.T, uid string) func() (*kube.Client, error) {
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return func() (*kube.Client, error) { return kube.Open(kube.Options{Kubeconfig: config}) }
+	return func() (*kube.Client, error) { return openCluster(config) }
+}
+
+func openCluster(kubeconfig string) (*kube.Client, error) {
+	config, err := kube.LoadConfig(kubeconfig, "")
+	if err != nil {
+		return nil, err
+	}
+	return kube.New(config, kube.Options{})
 }
 
 // flushed returns the version files that are left.

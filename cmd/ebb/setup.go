@@ -105,10 +105,11 @@ func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 			if err != nil {
 				return nil, err
 			}
-			return kube.Open(kube.Options{
-				Kubeconfig: path, Context: c.String("context"), Patience: c.Duration("timeout"),
-				Logger: s.log, UserAgent: "ebb/" + version,
-			})
+			config, err := kube.LoadConfig(path, c.String("context"))
+			if err != nil {
+				return nil, err
+			}
+			return kube.New(config, kube.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version})
 		},
 	}
 	if s.ScriptsDirectory != "" {

@@ -34,12 +34,16 @@ type Options struct {
 	Logger *slog.Logger
 	// UserAgent names the program in the account's audit trail.
 	UserAgent string
+	// Load reads the operator's configuration, at the first call that needs it and until it
+	// succeeds. Default: the SDK's chain, which is environment, profiles and instance roles.
+	Load func(context.Context) (sdk.Config, error)
 }
 
 // Client talks to EC2. It is safe for concurrent use.
 type Client struct {
 	*cloudapi.Asker
 	userAgent string
+	read      func(context.Context) (sdk.Config, error)
 	signer    *v4.Signer
 
 	mu     sync.Mutex
@@ -51,9 +55,13 @@ const apiVersion = "2016-11-15"
 
 // Open returns a client. It reads nothing and sends nothing.
 func Open(o Options) *Client {
+	if o.Load == nil {
+		o.Load = func(ctx context.Context) (sdk.Config, error) { return config.LoadDefaultConfig(ctx) }
+	}
 	return &Client{
 		Asker:     cloudapi.NewAsker("EC2", o.Patience, o.Logger),
 		userAgent: o.UserAgent,
+		read:      o.Load,
 		signer:    v4.NewSigner(),
 	}
 }
@@ -65,7 +73,7 @@ func (c *Client) load(ctx context.Context) (*sdk.Config, error) {
 	if c.config != nil {
 		return c.config, nil
 	}
-	loaded, err := config.LoadDefaultConfig(ctx)
+	loaded, err := c.read(ctx)
 	if err != nil {
 		return nil, &cloudapi.Error{
 			Call: "aws configuration", Reason: cloudapi.Credentials, Message: redact(err), Err: errors.New(redact(err)),

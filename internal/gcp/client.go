@@ -27,6 +27,10 @@ type Options struct {
 	Logger *slog.Logger
 	// UserAgent names the program in the project's audit log.
 	UserAgent string
+	// Source finds the operator's credentials, at the first call that needs them and until it
+	// succeeds. Its context is not a call's: it lives as long as the client, and carries the
+	// HTTP client for servers of tokens. Default: application default credentials.
+	Source func(context.Context) (oauth2.TokenSource, error)
 }
 
 // Client talks to Compute Engine. It is safe for concurrent use.
@@ -37,6 +41,7 @@ type Client struct {
 	err       error  // what is wrong with it
 	http      *http.Client
 	tokens    *http.Client // for the servers of tokens
+	search    func(context.Context) (oauth2.TokenSource, error)
 
 	mu     sync.Mutex
 	source oauth2.TokenSource // nil until credentials were found
@@ -52,6 +57,9 @@ const (
 
 // Open returns a client. It looks for no credentials yet and sends nothing.
 func Open(o Options) *Client {
+	if o.Source == nil {
+		o.Source = defaultCredentials
+	}
 	endpoint := os.Getenv(endpointVariable)
 	if endpoint == "" {
 		endpoint = defaultEndpoint
@@ -77,6 +85,7 @@ func Open(o Options) *Client {
 		err:       unusable,
 		http:      &http.Client{Transport: transport, CheckRedirect: refuse},
 		tokens:    &http.Client{Transport: transport, Timeout: tokenLimit},
+		search:    o.Source,
 	}
 }
 
@@ -111,7 +120,15 @@ func (c *Client) token(ctx context.Context) (*oauth2.Token, error) {
 	}
 }
 
-// find looks for application default credentials until there are some.
+func defaultCredentials(ctx context.Context) (oauth2.TokenSource, error) {
+	found, err := google.FindDefaultCredentials(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	return found.TokenSource, nil
+}
+
+// find looks for credentials until there are some.
 func (c *Client) find() (oauth2.TokenSource, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,11 +136,11 @@ func (c *Client) find() (oauth2.TokenSource, error) {
 		return c.source, nil
 	}
 	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, c.tokens)
-	found, err := google.FindDefaultCredentials(ctx, scope)
+	found, err := c.search(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.source = oauth2.ReuseTokenSource(nil, found.TokenSource)
+	c.source = oauth2.ReuseTokenSource(nil, found)
 	return c.source, nil
 }
 

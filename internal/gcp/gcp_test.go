@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/oauth2"
 	"pgregory.net/rapid"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
@@ -256,4 +257,30 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("status %d, body %q: got %v", status, body, err)
 		}
 	})
+}
+
+// An embedding program brings its own credentials, and is asked again until there are some.
+func TestSource(t *testing.T) {
+	cloud, _ := open(t)
+	cloud.AddInstance(machine.String(), Running)
+	asked := 0
+	c := Open(Options{Source: func(ctx context.Context) (oauth2.TokenSource, error) {
+		if asked++; asked == 1 {
+			return nil, errors.New("the vault is sealed")
+		}
+		return defaultCredentials(ctx)
+	}})
+	t.Cleanup(c.Close)
+	var e *cloudapi.Error
+	if _, err := c.Status(t.Context(), machine); !errors.As(err, &e) || e.Reason != cloudapi.Credentials || !strings.Contains(err.Error(), "the vault is sealed") {
+		t.Errorf("got %v, want the source's own words", err)
+	}
+	for range 2 {
+		if status, err := c.Status(t.Context(), machine); err != nil || status != Running {
+			t.Errorf("got %q, %v", status, err)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2: it failed once", asked)
+	}
 }

@@ -2,24 +2,15 @@ package kube
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/ebb-chaos/ebb/internal/credential"
 )
@@ -28,13 +19,8 @@ import (
 // int64 and float64.
 type Object = map[string]any
 
-// Options configure [Open]. The zero value is the user's own kubeconfig.
+// Options configure [New]. The zero value is fine.
 type Options struct {
-	// Kubeconfig is a file. Empty means $KUBECONFIG, then ~/.kube/config, then the
-	// service account of the pod that this runs in.
-	Kubeconfig string
-	// Context is one of the kubeconfig's. Empty means its current one.
-	Context string
 	// Patience is the total time that this client may spend waiting for an API
 	// server that is down or flapping. Calls that wait at the same time share it.
 	// Default 5 minutes.
@@ -45,7 +31,7 @@ type Options struct {
 	// Logger hears about waiting, and of lost answers. Default: nobody.
 	Logger *slog.Logger
 	// UserAgent names the program in the API server's audit log. Default: the
-	// executable's name, client-go's version and the platform.
+	// configuration's, or the executable's name, client-go's version and the platform.
 	UserAgent string
 }
 
@@ -74,12 +60,9 @@ type Client struct {
 	discovered map[string][]Resource // by apiVersion
 }
 
-// Open reads the kubeconfig. It sends no request.
-func Open(o Options) (*Client, error) {
-	config, err := loadConfig(o)
-	if err != nil {
-		return nil, err
-	}
+// New makes a client of a configuration, which it copies. It sends no request.
+func New(config *rest.Config, o Options) (*Client, error) {
+	config = rest.CopyConfig(config)
 	log := o.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -87,7 +70,9 @@ func Open(o Options) (*Client, error) {
 	// The server's priority and fairness throttles; the client's 5 requests a
 	// second would only make an undo slow.
 	config.QPS = -1
-	config.UserAgent = o.UserAgent
+	if o.UserAgent != "" {
+		config.UserAgent = o.UserAgent
+	}
 	config.WarningHandlerWithContext = serverWarnings{log}
 	// First of all wrappers, so next to the network: what credential plugins add comes by there too.
 	wrap := config.WrapTransport
@@ -99,7 +84,7 @@ func Open(o Options) (*Client, error) {
 
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig: %w", err)
+		return nil, &ConfigError{Err: err}
 	}
 	// The bearer token is put on every request, one that a redirect makes too.
 	httpClient.CheckRedirect = func(req *http.Request, via []*http.Request) error {
@@ -110,7 +95,7 @@ func Open(o Options) (*Client, error) {
 	}
 	restClient, err := rest.UnversionedRESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig: %w", err)
+		return nil, &ConfigError{Err: err}
 	}
 	return &Client{
 		config:          config,
@@ -160,89 +145,6 @@ func (c *Client) ClusterUID(ctx context.Context) (string, error) {
 	c.clusterUID = uid
 	c.mu.Unlock()
 	return uid, nil
-}
-
-// loadConfig wraps clientcmd, whose errors name neither the file nor what there is.
-func loadConfig(o Options) (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.Kubeconfig
-	file := o.Kubeconfig
-	if file == "" {
-		file = strings.Join(rules.GetLoadingPrecedence(), string(filepath.ListSeparator))
-	}
-	for _, path := range rules.GetLoadingPrecedence() {
-		if err := checkKubeconfig(path); err != nil {
-			return nil, err
-		}
-	}
-	raw, err := rules.Load()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("kubeconfig %q: no such file: name one with --kubeconfig or KUBECONFIG", file)
-	case err != nil:
-		return nil, fmt.Errorf("kubeconfig %q: %w", file, err)
-	}
-	current := o.Context
-	if current == "" {
-		current = raw.CurrentContext
-	}
-	if err := checkContext(raw, file, current); err != nil {
-		return nil, err
-	}
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: o.Context}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
-	switch {
-	case clientcmd.IsEmptyConfig(err):
-		return nil, fmt.Errorf("no kubeconfig found, looked for %q: name one with --kubeconfig or KUBECONFIG", file)
-	case err != nil:
-		return nil, fmt.Errorf("kubeconfig %q, context %q: %w", file, current, err)
-	}
-	return config, nil
-}
-
-// mostKubeconfig is far more than a file with hundreds of clusters has.
-const mostKubeconfig = 16 << 20
-
-// checkKubeconfig refuses what clientcmd would wait for, or read until memory ends. It reads a
-// file more than once, so that a pipe never worked.
-func checkKubeconfig(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil // for clientcmd to say
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("kubeconfig %q: not a regular file", path)
-	case info.Size() > mostKubeconfig:
-		return fmt.Errorf("kubeconfig %q: got %d bytes, want at most %d", path, info.Size(), mostKubeconfig)
-	}
-	return nil
-}
-
-// checkContext refuses a context that isn't there. No context at all is left to
-// clientcmd: it is how a pod's own service account gets its turn.
-func checkContext(raw *clientcmdapi.Config, file, current string) error {
-	if current == "" && len(raw.Contexts) == 0 {
-		return nil
-	}
-	names := make([]string, 0, len(raw.Contexts))
-	for name := range raw.Contexts {
-		names = append(names, fmt.Sprintf("%q", name))
-	}
-	slices.Sort(names)
-	known := "it has none"
-	if len(names) > 0 {
-		known = "it has " + strings.Join(names, ", ")
-	}
-	context, ok := raw.Contexts[current]
-	switch {
-	case current == "":
-		return fmt.Errorf("kubeconfig %q: no current context: name one with --context, %s", file, known)
-	case !ok:
-		return fmt.Errorf("kubeconfig %q: no context %q: %s", file, current, known)
-	case raw.Clusters[context.Cluster] == nil:
-		return fmt.Errorf("kubeconfig %q, context %q: no cluster %q in the file", file, current, context.Cluster)
-	}
-	return nil
 }
 
 // serverWarnings logs what the API server says beside its answer, such as

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,7 @@ func TestDeletePodWithGrace(t *testing.T) {
 func TestClusterUID(t *testing.T) {
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	proxy, file := sandboxtest.FaultProxy(t, kubeconfig)
-	c := open(t, Options{Kubeconfig: file})
+	c := open(t, file, Options{})
 	first, err := c.ClusterUID(t.Context())
 	if err != nil || len(first) != 36 {
 		t.Fatalf("got %q, %v", first, err)
@@ -93,7 +94,7 @@ func TestClusterUID(t *testing.T) {
 		t.Errorf("got %q, %v after %v, want it cached", second, err, proxy.Requests())
 	}
 	alice, _ := sandboxtest.User(t, sandboxtest.Namespace(t), "get:pods")
-	if got, err := open(t, Options{Kubeconfig: alice}).ClusterUID(t.Context()); got != "" || reason(err) != "Forbidden" {
+	if got, err := open(t, alice, Options{}).ClusterUID(t.Context()); got != "" || reason(err) != "Forbidden" {
 		t.Errorf("without rights: got %q, %v", got, err)
 	}
 }
@@ -101,7 +102,7 @@ func TestClusterUID(t *testing.T) {
 func TestCan(t *testing.T) {
 	ns := sandboxtest.Namespace(t)
 	kubeconfig, _ := sandboxtest.User(t, ns, "get,delete:pods")
-	c := open(t, Options{Kubeconfig: kubeconfig})
+	c := open(t, kubeconfig, Options{})
 	for _, test := range []struct {
 		verb, group, resource, subresource, namespace string
 		want                                          bool
@@ -123,7 +124,7 @@ func TestForbiddenNamesVerbResourceUser(t *testing.T) {
 	ns := sandboxtest.Namespace(t)
 	kubeconfig, user := sandboxtest.User(t, ns, "get:pods")
 	proxy, file := sandboxtest.FaultProxy(t, kubeconfig)
-	c := open(t, Options{Kubeconfig: file})
+	c := open(t, file, Options{})
 	err := c.Delete(t.Context(), podKind, ns, "p", DeleteOptions{})
 	if want := `user "` + user + `" may not delete pods in namespace "` + ns + `" (403)`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -159,7 +160,7 @@ func TestQuotaKeepsTheServersWords(t *testing.T) {
 }
 
 func TestUnauthorizedSaysLogIn(t *testing.T) {
-	c := open(t, Options{Kubeconfig: asUser(t, &clientcmdapi.AuthInfo{Token: "nobody"})})
+	c := open(t, asUser(t, &clientcmdapi.AuthInfo{Token: "nobody"}), Options{})
 	_, err := c.Get(t.Context(), configMap, "default", "a")
 	if r, code := catch(err); r != "Unauthorized" || code != 401 || !strings.HasSuffix(err.Error(), "were refused (401): log in again") {
 		t.Errorf("got %v (%s, %d)", err, r, code)
@@ -167,9 +168,9 @@ func TestUnauthorizedSaysLogIn(t *testing.T) {
 }
 
 func TestCredentialPluginFailsAtOnce(t *testing.T) {
-	c := open(t, Options{Kubeconfig: asUser(t, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+	c := open(t, asUser(t, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
 		APIVersion: "client.authentication.k8s.io/v1", Command: "ebb-no-such-plugin", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
-	}})})
+	}}), Options{})
 	_, err := c.Create(t.Context(), configMap, "default", settings("a", "1"))
 	if reason(err) != "Credentials" || !strings.Contains(err.Error(), "ebb-no-such-plugin") {
 		t.Errorf("got %v (%s)", err, reason(err))
@@ -180,23 +181,20 @@ func TestForeignCertificateFailsAtOnce(t *testing.T) {
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	_, file := sandboxtest.FaultProxy(t, kubeconfig)
 	_, other := sandboxtest.FaultProxy(t, kubeconfig)
-	theirs, err := Open(Options{Kubeconfig: other})
-	if err != nil {
-		t.Fatal(err)
-	}
+	theirs := open(t, other, Options{})
 	ours, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine := open(t, Options{Kubeconfig: file})
-	c := open(t, Options{Kubeconfig: kubeconfigOf(t, strings.ReplaceAll(string(ours), mine.Server(), theirs.Server()))})
+	mine := open(t, file, Options{})
+	c := open(t, kubeconfigOf(t, strings.ReplaceAll(string(ours), mine.Server(), theirs.Server())), Options{})
 	_, err = c.Get(t.Context(), configMap, "default", "a")
 	if reason(err) != "Untrusted" {
 		t.Errorf("got %v (%s)", err, reason(err))
 	}
 }
 
-func TestOpenExplains(t *testing.T) {
+func TestLoadConfigExplains(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
@@ -204,30 +202,35 @@ func TestOpenExplains(t *testing.T) {
 clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: u, user: {}}],
 contexts: [{name: prod, context: {cluster: c, user: u}}, {name: dev, context: {cluster: gone, user: u}}]}`)
 	for _, test := range []struct {
-		name    string
-		options Options
-		env     string
-		want    string
+		name, file, context, env string
+		want, hint               string
 	}{
-		{"missing", Options{Kubeconfig: missing}, "", `kubeconfig "` + missing + `": no such file: name one with --kubeconfig or KUBECONFIG`},
-		{"garbage", Options{Kubeconfig: kubeconfigOf(t, "\tno: [yaml")}, "", `kubeconfig "`},
-		{"current context", Options{Kubeconfig: two}, "", `no context "lost": it has "dev", "prod"`},
-		{"unknown context", Options{Kubeconfig: two, Context: "production"}, "", `no context "production": it has "dev", "prod"`},
-		{"no cluster", Options{Kubeconfig: two, Context: "dev"}, "", `context "dev": no cluster "gone" in the file`},
-		{"context of an empty file", Options{Kubeconfig: kubeconfigOf(t, ""), Context: "x"}, "", `no context "x": it has none`},
-		{"nothing at all", Options{}, missing, `no kubeconfig found, looked for "` + missing + `"`},
+		{"missing", missing, "", "", `kubeconfig "` + missing + `": no such file`, ""},
+		{"missing, KUBECONFIG set", missing, "", two, `kubeconfig "` + missing + `": no such file`, "not used because another file was named"},
+		{"garbage", kubeconfigOf(t, "\tno: [yaml"), "", "", `kubeconfig "`, ""},
+		{"a directory", dir, "", "", `kubeconfig "` + dir + `": not a regular file`, ""},
+		{"current context", two, "", "", `no context "lost": it has "dev", "prod"`, ""},
+		{"unknown context", two, "production", "", `no context "production": it has "dev", "prod"`, ""},
+		{"no cluster", two, "dev", "", `context "dev": no cluster "gone" in the file`, ""},
+		{"context of an empty file", kubeconfigOf(t, ""), "x", "", `no context "x": it has none`, ""},
+		{"nothing at all", "", "", missing, `kubeconfig "` + missing + `": none found`, "KUBECONFIG is set to " + missing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("KUBECONFIG", test.env)
-			_, err := Open(test.options)
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %s", err, test.want)
+			_, err := LoadConfig(test.file, test.context)
+			var unusable *ConfigError
+			if !errors.As(err, &unusable) || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %T %v, want %s", err, err, test.want)
+			}
+			hints := strings.Join(unusable.Hints(), "\n")
+			if !strings.Contains(hints, test.hint) || (test.hint == "") != (hints == "") {
+				t.Errorf("got the hints %q, want %q", hints, test.hint)
 			}
 		})
 	}
-	c := open(t, Options{Kubeconfig: two, Context: "prod"})
-	if c.Server() != "https://127.0.0.1:1" {
-		t.Errorf("got server %q", c.Server())
+	config, err := LoadConfig(two, "prod")
+	if err != nil || config.Host != "https://127.0.0.1:1" {
+		t.Errorf("got %v, %v", config, err)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package kube is the Kubernetes client under the script builtins.
 //
-// Start with [Open], then [Client.Resolve] a kind and use the verbs. Objects are
+// Start with [LoadConfig] and [New], then [Client.Resolve] a kind and use the verbs. Objects are
 // plain maps, as the API server sends them, without managedFields.
 //
 // Avoid keeping a client for longer than one invocation: the time that it may

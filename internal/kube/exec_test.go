@@ -134,7 +134,7 @@ func TestExecRights(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			kubeconfig, user := sandboxtest.User(t, ns, test.rights...)
-			got, err := open(t, Options{Kubeconfig: kubeconfig}).Exec(t.Context(), command(ns, "a", "sh", "-c", "echo out; exit 3"))
+			got, err := open(t, kubeconfig, Options{}).Exec(t.Context(), command(ns, "a", "sh", "-c", "echo out; exit 3"))
 			if reason(err) != test.reason {
 				t.Fatalf("got %+v, %v, want reason %q", got, err, test.reason)
 			}
@@ -185,7 +185,7 @@ func TestExecSilentUpgradeEndsWithContext(t *testing.T) {
 		<-asked
 		cancel()
 	}()
-	_, err := open(t, Options{Kubeconfig: kubeconfig}).Exec(ctx, command("default", "a", "true"))
+	_, err := open(t, kubeconfig, Options{}).Exec(ctx, command("default", "a", "true"))
 	if !errors.Is(err, context.Canceled) || reason(err) != "" {
 		t.Errorf("got %v, want a cancel that no script can catch", err)
 	}
@@ -265,7 +265,7 @@ func TestExecLostConnection(t *testing.T) {
 					}
 				}
 			}()
-			got, err := open(t, Options{Kubeconfig: kubeconfig}).Exec(t.Context(), command(ns, "a", "sh", "-c", "echo begun >>"+file+"; sleep 3600"))
+			got, err := open(t, kubeconfig, Options{}).Exec(t.Context(), command(ns, "a", "sh", "-c", "echo begun >>"+file+"; sleep 3600"))
 			if reason(err) != "UnknownOutcome" {
 				t.Errorf("got %+v, %v, want an unknown outcome", got, err)
 			}
@@ -292,7 +292,7 @@ func TestExecWaitsForServer(t *testing.T) {
 			}
 		}
 	}
-	client := open(t, Options{Kubeconfig: kubeconfig, Logger: book.logger()})
+	client := open(t, kubeconfig, Options{Logger: book.logger()})
 	got, err := client.Exec(t.Context(), command(ns, "a", "echo", "out"))
 	if err != nil || got.Stdout != "out\n" {
 		t.Errorf("after an outage: got %+v, %v", got, err)
@@ -314,7 +314,7 @@ func TestExecWaitsForServer(t *testing.T) {
 	if err := proxy.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	impatient := open(t, Options{Kubeconfig: kubeconfig, Patience: 50 * time.Millisecond})
+	impatient := open(t, kubeconfig, Options{Patience: 50 * time.Millisecond})
 	if _, err := impatient.Exec(t.Context(), command(ns, "a", "true")); reason(err) != "Unavailable" {
 		t.Errorf("server down for good: got %q, %v, want Unavailable", reason(err), err)
 	}
@@ -338,7 +338,7 @@ func TestLogsOfContainer(t *testing.T) {
 func TestExecOfASilentServerEnds(t *testing.T) {
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	proxy.Handle(func(*http.Request) sandboxtest.Fault { return sandboxtest.Silent })
-	c := open(t, Options{Kubeconfig: kubeconfig})
+	c := open(t, kubeconfig, Options{})
 	c.readTimeout = 100 * time.Millisecond
 	_, err := c.Exec(t.Context(), command("default", "a", "true"))
 	if got := reason(err); got != "UnknownOutcome" {

@@ -100,7 +100,7 @@ func TestWritesSurviveFaults(t *testing.T) {
 				t.Parallel()
 				ns := sandboxtest.Namespace(t)
 				proxy, file := start(t, sandboxtest.Kubeconfig(t))
-				c := open(t, Options{Kubeconfig: file})
+				c := open(t, file, Options{})
 				c.patience.first = time.Millisecond
 				for fault, f := range faultCases {
 					for _, script := range [][]sandboxtest.Fault{{f}, {f, sandboxtest.DropAnswer}} {
@@ -133,7 +133,7 @@ func reset(t testing.TB, c *Client, ns string) Object {
 // Something between here and there loses the answer of every change, and of no read.
 func TestReadBackSettles(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file, Patience: 10 * time.Second}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{Patience: 10 * time.Second}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
 		if strings.HasPrefix(verb, "apply") {
 			continue // only an answer says whose the fields are
@@ -158,7 +158,7 @@ func TestReadBackSettles(t *testing.T) {
 
 func TestReadBackSuffersFaultsToo(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
 		before := reset(t, direct, ns)
 		writes, reads := 0, 0
@@ -184,7 +184,7 @@ func TestReadBackSuffersFaultsToo(t *testing.T) {
 
 func TestCreateLeavesForeignObjectsForeign(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for name, theirs := range map[string]Object{
 		"of another run":    {"metadata": Object{"name": "b", "labels": Object{RunLabel: "run-2"}}, "data": Object{"value": "new"}},
 		"without any label": {"metadata": Object{"name": "b"}, "data": Object{"value": "new"}},
@@ -215,7 +215,7 @@ func TestCreateLeavesForeignObjectsForeign(t *testing.T) {
 // The old object of the same run is on its way out: it is not the one to be created.
 func TestCreateIsNotFooledByAnEndingObject(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	held := settings("b", "new")
 	held["metadata"].(Object)["finalizers"] = []any{"ebb.dev/test"}
 	mustCreate(t, direct, configMap, ns, held)
@@ -235,7 +235,7 @@ func TestCreateIsNotFooledByAnEndingObject(t *testing.T) {
 // just before the second.
 func TestCreateLandsLate(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file, MutationTimeout: 100 * time.Millisecond}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{MutationTimeout: 100 * time.Millisecond}), admin(t), sandboxtest.Namespace(t)
 	release, landed := make(chan struct{}), make(chan struct{})
 	late := func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 		// By then, its own time is up for the API server too.
@@ -258,7 +258,7 @@ func TestCreateLandsLate(t *testing.T) {
 // The delete lands, its answer does not, and a successor takes the name: it must live.
 func TestDeleteSparesASuccessor(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	before := reset(t, direct, ns)
 	proxy.Script(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 		forward.ServeHTTP(httptest.NewRecorder(), r)
@@ -275,7 +275,7 @@ func TestDeleteSparesASuccessor(t *testing.T) {
 
 func TestConflictsAreFinal(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for _, f := range []sandboxtest.Fault{nil, sandboxtest.Drop, sandboxtest.DropAnswer} {
 		old := reset(t, direct, ns)
 		if _, err := direct.Patch(t.Context(), configMap, ns, "a", Object{"data": Object{"value": "theirs"}}, PatchOptions{}); err != nil {
@@ -319,7 +319,7 @@ func TestConflictsAreFinal(t *testing.T) {
 // second, and still land.
 func TestRefusalAfterALostAnswerSettlesNothing(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, ns := open(t, Options{Kubeconfig: file}), sandboxtest.Namespace(t)
+	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	proxy.Script(http.MethodPost, sandboxtest.Drop, sandboxtest.Refuse(http.StatusForbidden, 0))
 	_, err := c.Create(t.Context(), configMap, ns, settings("b", "new"))
 	var unknown *UnknownOutcomeError
@@ -338,7 +338,7 @@ func TestLostAnswerWithoutTheRightToRead(t *testing.T) {
 	ns := sandboxtest.Namespace(t)
 	alice, _ := sandboxtest.User(t, ns, "create,delete,patch:configmaps")
 	proxy, file := sandboxtest.FaultProxy(t, alice)
-	c, direct := open(t, Options{Kubeconfig: file}), admin(t)
+	c, direct := open(t, file, Options{}), admin(t)
 
 	proxy.Script(http.MethodPost, sandboxtest.Drop)
 	if _, err := c.Create(t.Context(), configMap, ns, settings("b", "new")); err != nil {
@@ -380,7 +380,7 @@ func TestStragglersAreTold(t *testing.T) {
 				t.Parallel()
 				ns := sandboxtest.Namespace(t)
 				proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-				client := open(t, Options{Kubeconfig: file})
+				client := open(t, file, Options{})
 				client.patience.first = time.Millisecond
 				before := reset(t, direct, ns)
 				proxy.Script(v.method, c.faults...)

@@ -31,12 +31,16 @@ var (
 )
 
 // open returns a client that has enough patience for any fault that ends.
-func open(t testing.TB, o Options) *Client {
+func open(t testing.TB, kubeconfig string, o Options) *Client {
 	t.Helper()
 	if o.Patience == 0 {
 		o.Patience = time.Minute
 	}
-	c, err := Open(o)
+	config, err := LoadConfig(kubeconfig, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(config, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +50,7 @@ func open(t testing.TB, o Options) *Client {
 
 func admin(t testing.TB) *Client {
 	t.Helper()
-	return open(t, Options{Kubeconfig: sandboxtest.Kubeconfig(t)})
+	return open(t, sandboxtest.Kubeconfig(t), Options{})
 }
 
 // settings returns a ConfigMap as run "run-1" would make it.

@@ -41,7 +41,7 @@ func TestRedirectsStayHere(t *testing.T) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := open(t, Options{Kubeconfig: file, Patience: 100 * time.Millisecond})
+	c := open(t, file, Options{Patience: 100 * time.Millisecond})
 	if _, err := c.Get(t.Context(), configMap, "ns", "here"); err != nil {
 		t.Errorf("a redirect on the same host: %v", err)
 	}

@@ -41,7 +41,7 @@ func TestCommonKindsAreTheServers(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c := open(t, Options{Kubeconfig: file})
+	c := open(t, file, Options{})
 	for _, test := range []struct {
 		apiVersion, kind, want string
 		requests               int
@@ -92,7 +92,7 @@ func TestResolveSuggests(t *testing.T) {
 // What would mean something else on the server never gets there.
 func TestArgumentsAreChecked(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, ctx := open(t, Options{Kubeconfig: file}), t.Context()
+	c, ctx := open(t, file, Options{}), t.Context()
 	node := Resource{Version: "v1", Kind: "Node", Plural: "nodes"}
 	empty := func(_ Object, err error) error { return err }
 	for want, err := range map[string]error{

@@ -17,7 +17,7 @@ import (
 
 func TestMutationsCarryTheirTimeout(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
 		before := reset(t, direct, ns)
 		seen := len(proxy.Requests())
@@ -38,7 +38,7 @@ func TestMutationsCarryTheirTimeout(t *testing.T) {
 
 func TestTooManyRequestsHonoursRetryAfterOnce(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, ns := open(t, Options{Kubeconfig: file}), sandboxtest.Namespace(t)
+	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		proxy.Script(method, sandboxtest.Refuse(http.StatusTooManyRequests, time.Second))
 		seen, started := len(proxy.Requests()), time.Now()
@@ -66,7 +66,7 @@ func TestServerComesBack(t *testing.T) {
 	direct, ns := admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
 		var book logbook
-		c := open(t, Options{Kubeconfig: file, Logger: book.logger()})
+		c := open(t, file, Options{Logger: book.logger()})
 		before := reset(t, direct, ns)
 		// Warm up, so that the connection is one that the stop breaks.
 		value(t, c, ns, "a")
@@ -105,7 +105,7 @@ func TestPatienceEnds(t *testing.T) {
 	if err := proxy.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	c := open(t, Options{Kubeconfig: file, Patience: 300 * time.Millisecond})
+	c := open(t, file, Options{Patience: 300 * time.Millisecond})
 	for verb, v := range verbCases {
 		err := v.do(t.Context(), c, ns, before)
 		var unavailable *UnavailableError
@@ -134,7 +134,7 @@ func TestPatienceEndsInDoubt(t *testing.T) {
 			}
 			return sandboxtest.Refuse(http.StatusServiceUnavailable, 0)
 		})
-		c := open(t, Options{Kubeconfig: file, Patience: 300 * time.Millisecond})
+		c := open(t, file, Options{Patience: 300 * time.Millisecond})
 		err := v.do(t.Context(), c, ns, before)
 		var unavailable *UnavailableError
 		var unknown *UnknownOutcomeError
@@ -151,7 +151,7 @@ func TestPatienceEndsInDoubt(t *testing.T) {
 func TestSilentServerHangsNothing(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	proxy.Handle(func(*http.Request) sandboxtest.Fault { return sandboxtest.Silent })
-	c := open(t, Options{Kubeconfig: file, Patience: time.Second, MutationTimeout: 100 * time.Millisecond})
+	c := open(t, file, Options{Patience: time.Second, MutationTimeout: 100 * time.Millisecond})
 	c.readTimeout = 200 * time.Millisecond
 	_, err := c.Get(t.Context(), configMap, "default", "a")
 	if reason(err) != "Unavailable" || !strings.Contains(err.Error(), "no answer in time") {
@@ -165,7 +165,7 @@ func TestSilentServerHangsNothing(t *testing.T) {
 
 func TestCancelledIsNotCaught(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
 		before := reset(t, direct, ns)
 		// While its answer is awaited.
@@ -208,7 +208,7 @@ func TestCancelledIsNotCaught(t *testing.T) {
 
 func TestListStartsOverWhenItExpires(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, direct, ns := open(t, Options{Kubeconfig: file}), admin(t), sandboxtest.Namespace(t)
+	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	const n = pageSize + 7
 	work := make(chan int)
 	var workers sync.WaitGroup
@@ -319,7 +319,7 @@ func TestWaitingIsLoggedSparingly(t *testing.T) {
 // patience of all calls would go with it.
 func TestHopeless500s(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, ns := open(t, Options{Kubeconfig: file}), sandboxtest.Namespace(t)
+	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	_, err := c.Apply(t.Context(), podKind, ns, "p", Object{"spec": Object{"sepc": 1}}, "ebb", false)
 	if r, code := catch(err); r != "Invalid" || code != 422 || !strings.Contains(err.Error(), ".spec.sepc: field not declared in schema") {
 		t.Errorf("apply of nonsense: got %v (%s, %d)", err, r, code)
@@ -343,7 +343,7 @@ func TestHopeless500s(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-	c, ns := open(t, Options{Kubeconfig: file}), sandboxtest.Namespace(t)
+	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	if _, err := c.Logs(t.Context(), ns, "nothing", "", 5, 0); reason(err) != "NotFound" {
 		t.Errorf("got %v", err)
 	}
