@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -9,8 +10,24 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 )
 
+type builtinsOptions struct {
+	invocation
+	Stubs bool
+}
+
+func (o *builtinsOptions) flags() []cli.Flag {
+	return []cli.Flag{&cli.BoolFlag{Name: "stubs", Destination: &o.Stubs, Usage: "print api.star, the stubs that editors complete from"}}
+}
+
+func (o *builtinsOptions) check() error {
+	if len(o.operands) > 1 {
+		return &usageError{err: fmt.Errorf("got %d operands, want one name at most", len(o.operands)), hints: []string{"ebb builtins NAME"}}
+	}
+	return nil
+}
+
 func builtinsCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "builtins",
 		Usage:     "document what scripts can call",
 		UsageText: "ebb builtins [--stubs] [NAME]",
@@ -20,18 +37,12 @@ function (k8s.get) or of a module (k8s) it documents that. --stubs prints the st
 for an editor.
 
 ` + exitCodes,
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "stubs", Usage: "print api.star, the stubs that editors complete from"}},
-		Action: documentBuiltins,
-	}
+	}, runBuiltins)
 }
 
-func documentBuiltins(c *cli.Context) error {
-	args, err := operands(c)
-	if err != nil {
-		return err
-	}
-	if c.Bool("stubs") {
-		_, err := fmt.Fprint(c.App.Writer, builtins.API)
+func runBuiltins(_ context.Context, o builtinsOptions) error {
+	if o.Stubs {
+		_, err := fmt.Fprint(o.stdout, builtins.API)
 		return err
 	}
 	docs, err := builtins.Docs()
@@ -39,28 +50,29 @@ func documentBuiltins(c *cli.Context) error {
 		return err
 	}
 	var out strings.Builder
-	switch len(args) {
-	case 0:
-		section := ""
+	if len(o.operands) == 0 {
+		listBuiltins(&out, docs)
+	} else {
 		for _, d := range docs {
-			if d.Section != section {
-				section = d.Section
-				fmt.Fprintf(&out, "%s\n", section)
-			}
-			fmt.Fprintf(&out, "   %-24s %s\n", d.Name, d.Summary())
-		}
-	case 1:
-		for _, d := range docs {
-			if d.Name == args[0] || strings.HasPrefix(d.Name, args[0]+".") {
+			if d.Name == o.operands[0] || strings.HasPrefix(d.Name, o.operands[0]+".") {
 				fmt.Fprintf(&out, "%s\n    %s\n\n", d.Signature, strings.ReplaceAll(d.Text, "\n", "\n    "))
 			}
 		}
 		if out.Len() == 0 {
-			return &usageError{err: fmt.Errorf("there is no builtin %q", args[0]), hints: []string{"ebb builtins"}}
+			return &usageError{err: fmt.Errorf("there is no builtin %q", o.operands[0]), hints: []string{"ebb builtins"}}
 		}
-	default:
-		return &usageError{err: fmt.Errorf("got %d operands, want one name at most", len(args)), hints: []string{"ebb builtins NAME"}}
 	}
-	_, err = fmt.Fprint(c.App.Writer, out.String())
+	_, err = fmt.Fprint(o.stdout, out.String())
 	return err
+}
+
+func listBuiltins(out *strings.Builder, docs []builtins.Doc) {
+	section := ""
+	for _, d := range docs {
+		if d.Section != section {
+			section = d.Section
+			fmt.Fprintf(out, "%s\n", section)
+		}
+		fmt.Fprintf(out, "   %-24s %s\n", d.Name, d.Summary())
+	}
 }

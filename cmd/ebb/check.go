@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,15 +9,16 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/engine"
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+type checkOptions struct{ commonOptions }
+
 func checkCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "check-rollback",
 		Usage:     "say what is wrong with version files",
 		UsageText: "ebb check-rollback [flags] [FILE...]",
@@ -26,46 +28,39 @@ are never used. Without operands it checks everything that is pending. No cluste
 is needed and no function of a file is called.
 
 ` + exitCodes,
-		Flags:  commonFlags(),
-		Action: checkRollback,
-	}
+	}, runCheck)
 }
 
-func checkRollback(c *cli.Context) error {
-	args, err := operands(c)
-	if err != nil {
-		return err
+func runCheck(ctx context.Context, o checkOptions) error {
+	read := o.readRollback
+	if len(o.operands) > 0 {
+		read = o.readIfNamed
 	}
-	s, err := load(c, func(file string) (*config.Config, error) {
-		if len(args) > 0 && !c.IsSet("config") {
-			return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
-		}
-		return config.LoadForRollback(file)
-	})
+	s, err := load(&o.commonOptions, read)
 	if err != nil {
 		return err
 	}
 	s.limitMemory(func() {})
-	r, err := s.runner(c)
+	r, err := s.runner(&o.commonOptions, timeOptions{}, false)
 	if err != nil {
 		return err
 	}
 	bad := 0
 	check := func(name string, content []byte, err error) error {
-		ok, perr := s.diagnose(c, r, name, content, err)
+		ok, perr := s.diagnose(ctx, r, name, content, err)
 		if !ok {
 			bad++
 		}
 		return perr
 	}
-	for _, file := range args {
+	for _, file := range o.operands {
 		content, err := schema.ReadFile(file)
 		if err := check(file, content, err); err != nil {
 			return err
 		}
 	}
-	if len(args) == 0 {
-		listing, err := s.store.List(c.Context, versions.Filter{PendingOnly: true})
+	if len(o.operands) == 0 {
+		listing, err := s.store.List(ctx, versions.Filter{PendingOnly: true})
 		if err != nil {
 			return err
 		}
@@ -75,7 +70,7 @@ func checkRollback(c *cli.Context) error {
 				if !f.Replayable() {
 					continue
 				}
-				content, err := s.store.Read(c.Context, f)
+				content, err := s.store.Read(ctx, f)
 				if err := check(f.Location, content, err); err != nil {
 					return err
 				}
@@ -89,14 +84,14 @@ func checkRollback(c *cli.Context) error {
 }
 
 // diagnose prints what is wrong with one file.
-func (s *setup) diagnose(c *cli.Context, r *runner.Runner, name string, content []byte, err error) (ok bool, printErr error) {
+func (s *setup) diagnose(ctx context.Context, r *runner.Runner, name string, content []byte, err error) (ok bool, printErr error) {
 	var errs, warnings []error
 	// Before it becomes part of lines: a name with a line end would begin one of its own.
 	name = console.Clean(name)
 	if err != nil {
 		errs = []error{err}
 	} else {
-		errs, warnings = r.Diagnose(c.Context, name, content)
+		errs, warnings = r.Diagnose(ctx, name, content)
 	}
 	print := func(word string, err error) {
 		lines := []string{strings.ReplaceAll(err.Error(), "\n", "; ")}

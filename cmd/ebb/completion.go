@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 )
@@ -25,8 +27,17 @@ compdef _ebb ebb
 `
 )
 
+type completionOptions struct{ invocation }
+
+func (o *completionOptions) check() error {
+	if len(o.operands) != 1 || !slices.Contains([]string{"bash", "zsh", "fish"}, o.operands[0]) {
+		return &usageError{err: fmt.Errorf("got %q, want bash, zsh or fish", o.operands), hints: []string{"ebb completion bash"}}
+	}
+	return nil
+}
+
 func completionCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "completion",
 		Usage:     "print a shell's completion script",
 		UsageText: "ebb completion bash|zsh|fish",
@@ -36,26 +47,17 @@ func completionCommand() *cli.Command {
    fish:  ebb completion fish | source
 
 ` + exitCodes,
-		Action: func(c *cli.Context) error {
-			args, err := operands(c)
-			if err != nil {
-				return err
-			}
-			var text string
-			switch shell := c.Args().First(); {
-			case len(args) == 1 && shell == "bash":
-				text = bashCompletion
-			case len(args) == 1 && shell == "zsh":
-				text = zshCompletion
-			case len(args) == 1 && shell == "fish":
-				if text, err = c.App.ToFishCompletion(); err != nil {
-					return err
-				}
-			default:
-				return &usageError{err: fmt.Errorf("got %q, want bash, zsh or fish", args), hints: []string{"ebb completion bash"}}
-			}
-			_, err = fmt.Fprint(c.App.Writer, text)
+	}, runCompletion)
+}
+
+func runCompletion(_ context.Context, o completionOptions) error {
+	text := map[string]string{"bash": bashCompletion, "zsh": zshCompletion}[o.operands[0]]
+	if text == "" {
+		var err error
+		if text, err = newApp(o.stdout, o.stderr).ToFishCompletion(); err != nil {
 			return err
-		},
+		}
 	}
+	_, err := fmt.Fprint(o.stdout, text)
+	return err
 }

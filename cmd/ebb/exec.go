@@ -2,17 +2,41 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+type execOptions struct {
+	commonOptions
+	timeOptions
+	KeepGoing bool
+	Force     bool
+	worker    bool
+}
+
+func (o *execOptions) flags() []cli.Flag {
+	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
+		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay it although a newer file of its execution is pending"},
+		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
+		&cli.BoolFlag{Name: workerFlag, Destination: &o.worker, Hidden: true},
+	}, o.commonOptions.flags())
+}
+
+func (o *execOptions) check() error {
+	if len(o.operands) != 1 {
+		return &usageError{err: fmt.Errorf("got %d operands, want one version file", len(o.operands)), hints: []string{"ebb exec FILE"}}
+	}
+	return errors.Join(o.commonOptions.check(), o.timeOptions.check())
+}
+
 func execCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "exec",
 		Usage:     "undo one version file; what its first line calls",
 		UsageText: "ebb exec [flags] FILE",
@@ -22,44 +46,24 @@ Replays one version file of a versions directory. A pending one is renamed to
 name. The configuration is read only where --config is given.
 
 ` + exitCodes,
-		Flags: commonFlags(append(timeFlags(),
-			&cli.BoolFlag{Name: "keep-going", Usage: "replay it although a newer file of its execution is pending"},
-			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
-			&cli.BoolFlag{Name: workerFlag, Hidden: true},
-		)...),
-		Action: execFile,
-	}
+	}, runExec)
 }
 
-func execFile(c *cli.Context) error {
-	args, err := operands(c)
-	if err == nil {
-		err = positive(c, "timeout", "file-timeout", "grace")
-	}
-	if err != nil {
-		return err
-	}
-	if len(args) != 1 {
-		return &usageError{err: fmt.Errorf("got %d operands, want one version file", len(args)), hints: []string{"ebb exec FILE"}}
-	}
+func runExec(ctx context.Context, o execOptions) error {
 	return task{
-		command: "ebb exec " + args[0],
-		output:  "text",
+		command: "ebb exec " + o.operands[0],
+		common:  &o.commonOptions, times: o.timeOptions, force: o.Force, output: "text", worker: o.worker,
+		selection: runner.Selection{KeepGoing: o.KeepGoing},
 		prepare: func() (*setup, replayer, error) {
-			s, err := load(c, func(file string) (*config.Config, error) {
-				if !c.IsSet("config") {
-					return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
-				}
-				return config.LoadForRollback(file)
-			})
+			s, err := load(&o.commonOptions, o.readIfNamed)
 			if err != nil {
 				return nil, nil, err
 			}
 			var file versions.File
-			s.store, file, err = versions.Locate(args[0])
+			s.store, file, err = versions.Locate(o.operands[0])
 			return s, func(ctx context.Context, r *runner.Runner, sel runner.Selection) (*runner.Report, error) {
 				return r.ReplayFile(ctx, file, sel)
 			}, err
 		},
-	}.run(c)
+	}.run(ctx)
 }

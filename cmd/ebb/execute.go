@@ -6,17 +6,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+type executeOptions struct {
+	commonOptions
+	selectionOptions
+	timeOptions
+	DryRun    bool
+	KeepGoing bool
+	Parallel  int
+	Force     bool
+	Output    string
+	worker    bool
+}
+
+func (o *executeOptions) flags() []cli.Flag {
+	return slices.Concat(o.selectionOptions.flags(), o.timeOptions.flags(), []cli.Flag{
+		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be done, change nothing"},
+		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay older files of an execution after a newer one failed"},
+		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: 1, Usage: "how many independent executions to replay at the same time"},
+		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
+		&cli.BoolFlag{Name: workerFlag, Destination: &o.worker, Hidden: true},
+	}, o.commonOptions.flags())
+}
+
+func (o *executeOptions) check() error {
+	err := errors.Join(o.noOperands(), o.commonOptions.check(), o.timeOptions.check(), oneOf("output", o.Output, "text", "json"))
+	if o.Parallel < 1 || o.Parallel > 64 {
+		err = errors.Join(err, fmt.Errorf("--parallel: got %d, want 1 to 64", o.Parallel))
+	}
+	return err
+}
+
 func executeCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "execute-rollback",
 		Usage:     "undo what is pending",
 		UsageText: "ebb execute-rollback --config FILE [-r UUID] [-s TYPE] [--dry-run]",
@@ -27,37 +58,22 @@ fails stays pending and blocks the older files of its execution; other execution
 go on.
 
 ` + exitCodes,
-		Flags: commonFlags(append(append(selectionFlags(), timeFlags()...),
-			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be done, change nothing"},
-			&cli.BoolFlag{Name: "keep-going", Usage: "replay older files of an execution after a newer one failed"},
-			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "how many independent executions to replay at the same time"},
-			&cli.BoolFlag{Name: "force", Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text or json"},
-			&cli.BoolFlag{Name: workerFlag, Hidden: true},
-		)...),
-		Action: executeRollback,
-	}
+	}, runExecute)
 }
 
-func executeRollback(c *cli.Context) error {
-	if err := errors.Join(noOperands(c), positive(c, "timeout", "file-timeout", "grace")); err != nil {
-		return err
-	}
-	output := c.String("output")
-	if output != "text" && output != "json" {
-		return &usageError{err: fmt.Errorf("--output: got %q, want text or json", output)}
-	}
-	if n := c.Int("parallel"); n < 1 || n > 64 {
-		return &usageError{err: fmt.Errorf("--parallel: got %d, want 1 to 64", n)}
-	}
+func runExecute(ctx context.Context, o executeOptions) error {
 	return task{
-		command: "ebb execute-rollback --config " + c.String("config"),
-		output:  output,
+		command: "ebb execute-rollback --config " + o.configFile(),
+		common:  &o.commonOptions, times: o.timeOptions, force: o.Force, output: o.Output, worker: o.worker,
+		selection: runner.Selection{
+			RunUUID: o.RunUUID, ScenarioType: o.ScenarioType,
+			DryRun: o.DryRun, KeepGoing: o.KeepGoing, Parallel: o.Parallel,
+		},
 		prepare: func() (*setup, replayer, error) {
-			s, err := load(c, config.LoadForRollback)
+			s, err := load(&o.commonOptions, o.readRollback)
 			return s, s.executeRollback, err
 		},
-	}.run(c)
+	}.run(ctx)
 }
 
 // executeRollback says first what it is about to do, unless another worker has.

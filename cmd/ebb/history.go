@@ -2,21 +2,38 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+type historyOptions struct {
+	commonOptions
+	selectionOptions
+	Output string
+}
+
+func (o *historyOptions) flags() []cli.Flag {
+	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json, one object a line"},
+	}, o.commonOptions.flags())
+}
+
+func (o *historyOptions) check() error {
+	return errors.Join(o.noOperands(), o.commonOptions.check(), oneOf("output", o.Output, "text", "json"))
+}
+
 func historyCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "history",
 		Usage:     "show who did what when, across runs",
 		UsageText: "ebb history --config FILE [-r UUID] [-s TYPE] [-o text|json]",
@@ -29,29 +46,18 @@ by hand since (edited), another one under its name (replaced), or one without th
 line that could tell (unsealed). -o json has the SHA-256 of each.
 
 ` + exitCodes,
-		Flags: commonFlags(append(selectionFlags(),
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text or json, one object a line"},
-		)...),
-		Action: history,
-	}
+	}, runHistory)
 }
 
-func history(c *cli.Context) error {
-	if err := noOperands(c); err != nil {
-		return err
-	}
-	output := c.String("output")
-	if output != "text" && output != "json" {
-		return &usageError{err: fmt.Errorf("--output: got %q, want text or json", output)}
-	}
-	s, err := load(c, config.LoadForRollback)
+func runHistory(ctx context.Context, o historyOptions) error {
+	s, err := load(&o.commonOptions, o.readRollback)
 	if err != nil {
 		return err
 	}
 	encoder := json.NewEncoder(console.JSON(s.stdout))
 	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	filter := versions.Filter{RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type")}
-	for entry, err := range s.store.Journal(c.Context, filter) {
+	filter := versions.Filter{RunUUID: o.RunUUID, ScenarioType: o.ScenarioType}
+	for entry, err := range s.store.Journal(ctx, filter) {
 		var torn *versions.JournalError
 		switch {
 		case errors.As(err, &torn):
@@ -61,7 +67,7 @@ func history(c *cli.Context) error {
 		case err != nil:
 			return errors.Join(table.Flush(), err)
 		}
-		if output == "json" {
+		if o.Output == "json" {
 			if err := encoder.Encode(entry); err != nil {
 				return err
 			}

@@ -1,18 +1,38 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+type listOptions struct {
+	commonOptions
+	selectionOptions
+	Pending bool
+	Output  string
+}
+
+func (o *listOptions) flags() []cli.Flag {
+	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
+		&cli.BoolFlag{Name: "pending", Destination: &o.Pending, Usage: "only what is not restored"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "tree", Usage: "tree or json"},
+	}, o.commonOptions.flags())
+}
+
+func (o *listOptions) check() error {
+	return errors.Join(o.noOperands(), o.commonOptions.check(), oneOf("output", o.Output, "tree", "json"))
+}
+
 func listCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "list-rollback",
 		Usage:     "list the version files in a tree",
 		UsageText: "ebb list-rollback --config FILE [-r UUID] [-s TYPE] [--pending] [-o tree|json]",
@@ -22,37 +42,25 @@ file that ends in .star is pending, one that ends in .star.executed was restored
 No cluster is needed.
 
 ` + exitCodes,
-		Flags: commonFlags(append(selectionFlags(),
-			&cli.BoolFlag{Name: "pending", Usage: "only what is not restored"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "tree", Usage: "tree or json"},
-		)...),
-		Action: listRollback,
-	}
+	}, runList)
 }
 
-func listRollback(c *cli.Context) error {
-	if err := noOperands(c); err != nil {
-		return err
-	}
-	output := c.String("output")
-	if output != "tree" && output != "json" {
-		return &usageError{err: fmt.Errorf("--output: got %q, want tree or json", output)}
-	}
-	s, err := load(c, config.LoadForRollback)
+func runList(ctx context.Context, o listOptions) error {
+	s, err := load(&o.commonOptions, o.readRollback)
 	if err != nil {
 		return err
 	}
-	listing, err := s.store.List(c.Context, versions.Filter{
-		RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type"), PendingOnly: c.Bool("pending"),
+	listing, err := s.store.List(ctx, versions.Filter{
+		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, PendingOnly: o.Pending,
 	})
 	if err != nil {
 		return err
 	}
-	if c.Bool("pending") {
+	if o.Pending {
 		listing.Executions = withFiles(listing.Executions)
 	}
 	s.problems(listing)
-	if output == "json" {
+	if o.Output == "json" {
 		e := json.NewEncoder(console.JSON(s.stdout))
 		e.SetIndent("", "  ")
 		return e.Encode(listing)

@@ -8,13 +8,34 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+type markOptions struct {
+	commonOptions
+	Reason string
+}
+
+func (o *markOptions) flags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "reason", Destination: &o.Reason, Usage: "why nothing is left to restore; required"},
+	}, o.commonOptions.flags()...)
+}
+
+func (o *markOptions) check() error {
+	o.Reason = strings.TrimSpace(o.Reason)
+	if len(o.operands) != 1 || o.Reason == "" {
+		return &usageError{
+			err:   fmt.Errorf("got %d operands and reason %q, want one version file and a reason", len(o.operands), o.Reason),
+			hints: []string{"ebb mark-rollback --reason TEXT FILE"},
+		}
+	}
+	return o.commonOptions.check()
+}
+
 func markCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "mark-rollback",
 		Usage:     "say that a version file was restored by hand",
 		UsageText: "ebb mark-rollback --reason TEXT FILE",
@@ -23,42 +44,30 @@ Renames a pending version file to .executed without running it, and notes who di
 and why in the journal: for what a person has restored, or what is gone for good.
 
 ` + exitCodes,
-		Flags:  commonFlags(&cli.StringFlag{Name: "reason", Usage: "why nothing is left to restore; required"}),
-		Action: markRollback,
-	}
+	}, runMark)
 }
 
-func markRollback(c *cli.Context) error {
-	args, err := operands(c)
+func runMark(ctx context.Context, o markOptions) error {
+	s, err := newSetup(&o.commonOptions)
 	if err != nil {
 		return err
 	}
-	reason := strings.TrimSpace(c.String("reason"))
-	if len(args) != 1 || reason == "" {
-		return &usageError{err: fmt.Errorf("got %d operands and reason %q, want one version file and a reason", len(args), reason), hints: []string{"ebb mark-rollback --reason TEXT FILE"}}
-	}
-	s, err := load(c, func(string) (*config.Config, error) {
-		return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
-	})
-	if err != nil {
-		return err
-	}
-	store, file, err := versions.Locate(args[0])
+	store, file, err := versions.Locate(o.operands[0])
 	if err != nil {
 		return err
 	}
 	if !file.Replayable() {
 		return &usageError{err: fmt.Errorf("%q is no pending version file", file.Location)}
 	}
-	marked, err := mark(c.Context, store, file)
+	marked, err := mark(ctx, store, file)
 	if err != nil {
 		return err
 	}
 	entry := versions.Entry{
 		Event: versions.EventMarked, RunUUID: marked.run, ScenarioType: file.ScenarioType,
-		Execution: file.Execution, File: file.Name, Message: reason,
+		Execution: file.Execution, File: file.Name, Message: o.Reason,
 	}
-	if err := store.Append(c.Context, entry); err != nil {
+	if err := store.Append(ctx, entry); err != nil {
 		s.log.Warn(fmt.Sprintf("the journal was not written: %v", err))
 	}
 	_, err = fmt.Fprintf(s.stdout, "%s: marked as restored by hand\n", console.Clean(marked.Location))

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
@@ -11,8 +13,28 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
+type runOptions struct {
+	commonOptions
+	timeOptions
+	SkipUnsupported  bool
+	SkipPreflight    bool
+	IgnoreSafetyKeys bool
+}
+
+func (o *runOptions) flags() []cli.Flag {
+	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
+		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "run the rest when the configuration lists types that ebb does not support"},
+		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't ask first whether the user may do what the scenarios and their undo need"},
+		&cli.BoolFlag{Name: "ignore-safety-keys", Destination: &o.IgnoreSafetyKeys, Usage: "run even if unsupported safety keys are enabled"},
+	}, o.commonOptions.flags())
+}
+
+func (o *runOptions) check() error {
+	return errors.Join(o.noOperands(), o.commonOptions.check(), o.timeOptions.check())
+}
+
 func runCommand() *cli.Command {
-	return &cli.Command{
+	return command(&cli.Command{
 		Name:      "run",
 		Usage:     "run the scenarios of a configuration, and undo each",
 		UsageText: "ebb run --config FILE",
@@ -25,21 +47,12 @@ The first SIGINT, SIGTERM or SIGHUP undoes what was begun and exits; a second
 SIGINT or SIGTERM exits at once and leaves the version files.
 
 ` + exitCodes,
-		Flags: commonFlags(append(timeFlags(),
-			&cli.BoolFlag{Name: "skip-unsupported", Usage: "run the rest when the configuration lists types that ebb does not support"},
-			&cli.BoolFlag{Name: "skip-preflight", Usage: "don't ask first whether the user may do what the scenarios and their undo need"},
-			&cli.BoolFlag{Name: "ignore-safety-keys", Usage: "run although keys are on that would delay or stop chaos in Krkn and that ebb does not have"},
-		)...),
-		Action: runScenarios,
-	}
+	}, runRun)
 }
 
-func runScenarios(c *cli.Context) error {
-	if err := errors.Join(noOperands(c), positive(c, "timeout", "file-timeout", "grace")); err != nil {
-		return err
-	}
-	s, err := load(c, func(file string) (*config.Config, error) {
-		return config.Load(file, config.Options{IgnoreSafetyKeys: c.Bool("ignore-safety-keys")})
+func runRun(ctx context.Context, o runOptions) error {
+	s, err := load(&o.commonOptions, func() (*config.Config, error) {
+		return config.Load(o.configFile(), config.Options{IgnoreSafetyKeys: o.IgnoreSafetyKeys})
 	})
 	if err != nil {
 		return err
@@ -52,9 +65,9 @@ func runScenarios(c *cli.Context) error {
 		id = uuid.NewString()
 	}
 	replay := fmt.Sprintf("ebb execute-rollback --config %s --run_uuid %s", s.File, id)
-	ctx, stop := interruptible(c.Context, s, c.Duration("grace"), replay)
+	ctx, stop := interruptible(ctx, s, o.Grace, replay)
 	defer stop()
-	r, err := s.runner(c)
+	r, err := s.runner(&o.commonOptions, o.timeOptions, false)
 	if err != nil {
 		return err
 	}
@@ -62,7 +75,7 @@ func runScenarios(c *cli.Context) error {
 	for i, scenario := range s.Scenarios {
 		files[i] = runner.ScenarioFile{Type: scenario.Type, Path: scenario.Path, From: fmt.Sprintf("%s:%d", s.File, scenario.Line)}
 	}
-	scenarios, err := r.Prepare(ctx, files, c.Bool("skip-unsupported"))
+	scenarios, err := r.Prepare(ctx, files, o.SkipUnsupported)
 	if err != nil {
 		return err
 	}
@@ -73,8 +86,13 @@ func runScenarios(c *cli.Context) error {
 	report := r.Run(ctx, scenarios, runner.RunOptions{
 		UUID: id, AutoRollback: s.AutoRollback, ExitOnFailure: s.ExitOnFailure,
 		Iterations: s.Iterations, Daemon: s.DaemonMode, Wait: s.WaitDuration,
-		SkipPreflight: c.Bool("skip-preflight"),
+		SkipPreflight: o.SkipPreflight,
 	})
+	return s.finishRun(report, replay)
+}
+
+// finishRun says what came of a run and returns what its exit code is.
+func (s *setup) finishRun(report *runner.RunReport, replay string) error {
 	for _, x := range report.Executions {
 		for _, hint := range hints(x.Err) {
 			s.log.Info("hint: " + hint)
@@ -97,6 +115,6 @@ func runScenarios(c *cli.Context) error {
 		s.log.Error(fmt.Sprintf("%d of %d scenario(s) failed, %s", report.Failed(), len(report.Executions), left))
 		return outcomeError(exitFailed)
 	}
-	s.log.Info(fmt.Sprintf("Run %s finished: %d scenario(s), everything is restored", id, len(report.Executions)))
+	s.log.Info(fmt.Sprintf("Run %s finished: %d scenario(s), everything is restored", report.UUID, len(report.Executions)))
 	return nil
 }

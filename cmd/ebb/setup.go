@@ -8,10 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/aws"
 	"github.com/ebb-chaos/ebb/internal/config"
@@ -44,27 +41,23 @@ type setup struct {
 }
 
 // newSetup is what a command has without a configuration: it can speak.
-func newSetup(c *cli.Context) (*setup, error) {
-	s := &setup{stdout: c.App.Writer, progress: console.NewProgress(c.App.ErrWriter)}
-	color := console.Color(s.progress) && !c.Bool("no-color")
-	// Not repeated: it would have the credentials in it.
-	if strings.ContainsAny(c.String("kubeconfig"), "\n{") {
-		return nil, &usageError{err: errors.New("--kubeconfig: got the text of a kubeconfig, want the path of its file")}
-	}
+func newSetup(o *commonOptions) (*setup, error) {
+	s := &setup{stdout: o.stdout, progress: console.NewProgress(o.stderr)}
+	color := console.Color(s.progress) && !o.NoColor
 	var err error
-	if s.log, err = console.NewLogger(s.progress, c.String("log-format"), c.String("log-level"), color); err != nil {
+	if s.log, err = console.NewLogger(s.progress, o.LogFormat, o.LogLevel, color); err != nil {
 		return nil, &usageError{err: err}
 	}
 	return s, nil
 }
 
 // load reads the configuration with read, and says what is doubtful in it.
-func load(c *cli.Context, read func(file string) (*config.Config, error)) (*setup, error) {
-	s, err := newSetup(c)
+func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error) {
+	s, err := newSetup(o)
 	if err != nil {
 		return nil, err
 	}
-	if s.Config, err = read(c.String("config")); err != nil {
+	if s.Config, err = read(); err != nil {
 		return nil, &usageError{err: err}
 	}
 	for _, w := range s.Warnings {
@@ -78,26 +71,27 @@ func load(c *cli.Context, read func(file string) (*config.Config, error)) (*setu
 }
 
 // runner makes the runner of a command.
-func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
+func (s *setup) runner(o *commonOptions, times timeOptions, force bool) (*runner.Runner, error) {
+	agent := "ebb/" + version
 	options := runner.Options{
 		Store:       s.store,
 		Log:         s.log,
 		Progress:    s.wait,
 		Version:     version,
 		Reached:     reached,
-		FileTimeout: c.Duration("file-timeout"),
-		Grace:       c.Duration("grace"),
-		Force:       c.Bool("force"),
+		FileTimeout: times.FileTimeout,
+		Grace:       times.Grace,
+		Force:       force,
 		Watch:       s.watch,
 		Finished:    s.finished,
 		Stuck: func(where string) {
 			s.end("could not stop the code of " + where + " when its time was over")
 		},
 		Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
-		GCP:     gcp.Open(gcp.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
-		AWS:     aws.Open(aws.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version}),
+		GCP:     gcp.Open(gcp.Options{Patience: times.Timeout, Logger: s.log, UserAgent: agent}),
+		AWS:     aws.Open(aws.Options{Patience: times.Timeout, Logger: s.log, UserAgent: agent}),
 		Cluster: func() (*kube.Client, error) {
-			path := c.String("kubeconfig")
+			path := o.Kubeconfig
 			if path == "" {
 				path = s.Kubeconfig
 			}
@@ -105,11 +99,11 @@ func (s *setup) runner(c *cli.Context) (*runner.Runner, error) {
 			if err != nil {
 				return nil, err
 			}
-			config, err := kube.LoadConfig(path, c.String("context"))
+			config, err := kube.LoadConfig(path, o.Context)
 			if err != nil {
 				return nil, err
 			}
-			return kube.New(config, kube.Options{Patience: c.Duration("timeout"), Logger: s.log, UserAgent: "ebb/" + version})
+			return kube.New(config, kube.Options{Patience: times.Timeout, Logger: s.log, UserAgent: agent})
 		},
 	}
 	if s.ScriptsDirectory != "" {

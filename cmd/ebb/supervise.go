@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -48,17 +46,16 @@ type supervisor struct {
 }
 
 // supervise does a task in workers and reports what came of it.
-func supervise(c *cli.Context, t task) error {
-	s, err := newSetup(c)
+func supervise(ctx context.Context, t task) error {
+	s, err := newSetup(t.common)
 	if err != nil {
 		return err
 	}
 	s.again = t.command
-	v := &supervisor{setup: s, task: t, stderr: c.App.ErrWriter, lost: map[string]lostFile{}}
+	v := &supervisor{setup: s, task: t, stderr: t.common.stderr, lost: map[string]lostFile{}}
 	// The flag comes right after the command: what follows may end in "--".
-	args, _ := c.App.Metadata[argsKey].([]string)
-	v.args = slices.Insert(slices.Clone(args), slices.Index(args, c.Command.Name)+1, "--"+workerFlag)
-	stop := onSignals(c.Duration("grace"), v.interrupt, v.end)
+	v.args = slices.Insert(slices.Clone(t.common.args), 2, "--"+workerFlag)
+	stop := onSignals(t.times.Grace, v.interrupt, v.end)
 	defer func() { stop() }()
 	unexplained := 0
 	for first := true; ; first = false {
@@ -70,7 +67,7 @@ func supervise(c *cli.Context, t task) error {
 			v.log.Warn(fmt.Sprintf("no other process can be started (%v): replaying in this one, which a bad file may end", err))
 			stop()
 			stop = func() {}
-			return t.here(c)
+			return t.here(ctx)
 		case err != nil:
 			return v.giveUp(fmt.Sprintf("no other process can be started (%v)", err))
 		case g.done != nil && g.done.Reported:

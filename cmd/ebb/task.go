@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/ebb-chaos/ebb/runner"
 )
 
 // task is a command that replays version files.
 type task struct {
-	command string // that does it again, for messages
-	output  string // text or json
+	command   string // that does it again, for messages
+	common    *commonOptions
+	times     timeOptions
+	force     bool
+	output    string // text or json
+	selection runner.Selection
+	worker    bool // this process is the one that replays
 	// prepare reads the configuration, in the process that replays.
 	prepare func() (*setup, replayer, error)
 }
@@ -20,24 +23,24 @@ type task struct {
 type replayer func(ctx context.Context, r *runner.Runner, sel runner.Selection) (*runner.Report, error)
 
 // run does the task in a process of its own, or is that process.
-func (t task) run(c *cli.Context) error {
-	if c.IsSet(workerFlag) {
-		return work(c, t)
+func (t task) run(ctx context.Context) error {
+	if t.worker {
+		return work(ctx, t)
 	}
-	return supervise(c, t)
+	return supervise(ctx, t)
 }
 
 // here does the task in this process, where no other can be started.
-func (t task) here(c *cli.Context) error {
+func (t task) here(ctx context.Context) error {
 	s, replay, err := t.prepare()
 	if err != nil {
 		return err
 	}
 	s.again = t.command
 	s.limitMemory(func() {})
-	ctx, stop := interruptible(c.Context, s, c.Duration("grace"), t.command)
+	ctx, stop := interruptible(ctx, s, t.times.Grace, t.command)
 	defer stop()
-	report, err := s.replay(ctx, c, replay, order{})
+	report, err := t.replay(ctx, s, replay, order{})
 	if err != nil {
 		return err
 	}
@@ -45,16 +48,13 @@ func (t task) here(c *cli.Context) error {
 }
 
 // replay does what the flags and the supervisor want.
-func (s *setup) replay(ctx context.Context, c *cli.Context, replay replayer, o order) (*runner.Report, error) {
-	r, err := s.runner(c)
+func (t task) replay(ctx context.Context, s *setup, replay replayer, o order) (*runner.Report, error) {
+	r, err := s.runner(t.common, t.times, t.force)
 	if err != nil {
 		return nil, err
 	}
-	sel := runner.Selection{
-		RunUUID: c.String("run_uuid"), ScenarioType: c.String("scenario_type"),
-		DryRun: c.Bool("dry-run"), KeepGoing: c.Bool("keep-going"), Parallel: c.Int("parallel"),
-		Tried: map[string]runner.Result{}, Lost: map[string]error{},
-	}
+	sel := t.selection
+	sel.Tried, sel.Lost = map[string]runner.Result{}, map[string]error{}
 	for _, w := range o.Tried {
 		sel.Tried[w.File.Key()] = w.result()
 	}

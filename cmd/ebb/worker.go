@@ -11,8 +11,6 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -35,7 +33,7 @@ var stopping = make(chan struct{})
 const maxStack = 128 << 20
 
 // work is the worker's main.
-func work(c *cli.Context, t task) error {
+func work(ctx context.Context, t task) error {
 	// Programs that this one starts, such as a kubeconfig's, must not hold the pipes open.
 	syscall.CloseOnExec(eventsFD)
 	syscall.CloseOnExec(ordersFD)
@@ -46,7 +44,7 @@ func work(c *cli.Context, t task) error {
 		return &usageError{err: fmt.Errorf("--%s is for ebb's own use: %w", workerFlag, err)}
 	}
 	os.Stderr = os.Stdout
-	c.App.ErrWriter = os.Stdout
+	t.common.stderr = os.Stdout
 	surviveReader()
 	// Not ignored, since programs that this one starts would inherit that.
 	signal.Notify(make(chan os.Signal, 1), endings()...)
@@ -54,10 +52,10 @@ func work(c *cli.Context, t task) error {
 
 	// Who holds an execution is the process that a user can send a signal to.
 	versions.ActFor(os.Getppid())
-	report, err := workOn(c, t, first, orders, events)
+	report, err := workOn(ctx, t, first, orders, events)
 	last := done{}
 	if err != nil {
-		last.Code = exitCode(c.App.ErrWriter, err)
+		last.Code = exitCode(t.common.stderr, err)
 	} else {
 		last.Reported, last.Interrupted = true, report.Interrupted
 		for _, result := range report.Results {
@@ -70,7 +68,7 @@ func work(c *cli.Context, t task) error {
 }
 
 // workOn does the task and tells the supervisor of it on the way.
-func workOn(c *cli.Context, t task, first order, orders *json.Decoder, events *sender) (*runner.Report, error) {
+func workOn(ctx context.Context, t task, first order, orders *json.Decoder, events *sender) (*runner.Report, error) {
 	s, replay, err := t.prepare()
 	if err != nil {
 		return nil, err
@@ -88,10 +86,10 @@ func workOn(c *cli.Context, t task, first order, orders *json.Decoder, events *s
 	}
 	s.finished = func(r runner.Result) { send(event{Result: toWire(r)}) }
 	s.limitMemory(func() { send(event{}) })
-	ctx, cancel := context.WithCancel(c.Context)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go s.obey(orders, cancel)
-	return s.replay(ctx, c, replay, first)
+	return t.replay(ctx, s, replay, first)
 }
 
 // obey follows the supervisor's orders, and ends with it: as by a SIGKILL, which it

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// A command is a function of its options. The flags that it has are declared with the options, and the
+// parser writes into their fields: no command asks the parser for the value of a flag.
+
+// options is what the command line becomes.
+type options interface {
+	flags() []cli.Flag // their destinations are fields of the options
+	check() error      // finds what the parser does not
+	called() *invocation
+}
+
+// invocation is how the program was called, and where it writes to.
+type invocation struct {
+	args     []string // all of them, the program's name first
+	operands []string
+	stdout   io.Writer
+	stderr   io.Writer
+}
+
+func (i *invocation) called() *invocation { return i }
+func (i *invocation) flags() []cli.Flag   { return nil }
+func (i *invocation) check() error        { return nil }
+
+// command completes the declaration of a command: run gets the options O.
+func command[O any, P interface {
+	*O
+	options
+}](c *cli.Command, run func(context.Context, O) error) *cli.Command {
+	o := P(new(O))
+	c.Flags = o.flags()
+	c.Action = func(parsed *cli.Context) error {
+		operands, err := operandsOf(parsed)
+		if err != nil {
+			return err
+		}
+		args, _ := parsed.App.Metadata[argsKey].([]string)
+		*o.called() = invocation{args: args, operands: operands, stdout: parsed.App.Writer, stderr: parsed.App.ErrWriter}
+		if err := o.check(); err != nil {
+			var usage *usageError
+			if !errors.As(err, &usage) {
+				usage = &usageError{err: err, hints: []string{"ebb " + c.Name + " --help"}}
+			}
+			return usage
+		}
+		return run(parsed.Context, *o)
+	}
+	return c
+}
+
+// operandsOf returns the operands and refuses flags among them, which the parser does
+// not see there.
+func operandsOf(c *cli.Context) ([]string, error) {
+	args := c.Args().Slice()
+	for i, arg := range args {
+		if len(arg) > 1 && arg[0] == '-' && i > 0 {
+			order := append([]string{"ebb", c.Command.Name}, append(args[i:], args[:i]...)...)
+			return nil, &usageError{
+				err:   fmt.Errorf("flag %q comes after an operand, where flags are not read", arg),
+				hints: []string{strings.Join(order, " ")},
+			}
+		}
+	}
+	return args, nil
+}
+
+func (i *invocation) noOperands() error {
+	if len(i.operands) > 0 {
+		return fmt.Errorf("got the operands %q, want none", i.operands)
+	}
+	return nil
+}
+
+// commonOptions are those of every command that reads a configuration.
+type commonOptions struct {
+	invocation
+	Config     string // "" if it was not named
+	Kubeconfig string
+	Context    string
+	LogFormat  string
+	LogLevel   string
+	NoColor    bool
+}
+
+const defaultConfig = "config/config.yaml"
+
+func (o *commonOptions) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Destination: &o.Config, DefaultText: defaultConfig, Usage: "Krkn's configuration `FILE`"},
+		&cli.StringFlag{Name: "kubeconfig", Destination: &o.Kubeconfig, Usage: "kubeconfig `FILE`, instead of kubeconfig_path"},
+		&cli.StringFlag{Name: "context", Destination: &o.Context, Usage: "`CONTEXT` of the kubeconfig"},
+		&cli.StringFlag{Name: "log-format", Destination: &o.LogFormat, Value: "text", Usage: "text or json"},
+		&cli.StringFlag{Name: "log-level", Destination: &o.LogLevel, Value: "info", Usage: "debug, info, warning or error"},
+		&cli.BoolFlag{Name: "no-color", Destination: &o.NoColor, Usage: "no colours; NO_COLOR does the same"},
+	}
+}
+
+func (o *commonOptions) check() error {
+	// Not repeated: it would have the credentials in it.
+	if strings.ContainsAny(o.Kubeconfig, "\n{") {
+		return errors.New("--kubeconfig: got the text of a kubeconfig, want the path of its file")
+	}
+	return nil
+}
+
+// configFile is the configuration to read.
+func (o *commonOptions) configFile() string {
+	if o.Config == "" {
+		return defaultConfig
+	}
+	return o.Config
+}
+
+// readRollback reads the configuration as [config.LoadForRollback] does.
+func (o *commonOptions) readRollback() (*config.Config, error) {
+	return config.LoadForRollback(o.configFile())
+}
+
+// readIfNamed is for commands that are given a version file: where it lies says what its store is, and
+// the configuration is read only if it was named.
+func (o *commonOptions) readIfNamed() (*config.Config, error) {
+	if o.Config == "" {
+		return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
+	}
+	return config.LoadForRollback(o.Config)
+}
+
+// selectionOptions choose version files by run and by scenario type.
+type selectionOptions struct {
+	RunUUID      string
+	ScenarioType string
+}
+
+func (o *selectionOptions) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "run_uuid", Aliases: []string{"r"}, Destination: &o.RunUUID, Usage: "only the run with this `UUID`"},
+		&cli.StringFlag{Name: "scenario_type", Aliases: []string{"s"}, Destination: &o.ScenarioType, Usage: "only this scenario `TYPE`"},
+	}
+}
+
+// timeOptions bound what undoing may take. Zero means the runner's defaults.
+type timeOptions struct {
+	Timeout     time.Duration
+	FileTimeout time.Duration
+	Grace       time.Duration
+}
+
+func (o *timeOptions) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "timeout", Destination: &o.Timeout, Value: 5 * time.Minute, Usage: "how long to wait for an API server that is down, in all"},
+		&cli.DurationFlag{Name: "file-timeout", Destination: &o.FileTimeout, Value: runner.DefaultFileTimeout, Usage: "how long one file's undo, and then its verify, may take"},
+		&cli.DurationFlag{Name: "grace", Destination: &o.Grace, Value: runner.DefaultGrace, Usage: "how long to go on undoing after a signal"},
+	}
+}
+
+func (o *timeOptions) check() error {
+	var errs []error
+	for _, limit := range []struct {
+		flag  string
+		value time.Duration
+	}{{"timeout", o.Timeout}, {"file-timeout", o.FileTimeout}, {"grace", o.Grace}} {
+		if limit.value <= 0 {
+			errs = append(errs, fmt.Errorf("--%s: got %s, want more than 0", limit.flag, limit.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// oneOf checks the value of a flag that has a choice.
+func oneOf(flag, got string, want ...string) error {
+	for _, w := range want {
+		if got == w {
+			return nil
+		}
+	}
+	return fmt.Errorf("--%s: got %q, want %s", flag, got, either(want))
+}
+
+// either joins words as a sentence does: "a, b or c".
+func either(words []string) string {
+	last := len(words) - 1
+	if last <= 0 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
