@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Check reads a map that [Parse] returned: what is set, checked and converted, and the defaults of the rest.
@@ -106,7 +108,8 @@ func (c *checker) value(n, where *yaml.Node, f Field, path string) any {
 	return c.convert(n, f, path)
 }
 
-// unset reports whether a value means that the key isn't set: null, and the empty string where it can be no value.
+// unset reports whether a value means that the key isn't set: null, and the empty string where it can be no value or where
+// there is a default.
 func unset(n *yaml.Node, f Field) bool {
 	if n.Kind != yaml.ScalarNode {
 		return false
@@ -117,10 +120,10 @@ func unset(n *yaml.Node, f Field) bool {
 		return true
 	case v != "":
 		return false
-	case f.Required || len(f.Enum) > 0:
+	case f.Required || len(f.Enum) > 0 || f.Default != nil:
 		return true
 	}
-	return !f.takes(String, Any)
+	return !f.takes(String, Text, Selector, Any)
 }
 
 // element reads a list's element or a free key's value, which can't be left out.
@@ -130,6 +133,7 @@ func (c *checker) element(n *yaml.Node, f *Field, path string) any {
 	}
 	defer c.around(*f)()
 	switch {
+	case n.Kind == yaml.ScalarNode && f.takes(Text): // null and "" are texts, too
 	case unset(n, *f) && !f.takes(Any):
 		c.bad(n, path, "got %s, want %s", c.describe(n), f.want())
 		return nil
@@ -175,7 +179,7 @@ func (c *checker) as(n *yaml.Node, t Type, f Field, path string, lenient bool) (
 	case Any:
 		return c.plain(n, path), true
 	case List:
-		if n.Kind != yaml.SequenceNode {
+		if n = flow(n, yaml.SequenceNode, lenient); n.Kind != yaml.SequenceNode {
 			return nil, false
 		}
 		all := make([]any, 0, len(n.Content))
@@ -184,7 +188,7 @@ func (c *checker) as(n *yaml.Node, t Type, f Field, path string, lenient bool) (
 		}
 		return all, true
 	case Map:
-		if n.Kind != yaml.MappingNode {
+		if n = flow(n, yaml.MappingNode, lenient); n.Kind != yaml.MappingNode {
 			return nil, false
 		}
 		if f.Fields != nil {
@@ -199,11 +203,49 @@ func (c *checker) as(n *yaml.Node, t Type, f Field, path string, lenient bool) (
 	if n.Kind != yaml.ScalarNode {
 		return nil, false
 	}
+	if t == Text {
+		return n.Value, true
+	}
 	v, ok := scalar(n)
 	if !ok {
 		return nil, false
 	}
+	if t == Selector {
+		return c.selector(n, path)
+	}
 	return scalarAs(v, n.Value, t, lenient)
+}
+
+// selector reads a label selector. One that is not valid is reported.
+func (c *checker) selector(n *yaml.Node, path string) (any, bool) {
+	if _, err := labels.Parse(n.Value); err != nil {
+		got, why := c.describe(n), ": "+err.Error()
+		if c.secret > 0 {
+			why = ""
+		}
+		c.bad(n, path, "got %s, want %s%s", got, wanted[Selector], why)
+	}
+	return n.Value, true
+}
+
+// flow reads a list or a map that is written as a string, "[a, b]" or "{a: b}": Krkn puts such strings into its templates,
+// which are YAML. What is no such string is returned as it is.
+func flow(n *yaml.Node, kind yaml.Kind, lenient bool) *yaml.Node {
+	if !lenient || n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		return n
+	}
+	root, err := Parse("", []byte(n.Value))
+	if err != nil || root.Kind != kind || root.Style&yaml.FlowStyle == 0 || !onLine(root, n.Line) {
+		return n
+	}
+	return root
+}
+
+// onLine sets the line of a node and of those in it. It reports false if there are aliases, for which the limits of the
+// whole file would have to be kept.
+func onLine(n *yaml.Node, line int) bool {
+	n.Line = line
+	return n.Kind != yaml.AliasNode && !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return !onLine(c, line) })
 }
 
 // scalarAs converts a scalar, of which text is what is written.

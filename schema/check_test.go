@@ -59,6 +59,8 @@ var every = map[string]schema.Field{
 	"ports":     {Type: schema.List, Items: &schema.Field{Type: schema.Int}},
 	"volume":    {Type: schema.Any},
 	"list-path": {Type: schema.String, Default: "/"},
+	"labels":    {Type: schema.Map, Values: &schema.Field{Types: []schema.Type{schema.Text, schema.List}, Items: &schema.Field{Type: schema.Text}}},
+	"nodes":     {Type: schema.Selector, Default: "worker"},
 }
 
 func check(t *testing.T, fields map[string]schema.Field, in string) (map[string]any, string) {
@@ -82,6 +84,7 @@ func TestDefaults(t *testing.T) {
 	want := map[string]any{
 		"name": "a", "kind": nil, "workers": nil, "load": 0.5, "on-exit": true, "duration": int64(30), "block": nil, "port": nil,
 		"selector": map[string]any{}, "egress": nil, "ports": nil, "volume": nil, "list-path": "/",
+		"labels": nil, "nodes": "worker",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -141,7 +144,20 @@ func TestValues(t *testing.T) {
 		{"volume: !!str 10", "volume", "10"},
 		{"list-path: 007", "list-path", "007"},
 		{"list-path: 1e3", "list-path", "1e3"},
-		{"list-path: ''", "list-path", ""},
+		{"list-path: ''", "list-path", "/"}, // empty is the default
+		{"labels: {a: true, b: yes, c: 1.10, d: 0123, e: 007, f: 1e3, g: null, h: ~, i: '', j: , k: 2026-11-27, l: 0x1F, m: 'no'}", "labels", map[string]any{
+			"a": "true", "b": "yes", "c": "1.10", "d": "0123", "e": "007", "f": "1e3", "g": "null", "h": "~", "i": "", "j": "",
+			"k": "2026-11-27", "l": "0x1F", "m": "no",
+		}},
+		{"labels: {a: [true, 1.10], b: [007, null]}", "labels", map[string]any{"a": []any{"true", "1.10"}, "b": []any{"007", "null"}}},
+		{"labels: '{a: true, b: 1.10}'", "labels", map[string]any{"a": "true", "b": "1.10"}}, // what Krkn's template makes of it
+		{"labels: 'a: true'", "labels", nil},
+		{"ports: '[80, 443]'", "ports", []any{int64(80), int64(443)}},
+		{"ports: '[&a 80, *a]'", "ports", nil},
+		{"nodes: zone=b,worker=", "nodes", "zone=b,worker="},
+		{"nodes: zone in (a, b),!spot,tier notin (x)", "nodes", "zone in (a, b),!spot,tier notin (x)"},
+		{"nodes: a==b", "nodes", "a==b"},
+		{"nodes: ''", "nodes", "worker"},
 		{"list-path: |\n  a\n  b\n", "list-path", "a\nb\n"},
 		{"volume: &v {x: 1}\negress: {<<: *v, rate: a}", "egress", nil}, // refused below: x is unknown
 		{"volume: &v {loss: 2, rate: b}\negress: {<<: *v, rate: a}", "egress", map[string]any{"loss": int64(2), "rate": "a"}},
@@ -166,6 +182,10 @@ func TestProblems(t *testing.T) {
 		{"nam: a", "f.yml:1: key \"nam\": unknown; did you mean \"name\"?\nf.yml:1: key \"name\": missing; want a string"},
 		{"name: a\nlist_path: b", `f.yml:2: key "list_path": unknown; did you mean "list-path"?`},
 		{"name: a\nDuraton: 3", `f.yml:2: key "Duraton": unknown; did you mean "duration"?`},
+		{"name: a\n\nnodes: a b", `f.yml:3: key "nodes": got the string "a b", want a label selector such as "app=web,tier!=db": unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt`},
+		{"name: a\nnodes: a=b=c", `f.yml:2: key "nodes": got the string "a=b=c", want a label selector such as "app=web,tier!=db": found '=', expected: ',' or 'end of string'`},
+		{"name: a\nnodes: 'zone in b'", `f.yml:2: key "nodes": got the string "zone in b", want a label selector such as "app=web,tier!=db": unable to parse requirement: found 'b' expected: '('`},
+		{"name: a\nlabels: {a: {b: c}}", `f.yml:2: key "labels.a": got a map, want a single value, or a list`},
 		{"name: a\negress: {rate: 1, speed: 2}", `f.yml:2: key "egress.speed": unknown; want one of "loss", "rate"`},
 		{"name: ''", `f.yml:1: key "name": missing; got the string "", want a string`},
 		{"kind: cpu\nname:", `f.yml:2: key "name": missing; got nothing, want a string`},

@@ -14,5 +14,6 @@
 // map[string]any, keys as written); no input panics. Maps are Go maps: who needs an order sorts the keys.
 //
 // Files written for Krkn keep working, so some habits of PyYAML are kept on purpose: yes and on are booleans when
-// they stand unquoted, null and the empty string mean "not set", a quoted number is a number where one is wanted.
+// they stand unquoted, null and the empty string mean "not set", a quoted number is a number where one is wanted, and so
+// is "[a, b]" a list. Declare label values as [Text]: a label's value is what is written, be it true, 1.10 or 007.
 package schema

@@ -15,6 +15,8 @@ type Type string
 // The types of fields.
 const (
 	String   Type = "string"   // text; an unquoted number is taken as it is written
+	Text     Type = "text"     // any scalar, as it is written: true, 1.10, 007 and null are text
+	Selector Type = "selector" // a label selector of Kubernetes, as it is written
 	Int      Type = "int"      // a whole number: int64
 	Number   Type = "number"   // int64 or float64, always finite
 	Bool     Type = "bool"     // true, yes, on and their opposites
@@ -27,6 +29,8 @@ const (
 // wanted says in an error what a type wants.
 var wanted = map[Type]string{
 	String:   "a string",
+	Text:     "a single value",
+	Selector: `a label selector such as "app=web,tier!=db"`,
 	Int:      "a whole number",
 	Number:   "a number",
 	Bool:     "true or false",
@@ -136,7 +140,7 @@ func (f Field) holds(v any) bool {
 	fits := slices.ContainsFunc(f.types(), func(t Type) bool {
 		switch v.(type) {
 		case string:
-			return t == String || t == Any
+			return t == String || t == Text || t == Selector || t == Any
 		case bool:
 			return t == Bool || t == Any
 		case int, int64:
