@@ -9,30 +9,9 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
 )
-
-var cloudModule = &starlarkstruct.Module{Name: "cloud", Members: starlark.StringDict{
-	"aws": &starlarkstruct.Module{Name: "cloud.aws", Members: starlark.StringDict{
-		"create_network_acl":  starlark.NewBuiltin("cloud.aws.create_network_acl", awsCreateNetworkACL),
-		"delete_network_acl":  starlark.NewBuiltin("cloud.aws.delete_network_acl", awsDeleteNetworkACL),
-		"describe":            starlark.NewBuiltin("cloud.aws.describe", awsDescribe),
-		"network_acls":        starlark.NewBuiltin("cloud.aws.network_acls", awsNetworkACLs),
-		"region":              starlark.NewBuiltin("cloud.aws.region", awsRegion),
-		"replace_network_acl": starlark.NewBuiltin("cloud.aws.replace_network_acl", awsReplaceNetworkACL),
-		"start":               starlark.NewBuiltin("cloud.aws.start", awsStart),
-		"stop":                starlark.NewBuiltin("cloud.aws.stop", awsStop),
-		"wait":                starlark.NewBuiltin("cloud.aws.wait", awsWait),
-	}},
-	"gcp": &starlarkstruct.Module{Name: "cloud.gcp", Members: starlark.StringDict{
-		"describe": starlark.NewBuiltin("cloud.gcp.describe", gcpDescribe),
-		"start":    starlark.NewBuiltin("cloud.gcp.start", gcpStart),
-		"stop":     starlark.NewBuiltin("cloud.gcp.stop", gcpStop),
-		"wait":     starlark.NewBuiltin("cloud.gcp.wait", gcpWait),
-	}},
-}}
 
 // The kinds of refs to what is in a cloud. No kind of Kubernetes has a dot.
 const (
@@ -127,26 +106,6 @@ func (s *Session) changeCloud(ctx context.Context, verb string, r Ref, send func
 		return err
 	}
 	return s.change(ctx, verb, r, func(context.Context) error { return send() }, cloudapi.Unknown)
-}
-
-// unpackNames reads a list of distinct names.
-func unpackNames(fn, param string, v starlark.Iterable) ([]string, error) {
-	names := []string{}
-	it := v.Iterate()
-	defer it.Done()
-	var x starlark.Value
-	for i := 0; it.Next(&x); i++ {
-		name, ok := starlark.AsString(x)
-		switch {
-		case !ok:
-			return nil, fmt.Errorf("%s: for parameter %s: element %d is a %s, want a string", fn, param, i, x.Type())
-		case name == "":
-			return nil, fmt.Errorf("%s: for parameter %s: element %d is empty", fn, param, i)
-		case !slices.Contains(names, name):
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }
 
 var errNoCloud = errors.New("no cloud is configured here")

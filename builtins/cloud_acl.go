@@ -38,42 +38,52 @@ func (s *Session) lookTwice(ctx context.Context, r Ref, look func() (there bool,
 	}
 }
 
-func awsNetworkACLs(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var filters *starlark.Dict
-	var region string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "filters", &filters, "region?", &region); err != nil {
+// filters is EC2's filters by name.
+type filters map[string][]string
+
+// Unpack implements starlark.Unpacker.
+func (f *filters) Unpack(v starlark.Value) error {
+	d, ok := v.(*starlark.Dict)
+	if !ok {
+		return fmt.Errorf("got %s, want dict", v.Type())
+	}
+	*f = filters{}
+	for _, item := range d.Items() {
+		name, ok := starlark.AsString(item[0])
+		if _, list := item[1].(starlark.Iterable); !ok || !list {
+			return fmt.Errorf("got %s: %s, want a name and a list of strings", item[0], item[1].Type())
+		}
+		var values names
+		if err := values.Unpack(item[1]); err != nil {
+			return err
+		}
+		if len(values) == 0 {
+			// EC2 would leave such a filter out, and return everything.
+			return fmt.Errorf("%q has no values", name)
+		}
+		(*f)[name] = values
+	}
+	return nil
+}
+
+func (filters) typeName() string { return "dict of lists of strings" }
+
+type networkACLsArgs struct {
+	Filters filters `star:"filters"`
+	Region  string  `star:"region?"`
+}
+
+func awsNetworkACLs(c *call, a *networkACLsArgs) (starlark.Value, error) {
+	client, err := c.aws()
+	if err != nil {
 		return nil, err
 	}
-	wanted := map[string][]string{}
-	for _, item := range filters.Items() {
-		name, ok := starlark.AsString(item[0])
-		values, list := item[1].(starlark.Iterable)
-		if !ok || !list {
-			return nil, fmt.Errorf("%s: for parameter filters: got %s: %s, want a name and a list of strings", b.Name(), item[0], item[1].Type())
-		}
-		var err error
-		if wanted[name], err = unpackNames(b.Name(), "filters", values); err != nil {
-			return nil, err
-		}
-		if len(wanted[name]) == 0 {
-			// EC2 would leave such a filter out, and return everything.
-			return nil, fmt.Errorf("%s: for parameter filters: %q has no values", b.Name(), name)
-		}
+	if err := c.settledACLs(c.ctx); err != nil {
+		return nil, err
 	}
-	ctx, s, err := outside(t)
+	found, err := client.NetworkACLs(c.ctx, a.Region, a.Filters)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	client, err := s.aws()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	if err := s.settledACLs(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	found, err := client.NetworkACLs(ctx, region, wanted)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
 	lists := make([]any, len(found))
 	for i, acl := range found {
@@ -87,59 +97,46 @@ func awsNetworkACLs(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 		}
 		lists[i] = map[string]any{"id": acl.ID, "vpc": acl.VPC, "default": acl.Default, "tags": tags, "subnets": subnets}
 	}
-	v, err := toStarlark(lists)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return v, nil
+	return toStarlark(lists)
 }
 
-func awsCreateNetworkACL(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var vpc, name, region string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "vpc", &vpc, "name", &name, "region?", &region); err != nil {
+type createNetworkACLArgs struct {
+	VPC    string `star:"vpc"`
+	Name   string `star:"name"`
+	Region string `star:"region?"`
+}
+
+func awsCreateNetworkACL(c *call, a *createNetworkACLArgs) (starlark.Value, error) {
+	if a.Name == "" {
+		return nil, errors.New("for parameter name: it is empty: use random_name")
+	}
+	client, err := c.aws()
+	if err != nil {
 		return nil, err
-	}
-	if name == "" {
-		return nil, fmt.Errorf("%s: for parameter name: it is empty: use random_name", b.Name())
-	}
-	ctx, s, err := writer(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	client, err := s.aws()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	id := ""
-	tags := map[string]string{LabelRunUUID: s.RunUUID, LabelScenarioType: s.ScenarioType}
-	err = s.changeCloud(ctx, "create", Ref{Kind: kindNetworkACL, Name: name}, func() (err error) {
-		id, err = client.CreateNetworkACL(ctx, region, vpc, name, tags)
+	tags := map[string]string{LabelRunUUID: c.RunUUID, LabelScenarioType: c.ScenarioType}
+	err = c.changeCloud(c.ctx, "create", Ref{Kind: kindNetworkACL, Name: a.Name}, func() (err error) {
+		id, err = client.CreateNetworkACL(c.ctx, a.Region, a.VPC, a.Name, tags)
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.String(id), nil
+	return starlark.String(id), err
 }
 
-func awsReplaceNetworkACL(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var subnet, acl, expected, region string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "subnet", &subnet, "acl", &acl, "expected", &expected, "region?", &region); err != nil {
+type replaceNetworkACLArgs struct {
+	Subnet   string `star:"subnet"`
+	ACL      string `star:"acl"`
+	Expected string `star:"expected"`
+	Region   string `star:"region?"`
+}
+
+func awsReplaceNetworkACL(c *call, a *replaceNetworkACLArgs) (starlark.Value, error) {
+	client, err := c.aws()
+	if err != nil {
 		return nil, err
 	}
-	ctx, s, err := writer(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	client, err := s.aws()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	changed, err := s.replaceACL(ctx, client, region, subnet, acl, expected)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.Bool(changed), nil
+	changed, err := c.replaceACL(c.ctx, client, a.Region, a.Subnet, a.ACL, a.Expected)
+	return starlark.Bool(changed), err
 }
 
 // replaceACL gives a subnet another list. It looks first, so that what needs no change uses up no rollback.
@@ -181,27 +178,21 @@ func asConflict(err error) error {
 	return err
 }
 
-func awsDeleteNetworkACL(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var name, region string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "region?", &region); err != nil {
+type deleteNetworkACLArgs struct {
+	Name   string `star:"name"`
+	Region string `star:"region?"`
+}
+
+func awsDeleteNetworkACL(c *call, a *deleteNetworkACLArgs) (starlark.Value, error) {
+	if a.Name == "" {
+		return nil, errors.New("for parameter name: it is empty")
+	}
+	client, err := c.aws()
+	if err != nil {
 		return nil, err
 	}
-	if name == "" {
-		return nil, fmt.Errorf("%s: for parameter name: it is empty", b.Name())
-	}
-	ctx, s, err := writer(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	client, err := s.aws()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	deleted, err := s.deleteACL(ctx, client, region, name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.Bool(deleted), nil
+	deleted, err := c.deleteACL(c.ctx, client, a.Region, a.Name)
+	return starlark.Bool(deleted), err
 }
 
 // deleteACL deletes the list of a name that this run made.

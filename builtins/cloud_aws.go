@@ -2,7 +2,8 @@ package builtins
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -27,106 +28,74 @@ func (s *Session) awsMachines(region string) (machines, error) {
 	}}, nil
 }
 
-func awsRegion(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
-		return nil, err
-	}
-	ctx, s, err := outside(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	client, err := s.aws()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	region, err := client.Region(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.String(region), nil
+var awsFunctions = []*function{
+	builtin("cloud.aws.region", Read, struct{}{}, awsRegion),
+	builtin("cloud.aws.describe", Read, awsDescribeArgs{}, awsDescribe),
+	awsChange("cloud.aws.start", "start", (*aws.Client).StartInstance),
+	awsChange("cloud.aws.stop", "stop", (*aws.Client).StopInstance),
+	builtin("cloud.aws.wait", Read, awsWaitArgs{Timeout: seconds(300 * time.Second)}, awsWait),
+	builtin("cloud.aws.network_acls", Read, networkACLsArgs{}, awsNetworkACLs),
+	builtin("cloud.aws.create_network_acl", Write, createNetworkACLArgs{}, awsCreateNetworkACL),
+	builtin("cloud.aws.replace_network_acl", Write, replaceNetworkACLArgs{}, awsReplaceNetworkACL),
+	builtin("cloud.aws.delete_network_acl", Write, deleteNetworkACLArgs{}, awsDeleteNetworkACL),
 }
 
-func awsDescribe(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var instances starlark.Iterable
-	var region string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "instances", &instances, "region?", &region); err != nil {
-		return nil, err
-	}
-	ids, err := unpackNames(b.Name(), "instances", instances)
+func awsRegion(c *call, _ *struct{}) (starlark.Value, error) {
+	client, err := c.aws()
 	if err != nil {
 		return nil, err
 	}
-	ctx, s, err := outside(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	machines, err := s.awsMachines(region)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	found, err := machines.describe(ctx, s, ids)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return statuses(ids, found)
+	region, err := client.Region(c.ctx)
+	return starlark.String(region), err
 }
 
-func awsStart(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	return awsChange(t, b, args, kwargs, "start", (*aws.Client).StartInstance)
+type awsDescribeArgs struct {
+	Instances names  `star:"instances"`
+	Region    string `star:"region?"`
 }
 
-func awsStop(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	return awsChange(t, b, args, kwargs, "stop", (*aws.Client).StopInstance)
-}
-
-func awsChange(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, verb string, change func(c *aws.Client, ctx context.Context, region, id string) error) (starlark.Value, error) {
-	var id, region string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "instance", &id, "region?", &region); err != nil {
-		return nil, err
-	}
-	if id == "" {
-		return nil, fmt.Errorf("%s: for parameter instance: it is empty, want an ID such as i-0abc", b.Name())
-	}
-	ctx, s, err := writer(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	client, err := s.aws()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	err = s.changeCloud(ctx, verb, Ref{Kind: kindAWSInstance, Name: id}, func() error { return change(client, ctx, region, id) })
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.None, nil
-}
-
-func awsWait(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var instances starlark.Iterable
-	var status, region string
-	var timeout starlark.Value = starlark.MakeInt(300)
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "instances", &instances, "status", &status, "timeout?", &timeout, "region?", &region); err != nil {
-		return nil, err
-	}
-	ids, err := unpackNames(b.Name(), "instances", instances)
+func awsDescribe(c *call, a *awsDescribeArgs) (starlark.Value, error) {
+	machines, err := c.awsMachines(a.Region)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := toDuration(timeout)
+	found, err := machines.describe(c.ctx, c.Session, a.Instances)
 	if err != nil {
-		return nil, fmt.Errorf("%s: for parameter timeout: %w", b.Name(), err)
+		return nil, err
 	}
-	ctx, s, err := outside(t)
+	return statuses(a.Instances, found)
+}
+
+type awsChangeArgs struct {
+	Instance string `star:"instance"`
+	Region   string `star:"region?"`
+}
+
+// awsChange is a function that changes an instance.
+func awsChange(name, verb string, change func(c *aws.Client, ctx context.Context, region, id string) error) *function {
+	return builtin(name, Write, awsChangeArgs{}, func(c *call, a *awsChangeArgs) (starlark.Value, error) {
+		if a.Instance == "" {
+			return nil, errors.New("for parameter instance: it is empty, want an ID such as i-0abc")
+		}
+		client, err := c.aws()
+		if err != nil {
+			return nil, err
+		}
+		return starlark.None, c.changeCloud(c.ctx, verb, Ref{Kind: kindAWSInstance, Name: a.Instance}, func() error { return change(client, c.ctx, a.Region, a.Instance) })
+	})
+}
+
+type awsWaitArgs struct {
+	Instances names   `star:"instances"`
+	Status    string  `star:"status"`
+	Timeout   seconds `star:"timeout?"`
+	Region    string  `star:"region?"`
+}
+
+func awsWait(c *call, a *awsWaitArgs) (starlark.Value, error) {
+	machines, err := c.awsMachines(a.Region)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	machines, err := s.awsMachines(region)
-	if err == nil {
-		err = machines.wait(ctx, s, ids, status, limit)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.None, nil
+	return starlark.None, machines.wait(c.ctx, c.Session, a.Instances, a.Status, time.Duration(a.Timeout))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.starlark.net/starlark"
 	"golang.org/x/sync/errgroup"
@@ -44,86 +45,57 @@ func (s *Session) gcpMachines() (machines, error) {
 	return machines{kindGCPInstance, s.GCP.Asker, status}, nil
 }
 
-func gcpDescribe(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var instances starlark.Iterable
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "instances", &instances); err != nil {
-		return nil, err
-	}
-	names, err := unpackNames(b.Name(), "instances", instances)
-	if err != nil {
-		return nil, err
-	}
-	ctx, s, err := outside(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	machines, err := s.gcpMachines()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	found, err := machines.describe(ctx, s, names)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return statuses(names, found)
+var gcpFunctions = []*function{
+	builtin("cloud.gcp.describe", Read, gcpDescribeArgs{}, gcpDescribe),
+	gcpChange("cloud.gcp.start", "start", (*gcp.Client).Start),
+	gcpChange("cloud.gcp.stop", "stop", (*gcp.Client).Stop),
+	builtin("cloud.gcp.wait", Read, gcpWaitArgs{Timeout: seconds(300 * time.Second)}, gcpWait),
 }
 
-func gcpStart(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	return gcpChange(t, b, args, kwargs, "start", (*gcp.Client).Start)
+type gcpDescribeArgs struct {
+	Instances names `star:"instances"`
 }
 
-func gcpStop(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	return gcpChange(t, b, args, kwargs, "stop", (*gcp.Client).Stop)
-}
-
-func gcpChange(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, verb string, change func(*gcp.Client, context.Context, gcp.Instance) error) (starlark.Value, error) {
-	var name string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "instance", &name); err != nil {
-		return nil, err
-	}
-	instance, err := gcp.ParseInstance(name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: for parameter instance: %w", b.Name(), err)
-	}
-	ctx, s, err := writer(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	if s.GCP == nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), errNoCloud)
-	}
-	err = s.changeCloud(ctx, verb, Ref{Kind: kindGCPInstance, Name: name}, func() error { return change(s.GCP, ctx, instance) })
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.None, nil
-}
-
-func gcpWait(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var instances starlark.Iterable
-	var status string
-	var timeout starlark.Value = starlark.MakeInt(300)
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "instances", &instances, "status", &status, "timeout?", &timeout); err != nil {
-		return nil, err
-	}
-	names, err := unpackNames(b.Name(), "instances", instances)
+func gcpDescribe(c *call, a *gcpDescribeArgs) (starlark.Value, error) {
+	machines, err := c.gcpMachines()
 	if err != nil {
 		return nil, err
 	}
-	limit, err := toDuration(timeout)
+	found, err := machines.describe(c.ctx, c.Session, a.Instances)
 	if err != nil {
-		return nil, fmt.Errorf("%s: for parameter timeout: %w", b.Name(), err)
+		return nil, err
 	}
-	ctx, s, err := outside(t)
+	return statuses(a.Instances, found)
+}
+
+type gcpChangeArgs struct {
+	Instance string `star:"instance"`
+}
+
+// gcpChange is a function that changes an instance.
+func gcpChange(name, verb string, change func(*gcp.Client, context.Context, gcp.Instance) error) *function {
+	return builtin(name, Write, gcpChangeArgs{}, func(c *call, a *gcpChangeArgs) (starlark.Value, error) {
+		instance, err := gcp.ParseInstance(a.Instance)
+		if err != nil {
+			return nil, fmt.Errorf("for parameter instance: %w", err)
+		}
+		if c.GCP == nil {
+			return nil, errNoCloud
+		}
+		return starlark.None, c.changeCloud(c.ctx, verb, Ref{Kind: kindGCPInstance, Name: a.Instance}, func() error { return change(c.GCP, c.ctx, instance) })
+	})
+}
+
+type gcpWaitArgs struct {
+	Instances names   `star:"instances"`
+	Status    string  `star:"status"`
+	Timeout   seconds `star:"timeout?"`
+}
+
+func gcpWait(c *call, a *gcpWaitArgs) (starlark.Value, error) {
+	machines, err := c.gcpMachines()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	machines, err := s.gcpMachines()
-	if err == nil {
-		err = machines.wait(ctx, s, names, status, limit)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.None, nil
+	return starlark.None, machines.wait(c.ctx, c.Session, a.Instances, a.Status, time.Duration(a.Timeout))
 }

@@ -11,30 +11,55 @@ import (
 // that prints as RollbackContent(…), so that what is written can be read again.
 type record struct {
 	*starlark.Builtin
-	order []string
+	function *function
+	order    []string
 }
 
 // FieldOrder returns the fields that are written first, in their order; the others
 // follow by name. What a person looks for comes first.
 func (r *record) FieldOrder() []string { return r.order }
 
-func newRecord(name string, order []string, check func(kwargs []starlark.Tuple) error) *record {
+// String is the name alone: a struct prints as what made it, and then its fields.
+func (r *record) String() string { return r.Name() }
+
+// newRecord makes the function of the table that constructs such structs. Only what was given becomes a field.
+func newRecord[A any](name string, order []string, check func(*A) error) *record {
 	r := &record{order: order}
-	r.Builtin = starlark.NewBuiltin(name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		if len(args) > 0 {
-			return nil, fmt.Errorf("%s: got a positional argument %s, want name = value", b.Name(), args[0])
+	r.function = builtin(name, Pure, *new(A), func(c *call, a *A) (starlark.Value, error) {
+		if err := check(a); err != nil {
+			return nil, err
 		}
-		if err := check(kwargs); err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Name(), err)
-		}
-		return starlarkstruct.FromKeywords(r, kwargs), nil
+		return starlarkstruct.FromKeywords(r, c.kwargs), nil
 	})
+	r.Builtin, r.function.value = r.function.builtin, r
+	r.function.Named = true
 	return r
 }
 
+type contentArgs struct {
+	Fields []starlark.Tuple `star:"**fields"`
+}
+
+type versionArgs struct {
+	Format       int    `star:"format"`
+	ScenarioType string `star:"scenario_type?"`
+	Scenario     string `star:"scenario?"`
+	RunUUID      string `star:"run_uuid?"`
+	ClusterUID   string `star:"cluster_uid?"`
+	Created      string `star:"created?"`
+	Undoes       refs   `star:"undoes?"`
+}
+
+func (a *versionArgs) check() error {
+	if a.Format != 1 {
+		return fmt.Errorf("format is %d, this ebb reads format 1", a.Format)
+	}
+	return nil
+}
+
 var (
-	rollbackContent = newRecord("RollbackContent", []string{"namespace", "resource_identifier"}, func([]starlark.Tuple) error { return nil })
-	rollbackVersion = newRecord("RollbackVersion", []string{"format", "scenario_type", "scenario", "run_uuid", "cluster_uid", "created", "undoes"}, checkVersion)
+	rollbackContent = newRecord("RollbackContent", []string{"namespace", "resource_identifier"}, func(*contentArgs) error { return nil })
+	rollbackVersion = newRecord("RollbackVersion", []string{"format", "scenario_type", "scenario", "run_uuid", "cluster_uid", "created", "undoes"}, (*versionArgs).check)
 )
 
 // IsContent reports whether v was made by RollbackContent.
@@ -89,32 +114,12 @@ func VersionOf(value starlark.Value) (Version, error) {
 		}
 		kwargs = append(kwargs, starlark.Tuple{starlark.String(name), field})
 	}
-	return unpackVersion(kwargs)
-}
-
-func checkVersion(kwargs []starlark.Tuple) error {
-	_, err := unpackVersion(kwargs)
-	return err
-}
-
-func unpackVersion(kwargs []starlark.Tuple) (Version, error) {
-	var v Version
-	var undoes starlark.Iterable
-	err := starlark.UnpackArgs("RollbackVersion", nil, kwargs,
-		"format", &v.Format,
-		"scenario_type?", &v.ScenarioType,
-		"scenario?", &v.Scenario,
-		"run_uuid?", &v.RunUUID,
-		"cluster_uid?", &v.ClusterUID,
-		"created?", &v.Created,
-		"undoes?", &undoes,
-	)
-	if err != nil {
-		return v, err
+	var a versionArgs
+	if err := rollbackVersion.function.unpack(&a, nil, kwargs); err != nil {
+		return Version{}, err
 	}
-	if v.Format != 1 {
-		return v, fmt.Errorf("format is %d, this ebb reads format 1", v.Format)
+	if err := a.check(); err != nil {
+		return Version{}, fmt.Errorf("%s: %w", rollbackVersion.Name(), err)
 	}
-	v.Undoes, err = unpackRefs("RollbackVersion", "undoes", undoes)
-	return v, err
+	return Version{a.Format, a.ScenarioType, a.Scenario, a.RunUUID, a.ClusterUID, a.Created, a.Undoes}, nil
 }

@@ -11,52 +11,45 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 	"go.yaml.in/yaml/v3"
 )
 
 // The data formats. Starlark's own json module is not used: its recursion has no
 // limit, and a Go stack overflow ends the process.
-var (
-	jsonModule = &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{
-		"decode": starlark.NewBuiltin("json.decode", jsonDecode),
-		"encode": starlark.NewBuiltin("json.encode", jsonEncode),
-		"indent": starlark.NewBuiltin("json.indent", jsonIndent),
-	}}
-	yamlModule = &starlarkstruct.Module{Name: "yaml", Members: starlark.StringDict{
-		"decode": starlark.NewBuiltin("yaml.decode", yamlDecode),
-		"encode": starlark.NewBuiltin("yaml.encode", yamlEncode),
-	}}
-	base64Module = &starlarkstruct.Module{Name: "base64", Members: starlark.StringDict{
-		"decode": starlark.NewBuiltin("base64.decode", base64Decode),
-		"encode": starlark.NewBuiltin("base64.encode", base64Encode),
-	}}
-)
+var dataFunctions = []*function{
+	builtin("json.decode", Pure, textArgs{}, jsonDecode),
+	builtin("json.encode", Pure, valueArgs{}, jsonEncode),
+	builtin("json.indent", Pure, indentArgs{Indent: "\t"}, jsonIndent),
+	builtin("yaml.decode", Pure, textArgs{}, yamlDecode),
+	builtin("yaml.encode", Pure, valueArgs{}, yamlEncode),
+	builtin("base64.decode", Pure, textArgs{}, base64Decode),
+	builtin("base64.encode", Pure, textArgs{}, base64Encode),
+}
 
-func jsonDecode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var text string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
-		return nil, err
-	}
+type textArgs struct {
+	Text string `star:"text"`
+}
+
+type valueArgs struct {
+	Value starlark.Value `star:"value"`
+}
+
+func jsonDecode(_ *call, a *textArgs) (starlark.Value, error) {
 	// encoding/json stops at a depth of 10,000 by itself.
-	d := json.NewDecoder(strings.NewReader(text))
+	d := json.NewDecoder(strings.NewReader(a.Text))
 	d.UseNumber()
 	var x any
 	if err := d.Decode(&x); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: there is more after the value, at offset %d", b.Name(), d.InputOffset())
+		return nil, fmt.Errorf("there is more after the value, at offset %d", d.InputOffset())
 	}
 	x, err := numbers(x)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	v, err := toStarlark(x)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return v, nil
+	return toStarlark(x)
 }
 
 // numbers replaces json.Number by int64 where it is an integer, else by float64.
@@ -87,20 +80,16 @@ func numbers(x any) (any, error) {
 	return x, nil
 }
 
-func jsonEncode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var v starlark.Value
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "value", &v); err != nil {
-		return nil, err
-	}
-	x, err := toGo(v)
+func jsonEncode(_ *call, a *valueArgs) (starlark.Value, error) {
+	x, err := toGo(a.Value)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(floats(x)); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
 	return starlark.String(strings.TrimSuffix(out.String(), "\n")), nil
 }
@@ -127,67 +116,42 @@ func floats(x any) any {
 	return x
 }
 
-func jsonIndent(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var text, prefix string
-	indent := "\t"
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "str", &text, "prefix?", &prefix, "indent?", &indent); err != nil {
-		return nil, err
-	}
+type indentArgs struct {
+	Text   string `star:"str"`
+	Prefix string `star:"prefix?"`
+	Indent string `star:"indent?"`
+}
+
+func jsonIndent(_ *call, a *indentArgs) (starlark.Value, error) {
 	var out bytes.Buffer
-	if err := json.Indent(&out, []byte(text), prefix, indent); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	if err := json.Indent(&out, []byte(a.Text), a.Prefix, a.Indent); err != nil {
+		return nil, err
 	}
 	return starlark.String(out.String()), nil
 }
 
-func yamlDecode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var text string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
+func yamlDecode(_ *call, a *textArgs) (starlark.Value, error) {
+	var x any
+	if err := yaml.Unmarshal([]byte(a.Text), &x); err != nil {
 		return nil, err
 	}
-	var x any
-	if err := yaml.Unmarshal([]byte(text), &x); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	v, err := toStarlark(x)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return v, nil
+	return toStarlark(x)
 }
 
-func yamlEncode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var v starlark.Value
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "value", &v); err != nil {
-		return nil, err
-	}
-	x, err := toGo(v)
+func yamlEncode(_ *call, a *valueArgs) (starlark.Value, error) {
+	x, err := toGo(a.Value)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
 	out, err := yaml.Marshal(x)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.String(out), nil
+	return starlark.String(out), err
 }
 
-func base64Decode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var text string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
-		return nil, err
-	}
-	out, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.String(out), nil
+func base64Decode(_ *call, a *textArgs) (starlark.Value, error) {
+	out, err := base64.StdEncoding.DecodeString(a.Text)
+	return starlark.String(out), err
 }
 
-func base64Encode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var text string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
-		return nil, err
-	}
-	return starlark.String(base64.StdEncoding.EncodeToString([]byte(text))), nil
+func base64Encode(_ *call, a *textArgs) (starlark.Value, error) {
+	return starlark.String(base64.StdEncoding.EncodeToString([]byte(a.Text))), nil
 }

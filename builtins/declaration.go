@@ -1,12 +1,14 @@
 package builtins
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ebb-chaos/ebb/schema"
@@ -65,106 +67,121 @@ func DeclarationOf(v starlark.Value) (*Declaration, bool) {
 	return &s.Declaration, true
 }
 
-func makeScenario(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	s := &declarationValue{}
-	var fields *starlark.Dict
-	var rights starlark.Iterable
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "type", &s.Kind, "fields", &fields, "rights", &rights, "help", &s.Help,
-		"root?", &s.Root, "list?", &s.List, "override?", &s.Override); err != nil {
-		return nil, err
-	}
+var declarationFunctions = []*function{
+	builtin("Scenario", Pure, scenarioArgs{}, makeScenario),
+	builtin("field", Pure, fieldArgs{Type: fieldTypes{schema.String}, Default: starlark.None}, makeField),
+	builtin("right", Pure, rightArgs{}, makeRight),
+}
+
+type scenarioArgs struct {
+	Type     string      `star:"type"`
+	Fields   fieldsByKey `star:"fields"`
+	Rights   rights      `star:"rights"`
+	Help     string      `star:"help"`
+	Root     string      `star:"root?"`
+	List     bool        `star:"list?"`
+	Override bool        `star:"override?"`
+}
+
+func makeScenario(_ *call, a *scenarioArgs) (starlark.Value, error) {
 	// The type becomes a label's value and a part of file names.
-	if problems := validation.IsValidLabelValue(s.Kind); s.Kind == "" || len(problems) > 0 {
-		return nil, fmt.Errorf("%s: for parameter type: %q must be a label value: letters, digits, '_', '-' and '.', at most 63 of them", b.Name(), s.Kind)
-	}
-	var err error
-	if s.Fields, err = unpackFields(fields); err != nil {
-		return nil, fmt.Errorf("%s: for parameter fields: %w", b.Name(), err)
+	if problems := validation.IsValidLabelValue(a.Type); a.Type == "" || len(problems) > 0 {
+		return nil, fmt.Errorf("for parameter type: %q must be a label value: letters, digits, '_', '-' and '.', at most 63 of them", a.Type)
 	}
 	attrs := map[string]string{}
-	for key := range s.Fields {
+	for _, key := range sortedKeys(a.Fields) {
 		if other, ok := attrs[attrName(key)]; ok {
-			return nil, fmt.Errorf("%s: for parameter fields: %q and %q would be the same attribute of config", b.Name(), other, key)
+			return nil, fmt.Errorf("for parameter fields: %q and %q would be the same attribute of config", other, key)
 		}
 		attrs[attrName(key)] = key
 	}
-	it := rights.Iterate()
-	defer it.Done()
-	for x := starlark.Value(nil); it.Next(&x); {
-		r, ok := x.(rightValue)
-		if !ok {
-			return nil, fmt.Errorf("%s: for parameter rights: got %s, want right(verbs, resource)", b.Name(), x.Type())
-		}
-		s.Rights = append(s.Rights, r.Right)
-	}
-	s.value = value{"scenario", fmt.Sprintf("Scenario(type = %q)", s.Kind)}
-	return s, nil
+	return &declarationValue{
+		value{"scenario", fmt.Sprintf("Scenario(type = %q)", a.Type)},
+		Declaration{Kind: a.Type, Root: a.Root, List: a.List, Fields: a.Fields, Rights: a.Rights, Help: a.Help, Override: a.Override},
+	}, nil
 }
 
-func makeRight(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var verbs, resource string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "verbs", &verbs, "resource", &resource); err != nil {
-		return nil, err
-	}
-	r := rightValue{value{"right", fmt.Sprintf("right(%q, %q)", verbs, resource)}, Right{strings.Fields(verbs), resource}}
-	if len(r.Verbs) == 0 || resource == "" {
-		return nil, fmt.Errorf("%s: verbs and resource must not be empty", b.Name())
+type rightArgs struct {
+	Verbs    string `star:"verbs"`
+	Resource string `star:"resource"`
+}
+
+func makeRight(_ *call, a *rightArgs) (starlark.Value, error) {
+	r := rightValue{value{"right", fmt.Sprintf("right(%q, %q)", a.Verbs, a.Resource)}, Right{strings.Fields(a.Verbs), a.Resource}}
+	if len(r.Verbs) == 0 || a.Resource == "" {
+		return nil, errors.New("verbs and resource must not be empty")
 	}
 	return r, nil
 }
 
-func makeField(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	f := &fieldValue{value: value{"field", "field(…)"}}
-	var kind starlark.Value = starlark.String(schema.String)
-	var def, low, high starlark.Value = starlark.None, starlark.None, starlark.None
-	var enum starlark.Iterable
-	var items, values *fieldValue
-	var fields *starlark.Dict
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "type?", &kind, "default?", &def, "required?", &f.field.Required, "enum?", &enum,
-		"min?", &low, "max?", &high, "items?", &items, "fields?", &fields, "values?", &values, "help?", &f.field.Help, "secret?", &f.field.Secret); err != nil {
-		return nil, err
-	}
-	if err := f.unpackTypes(kind); err != nil {
-		return nil, fmt.Errorf("%s: for parameter type: %w", b.Name(), err)
+// rights is a list of right(…).
+type rights []Right
+
+// Unpack implements starlark.Unpacker.
+func (r *rights) Unpack(v starlark.Value) (err error) {
+	*r, err = unpackList(v, func(_ int, x starlark.Value) (Right, error) {
+		right, ok := x.(rightValue)
+		if !ok {
+			return Right{}, fmt.Errorf("got %s, want right(verbs, resource)", x.Type())
+		}
+		return right.Right, nil
+	})
+	return err
+}
+
+func (rights) typeName() string { return "list of right" }
+
+type fieldArgs struct {
+	Type     fieldTypes        `star:"type?"`
+	Default  starlark.Value    `star:"default?"`
+	Required bool              `star:"required?"`
+	Enum     starlark.Iterable `star:"enum??"`
+	Min      bound             `star:"min??"`
+	Max      bound             `star:"max??"`
+	Items    oneField          `star:"items??"`
+	Fields   fieldsByKey       `star:"fields??"`
+	Values   oneField          `star:"values??"`
+	Help     string            `star:"help?"`
+	Secret   bool              `star:"secret?"`
+}
+
+func makeField(_ *call, a *fieldArgs) (starlark.Value, error) {
+	f := &fieldValue{value: value{"field", "field(…)"}, field: schema.Field{
+		Required: a.Required, Min: a.Min.float64, Max: a.Max.float64, Items: a.Items.Field, Fields: a.Fields, Values: a.Values.Field, Help: a.Help, Secret: a.Secret,
+	}}
+	if len(a.Type) == 1 {
+		f.field.Type = a.Type[0]
+	} else {
+		f.field.Types = a.Type
 	}
 	var err error
-	if f.field.Default, err = toGo(def); err != nil {
-		return nil, fmt.Errorf("%s: for parameter default: %w", b.Name(), err)
+	if f.field.Default, err = toGo(a.Default); err != nil {
+		return nil, fmt.Errorf("for parameter default: %w", err)
 	}
 	if f.field.Required && f.field.Default != nil {
-		return nil, fmt.Errorf("%s: a required field has no default, got %s", b.Name(), def)
+		return nil, fmt.Errorf("a required field has no default, got %s", a.Default)
 	}
-	if enum != nil {
-		list, err := toGo(enum)
+	if a.Enum != nil {
+		list, err := toGo(a.Enum)
 		if err != nil {
-			return nil, fmt.Errorf("%s: for parameter enum: %w", b.Name(), err)
+			return nil, fmt.Errorf("for parameter enum: %w", err)
 		}
-		f.field.Enum = list.([]any)
-	}
-	if f.field.Min, err = bound(low); err != nil {
-		return nil, fmt.Errorf("%s: for parameter min: %w", b.Name(), err)
-	}
-	if f.field.Max, err = bound(high); err != nil {
-		return nil, fmt.Errorf("%s: for parameter max: %w", b.Name(), err)
-	}
-	if items != nil {
-		f.field.Items = &items.field
-	}
-	if values != nil {
-		f.field.Values = &values.field
-	}
-	if fields != nil {
-		if f.field.Fields, err = unpackFields(fields); err != nil {
-			return nil, fmt.Errorf("%s: for parameter fields: %w", b.Name(), err)
+		enum, ok := list.([]any)
+		if !ok {
+			return nil, fmt.Errorf("for parameter enum: got %s, want list", a.Enum.Type())
 		}
+		f.field.Enum = enum
 	}
 	return f, nil
 }
 
-var fieldTypes = []schema.Type{schema.String, schema.Int, schema.Number, schema.Bool, schema.Duration, schema.List, schema.Map, schema.Any}
+// fieldTypes is one type, or a list of those that may stand there.
+type fieldTypes []schema.Type
 
-// unpackTypes reads one type, or a list of those that may stand there.
-func (f *fieldValue) unpackTypes(v starlark.Value) error {
+var allTypes = []schema.Type{schema.String, schema.Int, schema.Number, schema.Bool, schema.Duration, schema.List, schema.Map, schema.Any}
+
+// Unpack implements starlark.Unpacker.
+func (t *fieldTypes) Unpack(v starlark.Value) error {
 	var types []schema.Type
 	switch v := v.(type) {
 	case starlark.String:
@@ -183,47 +200,78 @@ func (f *fieldValue) unpackTypes(v starlark.Value) error {
 		return fmt.Errorf("got %s, want a string or a list of strings", v.Type())
 	}
 	if len(types) == 0 {
-		return fmt.Errorf("got an empty list")
+		return errors.New("got an empty list")
 	}
-	for _, t := range types {
-		if !slices.Contains(fieldTypes, t) {
-			return fmt.Errorf("got %q, want one of %q", t, fieldTypes)
+	for _, name := range types {
+		if !slices.Contains(allTypes, name) {
+			return fmt.Errorf("got %q, want one of %q", name, allTypes)
 		}
 	}
-	if len(types) == 1 {
-		f.field.Type = types[0]
-	} else {
-		f.field.Types = types
+	*t = types
+	return nil
+}
+
+func (fieldTypes) typeName() string  { return "string or list of strings" }
+func (t fieldTypes) literal() string { return syntax.Quote(string(t[0]), false) }
+
+// bound is a number that others are compared to; nil where none is given.
+type bound struct{ *float64 }
+
+// Unpack implements starlark.Unpacker.
+func (b *bound) Unpack(v starlark.Value) error {
+	f, ok := starlark.AsFloat(v)
+	if !ok {
+		return fmt.Errorf("got %s, want a number", v.Type())
+	}
+	b.float64 = &f
+	return nil
+}
+
+func (bound) typeName() string { return "number" }
+func (bound) literal() string  { return "None" }
+
+// oneField is a field(…); nil where none is given.
+type oneField struct{ *schema.Field }
+
+// Unpack implements starlark.Unpacker.
+func (f *oneField) Unpack(v starlark.Value) error {
+	x, ok := v.(*fieldValue)
+	if !ok {
+		return fmt.Errorf("got %s, want field(…)", v.Type())
+	}
+	f.Field = &x.field
+	return nil
+}
+
+func (oneField) typeName() string { return "field" }
+func (oneField) literal() string  { return "None" }
+
+// fieldsByKey is a dict of name to field(…).
+type fieldsByKey map[string]schema.Field
+
+// Unpack implements starlark.Unpacker.
+func (f *fieldsByKey) Unpack(v starlark.Value) error {
+	d, ok := v.(*starlark.Dict)
+	if !ok {
+		return fmt.Errorf("got %s, want dict", v.Type())
+	}
+	*f = make(fieldsByKey, d.Len())
+	for _, item := range d.Items() {
+		key, ok := starlark.AsString(item[0])
+		if !ok {
+			return fmt.Errorf("key %s is a %s, want a string", item[0], item[0].Type())
+		}
+		x, ok := item[1].(*fieldValue)
+		if !ok {
+			return fmt.Errorf("key %q is a %s, want field(…)", key, item[1].Type())
+		}
+		(*f)[key] = x.field
 	}
 	return nil
 }
 
-func bound(v starlark.Value) (*float64, error) {
-	if v == starlark.None {
-		return nil, nil
-	}
-	f, ok := starlark.AsFloat(v)
-	if !ok {
-		return nil, fmt.Errorf("got %s, want a number", v.Type())
-	}
-	return &f, nil
-}
-
-func unpackFields(d *starlark.Dict) (map[string]schema.Field, error) {
-	fields := make(map[string]schema.Field, d.Len())
-	for _, item := range d.Items() {
-		key, ok := starlark.AsString(item[0])
-		if !ok {
-			return nil, fmt.Errorf("key %s is a %s, want a string", item[0], item[0].Type())
-		}
-		f, ok := item[1].(*fieldValue)
-		if !ok {
-			return nil, fmt.Errorf("key %q is a %s, want field(…)", key, item[1].Type())
-		}
-		fields[key] = f.field
-	}
-	return fields, nil
-}
+func (fieldsByKey) typeName() string { return "dict of field" }
+func (fieldsByKey) literal() string  { return "None" }
 
 // attrName is how scripts write a key of a scenario file: config.hog_type is hog-type.
 func attrName(key string) string { return strings.ReplaceAll(key, "-", "_") }

@@ -22,6 +22,11 @@
 //   - While a create may still be on its way, absence is not believed.
 //   - Every function that waits honours the context of its thread.
 //
-// The signatures and their documentation for script authors stand in api.star,
-// which is embedded ([API]); a test keeps the two equal.
+// Every function is made by one generic function, builtin, from a struct whose tags declare
+// its parameters, and says what it may touch ([Access]). So all calls take the same way:
+// they are unpacked, the mode of their session is checked, their errors get the function's
+// name once, and [Session].Observe sees them. [Signatures] comes from the same table.
+//
+// The documentation for script authors stands in api.star, which is embedded ([API]);
+// a test keeps it and the table equal.
 package builtins

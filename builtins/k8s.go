@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
@@ -18,18 +18,18 @@ const (
 	LabelScenarioType = "ebb.dev/scenario-type"
 )
 
-var k8sModule = &starlarkstruct.Module{Name: "k8s", Members: starlark.StringDict{
-	"get":    starlark.NewBuiltin("k8s.get", k8sGet),
-	"list":   starlark.NewBuiltin("k8s.list", k8sList),
-	"create": starlark.NewBuiltin("k8s.create", k8sCreate),
-	"apply":  starlark.NewBuiltin("k8s.apply", k8sApply),
-	"patch":  starlark.NewBuiltin("k8s.patch", k8sPatch),
-	"delete": starlark.NewBuiltin("k8s.delete", k8sDelete),
-	"exec":   starlark.NewBuiltin("k8s.exec", k8sExec),
-	"wait":   starlark.NewBuiltin("k8s.wait", k8sWait),
-	"logs":   starlark.NewBuiltin("k8s.logs", k8sLogs),
-	"can":    starlark.NewBuiltin("k8s.can", k8sCan),
-}}
+var k8sFunctions = []*function{
+	builtin("k8s.get", Read, getArgs{}, k8sGet),
+	builtin("k8s.list", Read, listArgs{}, k8sList),
+	builtin("k8s.create", Write, createArgs{}, k8sCreate),
+	builtin("k8s.apply", Write, applyArgs{}, k8sApply),
+	builtin("k8s.patch", Write, patchArgs{}, k8sPatch),
+	builtin("k8s.delete", Write, deleteArgs{}, k8sDelete),
+	builtin("k8s.exec", Write, execArgs{Check: true, Timeout: seconds(60 * time.Second)}, k8sExec),
+	builtin("k8s.wait", Read, waitArgs{Timeout: seconds(60 * time.Second)}, k8sWait),
+	builtin("k8s.logs", Read, logsArgs{TailLines: 100}, k8sLogs),
+	builtin("k8s.can", Read, canArgs{}, k8sCan),
+}
 
 // object is one thing in the cluster that a builtin was asked for.
 type object struct {
@@ -89,36 +89,31 @@ func (s *Session) get(ctx context.Context, o *object) (kube.Object, error) {
 	return obj, nil
 }
 
-func k8sGet(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var kind, name, namespace, apiVersion string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "name", &name, "namespace?", &namespace, "api_version?", &apiVersion); err != nil {
+type getArgs struct {
+	Kind       string `star:"kind"`
+	Name       string `star:"name"`
+	Namespace  string `star:"namespace?"`
+	APIVersion string `star:"api_version?"`
+}
+
+func k8sGet(c *call, a *getArgs) (starlark.Value, error) {
+	o, err := c.resolve(c.ctx, a.APIVersion, a.Kind, a.Name, a.Namespace)
+	if err != nil {
 		return nil, err
 	}
-	ctx, s, err := outside(t)
+	obj, err := c.get(c.ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	o, err := s.resolve(ctx, apiVersion, kind, name, namespace)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	obj, err := s.get(ctx, o)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return objectValue(b, o.resource, obj)
+	return objectValue(o.resource, obj)
 }
 
 // objectValue is None for a nil object.
-func objectValue(b *starlark.Builtin, r kube.Resource, obj kube.Object) (starlark.Value, error) {
+func objectValue(r kube.Resource, obj kube.Object) (starlark.Value, error) {
 	if obj == nil {
 		return starlark.None, nil
 	}
-	v, err := toStarlark(map[string]any(withoutSecrets(r, obj)))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return v, nil
+	return toStarlark(withoutSecrets(r, obj))
 }
 
 func (s *Session) list(ctx context.Context, client *kube.Client, r kube.Resource, namespace string, o kube.ListOptions) (starlark.Value, error) {
@@ -135,60 +130,67 @@ func (s *Session) list(ctx context.Context, client *kube.Client, r kube.Resource
 	}
 	list := make([]any, len(objects))
 	for i, obj := range objects {
-		list[i] = map[string]any(withoutSecrets(r, obj))
+		list[i] = withoutSecrets(r, obj)
 	}
 	return toStarlark(list)
 }
 
-func k8sList(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var kind, namespace, apiVersion string
-	var o kube.ListOptions
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "namespace?", &namespace,
-		"label_selector?", &o.LabelSelector, "field_selector?", &o.FieldSelector, "api_version?", &apiVersion); err != nil {
-		return nil, err
-	}
-	ctx, s, err := outside(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	client, err := s.cluster(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	resource, err := client.Resolve(ctx, apiVersion, kind)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	if !resource.Namespaced && namespace != "" {
-		return nil, fmt.Errorf("%s: a %s has no namespace, got namespace %q", b.Name(), kind, namespace)
-	}
-	v, err := s.list(ctx, client, resource, namespace, o)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return v, nil
+type listArgs struct {
+	Kind          string `star:"kind"`
+	Namespace     string `star:"namespace?"`
+	LabelSelector string `star:"label_selector?"`
+	FieldSelector string `star:"field_selector?"`
+	APIVersion    string `star:"api_version?"`
 }
 
-func k8sLogs(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var name, namespace, container string
-	tail := 100
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "namespace", &namespace, "container?", &container, "tail_lines?", &tail); err != nil {
+func k8sList(c *call, a *listArgs) (starlark.Value, error) {
+	client, err := c.cluster(c.ctx)
+	if err != nil {
 		return nil, err
 	}
-	if tail < 1 {
-		return nil, fmt.Errorf("%s: for parameter tail_lines: got %d, want at least 1", b.Name(), tail)
-	}
-	ctx, s, err := outside(t)
+	resource, err := client.Resolve(c.ctx, a.APIVersion, a.Kind)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	client, err := s.cluster(ctx)
+	if !resource.Namespaced && a.Namespace != "" {
+		return nil, fmt.Errorf("a %s has no namespace, got namespace %q", a.Kind, a.Namespace)
+	}
+	return c.list(c.ctx, client, resource, a.Namespace, kube.ListOptions{LabelSelector: a.LabelSelector, FieldSelector: a.FieldSelector})
+}
+
+type logsArgs struct {
+	Name      string `star:"name"`
+	Namespace string `star:"namespace"`
+	Container string `star:"container?"`
+	TailLines int    `star:"tail_lines?"`
+}
+
+func k8sLogs(c *call, a *logsArgs) (starlark.Value, error) {
+	if a.TailLines < 1 {
+		return nil, fmt.Errorf("for parameter tail_lines: got %d, want at least 1", a.TailLines)
+	}
+	client, err := c.cluster(c.ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	text, err := client.Logs(ctx, namespace, name, container, int64(tail), 1<<20)
+	text, err := client.Logs(c.ctx, a.Namespace, a.Name, a.Container, int64(a.TailLines), 1<<20)
+	return starlark.String(text), err
+}
+
+type canArgs struct {
+	Verb      string `star:"verb"`
+	Resource  string `star:"resource"`
+	Namespace string `star:"namespace?"`
+}
+
+// k8sCan is for rights that a scenario needs only of some objects: those that it
+// always needs stand in its declaration and are asked for before it is run.
+func k8sCan(c *call, a *canArgs) (starlark.Value, error) {
+	client, err := c.cluster(c.ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	return starlark.String(text), nil
+	group, plural, subresource := kube.SplitResource(a.Resource)
+	allowed, _, err := client.Can(c.ctx, a.Verb, group, plural, subresource, a.Namespace, "")
+	return starlark.Bool(allowed), err
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
@@ -42,73 +44,65 @@ func brief(command []string) string {
 // Catch lets attempt catch the error; its code is the command's.
 func (e *ExecError) Catch() (reason string, code int) { return "Exec", e.Code }
 
-func k8sExec(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var o kube.ExecOptions
-	var words *starlark.List
-	var readOnly bool
-	check := true
-	var timeout starlark.Value = starlark.MakeInt(60)
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &o.Pod, "namespace", &o.Namespace, "command", &words,
-		"container?", &o.Container, "stdin?", &o.Stdin, "read_only?", &readOnly, "check?", &check, "timeout?", &timeout); err != nil {
-		return nil, err
+type execArgs struct {
+	Name      string  `star:"name"`
+	Namespace string  `star:"namespace"`
+	Command   words   `star:"command"`
+	Container string  `star:"container?"`
+	Stdin     string  `star:"stdin?"`
+	ReadOnly  bool    `star:"read_only?"`
+	Check     bool    `star:"check?"`
+	Timeout   seconds `star:"timeout?"`
+}
+
+func (a *execArgs) access() Access {
+	if a.ReadOnly {
+		return Read
 	}
-	limit, err := toDuration(timeout)
-	if err != nil {
-		return nil, fmt.Errorf("%s: for parameter timeout: %w", b.Name(), err)
-	}
-	for i := range words.Len() {
-		word, ok := starlark.AsString(words.Index(i))
-		if !ok {
-			return nil, fmt.Errorf("%s: for parameter command: element %d is a %s, want a string", b.Name(), i, words.Index(i).Type())
-		}
-		o.Command = append(o.Command, word)
-	}
-	open := writer
-	if readOnly {
-		open = outside
-	}
-	ctx, s, err := open(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
+	return Write
+}
+
+func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
+	o := kube.ExecOptions{Pod: a.Name, Namespace: a.Namespace, Command: a.Command, Container: a.Container, Stdin: a.Stdin}
 	// The look costs a request and saves a doubt: a pod that is gone is a plain "not
 	// found", where an exec may come to an unknown outcome.
-	pod, err := s.resolve(ctx, "v1", "Pod", o.Pod, o.Namespace)
+	pod, err := c.resolve(c.ctx, "v1", "Pod", o.Pod, o.Namespace)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	if obj, err := s.get(ctx, pod); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	if obj, err := c.get(c.ctx, pod); err != nil {
+		return nil, err
 	} else if obj == nil || ended(obj) {
-		return nil, fmt.Errorf("%s: %w", b.Name(), notFound("exec in", pod))
+		return nil, notFound("exec in", pod)
 	}
-	if s.Mode == Plan && !readOnly {
-		s.plan("run in %s: %s", pod.ref.Text(), brief(o.Command))
+	if c.Mode == Plan && !a.ReadOnly {
+		c.plan("run in %s: %s", pod.ref.Text(), brief(o.Command))
 		return execValue(kube.ExecResult{}), nil
 	}
-	limited, cancel := context.WithTimeout(ctx, limit)
+	limit := time.Duration(a.Timeout)
+	limited, cancel := context.WithTimeout(c.ctx, limit)
 	defer cancel()
 	var result kube.ExecResult
 	send := func() (err error) {
 		result, err = pod.client.Exec(limited, o)
 		return err
 	}
-	if readOnly {
+	if a.ReadOnly {
 		err = send()
 	} else {
-		err = s.change(limited, "exec", pod.ref, func(context.Context) error { return send() }, unknownOutcome)
+		err = c.change(limited, "exec", pod.ref, func(context.Context) error { return send() }, unknownOutcome)
 	}
 	switch {
-	case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("%s: %w", b.Name(), &TimeoutError{fmt.Sprintf("command %q in %s has not ended after %s", brief(o.Command), pod.ref.Text(), limit)})
+	case err != nil && c.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return nil, &TimeoutError{fmt.Sprintf("command %q in %s has not ended after %s", brief(o.Command), pod.ref.Text(), limit)}
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	case check && result.Code != 0:
+		return nil, err
+	case a.Check && result.Code != 0:
 		output := strings.TrimSpace(result.Stderr)
 		if output == "" {
 			output = strings.TrimSpace(result.Stdout)
 		}
-		return nil, fmt.Errorf("%s: %w", b.Name(), &ExecError{o.Command, result.Code, strings.ToValidUTF8(output[max(0, len(output)-500):], "")})
+		return nil, &ExecError{o.Command, result.Code, strings.ToValidUTF8(output[max(0, len(output)-500):], "")}
 	}
 	return execValue(result), nil
 }
@@ -116,8 +110,7 @@ func k8sExec(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 // ended tells of a pod whose containers will not run again. For a command it is as
 // good as gone.
 func ended(pod kube.Object) bool {
-	status, _ := pod["status"].(map[string]any)
-	phase, _ := status["phase"].(string)
+	phase, _, _ := unstructured.NestedString(pod, "status", "phase")
 	return phase == "Succeeded" || phase == "Failed"
 }
 

@@ -1,7 +1,7 @@
 package builtins
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,70 +24,65 @@ const (
 	lastPoll  = 2 * time.Second
 )
 
-func k8sWait(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var kind, name, namespace, apiVersion, message string
-	var opts kube.ListOptions
-	var until starlark.Callable
-	var timeout starlark.Value = starlark.MakeInt(60)
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "name?", &name, "namespace?", &namespace, "until", &until,
-		"timeout?", &timeout, "label_selector?", &opts.LabelSelector, "message?", &message, "api_version?", &apiVersion); err != nil {
-		return nil, err
+type waitArgs struct {
+	Kind          string            `star:"kind"`
+	Name          string            `star:"name?"`
+	Namespace     string            `star:"namespace?"`
+	Until         starlark.Callable `star:"until"`
+	Timeout       seconds           `star:"timeout?"`
+	LabelSelector string            `star:"label_selector?"`
+	Message       string            `star:"message?"`
+	APIVersion    string            `star:"api_version?"`
+}
+
+func k8sWait(c *call, a *waitArgs) (starlark.Value, error) {
+	if (a.Name == "") == (a.LabelSelector == "") {
+		return nil, errors.New("want exactly one of name and label_selector")
 	}
-	if (name == "") == (opts.LabelSelector == "") {
-		return nil, fmt.Errorf("%s: want exactly one of name and label_selector", b.Name())
-	}
-	limit, err := toDuration(timeout)
-	if err != nil {
-		return nil, fmt.Errorf("%s: for parameter timeout: %w", b.Name(), err)
-	}
-	ctx, s, err := outside(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	if s.Mode == Plan {
+	if c.Mode == Plan {
 		return starlark.None, nil // nothing was changed, so nothing will come
 	}
-	o, err := s.resolve(ctx, apiVersion, kind, name, namespace)
+	o, err := c.resolve(c.ctx, a.APIVersion, a.Kind, a.Name, a.Namespace)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	look := func(ctx context.Context) (starlark.Value, error) {
-		if name == "" {
-			return s.list(ctx, o.client, o.resource, namespace, opts)
+	look := func() (starlark.Value, error) {
+		if a.Name == "" {
+			return c.list(c.ctx, o.client, o.resource, a.Namespace, kube.ListOptions{LabelSelector: a.LabelSelector})
 		}
-		obj, err := s.get(ctx, o)
+		obj, err := c.get(c.ctx, o)
 		if err != nil {
 			return nil, err
 		}
-		return objectValue(b, o.resource, obj)
+		return objectValue(o.resource, obj)
 	}
+	message := a.Message
 	if message == "" {
 		message = "waiting for " + o.ref.Text()
-		if name == "" {
-			message = fmt.Sprintf("waiting for %s with %s", kind, opts.LabelSelector)
+		if a.Name == "" {
+			message = fmt.Sprintf("waiting for %s with %s", a.Kind, a.LabelSelector)
 		}
 	}
-	done := s.progress(limit, message)
+	limit := time.Duration(a.Timeout)
+	done := c.progress(limit, message)
 	defer done()
 	deadline := time.Now().Add(limit)
 	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
-		seen, err := look(ctx)
+		seen, err := look()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+			return nil, err
 		}
-		ok, err := starlark.Call(t, until, starlark.Tuple{seen}, nil)
-		if err != nil {
-			return nil, err // raised in the script: its position says more than ours
-		}
-		if ok.Truth() {
+		if ok, err := c.callback(a.Until, seen); err != nil {
+			return nil, err
+		} else if ok.Truth() {
 			return seen, nil
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
-			return nil, fmt.Errorf("%s: %w", b.Name(), &TimeoutError{fmt.Sprintf("%s: not so after %s", message, limit)})
+			return nil, &TimeoutError{fmt.Sprintf("%s: not so after %s", message, limit)}
 		}
-		if err := sleep(ctx, min(pause, left)); err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		if err := sleep(c.ctx, min(pause, left)); err != nil {
+			return nil, err
 		}
 	}
 }

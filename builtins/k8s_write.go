@@ -8,19 +8,11 @@ import (
 
 	"go.starlark.net/starlark"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
-
-// writer is outside for what changes something.
-func writer(t *starlark.Thread) (context.Context, *Session, error) {
-	ctx, s, err := outside(t)
-	if err == nil && s.Mode == Verify {
-		err = errors.New("can't be called in a verify callable: it only reads")
-	}
-	return ctx, s, err
-}
 
 // unknownOutcome reports whether the fate of a request is open.
 func unknownOutcome(err error) bool {
@@ -28,48 +20,40 @@ func unknownOutcome(err error) bool {
 	return errors.As(err, &u)
 }
 
-// manifest reads the object that a script wants to have, and finds its ref.
-func (s *Session) manifest(ctx context.Context, v starlark.Value) (kube.Object, *object, error) {
-	obj, err := toObject(v)
-	if err != nil {
-		return nil, nil, fmt.Errorf("for parameter object: %w", err)
+// manifest finds the ref of the object that a script wants to have.
+func (s *Session) manifest(ctx context.Context, obj kube.Object) (*object, error) {
+	text := func(path ...string) string {
+		value, _, _ := unstructured.NestedString(obj, path...)
+		return value
 	}
-	apiVersion, _ := obj["apiVersion"].(string)
-	kind, _ := obj["kind"].(string)
-	if apiVersion == "" || kind == "" {
-		return nil, nil, errors.New(`for parameter object: "apiVersion" and "kind" must be given, as strings`)
+	apiVersion, kind, name := text("apiVersion"), text("kind"), text("metadata", "name")
+	switch {
+	case apiVersion == "" || kind == "":
+		return nil, errors.New(`for parameter object: "apiVersion" and "kind" must be given, as strings`)
+	case name == "" && nested(obj, "metadata")["generateName"] != nil:
+		return nil, errors.New("for parameter object: generateName can't be used, since an undo must know the name before the object exists: use random_name")
+	case name == "":
+		return nil, errors.New(`for parameter object: "metadata.name" must be given, as a string`)
 	}
-	meta, _ := obj["metadata"].(map[string]any)
-	name, _ := meta["name"].(string)
-	if name == "" {
-		if _, ok := meta["generateName"]; ok {
-			return nil, nil, errors.New("for parameter object: generateName can't be used, since an undo must know the name before the object exists: use random_name")
-		}
-		return nil, nil, errors.New(`for parameter object: "metadata.name" must be given, as a string`)
-	}
-	namespace, _ := meta["namespace"].(string)
-	o, err := s.resolve(ctx, apiVersion, kind, name, namespace)
-	return obj, o, err
+	return s.resolve(ctx, apiVersion, kind, name, text("metadata", "namespace"))
+}
+
+// nested returns the map at a path, or nil.
+func nested(obj map[string]any, path ...string) map[string]any {
+	value, _, _ := unstructured.NestedFieldNoCopy(obj, path...)
+	m, _ := value.(map[string]any)
+	return m
 }
 
 // own puts the run's labels on obj and on the templates of the pods that it makes.
 func (s *Session) own(obj kube.Object) {
-	s.ownMeta(obj)
-	spec, _ := obj["spec"].(map[string]any)
-	if job, ok := spec["jobTemplate"].(map[string]any); ok {
-		s.ownMeta(job)
-		spec, _ = job["spec"].(map[string]any)
+	for _, path := range [][]string{{}, {"spec", "template"}, {"spec", "jobTemplate"}, {"spec", "jobTemplate", "spec", "template"}} {
+		if part := nested(obj, path...); part != nil {
+			labels := child(child(part, "metadata"), "labels")
+			labels[LabelRunUUID] = s.RunUUID
+			labels[LabelScenarioType] = s.ScenarioType
+		}
 	}
-	if template, ok := spec["template"].(map[string]any); ok {
-		s.ownMeta(template)
-	}
-}
-
-func (s *Session) ownMeta(obj map[string]any) {
-	meta := child(obj, "metadata")
-	labels := child(meta, "labels")
-	labels[LabelRunUUID] = s.RunUUID
-	labels[LabelScenarioType] = s.ScenarioType
 }
 
 // child returns the map at key, which it makes where there is none.
@@ -85,9 +69,7 @@ func child(m map[string]any, key string) map[string]any {
 // owned reports whether obj carries this run's labels. A hand-written version
 // file names no run: then it is enough that some run made obj.
 func (s *Session) owned(obj kube.Object) (bool, string) {
-	meta, _ := obj["metadata"].(map[string]any)
-	labels, _ := meta["labels"].(map[string]any)
-	run, ok := labels[LabelRunUUID].(string)
+	run, ok := nested(obj, "metadata", "labels")[LabelRunUUID].(string)
 	switch {
 	case !ok:
 		return false, "it does not carry the label " + LabelRunUUID
@@ -97,137 +79,113 @@ func (s *Session) owned(obj kube.Object) (bool, string) {
 	return true, ""
 }
 
-func k8sCreate(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var v starlark.Value
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "object", &v); err != nil {
+type createArgs struct {
+	Object dict `star:"object"`
+}
+
+func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
+	o, err := c.manifest(c.ctx, a.Object)
+	if err != nil {
 		return nil, err
 	}
-	ctx, s, err := writer(t)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	obj, o, err := s.manifest(ctx, v)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	s.own(obj)
-	if s.Mode == Plan {
-		s.plan("create %s", o.ref.Text())
-		return objectValue(b, o.resource, obj)
+	c.own(a.Object)
+	if c.Mode == Plan {
+		c.plan("create %s", o.ref.Text())
+		return objectValue(o.resource, a.Object)
 	}
 	var made kube.Object
-	err = s.change(ctx, "create", o.ref, func(ctx context.Context) (err error) {
-		made, err = o.client.Create(ctx, o.resource, o.ref.Namespace, obj)
+	err = c.change(c.ctx, "create", o.ref, func(ctx context.Context) (err error) {
+		made, err = o.client.Create(ctx, o.resource, o.ref.Namespace, a.Object)
 		return err
 	}, unknownOutcome)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return objectValue(b, o.resource, made)
-}
-
-func k8sApply(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var v starlark.Value
-	force := false
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "object", &v, "force?", &force); err != nil {
 		return nil, err
 	}
-	ctx, s, err := writer(t)
+	return objectValue(o.resource, made)
+}
+
+type applyArgs struct {
+	Object dict `star:"object"`
+	Force  bool `star:"force?"`
+}
+
+func k8sApply(c *call, a *applyArgs) (starlark.Value, error) {
+	o, err := c.manifest(c.ctx, a.Object)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	obj, o, err := s.manifest(ctx, v)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	if c.Mode == Plan {
+		c.plan("apply %s", o.ref.Text())
+		return objectValue(o.resource, a.Object)
 	}
-	if s.Mode == Plan {
-		s.plan("apply %s", o.ref.Text())
-		return objectValue(b, o.resource, obj)
-	}
-	if _, err := s.settle(ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	if _, err := c.settle(c.ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
+		return nil, err
 	}
 	var made kube.Object
-	err = s.change(ctx, "apply", o.ref, func(ctx context.Context) (err error) {
-		made, err = o.client.Apply(ctx, o.resource, o.ref.Namespace, o.ref.Name, obj, "ebb", force)
+	err = c.change(c.ctx, "apply", o.ref, func(ctx context.Context) (err error) {
+		made, err = o.client.Apply(ctx, o.resource, o.ref.Namespace, o.ref.Name, a.Object, "ebb", a.Force)
 		return err
 	}, unknownOutcome)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return objectValue(b, o.resource, made)
-}
-
-func k8sPatch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var kind, name, namespace, apiVersion string
-	var patch starlark.Value
-	var opts kube.PatchOptions
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "name", &name, "patch", &patch, "namespace?", &namespace,
-		"uid?", &opts.UID, "resource_version?", &opts.ResourceVersion, "api_version?", &apiVersion); err != nil {
 		return nil, err
 	}
-	ctx, s, err := writer(t)
+	return objectValue(o.resource, made)
+}
+
+type patchArgs struct {
+	Kind            string `star:"kind"`
+	Name            string `star:"name"`
+	Patch           dict   `star:"patch"`
+	Namespace       string `star:"namespace?"`
+	UID             string `star:"uid?"`
+	ResourceVersion string `star:"resource_version?"`
+	APIVersion      string `star:"api_version?"`
+}
+
+func k8sPatch(c *call, a *patchArgs) (starlark.Value, error) {
+	o, err := c.resolve(c.ctx, a.APIVersion, a.Kind, a.Name, a.Namespace)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	body, err := toObject(patch)
-	if err != nil {
-		return nil, fmt.Errorf("%s: for parameter patch: %w", b.Name(), err)
-	}
-	o, err := s.resolve(ctx, apiVersion, kind, name, namespace)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	if s.Mode == Plan {
-		s.plan("patch %s: %s", o.ref.Text(), strings.Join(leaves("", withoutEnvironment(map[string]any(withoutSecrets(o.resource, body)))), ", "))
+	if c.Mode == Plan {
+		c.plan("patch %s: %s", o.ref.Text(), strings.Join(leaves("", withoutEnvironment(withoutSecrets(o.resource, kube.Object(a.Patch)))), ", "))
 		return starlark.None, nil
 	}
-	if _, err := s.settle(ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	if _, err := c.settle(c.ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
+		return nil, err
 	}
 	var made kube.Object
-	err = s.change(ctx, "patch", o.ref, func(ctx context.Context) (err error) {
-		made, err = o.client.Patch(ctx, o.resource, o.ref.Namespace, o.ref.Name, body, opts)
+	err = c.change(c.ctx, "patch", o.ref, func(ctx context.Context) (err error) {
+		made, err = o.client.Patch(ctx, o.resource, o.ref.Namespace, o.ref.Name, kube.Object(a.Patch), kube.PatchOptions{UID: a.UID, ResourceVersion: a.ResourceVersion})
 		return err
 	}, unknownOutcome)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return objectValue(b, o.resource, made)
-}
-
-func k8sDelete(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var kind, name, namespace, apiVersion string
-	var owned, ignoreNotFound bool
-	var opts kube.DeleteOptions
-	var grace starlark.Value = starlark.None
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "name", &name, "namespace?", &namespace,
-		"owned?", &owned, "uid?", &opts.UID, "ignore_not_found?", &ignoreNotFound, "grace_period?", &grace, "api_version?", &apiVersion); err != nil {
 		return nil, err
 	}
-	if grace != starlark.None {
-		var seconds int64
-		if err := starlark.AsInt(grace, &seconds); err != nil || seconds < 0 {
-			return nil, fmt.Errorf("%s: for parameter grace_period: got %s, want a number of whole seconds", b.Name(), grace)
-		}
-		opts.GraceSeconds = &seconds
-	}
-	ctx, s, err := writer(t)
+	return objectValue(o.resource, made)
+}
+
+type deleteArgs struct {
+	Kind           string       `star:"kind"`
+	Name           string       `star:"name"`
+	Namespace      string       `star:"namespace?"`
+	Owned          bool         `star:"owned?"`
+	UID            string       `star:"uid?"`
+	IgnoreNotFound bool         `star:"ignore_not_found?"`
+	GracePeriod    wholeSeconds `star:"grace_period??"`
+	APIVersion     string       `star:"api_version?"`
+}
+
+func k8sDelete(c *call, a *deleteArgs) (starlark.Value, error) {
+	o, err := c.resolve(c.ctx, a.APIVersion, a.Kind, a.Name, a.Namespace)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
-	o, err := s.resolve(ctx, apiVersion, kind, name, namespace)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	deleted, err := c.delete(c.ctx, o, a.Owned, kube.DeleteOptions{UID: a.UID, GraceSeconds: a.GracePeriod.int64})
+	if err == nil && !deleted && !a.IgnoreNotFound {
+		err = notFound("delete", o)
 	}
-	deleted, err := s.delete(ctx, o, owned, opts)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	case !deleted && !ignoreNotFound:
-		return nil, fmt.Errorf("%s: %w", b.Name(), notFound("delete", o))
-	}
-	return starlark.Bool(deleted), nil
+	return starlark.Bool(deleted), err
 }
 
 // delete reports whether there was something to delete. It always looks first:
@@ -281,8 +239,7 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 }
 
 func uidOf(obj kube.Object) string {
-	meta, _ := obj["metadata"].(map[string]any)
-	uid, _ := meta["uid"].(string)
+	uid, _, _ := unstructured.NestedString(obj, "metadata", "uid")
 	return uid
 }
 

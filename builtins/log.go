@@ -2,40 +2,34 @@ package builtins
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 )
 
-var logModule = &starlarkstruct.Module{Name: "log", Members: starlark.StringDict{
-	"debug":   logAt("debug", slog.LevelDebug),
-	"info":    logAt("info", slog.LevelInfo),
-	"warning": logAt("warning", slog.LevelWarn),
-	"error":   logAt("error", slog.LevelError),
-}}
+var logFunctions = []*function{
+	logAt("log.debug", slog.LevelDebug),
+	logAt("log.info", slog.LevelInfo),
+	logAt("log.warning", slog.LevelWarn),
+	logAt("log.error", slog.LevelError),
+}
 
-func logAt(name string, at slog.Level) *starlark.Builtin {
-	return starlark.NewBuiltin("log."+name, func(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		var message starlark.Value
-		if err := starlark.UnpackArgs(b.Name(), args, kwargs, "message", &message); err != nil {
-			return nil, err
+type logArgs struct {
+	Message starlark.Value `star:"message"`
+}
+
+func logAt(name string, at slog.Level) *function {
+	return builtin(name, InSession, logArgs{}, func(c *call, a *logArgs) (starlark.Value, error) {
+		text, ok := starlark.AsString(a.Message)
+		if !ok {
+			text = a.Message.String()
 		}
 		level := at
-		ctx, s, err := session(t)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Name(), err)
-		}
-		text, ok := starlark.AsString(message)
-		if !ok {
-			text = message.String()
-		}
 		// A dry run does not do what its callable says it does.
-		if s.Mode == Plan {
+		if c.Mode == Plan {
 			level = slog.LevelDebug
 		}
-		s.Log.Log(context.WithoutCancel(ctx), level, text)
+		c.Log.Log(context.WithoutCancel(c.ctx), level, text)
 		return starlark.None, nil
 	})
 }

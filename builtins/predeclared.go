@@ -3,40 +3,65 @@ package builtins
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 )
+
+// table is every function that scripts can call. Each was made by builtin, which is the one
+// way that a call takes.
+var table = slices.Concat(
+	declarationFunctions,
+	rollbackFunctions,
+	k8sFunctions,
+	gcpFunctions,
+	awsFunctions,
+	logFunctions,
+	timeFunctions,
+	dataFunctions,
+	randomFunctions,
+)
+
+var predeclared = modules(table)
 
 // Predeclared returns what scripts can call, by name. Whoever joins an
 // interpreter adds that one's own functions.
-func Predeclared() starlark.StringDict {
-	d := starlark.StringDict{
-		"RollbackContent": rollbackContent,
-		"RollbackVersion": rollbackVersion,
-		"base64":          base64Module,
-		"cloud":           cloudModule,
-		"json":            jsonModule,
-		"k8s":             k8sModule,
-		"log":             logModule,
-		"time":            timeModule,
-		"yaml":            yamlModule,
+func Predeclared() starlark.StringDict { return maps.Clone(predeclared) }
+
+// Signatures returns how everything in [Predeclared] is called, by name: "k8s.get".
+func Signatures() map[string]Signature {
+	signatures := make(map[string]Signature, len(table))
+	for _, f := range table {
+		signatures[f.Name] = f.Signature
 	}
-	for name, fn := range map[string]func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error){
-		"Scenario":              makeScenario,
-		"already_restored":      alreadyRestored,
-		"conflict":              conflict,
-		"field":                 makeField,
-		"random_name":           randomName,
-		"random_sample":         randomSample,
-		"ref":                   makeRef,
-		"right":                 makeRight,
-		"set_rollback_callable": setRollbackCallable,
-		"undo":                  undo,
-		"unsettled":             unsettled,
-	} {
-		d[name] = starlark.NewBuiltin(name, fn)
+	return signatures
+}
+
+// modules puts functions under their names: those of "cloud.aws.start" are a module
+// cloud, a module cloud.aws in it, and start.
+func modules(functions []*function) starlark.StringDict {
+	top := starlark.StringDict{}
+	for _, f := range functions {
+		members, path := top, strings.Split(f.Name, ".")
+		for i, name := range path[:len(path)-1] {
+			module, ok := members[name].(*starlarkstruct.Module)
+			if !ok {
+				module = &starlarkstruct.Module{Name: strings.Join(path[:i+1], "."), Members: starlark.StringDict{}}
+				members[name] = module
+			}
+			members = module.Members
+		}
+		name := path[len(path)-1]
+		if members.Has(name) {
+			panic("two builtins are called " + f.Name)
+		}
+		members[name] = f.builtin
+		if f.value != nil {
+			members[name] = f.value
+		}
 	}
-	return d
+	return top
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

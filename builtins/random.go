@@ -7,37 +7,42 @@ import (
 	"go.starlark.net/starlark"
 )
 
-func randomName(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var prefix string
-	length := 5
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "prefix", &prefix, "length?", &length); err != nil {
-		return nil, err
+var randomFunctions = []*function{
+	builtin("random_name", Pure, randomNameArgs{Length: 5}, randomName),
+	builtin("random_sample", Pure, randomSampleArgs{}, randomSample),
+}
+
+type randomNameArgs struct {
+	Prefix string `star:"prefix"`
+	Length int    `star:"length?"`
+}
+
+func randomName(_ *call, a *randomNameArgs) (starlark.Value, error) {
+	if a.Length < 1 || a.Length > 63 {
+		return nil, fmt.Errorf("for parameter length: got %d, want 1 to 63", a.Length)
 	}
-	if length < 1 || length > 63 {
-		return nil, fmt.Errorf("%s: for parameter length: got %d, want 1 to 63", b.Name(), length)
-	}
-	suffix := make([]byte, length)
+	suffix := make([]byte, a.Length)
 	for i := range suffix {
 		suffix[i] = byte('a' + rand.IntN(26))
 	}
-	return starlark.String(prefix + string(suffix)), nil
+	return starlark.String(a.Prefix + string(suffix)), nil
 }
 
-func randomSample(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var items starlark.Iterable
-	var n int
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "items", &items, "n", &n); err != nil {
-		return nil, err
-	}
-	if n < 0 {
-		return nil, fmt.Errorf("%s: for parameter n: got %d, want 0 or more", b.Name(), n)
+type randomSampleArgs struct {
+	Items starlark.Iterable `star:"items"`
+	N     int               `star:"n"`
+}
+
+func randomSample(_ *call, a *randomSampleArgs) (starlark.Value, error) {
+	if a.N < 0 {
+		return nil, fmt.Errorf("for parameter n: got %d, want 0 or more", a.N)
 	}
 	var all []starlark.Value
-	it := items.Iterate()
+	it := a.Items.Iterate()
 	defer it.Done()
 	for x := starlark.Value(nil); it.Next(&x); {
 		all = append(all, x)
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return starlark.NewList(all[:min(n, len(all))]), nil
+	return starlark.NewList(all[:min(a.N, len(all))]), nil
 }

@@ -65,32 +65,49 @@ func (r Ref) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool, er
 	return false, fmt.Errorf("refs have no order: %s %s %s", r, op, y)
 }
 
-func makeRef(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var r Ref
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &r.Kind, "name", &r.Name, "namespace?", &r.Namespace); err != nil {
-		return nil, err
-	}
+type refArgs struct {
+	Kind      string `star:"kind"`
+	Name      string `star:"name"`
+	Namespace string `star:"namespace?"`
+}
+
+func makeRef(_ *call, a *refArgs) (starlark.Value, error) {
+	r := Ref(*a)
 	if r.Kind == "" || r.Name == "" {
-		return nil, fmt.Errorf("%s: kind and name must not be empty, got %s", b.Name(), r.Literal())
+		return nil, fmt.Errorf("kind and name must not be empty, got %s", r.Literal())
 	}
 	return r, nil
 }
 
-// unpackRefs reads a list of refs.
-func unpackRefs(fn, param string, v starlark.Iterable) ([]Ref, error) {
-	if v == nil {
-		return nil, nil
-	}
-	var refs []Ref
-	it := v.Iterate()
-	defer it.Done()
-	var x starlark.Value
-	for i := 0; it.Next(&x); i++ {
-		r, ok := x.(Ref)
+// refs is a list of refs.
+type refs []Ref
+
+// Unpack implements starlark.Unpacker.
+func (r *refs) Unpack(v starlark.Value) (err error) {
+	*r, err = unpackList(v, func(i int, x starlark.Value) (Ref, error) {
+		ref, ok := x.(Ref)
 		if !ok {
-			return nil, fmt.Errorf("%s: for parameter %s: element %d is a %s, want ref(kind, name, namespace)", fn, param, i, x.Type())
+			return Ref{}, fmt.Errorf("element %d is a %s, want ref(kind, name, namespace)", i, x.Type())
 		}
-		refs = append(refs, r)
-	}
-	return refs, nil
+		return ref, nil
+	})
+	return err
 }
+
+func (refs) typeName() string { return "list of ref" }
+func (refs) literal() string  { return "[]" }
+
+// oneRef is a ref.
+type oneRef struct{ Ref }
+
+// Unpack implements starlark.Unpacker.
+func (r *oneRef) Unpack(v starlark.Value) error {
+	ref, ok := v.(Ref)
+	if !ok {
+		return fmt.Errorf("got %s, want ref(kind, name, namespace)", v.Type())
+	}
+	r.Ref = ref
+	return nil
+}
+
+func (oneRef) typeName() string { return "ref" }

@@ -67,6 +67,10 @@ type Session struct {
 	// Changed is called after each change was answered, and its mark removed. Nil is fine.
 	Changed func()
 
+	// Observe is told of each call of a builtin that has ended, also of one that failed.
+	// It must be safe for concurrent use. Nil is fine.
+	Observe func(Call)
+
 	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
 	Progress func(d time.Duration, what string) (done func())
 
@@ -222,13 +226,12 @@ func session(t *starlark.Thread) (context.Context, *Session, error) {
 	return ctx, s, nil
 }
 
-// outside is session for what reaches out of the process.
-func outside(t *starlark.Thread) (context.Context, *Session, error) {
-	ctx, s, err := session(t)
-	if err == nil && s.Mode == Init {
-		err = errors.New("can't be called while the module loads: call it from run or from a callable")
+// sessionOf returns the session of a thread, or nil.
+func sessionOf(t *starlark.Thread) *Session {
+	if ctx, ok := t.Local(contextLocal).(context.Context); ok {
+		return SessionOf(ctx)
 	}
-	return ctx, s, err
+	return nil
 }
 
 func (s *Session) progress(d time.Duration, what string) func() {
