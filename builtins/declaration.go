@@ -178,7 +178,7 @@ func makeField(_ *call, a *fieldArgs) (starlark.Value, error) {
 // fieldTypes is one type, or a list of those that may stand there.
 type fieldTypes []schema.Type
 
-var allTypes = []schema.Type{schema.String, schema.Int, schema.Number, schema.Bool, schema.Duration, schema.List, schema.Map, schema.Any}
+var allTypes = []schema.Type{schema.String, schema.Text, schema.Selector, schema.Int, schema.Number, schema.Bool, schema.Duration, schema.List, schema.Map, schema.Any}
 
 // Unpack implements starlark.Unpacker.
 func (t *fieldTypes) Unpack(v starlark.Value) error {
