@@ -118,8 +118,8 @@ func (c *carver) take(name, what, pos string) (again bool, err error) {
 		return true, nil
 	default:
 		return false, &Error{
-			Msg:   fmt.Sprintf("%q would stand for two things in the carved file: those of %s and of %s", name, had.pos, pos),
-			Hints: []string{"rename one of them"},
+			Msg:    fmt.Sprintf("%q would stand for two things in the carved file: those of %s and of %s", name, had.pos, pos),
+			Advice: []string{"rename one of them"},
 		}
 	}
 }
@@ -189,7 +189,7 @@ func (c *carver) function(fn *starlark.Function, use syntax.Position) (*function
 		}
 		return nil, &Error{
 			Pos: fn.Position(), Msg: msg,
-			Hints: []string{"define it with def at the top level of the script, and pass what it captures as an argument"},
+			Advice: []string{"define it with def at the top level of the script, and pass what it captures as an argument"},
 		}
 	}
 	if known := c.needed[f.def]; known != nil {
@@ -245,9 +245,9 @@ func (c *carver) parameterDefault(f *function, param *syntax.BinaryExpr) error {
 		case *syntax.CallExpr:
 			start, _ := n.Span()
 			err = cmp.Or(err, error(&Error{
-				Pos:   start,
-				Msg:   fmt.Sprintf("the default of a parameter of %q calls a function, which would happen again when the file is replayed", f.def.Name.Name),
-				Hints: []string{"assign the result to a top-level variable, and make that the default"},
+				Pos:    start,
+				Msg:    fmt.Sprintf("the default of a parameter of %q calls a function, which would happen again when the file is replayed", f.def.Name.Name),
+				Advice: []string{"assign the result to a top-level variable, and make that the default"},
 			}))
 		case *syntax.Ident:
 			if err == nil {
@@ -310,7 +310,7 @@ func (c *carver) variable(m *Module, name string, id *syntax.Ident) (*function, 
 	if err != nil {
 		return nil, &Error{
 			Pos: pos, Msg: fmt.Sprintf("%v; needed at %s", err, id.NamePos), cause: err,
-			Hints: []string{"pass what the function needs as an argument, or compute it inside"},
+			Advice: []string{"pass what the function needs as an argument, or compute it inside"},
 		}
 	}
 	if _, err := c.take(id.Name, what, pos.String()); err != nil {
@@ -328,9 +328,9 @@ func (c *carver) checkBuiltins() error {
 			continue
 		}
 		x := &Error{
-			Pos:   pos,
-			Msg:   fmt.Sprintf("%q means the builtin here, but the variable of %s elsewhere in the carved file", name, c.taken[name].pos),
-			Hints: []string{"rename the variable"},
+			Pos:    pos,
+			Msg:    fmt.Sprintf("%q means the builtin here, but the variable of %s elsewhere in the carved file", name, c.taken[name].pos),
+			Advice: []string{"rename the variable"},
 		}
 		if !used {
 			x.Msg = fmt.Sprintf("the variable %q of %s hides the builtin that a value is made with", name, c.taken[name].pos)

@@ -87,7 +87,7 @@ func (c *checker) warn(pos syntax.Position, hint, format string, args ...any) {
 	}
 	x := &Error{Pos: pos, Msg: fmt.Sprintf(format, args...)}
 	if hint != "" {
-		x.Hints = []string{hint}
+		x.Advice = []string{hint}
 	}
 	c.engine.excerpt(x)
 	c.found = append(c.found, Diagnostic{Error: x, Warning: true})

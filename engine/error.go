@@ -20,7 +20,7 @@ type Error struct {
 	Pos     syntax.Position // where in the script; the innermost frame that is Starlark
 	Msg     string
 	Excerpt string   // the line at Pos, and a caret under its column; "" if it is not known
-	Hints   []string // what to do about it
+	Advice  []string // what to do about it
 	Others  []*Error // further errors found at the same time, 20 at most: all undefined names of a file
 
 	cause   error
@@ -46,6 +46,9 @@ func (e *Error) Error() string {
 // Unwrap returns what was raised: a *FailError, an error of a builtin, the context's error, ErrSteps.
 func (e *Error) Unwrap() error { return e.cause }
 
+// Hints returns what to do about it.
+func (e *Error) Hints() []string { return e.Advice }
+
 // Backtrace returns the calls that led to the error, outermost first, a line each, or "".
 func (e *Error) Backtrace() string { return e.trace }
 
@@ -61,7 +64,7 @@ func (e *Error) Detail() string {
 			fmt.Fprintln(b, "   ", line)
 		}
 	}
-	for _, hint := range e.Hints {
+	for _, hint := range e.Advice {
 		fmt.Fprintln(b, "  hint:", hint)
 	}
 	for _, other := range e.Others {
@@ -120,7 +123,7 @@ func (e *Engine) explain(c *call, err error) *Error {
 	}
 	var h *hinted
 	if errors.As(err, &h) && h.hint != "" {
-		x.Hints = append(x.Hints, h.hint)
+		x.Advice = append(x.Advice, h.hint)
 	}
 	e.hint(x)
 	return x
@@ -175,7 +178,7 @@ func (e *Engine) fromItem(x *Error, err error) {
 	if !errors.As(err, &inner) {
 		return
 	}
-	x.Hints = append(x.Hints, inner.Hints...)
+	x.Advice = append(x.Advice, inner.Advice...)
 	var failure *parallelError
 	if errors.As(err, &failure) && failure.first == error(inner) {
 		x.trace += "\nin parallel:\n" + inner.trace

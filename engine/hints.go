@@ -111,28 +111,28 @@ func (e *Engine) hint(x *Error) {
 	// The library's own suggestions go where ours are.
 	if m := didYouMean.FindStringSubmatch(x.Msg); m != nil {
 		x.Msg = m[1]
-		x.Hints = append(x.Hints, "did you mean "+m[2]+"?")
+		x.Advice = append(x.Advice, "did you mean "+m[2]+"?")
 		return
 	}
 	if m := undefined.FindStringSubmatch(x.Msg); m != nil {
-		x.Hints = append(x.Hints, e.undefinedHint(m[1])...)
+		x.Advice = append(x.Advice, e.undefinedHint(m[1])...)
 		return
 	}
 	if m := wrongKwarg.FindStringSubmatch(x.Msg); m != nil {
 		if near := nearest(m[2], e.params(x.Pos.Filename(), m[1])); near != "" {
-			x.Hints = append(x.Hints, "did you mean "+near+"?")
+			x.Advice = append(x.Advice, "did you mean "+near+"?")
 		}
 		return
 	}
 	if isSyntax(x.cause) {
 		if hint := habit(x, e.line(x.Pos)); hint != "" {
-			x.Hints = append(x.Hints, hint)
+			x.Advice = append(x.Advice, hint)
 			return
 		}
 	}
 	for _, h := range messageHints {
 		if h.msg.MatchString(x.Msg) {
-			x.Hints = append(x.Hints, h.hint)
+			x.Advice = append(x.Advice, h.hint)
 			return
 		}
 	}

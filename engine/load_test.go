@@ -194,7 +194,7 @@ func TestLoadScriptErrors(t *testing.T) {
 		files["main.star"] = &fstest.MapFile{Data: []byte(test.load)}
 		_, err := e.LoadScript(context.Background(), files, "main.star")
 		x := wantError(t, err, test.want)
-		if got := strings.Join(x.Hints, "\n"); !strings.Contains(got, test.hint) {
+		if got := strings.Join(x.Advice, "\n"); !strings.Contains(got, test.hint) {
 			t.Errorf("%s: got hints %q, want %q", test.load, got, test.hint)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 
 	"golang.org/x/sync/errgroup"
 
@@ -71,26 +72,26 @@ func BenchmarkHogSetup(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	client, err := openCluster(sandboxtest.Kubeconfig(b))
-	if err != nil {
-		b.Fatal(err)
-	}
+	kubeconfig := sandboxtest.Kubeconfig(b)
 	for b.Loop() {
 		b.StopTimer()
 		var created, flushed atomic.Int64
 		all := make(chan struct{})
-		r := runner.New(runner.Options{
-			Store: store, Cluster: func() (*kube.Client, error) { return client, nil },
+		r, err := runner.New(store, runner.Options{
+			Cluster: func() (*rest.Config, error) { return kube.LoadConfig(kubeconfig, "") },
 			Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
-			Reached: func(p runner.Point) {
+			Hooks: runner.Hooks{Reached: func(p runner.Point) {
 				switch {
 				case p == runner.AfterFlush:
 					flushed.Add(1)
 				case p == runner.AfterChange && created.Add(1) == hogNodes:
 					close(all)
 				}
-			},
+			}},
 		})
+		if err != nil {
+			b.Fatal(err)
+		}
 		prepared, err := r.Prepare(b.Context(), []runner.ScenarioFile{{Type: "hog_scenarios", Path: scenario}}, false)
 		if err != nil {
 			b.Fatal(err)
@@ -98,16 +99,22 @@ func BenchmarkHogSetup(b *testing.B) {
 		ctx, cancel := context.WithCancel(b.Context())
 		report := make(chan *runner.RunReport, 1)
 		b.StartTimer()
-		go func() { report <- r.Run(ctx, prepared, runner.RunOptions{UUID: "bench", AutoRollback: true}) }()
+		go func() {
+			r, err := r.Run(ctx, prepared, runner.RunOptions{UUID: "bench"})
+			if err != nil {
+				b.Error(err)
+			}
+			report <- r
+		}()
 		select {
 		case <-all:
 		case r := <-report:
-			b.Fatalf("ended before its pods were created: %v", r.Executions[0].Err)
+			b.Fatalf("ended before its pods were created: %v", r.Scenarios[0].Err)
 		}
 		b.StopTimer()
 		cancel()
 		if r := <-report; r.Pending() > 0 || flushed.Load() != 1 {
-			b.Fatalf("%d files pending, %d flushed, want none and 1: %v", r.Pending(), flushed.Load(), r.Executions[0].Results)
+			b.Fatalf("%d files pending, %d flushed, want none and 1: %v", r.Pending(), flushed.Load(), r.Scenarios[0].Results)
 		}
 		b.StartTimer()
 	}

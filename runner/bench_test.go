@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/ebb-chaos/ebb/builtins"
@@ -98,12 +98,11 @@ func BenchmarkDeletesReplayed(b *testing.B) {
 	namespace := sandboxtest.Namespace(b)
 	client := bareClient(b).Resource(configMaps).Namespace(namespace)
 	store := versions.NewMemory()
-	var once sync.Once
-	var opened *kube.Client
-	r := runner.New(runner.Options{Store: store, Cluster: func() (c *kube.Client, err error) {
-		once.Do(func() { opened, err = openCluster(sandboxtest.Kubeconfig(b)) })
-		return opened, err
-	}})
+	kubeconfig := sandboxtest.Kubeconfig(b)
+	r, err := runner.New(store, runner.Options{Cluster: func() (*rest.Config, error) { return kube.LoadConfig(kubeconfig, "") }})
+	if err != nil {
+		b.Fatal(err)
+	}
 	file := fmt.Sprintf(benchFile, namespace, benchObjects)
 	for b.Loop() {
 		b.StopTimer()
@@ -119,7 +118,7 @@ func BenchmarkDeletesReplayed(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		report, err := r.Replay(b.Context(), runner.Selection{})
+		report, err := r.Replay(b.Context(), runner.ReplayOptions{})
 		if err != nil || len(report.Results) != 1 || report.Results[0].Outcome != runner.Restored {
 			b.Fatalf("got %v and %+v", err, report)
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,11 +13,11 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/ebb-chaos/ebb/internal/aws"
 	"github.com/ebb-chaos/ebb/internal/cloudtest"
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
+	"k8s.io/client-go/rest"
 )
 
 // stopScenario stops an instance and no more; its undo starts it.
@@ -42,7 +41,7 @@ def runs(content):
 `
 
 // cloudBench is a bench with an EC2 and one scenario, and a cluster as given.
-func cloudBench(t *testing.T, cluster func() (*kube.Client, error)) (*bench, *cloudtest.AWS, []*runner.Scenario) {
+func cloudBench(t *testing.T, cluster func() (*rest.Config, error)) (*bench, *cloudtest.AWS, []*runner.Scenario) {
 	t.Helper()
 	ec2 := cloudtest.NewAWS(t)
 	for name, value := range ec2.Env() {
@@ -50,9 +49,9 @@ func cloudBench(t *testing.T, cluster func() (*kube.Client, error)) (*bench, *cl
 	}
 	ec2.AddInstance("i-1", "running")
 	b := &bench{t: t, store: versions.NewMemory()}
-	b.Runner = runner.New(runner.Options{
-		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)), FileTimeout: 300 * time.Millisecond, Cluster: cluster,
-		AWS:     aws.Open(aws.Options{}),
+	b.use(runner.Options{
+		FileTimeout: 300 * time.Millisecond, Cluster: cluster,
+		AWS:     runner.AWSFromEnvironment,
 		Scripts: []runner.ScriptDir{{Name: "test", FS: fstest.MapFS{"stop.star": {Data: []byte(stopScenario)}}}},
 	})
 	path := filepath.Join(t.TempDir(), "stop.yaml")
@@ -67,7 +66,7 @@ func cloudBench(t *testing.T, cluster func() (*kube.Client, error)) (*bench, *cl
 }
 
 // fakeCluster is all of a cluster that is needed to know which one it is.
-func fakeCluster(t *testing.T, uid string) func() (*kube.Client, error) {
+func fakeCluster(t *testing.T, uid string) func() (*rest.Config, error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -83,15 +82,16 @@ func fakeCluster(t *testing.T, uid string) func() (*kube.Client, error) {
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return func() (*kube.Client, error) { return openCluster(config) }
+	return func() (*rest.Config, error) { return kube.LoadConfig(config, "") }
 }
 
-func openCluster(kubeconfig string) (*kube.Client, error) {
-	config, err := kube.LoadConfig(kubeconfig, "")
+func (b *bench) run(scenarios []*runner.Scenario, o runner.RunOptions) *runner.RunReport {
+	b.t.Helper()
+	report, err := b.Run(b.t.Context(), scenarios, o)
 	if err != nil {
-		return nil, err
+		b.t.Fatal(err)
 	}
-	return kube.New(config, kube.Options{})
+	return report
 }
 
 // flushed returns the version files that are left.
@@ -117,9 +117,9 @@ func (b *bench) flushed() string {
 // What changes only a cloud needs no cluster, neither to be done nor to be undone.
 // Waiting for the cloud is not the file's own time: here it has less than the cloud's pauses take.
 func TestCloudNeedsNoCluster(t *testing.T) {
-	b, ec2, scenarios := cloudBench(t, func() (*kube.Client, error) { return nil, errors.New("there is none") })
+	b, ec2, scenarios := cloudBench(t, func() (*rest.Config, error) { return nil, errors.New("there is none") })
 	ec2.Fault("StartInstances", cloudtest.Throttle, cloudtest.Throttle, cloudtest.Throttle)
-	report := b.Run(t.Context(), scenarios, runner.RunOptions{UUID: "run-1", AutoRollback: true})
+	report := b.run(scenarios, runner.RunOptions{UUID: "run-1"})
 	if report.Failed() > 0 || report.Pending() > 0 || ec2.State("i-1") != "running" {
 		t.Errorf("failed %d, pending %d, the instance is %s:\n%s", report.Failed(), report.Pending(), ec2.State("i-1"), b.log.String())
 	}
@@ -132,7 +132,7 @@ func TestCloudNeedsNoCluster(t *testing.T) {
 func TestCloudNamesTheCluster(t *testing.T) {
 	b, ec2, scenarios := cloudBench(t, fakeCluster(t, "uid-1"))
 	ec2.Fault("StopInstances", cloudtest.Deny)
-	b.Run(t.Context(), scenarios, runner.RunOptions{UUID: "run-1"})
+	b.run(scenarios, runner.RunOptions{UUID: "run-1"})
 	if got := b.flushed(); !strings.Contains(got, `cluster_uid = "uid-1"`) {
 		t.Errorf("the version file does not name the cluster:\n%s", got)
 	}
@@ -144,7 +144,7 @@ func TestCloudOverlap(t *testing.T) {
 		b, ec2, scenarios := cloudBench(t, fakeCluster(t, "uid-1"))
 		other := strings.Replace(file("a", "pass", ref), "format = 1", `format = 1, run_uuid = "run-0", cluster_uid = "uid-0"`, 1)
 		b.execution("run-0", other)
-		report := b.Run(t.Context(), scenarios, runner.RunOptions{UUID: "run-1", AutoRollback: true})
+		report := b.run(scenarios, runner.RunOptions{UUID: "run-1"})
 		if report.Refused() != refused || (ec2.Calls("StopInstances") == 0) != refused {
 			t.Errorf("another cluster's file with %s: refused %t, want %t:\n%s", ref, report.Refused(), refused, b.log.String())
 		}

@@ -2,7 +2,6 @@ package runner_test
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +20,7 @@ func TestCloudsGoFirst(t *testing.T) {
 	b.execution("run-3", file("mixed", "pass", `ref("gcp.Instance", "c", "project/zone")`, `ref("Pod", "a", "default")`))
 	b.execution("run-4", file("unknown", "pass"))
 	b.execution("run-5", file("pod", "pass", `ref("Pod", "b", "default")`))
-	b.replay(runner.Selection{})
+	b.replay(runner.ReplayOptions{})
 	if got := b.undone(); got != "newcloud oldcloud pod unknown mixed" {
 		t.Errorf("undone %s", got)
 	}
@@ -47,12 +46,11 @@ func TestLostAndTried(t *testing.T) {
 	b.execution("run-2", file("d", "pass"), file("e", "pass"))
 	lost, tried := b.files("run-1")[1], b.files("run-2")[1]
 	var finished []string
-	b.Runner = runner.New(runner.Options{
-		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)),
+	b.use(runner.Options{Hooks: runner.Hooks{
 		Finished: func(r runner.Result) { finished = append(finished, string(r.Outcome)) },
-	})
-	report := b.replay(runner.Selection{
-		Lost:  map[string]error{lost.Key(): errors.New("the process that replayed it crashed")},
+	}})
+	report := b.replay(runner.ReplayOptions{
+		Lost:  map[string]*runner.LostError{lost.Key(): {How: "crashed"}},
 		Tried: map[string]runner.Result{tried.Key(): {File: tried, Outcome: runner.Conflict, Err: errors.New("not ours")}},
 	})
 	if got := outcomes(report); got != "conflict, blocked, restored, failed, blocked" || b.undone() != "c" {
@@ -83,10 +81,10 @@ func TestSharedRefsOfTheUntried(t *testing.T) {
 		b.execution("run-2", file("other", "pass", `ref("Service", "other", "default")`))
 		b.execution("run-3", newest)
 		f := b.files("run-3")[0]
-		sel := runner.Selection{}
+		sel := runner.ReplayOptions{}
 		switch name {
 		case "lost":
-			sel.Lost = map[string]error{f.Key(): errors.New("crashed")}
+			sel.Lost = map[string]*runner.LostError{f.Key(): {How: "crashed"}}
 		case "tried":
 			sel.Tried = map[string]runner.Result{f.Key(): {File: f, RunUUID: "run-3", Outcome: runner.Failed, Err: errors.New("x")}}
 		}
@@ -108,8 +106,7 @@ func TestWatch(t *testing.T) {
 	b.execution("run-2", "not Starlark at all")
 	var mu sync.Mutex
 	active, begun := map[string]int{}, 0
-	b.Runner = runner.New(runner.Options{
-		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)),
+	b.use(runner.Options{Hooks: runner.Hooks{
 		Watch: func(f versions.File) func() {
 			mu.Lock()
 			defer mu.Unlock()
@@ -121,12 +118,12 @@ func TestWatch(t *testing.T) {
 				active[f.Location]--
 			}
 		},
-	})
+	}})
 	for _, dry := range []bool{true, false} {
 		begun = 0
-		b.replay(runner.Selection{DryRun: dry, KeepGoing: true, Parallel: 2})
-		if begun != 6 { // each is loaded for the order, and then replayed
-			t.Errorf("dry run %v: watched %d times, want 6", dry, begun)
+		b.replay(runner.ReplayOptions{DryRun: dry, KeepGoing: true, Parallel: 2})
+		if begun != 4 { // each once, and the one without a header for the order, too
+			t.Errorf("dry run %v: watched %d times, want 4", dry, begun)
 		}
 		for location, n := range active {
 			if n != 0 {
@@ -142,14 +139,14 @@ func TestStuck(t *testing.T) {
 	b := newBench(t)
 	b.execution("run-1", file("slow", strings.ReplaceAll(shared, "%d", "24"))) // a second, about
 	stuck := make(chan string, 1)
-	b.Runner = runner.New(runner.Options{
-		Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)), FileTimeout: 50 * time.Millisecond, StuckAfter: time.Millisecond,
-		Stuck: func(where string) { stuck <- where },
+	b.use(runner.Options{
+		FileTimeout: 50 * time.Millisecond,
+		Hooks:       runner.Hooks{StuckAfter: time.Millisecond, Stuck: func(where string) { stuck <- where }},
 	})
 	replayed := make(chan struct{})
 	go func() {
 		defer close(replayed)
-		if _, err := b.Replay(t.Context(), runner.Selection{}); err != nil {
+		if _, err := b.Replay(t.Context(), runner.ReplayOptions{}); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -194,7 +191,7 @@ func TestIntegrity(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		report := b.replay(runner.Selection{RunUUID: x.RunUUID()})
+		report := b.replay(runner.ReplayOptions{RunUUID: x.RunUUID()})
 		outcome := runner.Restored
 		if test.want == versions.Replaced {
 			outcome = runner.Refused
@@ -202,12 +199,12 @@ func TestIntegrity(t *testing.T) {
 		if got := report.Results[0]; got.Integrity != test.want || got.Outcome != outcome {
 			t.Errorf("%s: got %s, %s, want %s, %s", name, got.Integrity, got.Outcome, test.want, outcome)
 		}
-		if plan := b.replay(runner.Selection{RunUUID: x.RunUUID(), DryRun: true}); outcome == runner.Refused && outcomes(plan) != "refused" {
+		if plan := b.replay(runner.ReplayOptions{RunUUID: x.RunUUID(), DryRun: true}); outcome == runner.Refused && outcomes(plan) != "refused" {
 			t.Errorf("%s: planned %s", name, outcomes(plan))
 		}
 		// What is replayed once more, under its new name, is the same.
 		executed := report.Results[0].File
-		again, err := b.ReplayFile(t.Context(), executed, runner.Selection{})
+		again, err := b.ReplayFile(t.Context(), executed, runner.ReplayOptions{})
 		if err != nil || again.Results[0].Integrity != test.want {
 			t.Errorf("%s, again: got %+v, %v", name, again, err)
 		}
@@ -219,12 +216,12 @@ func TestFileOfAnotherRun(t *testing.T) {
 	b := newBench(t)
 	theirs := strings.Replace(file("a", "pass"), "format = 1", `format = 1, run_uuid = "run-2"`, 1)
 	b.execution("run-1", theirs)
-	report := b.replay(runner.Selection{})
+	report := b.replay(runner.ReplayOptions{})
 	if got := outcomes(report); got != "refused" || b.undone() != "" || !strings.Contains(report.Results[0].Reason(), "a file of run run-2, in the place of one of run run-1") {
 		t.Errorf("got %s, undone %q, because %s", got, b.undone(), report.Results[0].Reason())
 	}
-	b.Force = true
-	if got := outcomes(b.replay(runner.Selection{})); got != "restored" || b.undone() != "a" {
+	b.use(runner.Options{Force: true})
+	if got := outcomes(b.replay(runner.ReplayOptions{})); got != "restored" || b.undone() != "a" {
 		t.Errorf("with force: got %s, undone %q", got, b.undone())
 	}
 }

@@ -38,7 +38,7 @@ func (l Library) Types() []string { return slices.Sorted(maps.Keys(l)) }
 func (r *Runner) Library(ctx context.Context) (Library, error) {
 	library := Library{}
 	var errs []error
-	for _, dir := range r.Scripts {
+	for _, dir := range r.options.Scripts {
 		names, err := fs.Glob(dir.FS, "*.star")
 		if err != nil {
 			return nil, fmt.Errorf("scenario scripts %q: %w", dir.Name, err)
@@ -46,7 +46,7 @@ func (r *Runner) Library(ctx context.Context) (Library, error) {
 		if entries, err := fs.ReadDir(dir.FS, "."); err != nil {
 			errs = append(errs, fmt.Errorf("scenario scripts %q: %w", dir.Name, err))
 		} else if len(entries) > 0 && len(names) == 0 {
-			r.Log.Warn(fmt.Sprintf("scenario scripts %q: no file ends in .star", dir.Name))
+			r.options.Log.Warn(fmt.Sprintf("scenario scripts %q: no file ends in .star", dir.Name))
 		}
 		inDir := map[string]string{}
 		for _, name := range names {
@@ -65,7 +65,7 @@ func (r *Runner) Library(ctx context.Context) (Library, error) {
 					errs = append(errs, fmt.Errorf("%s: scenario type %q exists already (%s): to replace it, say override = True in Scenario(…)", s.Name, s.Kind, known.Name))
 					continue
 				}
-				r.Log.Warn(fmt.Sprintf("scenario type %q of %s is overridden by %s", s.Kind, known.Name, s.Name))
+				r.options.Log.Warn(fmt.Sprintf("scenario type %q of %s is overridden by %s", s.Kind, known.Name, s.Name))
 			}
 			library[s.Kind] = s
 		}
@@ -134,5 +134,5 @@ func (e *UnsupportedError) Error() string {
 
 // Hints say what to do about it.
 func (e *UnsupportedError) Hints() []string {
-	return []string{"supported are " + strings.Join(e.Known, ", "), "--skip-unsupported runs the rest"}
+	return []string{"supported are " + strings.Join(e.Known, ", ")}
 }

@@ -20,10 +20,10 @@ type chain struct {
 	suspect    bool
 }
 
-// chains groups executions whose pending files share a ref. First come those that
+// order groups executions whose pending files share a ref. First come those that
 // need no Kubernetes API, which may be away just because they were not undone yet: their
 // machines are its control plane. Last come those with a file that took a process down.
-func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo, u undoing) []*chain {
+func (p *replayer) order(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
 	var chains []*chain
 	for _, x := range executions {
 		own := &chain{executions: []versions.ExecutionInfo{x}, refs: map[builtins.Ref]bool{}}
@@ -33,11 +33,11 @@ func (r *Runner) chains(ctx context.Context, executions []versions.ExecutionInfo
 				continue
 			}
 			pending = true
-			if u.past.suspects[f.Key()] && !u.settled(f) {
+			if p.journaled.suspects[f.Key()] && !p.settled(f) {
 				own.suspect = true
-				r.Log.Warn(fmt.Sprintf("a process ended while it replayed %s: it goes last", f.Location))
+				p.options.Log.Warn(fmt.Sprintf("a process ended while it replayed %s: it goes last", f.Location))
 			}
-			r.add(ctx, own, f, u)
+			p.add(ctx, own, f)
 		}
 		if !pending && len(x.Problems) == 0 {
 			continue
@@ -74,20 +74,19 @@ func later(a, b bool) int {
 
 // add takes in what a file undoes. One that can't be loaded fails when its turn comes, and
 // says so then; until then it may be about whatever it mentions.
-func (r *Runner) add(ctx context.Context, c *chain, f versions.File, u undoing) {
-	content, err := r.Store.Read(ctx, f)
+func (p *replayer) add(ctx context.Context, c *chain, f versions.File) {
+	content, err := p.store.Read(ctx, f)
 	if err != nil {
 		c.cluster = true
 		return
 	}
-	err = u.lost[f.Key()]
 	var refs []builtins.Ref
-	if err == nil {
-		defer r.watch(f)()
-		var file *versionFile
-		if file, err = r.load(ctx, f.Location, content); err == nil {
-			refs = file.Undoes
-		}
+	if p.Lost[f.Key()] != nil {
+		err = p.Lost[f.Key()]
+	} else {
+		var version builtins.Version
+		version, err = p.header(ctx, f, content)
+		refs = version.Undoes
 	}
 	if err != nil {
 		c.unread = append(c.unread, content)

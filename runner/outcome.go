@@ -1,13 +1,10 @@
 package runner
 
 import (
-	"errors"
+	"encoding/json"
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -16,21 +13,39 @@ type Outcome string
 
 // The outcomes of a file.
 const (
-	Restored        Outcome = "restored"             // its callable returned and its verify passed
-	AlreadyRestored Outcome = "already restored"     // the same, and there was nothing left to do
-	Unverified      Outcome = "undone, not verified" // its callable returned; it has no verify
-	Conflict        Outcome = "conflict"             // somebody else changed it: left alone, needs a person
-	Failed          Outcome = "failed"               // stays pending
-	Blocked         Outcome = "blocked"              // a newer file failed; stays pending
-	Skipped         Outcome = "skipped (live run)"   // its execution is in use
-	Refused         Outcome = "refused"              // not ours to touch, or not this cluster's; stays pending
-	Planned         Outcome = "planned"              // a dry run
+	Restored        Outcome = "restored"                // its callable returned and its verify passed
+	AlreadyRestored Outcome = "already restored"        // the same, and there was nothing left to do
+	Unverified      Outcome = "undone, not verified"    // its callable returned; it has no verify
+	StillPending    Outcome = "restored, still pending" // the same as one of these, but its name could not be changed
+	Conflict        Outcome = "conflict"                // somebody else changed it: left alone, needs a person
+	Failed          Outcome = "failed"                  // stays pending
+	Blocked         Outcome = "blocked"                 // a newer file failed; stays pending
+	Skipped         Outcome = "skipped (live run)"      // its execution is in use
+	Refused         Outcome = "refused"                 // not ours to touch, or not this cluster's; stays pending
+	Planned         Outcome = "planned"                 // a dry run
 )
 
 // Undone reports whether the file has no more to do.
 func (o Outcome) Undone() bool { return o == Restored || o == AlreadyRestored || o == Unverified }
 
-// Result is what came of one version file.
+// blocks reports whether older files of the same execution have to wait.
+func (o Outcome) blocks() bool { return !o.Undone() && o != StillPending && o != Planned }
+
+// outcomeOf returns the outcome that an error is.
+func outcomeOf(err error) Outcome {
+	switch kind := KindOf(err); {
+	case kind == KindLocked:
+		return Skipped
+	case kind.refused():
+		return Refused
+	case kind == KindConflict:
+		return Conflict
+	}
+	return Failed
+}
+
+// Result is what came of one version file. It can be written as JSON and read again: Err is a
+// [*Failure] then.
 type Result struct {
 	File      versions.File
 	RunUUID   string
@@ -44,27 +59,63 @@ type Result struct {
 	Integrity versions.SealState
 }
 
+// resultJSON is a Result whose error can be written down.
+type resultJSON struct {
+	File      versions.File      `json:"file"`
+	RunUUID   string             `json:"run_uuid"`
+	Outcome   Outcome            `json:"outcome"`
+	Failure   *Failure           `json:"failure,omitempty"`
+	BlockedBy string             `json:"blocked_by,omitempty"`
+	Actions   []string           `json:"actions,omitempty"`
+	Took      time.Duration      `json:"took_ns"`
+	Integrity versions.SealState `json:"integrity,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r Result) MarshalJSON() ([]byte, error) {
+	return json.Marshal(resultJSON{r.File, r.RunUUID, r.Outcome, FailureOf(r.Err), r.BlockedBy, r.Actions, r.Took, r.Integrity})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Result) UnmarshalJSON(data []byte) error {
+	var j resultJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	*r = Result{
+		File: j.File, RunUUID: j.RunUUID, Outcome: j.Outcome, BlockedBy: j.BlockedBy,
+		Actions: j.Actions, Took: j.Took, Integrity: j.Integrity,
+	}
+	if j.Failure != nil {
+		r.Err = j.Failure
+	}
+	return nil
+}
+
 // Reason returns why the file is not restored, on one line, without saying again
 // which file it is.
 func (r Result) Reason() string {
 	if r.Err == nil {
 		return ""
 	}
-	text := strings.ReplaceAll(r.Err.Error(), r.File.Location+":", "line ")
+	text := r.Err.Error()
+	if r.File.Location != "" {
+		text = strings.ReplaceAll(text, r.File.Location+":", "line ")
+	}
 	return strings.ReplaceAll(strings.ReplaceAll(text, "line  ", ""), "\n", "; ")
 }
 
 // Report is what came of a replay.
 type Report struct {
-	Results     []Result
-	Interrupted bool
+	Results     []Result `json:"results"`
+	Interrupted bool     `json:"interrupted"`
 }
 
 // tally counts what is not undone.
 func (r *Report) tally() (pending, refused int) {
 	for _, x := range r.Results {
 		switch x.Outcome {
-		case Failed, Conflict, Blocked:
+		case Failed, Conflict, Blocked, StillPending:
 			pending++
 		case Refused, Skipped:
 			refused++
@@ -73,34 +124,8 @@ func (r *Report) tally() (pending, refused int) {
 	return pending, refused
 }
 
-// Pending counts the files that failed, conflicted or were blocked.
+// Pending counts the files that failed, conflicted, were blocked or could not be renamed.
 func (r *Report) Pending() int { n, _ := r.tally(); return n }
 
 // Refused counts the files that were refused or skipped.
 func (r *Report) Refused() int { _, n := r.tally(); return n }
-
-// RefusedError is something that ebb will not do: a file or a directory that is
-// not safe, another cluster, an overlap.
-type RefusedError struct {
-	Err  error
-	Hint string // what to do about it
-}
-
-func (e *RefusedError) Error() string { return e.Err.Error() }
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// isRefused reports whether err is ebb's own refusal.
-func isRefused(err error) bool {
-	var refused *RefusedError
-	var insecure *versions.InsecureError
-	var locked *versions.LockedError
-	return errors.As(err, &refused) || errors.As(err, &insecure) || errors.As(err, &locked)
-}
-
-// isConflict reports whether somebody else's change is in the way.
-func isConflict(err error) bool {
-	var conflict *builtins.ConflictError
-	return errors.As(err, &conflict)
-}
-
-func forbidden(err error) bool { return apierrors.IsForbidden(err) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/ebb-chaos/ebb/builtins"
@@ -34,18 +35,16 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pend
 		return known
 	}
 	var p pendingFile
-	if p.content, p.err = r.Store.Read(ctx, f); p.err == nil {
-		defer r.watch(f)()
-		var file *versionFile
-		if file, p.err = r.load(ctx, f.Location, p.content); p.err == nil {
-			p.version, p.content = file.Version, nil
+	if p.content, p.err = r.store.Read(ctx, f); p.err == nil {
+		if p.version, p.err = r.header(ctx, f, p.content); p.err == nil {
+			p.content = nil
 		}
 	}
 	if errors.Is(p.err, fs.ErrNotExist) {
 		return p // and not remembered: a name may come back
 	}
 	if p.err != nil {
-		r.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, p.err))
+		r.options.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, p.err))
 	}
 	if o.known == nil {
 		o.known = map[versions.File]pendingFile{}
@@ -58,7 +57,7 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pend
 // the same cluster as far as that is known: two undos of one thing would each put
 // back what the other's chaos had made of it.
 func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string, refs []builtins.Ref) error {
-	listing, err := r.Store.List(ctx, versions.Filter{PendingOnly: true, Except: execution})
+	listing, err := r.store.List(ctx, versions.Filter{PendingOnly: true, Except: execution})
 	if err != nil {
 		return err
 	}
@@ -76,8 +75,9 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 				// Two clusters may share a cloud's subnets, and nothing else.
 				if p.names(ref) && !(elsewhere && ref.InCluster()) {
 					return &RefusedError{
-						Err:  fmt.Errorf("%s still has to be restored by %s", ref.Text(), f.Location),
-						Hint: "replay that first: ebb execute-rollback --run_uuid " + x.RunUUID,
+						Kind:    KindOverlap,
+						Err:     fmt.Errorf("%s still has to be restored by %s", ref.Text(), f.Location),
+						Details: map[string]string{"run_uuid": x.RunUUID, "file": f.Location},
 					}
 				}
 			}
@@ -92,12 +92,7 @@ func (p pendingFile) names(ref builtins.Ref) bool {
 	if p.err != nil {
 		return p.content == nil || mentions(p.content, ref)
 	}
-	for _, own := range p.version.Undoes {
-		if own == ref {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.version.Undoes, ref)
 }
 
 // mentions reports whether a file that can't be loaded may be about ref: whether its name is

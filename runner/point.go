@@ -17,7 +17,7 @@ const (
 
 // reach tells the test that arms a point.
 func (r *Runner) reach(p Point) {
-	if r.Reached != nil {
-		r.Reached(p)
+	if r.options.Hooks.Reached != nil {
+		r.options.Hooks.Reached(p)
 	}
 }

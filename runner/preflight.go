@@ -7,6 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/kube"
@@ -18,7 +19,7 @@ func (r *Runner) preflight(ctx context.Context, s *Scenario) error {
 	if len(s.script.Rights) == 0 {
 		return nil
 	}
-	client, err := r.open()
+	client, err := r.outside.cluster()
 	if err != nil {
 		return err
 	}
@@ -45,8 +46,9 @@ func (r *Runner) preflight(ctx context.Context, s *Scenario) error {
 	}
 	if len(missing) > 0 {
 		return &RefusedError{
-			Err:  fmt.Errorf("the scenario and its undo need rights that this user does not have on %s: %s", client.Server(), strings.Join(missing, ", ")),
-			Hint: "docs/scenarios.md lists what each scenario needs; --skip-preflight tries all the same",
+			Kind:    KindRights,
+			Err:     fmt.Errorf("the scenario and its undo need rights that this user does not have on %s: %s", client.Server(), strings.Join(missing, ", ")),
+			Details: map[string]string{"server": client.Server(), "rights": strings.Join(missing, ", ")},
 		}
 	}
 	return nil
@@ -57,8 +59,8 @@ func (r *Runner) preflight(ctx context.Context, s *Scenario) error {
 func (r *Runner) may(ctx context.Context, client *kube.Client, verb string, right builtins.Right, namespace string) (bool, error) {
 	group, resource, subresource := kube.SplitResource(right.Resource)
 	allowed, _, err := client.Can(ctx, verb, group, resource, subresource, namespace, "")
-	if err != nil && forbidden(err) {
-		r.Log.Warn(fmt.Sprintf("whether this user may %s %s can't be asked: %v", verb, right.Resource, err))
+	if err != nil && apierrors.IsForbidden(err) {
+		r.options.Log.Warn(fmt.Sprintf("whether this user may %s %s can't be asked: %v", verb, right.Resource, err))
 		return true, nil
 	}
 	return allowed, err

@@ -17,6 +17,7 @@ type ScenarioFile struct {
 	Type string
 	Path string
 	From string // where it is listed, for messages: "config.yaml:14"
+	Data []byte // the file's content; nil: it is read from Path
 }
 
 // Scenario is a scenario file that was checked and can be run.
@@ -42,7 +43,7 @@ func (r *Runner) Prepare(ctx context.Context, files []ScenarioFile, skipUnsuppor
 				errs = append(errs, &UnsupportedError{From: file.From, Type: file.Type, Known: library.Types()})
 				continue
 			}
-			r.Log.Warn(fmt.Sprintf("%s: skipping %s: scenario type %q is not supported", file.From, file.Path, file.Type))
+			r.options.Log.Warn(fmt.Sprintf("%s: skipping %s: scenario type %q is not supported", file.From, file.Path, file.Type))
 			continue
 		}
 		s, err := r.prepare(ctx, file, script)
@@ -59,9 +60,12 @@ func (r *Runner) Prepare(ctx context.Context, files []ScenarioFile, skipUnsuppor
 }
 
 func (r *Runner) prepare(ctx context.Context, file ScenarioFile, script *Script) (*Scenario, error) {
-	data, err := schema.ReadFile(file.Path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: scenario file: %w", file.From, err)
+	data := file.Data
+	if data == nil {
+		var err error
+		if data, err = schema.ReadFile(file.Path); err != nil {
+			return nil, fmt.Errorf("%s: scenario file: %w", file.From, err)
+		}
 	}
 	documents, err := schema.Documents(file.Path, data, script.Root, script.List)
 	if err != nil {

@@ -36,8 +36,19 @@ func newBench(t *testing.T) *bench { return newBenchFor(t, time.Minute) }
 // newBenchFor gives each file a time: short only where it is meant to run out.
 func newBenchFor(t *testing.T, fileTimeout time.Duration) *bench {
 	b := &bench{t: t, store: versions.NewMemory()}
-	b.Runner = runner.New(runner.Options{Store: b.store, Log: slog.New(slog.NewTextHandler(b, nil)), FileTimeout: fileTimeout})
+	b.use(runner.Options{FileTimeout: fileTimeout})
 	return b
+}
+
+// use makes the bench's runner anew, which logs to the bench.
+func (b *bench) use(o runner.Options) {
+	b.t.Helper()
+	o.Log = slog.New(slog.NewTextHandler(b, nil))
+	r, err := runner.New(b.store, o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.Runner = r
 }
 
 // execution writes files, oldest first, each from the body of its callable.
@@ -72,7 +83,7 @@ def verify_callable(content):
 `, strings.Join(undoes, ", "), name, body)
 }
 
-func (b *bench) replay(sel runner.Selection) *runner.Report {
+func (b *bench) replay(sel runner.ReplayOptions) *runner.Report {
 	b.t.Helper()
 	report, err := b.Replay(b.t.Context(), sel)
 	if err != nil {
@@ -103,10 +114,10 @@ func outcomes(report *runner.Report) string {
 func TestNewestFirst(t *testing.T) {
 	b := newBench(t)
 	b.execution("run-1", file("a", "pass"), file("b", "pass"), file("c", "pass"))
-	if got := outcomes(b.replay(runner.Selection{})); got != "restored, restored, restored" || b.undone() != "c b a" {
+	if got := outcomes(b.replay(runner.ReplayOptions{})); got != "restored, restored, restored" || b.undone() != "c b a" {
 		t.Fatalf("got %s, undone %s", got, b.undone())
 	}
-	if got := outcomes(b.replay(runner.Selection{})); got != "" {
+	if got := outcomes(b.replay(runner.ReplayOptions{})); got != "" {
 		t.Fatalf("a second replay did %s", got)
 	}
 }
@@ -115,7 +126,7 @@ func TestFailureBlocksOlder(t *testing.T) {
 	b := newBench(t)
 	b.execution("run-1", file("a", "pass"), file("b", `fail("no luck")`), file("c", "pass"))
 	b.execution("run-2", file("d", "pass"))
-	report := b.replay(runner.Selection{})
+	report := b.replay(runner.ReplayOptions{})
 	if got := outcomes(report); got != "restored, restored, failed, blocked" || b.undone() != "d c b" {
 		t.Fatalf("got %s, undone %s", got, b.undone())
 	}
@@ -123,7 +134,7 @@ func TestFailureBlocksOlder(t *testing.T) {
 	if blocked.BlockedBy != failed.File.Location || !strings.Contains(failed.Reason(), "no luck") {
 		t.Fatalf("blocked by %q, failed because of %q", blocked.BlockedBy, failed.Reason())
 	}
-	if got := outcomes(b.replay(runner.Selection{KeepGoing: true})); got != "failed, restored" {
+	if got := outcomes(b.replay(runner.ReplayOptions{KeepGoing: true})); got != "failed, restored" {
 		t.Fatalf("with keep-going: %s", got)
 	}
 }
@@ -154,12 +165,12 @@ func TestOutcomes(t *testing.T) {
 				b = newBenchFor(t, 200*time.Millisecond)
 			}
 			b.execution("run-1", test.content)
-			report := b.replay(runner.Selection{})
+			report := b.replay(runner.ReplayOptions{})
 			if got := outcomes(report); got != test.want {
 				t.Fatalf("got %s (%v), want %s", got, report.Results[0].Err, test.want)
 			}
 			// The name is the state: pending unless it was undone.
-			pending := len(b.replay(runner.Selection{}).Results) == 1
+			pending := len(b.replay(runner.ReplayOptions{}).Results) == 1
 			if want := !runner.Outcome(test.want).Undone(); pending != want {
 				t.Fatalf("pending afterwards: %v, want %v", pending, want)
 			}
@@ -175,7 +186,7 @@ func TestSharedRefs(t *testing.T) {
 	b.execution("run-1", file("oldest", "pass", shared))
 	b.execution("run-2", file("other", "pass", `ref("Service", "other", "default")`))
 	b.execution("run-3", file("newest", `fail("x")`, shared))
-	report := b.replay(runner.Selection{Parallel: 4})
+	report := b.replay(runner.ReplayOptions{Parallel: 4})
 	got := map[string]runner.Outcome{}
 	for _, r := range report.Results {
 		got[r.RunUUID] = r.Outcome
@@ -199,15 +210,15 @@ func TestSuspectGoesLast(t *testing.T) {
 	if err := b.store.Append(t.Context(), attempt); err != nil {
 		t.Fatal(err)
 	}
-	b.replay(runner.Selection{DryRun: true})
-	b.replay(runner.Selection{})
+	b.replay(runner.ReplayOptions{DryRun: true})
+	b.replay(runner.ReplayOptions{})
 	if b.undone() != "old deadly" {
 		t.Fatalf("undone %s, want the deadly one last", b.undone())
 	}
 	// With an outcome it is one as any other.
 	b.execution("run-3", file("older", "pass"))
 	b.execution("run-4", file("newer", "pass"))
-	b.replay(runner.Selection{})
+	b.replay(runner.ReplayOptions{})
 	if b.undone() != "old deadly newer older" {
 		t.Fatalf("undone %s", b.undone())
 	}
@@ -216,7 +227,7 @@ func TestSuspectGoesLast(t *testing.T) {
 func TestUnknownRun(t *testing.T) {
 	b := newBench(t)
 	b.execution("run-1", file("a", "pass"))
-	_, err := b.Replay(t.Context(), runner.Selection{RunUUID: "run"})
+	_, err := b.Replay(t.Context(), runner.ReplayOptions{RunUUID: "run"})
 	var unknown *runner.UnknownRunError
 	if !errors.As(err, &unknown) || len(unknown.Known) != 1 || unknown.Known[0] != "run-1" {
 		t.Fatalf("got %v, want an unknown run that names run-1", err)
@@ -237,7 +248,7 @@ def verify_callable(content):
     if time.now() < content.until:
         fail("not yet")
 `)
-	if got := outcomes(b.replay(runner.Selection{})); got != "restored" {
+	if got := outcomes(b.replay(runner.ReplayOptions{})); got != "restored" {
 		t.Fatalf("got %s", got)
 	}
 }
@@ -253,13 +264,13 @@ func TestLiveExecutionIsSkipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report := b.replay(runner.Selection{}); outcomes(report) != "skipped (live run)" || report.Refused() != 1 || b.undone() != "" {
+	if report := b.replay(runner.ReplayOptions{}); outcomes(report) != "skipped (live run)" || report.Refused() != 1 || b.undone() != "" {
 		t.Fatalf("got %s, undone %q", outcomes(report), b.undone())
 	}
 	if err := x.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := outcomes(b.replay(runner.Selection{})); got != "restored" {
+	if got := outcomes(b.replay(runner.ReplayOptions{})); got != "restored" {
 		t.Fatalf("after the lock was given back: %s", got)
 	}
 }
@@ -267,7 +278,11 @@ func TestLiveExecutionIsSkipped(t *testing.T) {
 func TestPlanChangesNothing(t *testing.T) {
 	b := newBench(t)
 	b.execution("run-1", file("a", `already_restored("it was")`), file("b", `fail("x")`))
-	report := b.replay(runner.Selection{DryRun: true})
+	// As the replay would: what failed blocks what is older.
+	if got := outcomes(b.replay(runner.ReplayOptions{DryRun: true})); got != "failed, blocked" {
+		t.Fatalf("got %s", got)
+	}
+	report := b.replay(runner.ReplayOptions{DryRun: true, KeepGoing: true})
 	if got := outcomes(report); got != "failed, planned" {
 		t.Fatalf("got %s", got)
 	}

@@ -2,46 +2,97 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/ebb-chaos/ebb/engine"
 )
 
-// RunOptions say how scenarios are run.
+// RunOptions say how scenarios are run. The zero value runs each once and undoes it, whatever
+// comes of it.
 type RunOptions struct {
-	UUID          string // of the run; a valid label value
-	AutoRollback  bool   // undo after a failure; after a success it is always undone
-	ExitOnFailure bool   // a failed scenario ends the run
-	Iterations    int    // at least 1
-	Daemon        bool   // iterate for ever
-	Wait          time.Duration
-	SkipPreflight bool // don't ask whether the user may do what the undo needs
+	UUID          string        // of the run, a valid label value; empty: a new one
+	LeaveFailed   bool          // leave what a failed scenario changed to a later replay; after a success it is always undone
+	ExitOnFailure bool          // a failed scenario ends the run
+	Iterations    int           // 0 is 1
+	Daemon        bool          // iterate for ever
+	Wait          time.Duration // between two scenarios
+	SkipPreflight bool          // don't ask whether the user may do what the undo needs
+
+	// From is where to begin: for a run that goes on after the process of an earlier part has died.
+	From Position
 }
 
-// Execution is what came of one scenario file.
-type Execution struct {
-	Scenario  ScenarioFile
-	Iteration int
-	Err       error    // why the scenario failed; nil for success
-	Results   []Result // what came of its version files
-	Pending   []string // locations of files that were left for a replay on purpose
-	Took      time.Duration
+// Position says which scenario of a run is meant: both count from 0.
+type Position struct {
+	Iteration int `json:"iteration"`
+	Index     int `json:"index"`
+}
+
+// ScenarioResult is what came of one scenario file. It can be written as JSON and read again: Err is
+// a [*Failure] then.
+type ScenarioResult struct {
+	Scenario ScenarioFile
+	Position Position
+	Err      error    // why the scenario failed; nil for success
+	Results  []Result // what came of its version files
+	Pending  []string // locations of files that were left for a replay on purpose
+	Began    time.Time
+	Took     time.Duration
+}
+
+type scenarioResultJSON struct {
+	Type     string        `json:"scenario_type"`
+	Path     string        `json:"scenario"`
+	From     string        `json:"listed_at,omitempty"`
+	Position Position      `json:"position"`
+	Failure  *Failure      `json:"failure,omitempty"`
+	Results  []Result      `json:"results"`
+	Pending  []string      `json:"pending,omitempty"`
+	Began    time.Time     `json:"began"`
+	Took     time.Duration `json:"took_ns"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r ScenarioResult) MarshalJSON() ([]byte, error) {
+	return json.Marshal(scenarioResultJSON{
+		r.Scenario.Type, r.Scenario.Path, r.Scenario.From, r.Position, FailureOf(r.Err), r.Results, r.Pending, r.Began, r.Took,
+	})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *ScenarioResult) UnmarshalJSON(data []byte) error {
+	var j scenarioResultJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	*r = ScenarioResult{
+		Scenario: ScenarioFile{Type: j.Type, Path: j.Path, From: j.From},
+		Position: j.Position, Results: j.Results, Pending: j.Pending, Began: j.Began, Took: j.Took,
+	}
+	if j.Failure != nil {
+		r.Err = j.Failure
+	}
+	return nil
 }
 
 // RunReport is what came of a run.
 type RunReport struct {
-	UUID        string
-	Executions  []Execution
-	Interrupted bool
+	UUID        string           `json:"run_uuid"`
+	Scenarios   []ScenarioResult `json:"scenarios"`
+	Interrupted bool             `json:"interrupted"`
 }
 
 // Results returns what came of all version files of the run.
 func (r *RunReport) Results() *Report {
 	all := &Report{Interrupted: r.Interrupted}
-	for _, x := range r.Executions {
+	for _, x := range r.Scenarios {
 		all.Results = append(all.Results, x.Results...)
 	}
 	return all
@@ -50,7 +101,7 @@ func (r *RunReport) Results() *Report {
 // Failed counts the scenarios that failed.
 func (r *RunReport) Failed() int {
 	n := 0
-	for _, x := range r.Executions {
+	for _, x := range r.Scenarios {
 		if x.Err != nil {
 			n++
 		}
@@ -61,82 +112,106 @@ func (r *RunReport) Failed() int {
 // Pending counts the version files that are still to be replayed.
 func (r *RunReport) Pending() int {
 	n := r.Results().Pending() + r.Results().Refused()
-	for _, x := range r.Executions {
+	for _, x := range r.Scenarios {
 		n += len(x.Pending)
 	}
 	return n
 }
 
-// Refused reports whether a scenario ended because ebb refused something.
+// Refused reports whether a scenario ended because something would not have been safe.
 func (r *RunReport) Refused() bool {
-	for _, x := range r.Executions {
-		if isRefused(x.Err) {
-			return true
+	return slices.ContainsFunc(r.Scenarios, func(x ScenarioResult) bool { return IsRefused(x.Err) })
+}
+
+// Ends reports whether no further scenario may begin after the last one of the report: something
+// is not restored, or a failure ends the run.
+func (r *RunReport) Ends(o RunOptions) bool {
+	failed := len(r.Scenarios) > 0 && r.Scenarios[len(r.Scenarios)-1].Err != nil
+	return r.Interrupted || r.Pending() > 0 || failed && o.ExitOnFailure
+}
+
+// Check returns what is wrong with the options.
+func (o RunOptions) Check() error {
+	var errs []error
+	if o.UUID != "" {
+		if problems := validation.IsValidLabelValue(o.UUID); len(problems) > 0 {
+			errs = append(errs, fmt.Errorf("run options: UUID: got %q, want a label value: %s", o.UUID, problems[0]))
 		}
 	}
-	return false
+	if o.Iterations < 0 {
+		errs = append(errs, fmt.Errorf("run options: Iterations: got %d, want 0 or more", o.Iterations))
+	}
+	if o.Wait < 0 {
+		errs = append(errs, fmt.Errorf("run options: Wait: got %s, want 0 or more", o.Wait))
+	}
+	return errors.Join(errs...)
 }
 
 // Run runs scenarios one after the other. After a cancel of ctx the scenario that
 // runs is undone, and no other is begun; neither is one after something that could
-// not be undone, whatever the options say.
-func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) *RunReport {
+// not be undone, whatever the options say. The error says which option is wrong; what came of the scenarios
+// is in the report.
+func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (*RunReport, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	if o.UUID == "" {
+		o.UUID = uuid.NewString()
+	}
 	report := &RunReport{UUID: o.UUID}
-	for i := 1; o.Daemon || i <= max(1, o.Iterations); i++ {
+	for i := o.From.Iteration; len(scenarios) > 0 && (o.Daemon || i < max(1, o.Iterations)); i++ {
 		for n, s := range scenarios {
-			if (i > 1 || n > 0) && o.Wait > 0 && !r.pause(ctx, o.Wait) || ctx.Err() != nil {
+			at := Position{i, n}
+			if i == o.From.Iteration && n < o.From.Index {
+				continue
+			}
+			if at != (Position{}) && o.Wait > 0 && !r.pause(ctx, o.Wait) || ctx.Err() != nil {
 				report.Interrupted = true
-				return report
+				return report, nil
 			}
-			x := r.execute(ctx, s, o)
-			x.Iteration = i
-			report.Executions = append(report.Executions, x)
+			report.Scenarios = append(report.Scenarios, r.execute(ctx, s, at, o))
 			report.Interrupted = ctx.Err() != nil
-			switch {
-			case report.Interrupted:
-				return report
-			case report.Pending() > 0:
-				r.Log.Error("something is not restored: no further scenario is started")
-				return report
-			case x.Err != nil && o.ExitOnFailure:
-				return report
+			if report.Ends(o) {
+				if !report.Interrupted && report.Pending() > 0 {
+					r.options.Log.Error("something is not restored: no further scenario is started")
+				}
+				return report, nil
 			}
-			if o.Daemon && i > 1 {
+			if o.Daemon && i > 0 {
 				// A daemon's report would grow for ever: the last round is enough.
-				report.Executions = report.Executions[max(0, len(report.Executions)-len(scenarios)):]
+				report.Scenarios = report.Scenarios[max(0, len(report.Scenarios)-len(scenarios)):]
 			}
-		}
-		if len(scenarios) == 0 {
-			return report
 		}
 	}
-	return report
+	return report, nil
 }
 
 // pause waits between scenarios and reports whether it was left in peace.
 func (r *Runner) pause(ctx context.Context, d time.Duration) bool {
-	if r.Progress != nil {
-		defer r.Progress(d, "waiting before the next scenario")()
+	if r.options.Progress != nil {
+		defer r.options.Progress(d, "waiting before the next scenario")()
 	}
-	return sleep(ctx, d)
+	return sleep(ctx, d) == nil
 }
 
 // execute runs one scenario file and undoes it.
-func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report Execution) {
-	began := time.Now()
+func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOptions) (report ScenarioResult) {
 	// Begun here, so that the grace counts from the signal on and not from when the
 	// scenario has taken notice of it.
-	after, cancel := graceful(ctx, r.Grace)
+	after, cancel := graceful(ctx, r.options.Grace)
 	defer cancel()
-	report.Scenario = s.ScenarioFile
-	x := &execution{runner: r, scenario: s, runUUID: o.UUID, flushed: map[string]string{}}
-	r.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
+	report = ScenarioResult{Scenario: s.ScenarioFile, Position: at, Began: time.Now()}
+	if r.options.Hooks.Began != nil {
+		r.options.Hooks.Began(at, s.ScenarioFile)
+	}
+	x := &scenarioRun{runner: r, scenario: s, runUUID: o.UUID, flushed: map[string]string{}}
+	r.options.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
 	report.Err = x.begin(ctx)
 	if report.Err == nil && !o.SkipPreflight {
 		report.Err = r.preflight(ctx, s)
 	}
 	if report.Err == nil {
-		report.Err = r.scenario(ctx, x, s)
+		report.Err = x.run(ctx)
 	}
 	if report.Err != nil {
 		r.logFailure(ctx, s, report.Err)
@@ -147,16 +222,19 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, o RunOptions) (report
 	switch {
 	case report.Err == nil:
 		x.reports = append(x.reports, x.replay(after, remove)...)
-	case !o.AutoRollback:
+	case o.LeaveFailed:
 		report.Pending = x.leave(after)
 	default:
 		x.reports = append(x.reports, x.replay(after, keep)...)
 	}
 	report.Results = latest(x.reports)
 	if err := x.close(); err != nil {
-		r.Log.Warn(fmt.Sprintf("closing the execution: %v", err))
+		r.options.Log.Warn(fmt.Sprintf("closing the execution: %v", err))
 	}
-	report.Took = time.Since(began)
+	report.Took = time.Since(report.Began)
+	if r.options.Hooks.Ended != nil {
+		r.options.Hooks.Ended(report)
+	}
 	return report
 }
 
@@ -173,9 +251,10 @@ func latest(results []Result) []Result {
 	return last
 }
 
-// scenario calls the script's run for each map of the scenario file. Between them
+// run calls the script's run for each map of the scenario file. Between them
 // the cluster is put back, so that each finds it as the first did.
-func (r *Runner) scenario(ctx context.Context, x *execution, s *Scenario) error {
+func (x *scenarioRun) run(ctx context.Context) error {
+	r, s := x.runner, x.scenario
 	for i, config := range s.configs {
 		session := x.session() // a new one: what was recorded for the map before covers no change of this one
 		_, err := r.call(ctx, session, s.script.run, config)
@@ -194,34 +273,14 @@ func (r *Runner) scenario(ctx context.Context, x *execution, s *Scenario) error 
 
 // logFailure says why a scenario ended, with the script's line where there is one.
 func (r *Runner) logFailure(ctx context.Context, s *Scenario, err error) {
+	log := r.options.Log.With("scenario", s.Path)
 	if ctx.Err() != nil {
-		r.Log.Warn(fmt.Sprintf("Scenario %s was interrupted", s.Path))
+		log.Warn(fmt.Sprintf("Scenario %s was interrupted", s.Path))
 		return
 	}
-	r.Log.Error(fmt.Sprintf("Scenario %s failed: %v", s.Path, err))
+	log.Error(fmt.Sprintf("Scenario %s failed: %v", s.Path, err))
 	var scriptErr *engine.Error
 	if errors.As(err, &scriptErr) && scriptErr.Backtrace() != "" {
-		r.Log.Debug(scriptErr.Backtrace())
+		log.Debug(scriptErr.Backtrace())
 	}
-}
-
-// leave names the files that stay for a replay.
-func (x *execution) leave(ctx context.Context) []string {
-	if x.store == nil {
-		return nil
-	}
-	files, err := x.store.Files(ctx)
-	if err != nil {
-		// Something is there, or Begin would not have made it: say so rather than nothing.
-		x.runner.Log.Error(fmt.Sprintf("%s: %v", x.store.Location(), err))
-		return []string{x.store.Location()}
-	}
-	var left []string
-	for _, f := range files {
-		if f.Replayable() {
-			left = append(left, f.Location)
-			x.runner.Log.Warn("auto_rollback is off, left for execute-rollback: " + f.Location)
-		}
-	}
-	return left
 }

@@ -9,17 +9,18 @@ import (
 // the network ends as soon as the call's time does; what is left are steps of the interpreter
 // that are not interrupted.
 func (r *Runner) notStuck(ctx context.Context, where string) (over func()) {
-	if r.Stuck == nil {
+	hooks := r.options.Hooks
+	if hooks.Stuck == nil {
 		return func() {}
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(r.StuckAfter)
+		timer := time.NewTimer(hooks.StuckAfter)
 		defer timer.Stop()
 		select {
 		case <-ended:
 		case <-timer.C:
-			r.Stuck(where)
+			hooks.Stuck(where)
 		}
 	})
 	return func() {

@@ -14,91 +14,75 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// after says what becomes of a file that was undone.
-type after bool
-
-const (
-	keep   after = false // it is renamed .executed
-	remove after = true  // it is removed: the scenario succeeded
-)
-
 // undo replays one file of a locked execution. It never returns before the file's
 // name says what happened.
-func (r *Runner) undo(ctx context.Context, x versions.Execution, f versions.File, u undoing) Result {
+func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.File) Result {
 	began := time.Now()
 	result := Result{File: f, RunUUID: x.RunUUID()}
-	r.Log.Info("Executing rollback version file: " + f.Location)
+	log := p.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID(), "file", f.Name)
+	log.Info("Executing rollback version file: " + f.Location)
 	var sha string
-	err := u.lost[f.Key()]
-	if err == nil {
-		sha, err = r.undoContent(ctx, x, f, u, &result)
+	var err error
+	if lost := p.Lost[f.Key()]; lost != nil {
+		err = lost
+	} else {
+		sha, err = p.undoContent(ctx, x, f, &result)
 	}
 	if err == nil {
-		r.reach(BeforeRename)
-		result.File, err = r.finish(ctx, x, f, u.then)
-		switch {
-		case err != nil && result.File.State == versions.Executed:
-			// Its name says so; only a power loss could still take that back, and then it is undone once more.
-			r.Log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
-			err = nil
-		case err != nil:
-			result.File = f
-			err = fmt.Errorf("everything is undone, but %q could not be put away: %w", f.Location, err)
-		}
-		r.reach(AfterRename)
+		err = p.finish(ctx, x, &result)
 	}
 	if err != nil {
-		result.Outcome, result.Err = classify(err), err
-		r.Log.Error(fmt.Sprintf("Failed to execute rollback version file %s: %v", f.Location, result.Reason()))
+		if result.Err = err; result.Outcome != StillPending {
+			result.Outcome = outcomeOf(err)
+		}
+		log.Error(fmt.Sprintf("Failed to execute rollback version file %s: %v", f.Location, result.Reason()), "outcome", result.Outcome)
 	} else {
-		r.Log.Info(fmt.Sprintf("Executed %s successfully.", f.Location))
+		log.Info(fmt.Sprintf("Executed %s successfully.", f.Location), "outcome", result.Outcome)
 		switch {
-		case u.then == remove:
-			r.Log.Info(fmt.Sprintf("Removed %s successfully.", f.Location))
+		case p.then == remove:
+			log.Info(fmt.Sprintf("Removed %s successfully.", f.Location))
 		case f.Location != result.File.Location:
-			r.Log.Info(fmt.Sprintf("Renamed %s to %s successfully.", f.Location, result.File.Location))
+			log.Info(fmt.Sprintf("Renamed %s to %s successfully.", f.Location, result.File.Location))
 		}
 	}
 	result.Took = time.Since(began)
-	r.journal(ctx, f, x.RunUUID(), versions.Entry{
+	p.journal(ctx, f, x.RunUUID(), versions.Entry{
 		Event: versions.EventOutcome, SHA256: sha, Integrity: result.Integrity, Outcome: string(result.Outcome), Message: text(result.Err),
 	})
-	r.finished(result)
+	p.finished(result)
 	return result
 }
 
 // undoContent does the undoing and sets the outcome of what went well. It returns the
 // SHA-256 of what it replayed.
-func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versions.File, u undoing, result *Result) (sha string, err error) {
+func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f versions.File, result *Result) (sha string, err error) {
 	content, err := x.Read(ctx, f)
 	if err != nil {
 		return "", err
 	}
 	sha = versions.Digest(content)
-	result.Integrity = versions.IntegritySince(content, u.past.flushed[f.Key()])
 	// Before the file is even parsed: if it takes the process down, the journal says which it was.
-	r.journal(ctx, f, x.RunUUID(), versions.Entry{Event: versions.EventAttempt, SHA256: sha, Integrity: result.Integrity})
-	defer r.watch(f)()
-	file, err := r.load(ctx, f.Location, content)
+	p.journal(ctx, f, x.RunUUID(), versions.Entry{
+		Event: versions.EventAttempt, SHA256: sha, Integrity: versions.IntegritySince(content, p.journaled.flushed[f.Key()]),
+	})
+	defer p.watch(f)()
+	file, err := p.admit(ctx, f, content, result)
 	if err != nil {
 		return sha, err
 	}
-	if err := r.checkOrigin(file, result); err != nil {
-		return sha, err
-	}
 	if result.Integrity == versions.Edited {
-		r.Log.Info(fmt.Sprintf("%s was edited since it was written", f.Location))
+		p.options.Log.Info(fmt.Sprintf("%s was edited since it was written", f.Location))
 	}
 	marks, err := x.InFlight(ctx)
 	if err != nil {
 		return sha, err
 	}
-	s := r.undoSession(builtins.Undo, file, marks)
+	s := p.undoSession(builtins.Undo, file, marks)
 	s.Mark = marker(x)
-	s.Changed = func() { r.reach(DuringUndo) }
-	r.reach(BeforeUndo)
-	r.Log.Info("Executing rollback callable...")
-	if err := r.callFile(ctx, s, file.callable, file.content); err != nil {
+	s.Changed = func() { p.reach(DuringUndo) }
+	p.reach(BeforeUndo)
+	p.options.Log.Info("Executing rollback callable...")
+	if err := p.callFile(ctx, s, file.callable, file.content); err != nil {
 		return sha, err
 	}
 	result.Outcome = Unverified
@@ -107,7 +91,7 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 		if marks, err = x.InFlight(ctx); err != nil {
 			return sha, err
 		}
-		if err := r.verify(ctx, file, marks); err != nil {
+		if err := p.verify(ctx, file, marks); err != nil {
 			return sha, err
 		}
 		result.Outcome = Restored
@@ -115,9 +99,9 @@ func (r *Runner) undoContent(ctx context.Context, x versions.Execution, f versio
 			result.Outcome = AlreadyRestored
 		}
 	} else {
-		r.Log.Warn(fmt.Sprintf("%s has no %s: whether all is restored was not checked", f.Location, nameVerify))
+		p.options.Log.Warn(fmt.Sprintf("%s has no %s: whether all is restored was not checked", f.Location, nameVerify))
 	}
-	r.Log.Info("Rollback completed.")
+	p.options.Log.Info("Rollback completed.")
 	return sha, nil
 }
 
@@ -133,37 +117,19 @@ func (r *Runner) checkOrigin(file *versionFile, result *Result) error {
 	default:
 		return nil
 	}
-	if r.Force {
-		r.Log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
+	if r.options.Force {
+		r.options.Log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
 		return nil
 	}
-	return &RefusedError{
-		Err:  err,
-		Hint: "put the right file back (ebb history tells its SHA-256), or undo by hand what it would have undone; --force replays this one all the same",
-	}
-}
-
-// watch tells who looks on that a file's code is at work.
-func (r *Runner) watch(f versions.File) (over func()) {
-	if r.Watch == nil {
-		return func() {}
-	}
-	return r.Watch(f)
-}
-
-// finished tells who looks on what came of a file.
-func (r *Runner) finished(result Result) {
-	if r.Finished != nil {
-		r.Finished(result)
-	}
+	return &RefusedError{Kind: KindReplaced, Err: err}
 }
 
 // undoSession is for a version file's functions.
 func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []versions.Mark) *builtins.Session {
 	s := &builtins.Session{
-		Mode: mode, Log: r.Log, Progress: r.Progress,
+		Mode: mode, Log: r.options.Log, Progress: r.options.Progress,
 		RunUUID: file.RunUUID, ScenarioType: file.ScenarioType,
-		GCP: r.GCP, AWS: r.AWS,
+		GCP: r.outside.gcp, AWS: r.outside.aws,
 	}
 	s.Cluster = func(ctx context.Context) (*kube.Client, error) { return r.clusterFor(ctx, file) }
 	for _, m := range marks {
@@ -174,61 +140,12 @@ func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []vers
 	return s
 }
 
-// clusterFor opens the cluster for a file, and at the file's first call makes sure
-// that it is the right one. Several threads may call it.
-func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Client, error) {
-	client, err := r.open()
-	if err != nil || r.Force {
-		return client, err
-	}
-	file.mu.Lock()
-	defer file.mu.Unlock()
-	if !file.rightCluster {
-		if err := r.checkCluster(ctx, client, file.ClusterUID); err != nil {
-			return nil, err
-		}
-		file.rightCluster = true
-	}
-	return client, nil
-}
-
-// checkCluster refuses a cluster that is known to be another one.
-func (r *Runner) checkCluster(ctx context.Context, client *kube.Client, want string) error {
-	if want == "" {
-		r.Log.Warn(fmt.Sprintf("the version file names no cluster, using %s", client.Server()))
-		return nil
-	}
-	got, err := r.clusterUID(ctx, client)
-	if err != nil || got == "" || got == want {
-		return err
-	}
-	return &RefusedError{
-		Err:  fmt.Errorf("this is another cluster: %s has the UID %s, the version file is for %s", client.Server(), got, want),
-		Hint: "choose the right one with --kubeconfig and --context, or use --force if the cluster was rebuilt under the same names",
-	}
-}
-
 // callFile calls a function of a version file within the time that a file has.
 func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark.Function, content starlark.Value) error {
-	ctx, cancel := withAllowance(ctx, r.FileTimeout, r.waited)
+	ctx, cancel := withAllowance(ctx, r.options.FileTimeout, r.outside.waited)
 	defer cancel()
 	_, err := r.call(ctx, s, fn, content)
-	return s.Because(err)
-}
-
-// waited is how long the cluster and the clouds were waited for.
-func (r *Runner) waited() time.Duration {
-	var waited time.Duration
-	if client := r.client.Load(); client != nil {
-		waited += client.Waited()
-	}
-	if r.GCP != nil {
-		waited += r.GCP.Waited()
-	}
-	if r.AWS != nil {
-		waited += r.AWS.Waited()
-	}
-	return waited
+	return err
 }
 
 // How often verify is called while it fails: what was deleted takes its time to go.
@@ -240,7 +157,7 @@ const (
 // verify calls a file's verify until it passes or the file's time is over. Only
 // what the cluster says can change by waiting: mistakes in the script are final.
 func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions.Mark) error {
-	ctx, cancel := withAllowance(ctx, r.FileTimeout, r.waited)
+	ctx, cancel := withAllowance(ctx, r.options.FileTimeout, r.outside.waited)
 	defer cancel()
 	began := time.Now()
 	var last error
@@ -255,12 +172,8 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 				return err
 			}
 			last = err
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
+			if sleep(ctx, pause) == nil {
 				continue
-			case <-ctx.Done():
-				timer.Stop()
 			}
 		}
 		if last == nil {
@@ -271,41 +184,38 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 }
 
 // finish gives an undone file the name that says so. A cancelled context does not
-// stop it: the undo happened, and its name has to tell.
-func (r *Runner) finish(ctx context.Context, x versions.Execution, f versions.File, then after) (versions.File, error) {
+// stop it: the undo happened, and its name has to tell. Where the name can't be changed, as on a disk that
+// turned read-only, the file stays pending; what it undid is restored all the same, and blocks nothing.
+func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Result) error {
+	p.reach(BeforeRename)
+	defer p.reach(AfterRename)
 	ctx = context.WithoutCancel(ctx)
+	f := result.File
+	var err error
 	switch {
-	case then == remove:
-		return f, x.Remove(ctx, f)
+	case p.then == remove:
+		err = x.Remove(ctx, f)
 	case f.State == versions.Executed:
-		return f, nil // it was replayed once more
+		// It was replayed once more.
+	default:
+		result.File, err = x.MarkExecuted(ctx, f)
 	}
-	return x.MarkExecuted(ctx, f)
+	if err == nil {
+		return nil
+	}
+	if result.File.State == versions.Executed {
+		// Its name says so; only a power loss could still take that back, and then it is undone once more.
+		p.options.Log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
+		return nil
+	}
+	result.File, result.Outcome = f, StillPending
+	return fmt.Errorf("everything is undone, but %q could not be put away: %w", f.Location, err)
 }
 
 // marker notes changing requests in an execution.
 func marker(x versions.Execution) func(string, builtins.Ref, time.Time) (func() error, error) {
 	return func(verb string, ref builtins.Ref, until time.Time) (func() error, error) {
 		return x.MarkInFlight(versions.Mark{Verb: verb, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, At: time.Now(), Until: until})
-	}
-}
-
-// classify returns the outcome that an error is.
-func classify(err error) Outcome {
-	switch {
-	case isRefused(err):
-		return Refused
-	case isConflict(err):
-		return Conflict
-	}
-	return Failed
-}
-
-// journal appends an entry about a file. History is not worth stopping an undo for.
-func (r *Runner) journal(ctx context.Context, f versions.File, runUUID string, e versions.Entry) {
-	e.RunUUID, e.ScenarioType, e.Execution, e.File = runUUID, f.ScenarioType, f.Execution, f.Name
-	if err := r.Store.Append(context.WithoutCancel(ctx), e); err != nil {
-		r.Log.Warn(fmt.Sprintf("the journal was not written: %v", err))
 	}
 }
 

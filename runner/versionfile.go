@@ -42,7 +42,7 @@ func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Ro
 	header := fmt.Sprintf(`#!/usr/bin/env -S ebb exec
 # Written by ebb %s before the change that it undoes. Edit it freely, then:
 #   ebb check-rollback FILE     does it still load, is it complete
-#   ebb execute-rollback --run_uuid %s --dry-run`, r.Version, v.RunUUID)
+#   ebb execute-rollback --run_uuid %s --dry-run`, r.options.Version, v.RunUUID)
 	content, err := r.engine.Carve(from, header, []engine.Export{
 		{Name: nameVersion, Value: v.Value()},
 		{Name: nameContent, Value: rb.Content, Comment: "# What to restore."},
@@ -58,7 +58,7 @@ func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Ro
 // load reads a version file as every replay does. Its time is a file's, since it may
 // compute at its top level.
 func (r *Runner) load(ctx context.Context, name string, content []byte) (*versionFile, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.FileTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.options.FileTimeout)
 	defer cancel()
 	defer r.notStuck(ctx, name)()
 	m, err := r.engine.Load(builtins.WithSession(ctx, r.initSession()), name, content)

@@ -16,6 +16,7 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/scripts"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 var update = flag.Bool("update", false, "write docs/scenarios.md anew")
@@ -64,7 +65,10 @@ know. After the undo, verify reads the cluster back, and only then is the file d
 
 func writeDoc(t *testing.T) string {
 	t.Helper()
-	r := runner.New(runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
+	r, err := runner.New(versions.NewMemory(), runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	library, err := r.Library(context.Background())
 	if err != nil {
 		t.Fatal(err)

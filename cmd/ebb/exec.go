@@ -53,7 +53,7 @@ func runExec(ctx context.Context, o execOptions) error {
 	return task{
 		command: "ebb exec " + o.operands[0],
 		common:  &o.commonOptions, times: o.timeOptions, force: o.Force, output: "text", worker: o.worker,
-		selection: runner.Selection{KeepGoing: o.KeepGoing},
+		selection: runner.ReplayOptions{KeepGoing: o.KeepGoing},
 		prepare: func() (*setup, replayer, error) {
 			s, err := load(&o.commonOptions, o.readIfNamed)
 			if err != nil {
@@ -61,7 +61,7 @@ func runExec(ctx context.Context, o execOptions) error {
 			}
 			var file versions.File
 			s.store, file, err = versions.Locate(o.operands[0])
-			return s, func(ctx context.Context, r *runner.Runner, sel runner.Selection) (*runner.Report, error) {
+			return s, func(ctx context.Context, r *runner.Runner, sel runner.ReplayOptions) (*runner.Report, error) {
 				return r.ReplayFile(ctx, file, sel)
 			}, err
 		},

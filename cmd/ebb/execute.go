@@ -65,7 +65,7 @@ func runExecute(ctx context.Context, o executeOptions) error {
 	return task{
 		command: "ebb execute-rollback --config " + o.configFile(),
 		common:  &o.commonOptions, times: o.timeOptions, force: o.Force, output: o.Output, worker: o.worker,
-		selection: runner.Selection{
+		selection: runner.ReplayOptions{
 			RunUUID: o.RunUUID, ScenarioType: o.ScenarioType,
 			DryRun: o.DryRun, KeepGoing: o.KeepGoing, Parallel: o.Parallel,
 		},
@@ -77,7 +77,7 @@ func runExecute(ctx context.Context, o executeOptions) error {
 }
 
 // executeRollback says first what it is about to do, unless another worker has.
-func (s *setup) executeRollback(ctx context.Context, r *runner.Runner, sel runner.Selection) (*runner.Report, error) {
+func (s *setup) executeRollback(ctx context.Context, r *runner.Runner, sel runner.ReplayOptions) (*runner.Report, error) {
 	if !sel.DryRun && len(sel.Tried)+len(sel.Lost) == 0 {
 		s.log.Info("Executing rollback version files")
 		if sel.RunUUID == "" && sel.ScenarioType == "" {
@@ -121,16 +121,16 @@ func (s *setup) finish(report *runner.Report, output string) error {
 }
 
 func printText(w io.Writer, report *runner.Report) error {
-	said := map[string]bool{}
+	said := map[runner.Trouble]bool{}
 	for _, x := range report.Results {
 		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
-		reason := general(x.Err)
+		trouble, general := runner.TroubleOf(x.Err)
 		switch {
-		case said[reason]:
+		case said[trouble]:
 			line += ": as above"
 		case x.Err != nil:
 			line += ": " + console.Clean(x.Reason())
-			said[reason] = reason != ""
+			said[trouble] = general
 		}
 		if x.Integrity == versions.Edited || x.Integrity == versions.Replaced {
 			line += fmt.Sprintf(" (%s)", x.Integrity)

@@ -7,10 +7,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
-	"github.com/ebb-chaos/ebb/versions"
 )
 
 // The exit codes. Where several apply, the first of usage, pending, refused,
@@ -61,14 +59,9 @@ func exitCode(stderr io.Writer, err error) int {
 		return exitInterrupted
 	}
 	report(stderr, err)
-	var (
-		refused  *runner.RefusedError
-		insecure *versions.InsecureError
-		locked   *versions.LockedError
-		scenario *scenarioError
-	)
+	var scenario *scenarioError
 	switch {
-	case errors.As(err, &refused), errors.As(err, &insecure), errors.As(err, &locked):
+	case runner.IsRefused(err):
 		return exitRefused
 	case errors.As(err, &scenario):
 		return exitFailed
@@ -94,30 +87,4 @@ func report(stderr io.Writer, err error) {
 	for _, hint := range hints(err) {
 		fmt.Fprintln(stderr, "hint: "+console.Clean(hint))
 	}
-}
-
-// hints returns what can be done about an error.
-func hints(err error) []string {
-	var found []string
-	var usage *usageError
-	if errors.As(err, &usage) {
-		found = append(found, usage.hints...)
-	}
-	var hinter interface{ Hints() []string }
-	if errors.As(err, &hinter) {
-		found = append(found, hinter.Hints()...)
-	}
-	var refused *runner.RefusedError
-	if errors.As(err, &refused) && refused.Hint != "" {
-		found = append(found, refused.Hint)
-	}
-	var insecure *versions.InsecureError
-	if errors.As(err, &insecure) && insecure.Remedy != "" {
-		found = append(found, insecure.Remedy)
-	}
-	var script *engine.Error
-	if errors.As(err, &script) {
-		found = append(found, script.Hints...)
-	}
-	return found
 }

@@ -45,7 +45,7 @@ func (g *gathered) read(events io.Reader) error {
 		case e.Over != "":
 			delete(g.active, e.Over)
 		case e.Result != nil:
-			g.add(e.Result.result())
+			g.add(*e.Result)
 		case e.Fatal != "":
 			g.fatal = e.Fatal
 		case e.Done != nil:
@@ -55,11 +55,11 @@ func (g *gathered) read(events io.Reader) error {
 }
 
 // tried are the files that are not undone: another worker need not try them again.
-func (g *gathered) tried() []*wireResult {
-	var tried []*wireResult
+func (g *gathered) tried() []runner.Result {
+	var tried []runner.Result
 	for _, r := range g.results {
 		if !r.Outcome.Undone() {
-			tried = append(tried, toWire(r))
+			tried = append(tried, r)
 		}
 	}
 	return tried

@@ -83,17 +83,20 @@ func runRun(ctx context.Context, o runOptions) error {
 		s.log.Warn(fmt.Sprintf("%s lists no scenarios that can be run", s.File))
 		return nil
 	}
-	report := r.Run(ctx, scenarios, runner.RunOptions{
-		UUID: id, AutoRollback: s.AutoRollback, ExitOnFailure: s.ExitOnFailure,
+	report, err := r.Run(ctx, scenarios, runner.RunOptions{
+		UUID: id, LeaveFailed: !s.AutoRollback, ExitOnFailure: s.ExitOnFailure,
 		Iterations: s.Iterations, Daemon: s.DaemonMode, Wait: s.WaitDuration,
 		SkipPreflight: o.SkipPreflight,
 	})
+	if err != nil {
+		return err
+	}
 	return s.finishRun(report, replay)
 }
 
 // finishRun says what came of a run and returns what its exit code is.
 func (s *setup) finishRun(report *runner.RunReport, replay string) error {
-	for _, x := range report.Executions {
+	for _, x := range report.Scenarios {
 		for _, hint := range hints(x.Err) {
 			s.log.Info("hint: " + hint)
 		}
@@ -112,9 +115,9 @@ func (s *setup) finishRun(report *runner.RunReport, replay string) error {
 		if len(report.Results().Results) == 0 {
 			left = "nothing was changed"
 		}
-		s.log.Error(fmt.Sprintf("%d of %d scenario(s) failed, %s", report.Failed(), len(report.Executions), left))
+		s.log.Error(fmt.Sprintf("%d of %d scenario(s) failed, %s", report.Failed(), len(report.Scenarios), left))
 		return outcomeError(exitFailed)
 	}
-	s.log.Info(fmt.Sprintf("Run %s finished: %d scenario(s), everything is restored", report.UUID, len(report.Executions)))
+	s.log.Info(fmt.Sprintf("Run %s finished: %d scenario(s), everything is restored", report.UUID, len(report.Scenarios)))
 	return nil
 }

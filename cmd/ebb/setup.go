@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ebb-chaos/ebb/internal/aws"
+	"k8s.io/client-go/rest"
+
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/internal/durable"
-	"github.com/ebb-chaos/ebb/internal/gcp"
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/scripts"
@@ -72,25 +72,26 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 
 // runner makes the runner of a command.
 func (s *setup) runner(o *commonOptions, times timeOptions, force bool) (*runner.Runner, error) {
-	agent := "ebb/" + version
 	options := runner.Options{
-		Store:       s.store,
 		Log:         s.log,
 		Progress:    s.wait,
 		Version:     version,
-		Reached:     reached,
+		Patience:    times.Timeout,
 		FileTimeout: times.FileTimeout,
 		Grace:       times.Grace,
 		Force:       force,
-		Watch:       s.watch,
-		Finished:    s.finished,
-		Stuck: func(where string) {
-			s.end("could not stop the code of " + where + " when its time was over")
+		Hooks: runner.Hooks{
+			Reached:  reached,
+			Watch:    s.watch,
+			Finished: s.finished,
+			Stuck: func(where string) {
+				s.end("could not stop the code of " + where + " when its time was over")
+			},
 		},
 		Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
-		GCP:     gcp.Open(gcp.Options{Patience: times.Timeout, Logger: s.log, UserAgent: agent}),
-		AWS:     aws.Open(aws.Options{Patience: times.Timeout, Logger: s.log, UserAgent: agent}),
-		Cluster: func() (*kube.Client, error) {
+		GCP:     runner.GCPFromEnvironment,
+		AWS:     runner.AWSFromEnvironment,
+		Cluster: func() (*rest.Config, error) {
 			path := o.Kubeconfig
 			if path == "" {
 				path = s.Kubeconfig
@@ -99,11 +100,7 @@ func (s *setup) runner(o *commonOptions, times timeOptions, force bool) (*runner
 			if err != nil {
 				return nil, err
 			}
-			config, err := kube.LoadConfig(path, o.Context)
-			if err != nil {
-				return nil, err
-			}
-			return kube.New(config, kube.Options{Patience: times.Timeout, Logger: s.log, UserAgent: agent})
+			return kube.LoadConfig(path, o.Context)
 		},
 	}
 	if s.ScriptsDirectory != "" {
@@ -115,7 +112,7 @@ func (s *setup) runner(o *commonOptions, times timeOptions, force bool) (*runner
 			Name: s.ScriptsDirectory, FS: durable.FS{System: durable.OS{}, Path: path, Most: 1 << 20},
 		})
 	}
-	return runner.New(options), nil
+	return runner.New(s.store, options)
 }
 
 // end ends the process because nothing else can end what it is at. What is pending on

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/ebb-chaos/ebb/runner"
 )
@@ -13,21 +15,26 @@ type task struct {
 	times     timeOptions
 	force     bool
 	output    string // text or json
-	selection runner.Selection
+	selection runner.ReplayOptions
 	worker    bool // this process is the one that replays
 	// prepare reads the configuration, in the process that replays.
 	prepare func() (*setup, replayer, error)
 }
 
 // replayer does the work of a task.
-type replayer func(ctx context.Context, r *runner.Runner, sel runner.Selection) (*runner.Report, error)
+type replayer func(ctx context.Context, r *runner.Runner, sel runner.ReplayOptions) (*runner.Report, error)
 
 // run does the task in a process of its own, or is that process.
 func (t task) run(ctx context.Context) error {
-	if t.worker {
+	// Whatever the flag's value is: a worker that took itself for a supervisor would start another, without end.
+	if t.worker || slices.ContainsFunc(t.common.args, isWorkerFlag) {
 		return work(ctx, t)
 	}
 	return supervise(ctx, t)
+}
+
+func isWorkerFlag(arg string) bool {
+	return strings.HasPrefix(strings.TrimLeft(arg, "-"), workerFlag) && strings.HasPrefix(arg, "-")
 }
 
 // here does the task in this process, where no other can be started.
@@ -54,9 +61,9 @@ func (t task) replay(ctx context.Context, s *setup, replay replayer, o order) (*
 		return nil, err
 	}
 	sel := t.selection
-	sel.Tried, sel.Lost = map[string]runner.Result{}, map[string]error{}
+	sel.Tried, sel.Lost = map[string]runner.Result{}, map[string]*runner.LostError{}
 	for _, w := range o.Tried {
-		sel.Tried[w.File.Key()] = w.result()
+		sel.Tried[w.File.Key()] = w
 	}
 	for key, f := range o.Lost {
 		sel.Lost[key] = f.err()

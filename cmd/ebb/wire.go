@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"sync"
 
@@ -15,7 +14,7 @@ import (
 
 // order is what the supervisor wants.
 type order struct {
-	Tried []*wireResult       `json:"tried,omitempty"` // what other workers could not undo
+	Tried []runner.Result     `json:"tried,omitempty"` // what other workers could not undo
 	Lost  map[string]lostFile `json:"lost,omitempty"`  // files that ended one, by key
 	Slow  bool                `json:"slow,omitempty"`  // one execution at a time
 	Stop  string              `json:"stop,omitempty"`  // the signal that was heard
@@ -27,17 +26,17 @@ type lostFile struct {
 	How      string `json:"how"`
 }
 
-func (f lostFile) err() error { return fmt.Errorf("the process that replayed it %s", f.How) }
+func (f lostFile) err() *runner.LostError { return &runner.LostError{How: f.How} }
 
 // event is what the worker is at. An empty one only says that it is alive. Files go by their
 // keys: paths need not be UTF-8, as JSON is.
 type event struct {
-	Begin    string      `json:"begin,omitempty"`    // key of a file whose code is at work now
-	Location string      `json:"location,omitempty"` // of that file, for messages
-	Over     string      `json:"over,omitempty"`     // key of one whose code isn't any more
-	Result   *wireResult `json:"result,omitempty"`
-	Fatal    string      `json:"fatal,omitempty"` // why the worker ends itself
-	Done     *done       `json:"done,omitempty"`
+	Begin    string         `json:"begin,omitempty"`    // key of a file whose code is at work now
+	Location string         `json:"location,omitempty"` // of that file, for messages
+	Over     string         `json:"over,omitempty"`     // key of one whose code isn't any more
+	Result   *runner.Result `json:"result,omitempty"`
+	Fatal    string         `json:"fatal,omitempty"` // why the worker ends itself
+	Done     *done          `json:"done,omitempty"`
 }
 
 // done is the last event of a worker that was not ended by what it replayed.
@@ -46,42 +45,6 @@ type done struct {
 	Reported    bool `json:"reported"` // there was no error: every file had its result
 	Interrupted bool `json:"interrupted"`
 }
-
-// wireResult is a runner.Result whose error is text.
-type wireResult struct {
-	runner.Result
-	Err     *struct{} `json:"Err,omitempty"` // hides the error, which JSON can't tell the kinds of
-	Error   string    `json:"error,omitempty"`
-	General string    `json:"general,omitempty"`
-	Hints   []string  `json:"hints,omitempty"`
-}
-
-func toWire(r runner.Result) *wireResult {
-	w := &wireResult{Result: r, General: general(r.Err), Hints: hints(r.Err)}
-	if r.Err != nil {
-		w.Error = r.Reason()
-	}
-	return w
-}
-
-// result is the reverse of toWire as far as anybody can see.
-func (w *wireResult) result() runner.Result {
-	r := w.Result
-	if r.Err = nil; w.Error != "" {
-		r.Err = &toldError{w.Error, w.General, w.Hints}
-	}
-	return r
-}
-
-// toldError is an error of the worker's.
-type toldError struct {
-	text, general string
-	hints         []string
-}
-
-func (e *toldError) Error() string   { return e.text }
-func (e *toldError) General() string { return e.general }
-func (e *toldError) Hints() []string { return e.hints }
 
 // sender writes events for several goroutines.
 type sender struct {

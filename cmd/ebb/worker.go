@@ -59,7 +59,7 @@ func work(ctx context.Context, t task) error {
 	} else {
 		last.Reported, last.Interrupted = true, report.Interrupted
 		for _, result := range report.Results {
-			if err := events.send(event{Result: toWire(result)}); err != nil {
+			if err := events.send(event{Result: &result}); err != nil {
 				return err
 			}
 		}
@@ -84,7 +84,7 @@ func workOn(ctx context.Context, t task, first order, orders *json.Decoder, even
 		send(event{Begin: f.Key(), Location: f.Location})
 		return func() { send(event{Over: f.Key()}) }
 	}
-	s.finished = func(r runner.Result) { send(event{Result: toWire(r)}) }
+	s.finished = func(r runner.Result) { send(event{Result: &r}) }
 	s.limitMemory(func() { send(event{}) })
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

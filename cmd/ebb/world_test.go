@@ -21,6 +21,7 @@ import (
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 // world is what a test runs ebb on: a directory and a namespace. It is judged by what is
@@ -246,7 +247,10 @@ func (w *world) objects() []object {
 func (w *world) checkNamed() {
 	w.Helper()
 	named, files := map[string]bool{}, w.pending()
-	r := runner.New(runner.Options{})
+	r, err := runner.New(versions.NewMemory(), runner.Options{})
+	if err != nil {
+		w.Fatal(err)
+	}
 	for file, content := range files {
 		for _, ref := range refs(content) {
 			named[ref] = true

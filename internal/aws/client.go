@@ -56,7 +56,7 @@ const apiVersion = "2016-11-15"
 // Open returns a client. It reads nothing and sends nothing.
 func Open(o Options) *Client {
 	if o.Load == nil {
-		o.Load = func(ctx context.Context) (sdk.Config, error) { return config.LoadDefaultConfig(ctx) }
+		o.Load = DefaultConfig
 	}
 	return &Client{
 		Asker:     cloudapi.NewAsker("EC2", o.Patience, o.Logger),
@@ -65,6 +65,9 @@ func Open(o Options) *Client {
 		signer:    v4.NewSigner(),
 	}
 }
+
+// DefaultConfig reads the operator's configuration where AWS's own tools look for it.
+func DefaultConfig(ctx context.Context) (sdk.Config, error) { return config.LoadDefaultConfig(ctx) }
 
 // load reads the operator's configuration, once it can be read.
 func (c *Client) load(ctx context.Context) (*sdk.Config, error) {

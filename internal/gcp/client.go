@@ -58,7 +58,7 @@ const (
 // Open returns a client. It looks for no credentials yet and sends nothing.
 func Open(o Options) *Client {
 	if o.Source == nil {
-		o.Source = defaultCredentials
+		o.Source = DefaultSource
 	}
 	endpoint := os.Getenv(endpointVariable)
 	if endpoint == "" {
@@ -120,7 +120,8 @@ func (c *Client) token(ctx context.Context) (*oauth2.Token, error) {
 	}
 }
 
-func defaultCredentials(ctx context.Context) (oauth2.TokenSource, error) {
+// DefaultSource finds the operator's credentials where Google's own tools look for them.
+func DefaultSource(ctx context.Context) (oauth2.TokenSource, error) {
 	found, err := google.FindDefaultCredentials(ctx, scope)
 	if err != nil {
 		return nil, err

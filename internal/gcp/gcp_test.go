@@ -268,7 +268,7 @@ func TestSource(t *testing.T) {
 		if asked++; asked == 1 {
 			return nil, errors.New("the vault is sealed")
 		}
-		return defaultCredentials(ctx)
+		return DefaultSource(ctx)
 	}})
 	t.Cleanup(c.Close)
 	var e *cloudapi.Error

@@ -14,44 +14,41 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// execution is one scenario file that runs. It is the recorder of its session.
-type execution struct {
+// scenarioRun is one scenario file that runs. It is the recorder of its session.
+type scenarioRun struct {
 	runner   *Runner
 	scenario *Scenario
 	runUUID  string
 
-	mu      sync.Mutex
-	store   versions.Execution // nil if it could not be begun
-	flushed map[string]string  // SHA-256 of what was recorded, by file
-	reports []Result           // of undo() in mid-run
+	mu        sync.Mutex
+	execution versions.Execution // nil if it could not be begun
+	flushed   map[string]string  // SHA-256 of what was recorded, by file
+	reports   []Result           // of undo() in mid-run
 
 	noCluster bool // the cluster did not say which one it is
 }
 
-var _ builtins.Recorder = (*execution)(nil)
+var _ builtins.Recorder = (*scenarioRun)(nil)
 
 // begin makes sure that the store works, before the scenario touches anything: a full
 // disk found by the first flush is as safe, one found by the third leaves chaos half made.
-func (x *execution) begin(ctx context.Context) error {
-	store, err := x.runner.Store.Begin(ctx, x.runUUID)
+func (x *scenarioRun) begin(ctx context.Context) error {
+	execution, err := x.runner.store.Begin(ctx, x.runUUID)
 	if err == nil {
-		x.store = store
-		err = store.Probe(ctx)
+		x.execution = execution
+		err = execution.Probe(ctx)
 	}
 	switch {
 	case err == nil, ctx.Err() != nil:
 		return err
-	case isRefused(err):
+	case IsRefused(err):
 		return fmt.Errorf("no version file, no chaos: %w", err)
 	}
-	return &RefusedError{
-		Err:  fmt.Errorf("no version file, no chaos: %w", err),
-		Hint: "mend that, or set kraken.rollback_versions_directory to another place",
-	}
+	return &RefusedError{Kind: KindStore, Err: fmt.Errorf("no version file, no chaos: %w", err)}
 }
 
 // Record implements builtins.Recorder.
-func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
+func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	r := x.runner
@@ -69,7 +66,7 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 		return fmt.Errorf("no version file, no chaos: %w", err)
 	}
 	r.reach(BeforeFlush)
-	f, err := x.store.Flush(ctx, x.scenario.Type, content)
+	f, err := x.execution.Flush(ctx, x.scenario.Type, content)
 	if err != nil {
 		return fmt.Errorf("no version file, no chaos: %w", err)
 	}
@@ -77,12 +74,12 @@ func (x *execution) Record(ctx context.Context, rb builtins.Rollback) error {
 	// at after the flush, so that of two runs that meet at least one sees the other.
 	err = x.readBack(ctx, f, content)
 	if err == nil {
-		err = r.checkOverlap(ctx, x.store.ID(), clusterUID, rb.Undoes)
+		err = r.checkOverlap(ctx, x.execution.ID(), clusterUID, rb.Undoes)
 	}
 	if err != nil {
-		return errors.Join(err, x.store.Remove(context.WithoutCancel(ctx), f))
+		return errors.Join(err, x.execution.Remove(context.WithoutCancel(ctx), f))
 	}
-	r.Log.Debug("Flushed rollback version file: " + f.Location)
+	r.options.Log.Debug("Flushed rollback version file: " + f.Location)
 	x.flushed[f.Key()] = versions.Digest(content)
 	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[f.Key()]})
 	r.reach(AfterFlush)
@@ -94,9 +91,9 @@ const uidLimit = 3 * time.Second
 
 // clusterUID is what the version file says of the cluster. What changes only a cloud
 // must not depend on the cluster: there, one that can't be asked soon is unknown.
-func (x *execution) clusterUID(ctx context.Context, undoes []builtins.Ref) (string, error) {
+func (x *scenarioRun) clusterUID(ctx context.Context, undoes []builtins.Ref) (string, error) {
+	client, err := x.runner.outside.cluster()
 	if slices.ContainsFunc(undoes, builtins.Ref.InCluster) {
-		client, err := x.runner.open()
 		if err != nil {
 			return "", err
 		}
@@ -105,7 +102,6 @@ func (x *execution) clusterUID(ctx context.Context, undoes []builtins.Ref) (stri
 	if x.noCluster {
 		return "", nil
 	}
-	client, err := x.runner.open()
 	uid := ""
 	if err == nil {
 		soon, cancel := context.WithTimeout(ctx, uidLimit)
@@ -114,14 +110,14 @@ func (x *execution) clusterUID(ctx context.Context, undoes []builtins.Ref) (stri
 	}
 	if err != nil {
 		x.noCluster = true // don't wait again for the next file
-		x.runner.Log.Debug(fmt.Sprintf("the version file names no cluster: %v", err))
+		x.runner.options.Log.Debug(fmt.Sprintf("the version file names no cluster: %v", err))
 	}
 	return uid, ctx.Err()
 }
 
 // readBack loads a flushed file as a replay would.
-func (x *execution) readBack(ctx context.Context, f versions.File, want []byte) error {
-	got, err := x.store.Read(ctx, f)
+func (x *scenarioRun) readBack(ctx context.Context, f versions.File, want []byte) error {
+	got, err := x.execution.Read(ctx, f)
 	if err != nil {
 		return fmt.Errorf("the version file can't be read back: %w", err)
 	}
@@ -135,7 +131,7 @@ func (x *execution) readBack(ctx context.Context, f versions.File, want []byte) 
 }
 
 // Undo implements builtins.Recorder.
-func (x *execution) Undo(ctx context.Context) error {
+func (x *scenarioRun) Undo(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	results := x.replay(ctx, remove)
@@ -149,35 +145,59 @@ func (x *execution) Undo(ctx context.Context) error {
 }
 
 // replay undoes the execution's files, newest first.
-func (x *execution) replay(ctx context.Context, then after) []Result {
-	if x.store == nil {
+func (x *scenarioRun) replay(ctx context.Context, then after) []Result {
+	if x.execution == nil {
 		return nil
 	}
-	return x.runner.undoAll(ctx, x.store, undoing{then: then, past: past{flushed: x.flushed}})
+	p := x.runner.replayer(ReplayOptions{})
+	p.then, p.journaled = then, record{flushed: x.flushed}
+	return p.files(ctx, x.execution)
+}
+
+// leave names the files that stay for a replay.
+func (x *scenarioRun) leave(ctx context.Context) []string {
+	if x.execution == nil {
+		return nil
+	}
+	log := x.runner.options.Log
+	files, err := x.execution.Files(ctx)
+	if err != nil {
+		// Something is there, or Begin would not have made it: say so rather than nothing.
+		log.Error(fmt.Sprintf("%s: %v", x.execution.Location(), err))
+		return []string{x.execution.Location()}
+	}
+	var left []string
+	for _, f := range files {
+		if f.Replayable() {
+			left = append(left, f.Location)
+			log.Warn("auto_rollback is off, left for execute-rollback: " + f.Location)
+		}
+	}
+	return left
 }
 
 // close unlocks the execution.
-func (x *execution) close() error {
-	if x.store == nil {
+func (x *scenarioRun) close() error {
+	if x.execution == nil {
 		return nil
 	}
-	return x.store.Close()
+	return x.execution.Close()
 }
 
 // session is for the scenario's run.
-func (x *execution) session() *builtins.Session {
+func (x *scenarioRun) session() *builtins.Session {
 	r := x.runner
 	return &builtins.Session{
-		Mode: builtins.Run, Log: r.Log, Progress: r.Progress,
+		Mode: builtins.Run, Log: r.options.Log, Progress: r.options.Progress,
 		RunUUID: x.runUUID, ScenarioType: x.scenario.Type,
-		GCP: r.GCP, AWS: r.AWS,
+		GCP: r.outside.gcp, AWS: r.outside.aws,
 		Recorder: x,
 		Changed:  func() { r.reach(AfterChange) },
-		Cluster:  func(context.Context) (*kube.Client, error) { return r.open() },
+		Cluster:  func(context.Context) (*kube.Client, error) { return r.outside.cluster() },
 		Mark: func(verb string, ref builtins.Ref, until time.Time) (func() error, error) {
 			x.mu.Lock()
 			defer x.mu.Unlock()
-			return marker(x.store)(verb, ref, until)
+			return marker(x.execution)(verb, ref, until)
 		},
 	}
 }

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// hints returns what can be done about an error: its own hints, and the flags and commands that help
+// against its kind. It is the only place that names those.
+func hints(err error) []string {
+	if err == nil {
+		return nil
+	}
+	var found []string
+	var usage *usageError
+	if errors.As(err, &usage) {
+		found = append(found, usage.hints...)
+	}
+	f := runner.FailureOf(err)
+	found = append(found, f.Hints()...)
+	if hint := kindHint(f); hint != "" {
+		found = append(found, hint)
+	}
+	return found
+}
+
+func kindHint(f *runner.Failure) string {
+	switch f.Kind {
+	case runner.KindWrongCluster:
+		return "choose the right one with --kubeconfig and --context, or use --force if the cluster was rebuilt under the same names"
+	case runner.KindOverlap:
+		return "replay that first: ebb execute-rollback --run_uuid " + f.Details["run_uuid"]
+	case runner.KindNewerPending:
+		return "replay them all: ebb execute-rollback --run_uuid " + f.Details["run_uuid"] + ", or use --keep-going"
+	case runner.KindReplaced:
+		return "put the right file back (ebb history tells its SHA-256), or undo by hand what it would have undone; --force replays this one all the same"
+	case runner.KindRights:
+		return "docs/scenarios.md lists what each scenario needs; --skip-preflight tries all the same"
+	case runner.KindStore:
+		return "fix the cause, or set kraken.rollback_versions_directory to another place"
+	case runner.KindUnsupported:
+		return "--skip-unsupported runs the rest"
+	case runner.KindUnavailable:
+		return "give it longer with --timeout"
+	}
+	return ""
+}

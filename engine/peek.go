@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"bytes"
+	"slices"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// peekLines bounds the statement that Peek reads.
+const peekLines = 20_000
+
+// Peek returns the value that the first statement of a file gives to a variable, without loading the file
+// and without reading further. The statement must stand there as Carve writes it: only literals, lists, and
+// calls of the named builtins with such arguments. ok is false for any other file, whatever is in it: then
+// only Load can tell.
+func (e *Engine) Peek(src []byte, variable string, constructors ...string) (value starlark.Value, ok bool) {
+	statement, ok := firstStatement(src, variable)
+	if !ok || len(src) > e.limits.SourceBytes {
+		return nil, false
+	}
+	expr, err := dialect.ParseExpr("", statement, 0)
+	if err != nil || !literalOnly(expr, constructors) {
+		return nil, false
+	}
+	env := starlark.StringDict{}
+	for _, name := range constructors {
+		env[name] = e.predeclared[name]
+	}
+	thread := &starlark.Thread{Name: "peek"}
+	thread.SetMaxExecutionSteps(e.limits.Steps)
+	value, err = starlark.EvalExprOptions(dialect, thread, expr, env)
+	return value, err == nil
+}
+
+// firstStatement returns what stands behind "variable = " where that is how the first statement begins. It
+// ends with its first line, or with the first line that closes the bracket at the margin.
+func firstStatement(src []byte, variable string) ([]byte, bool) {
+	for {
+		line, rest, more := bytes.Cut(src, []byte("\n"))
+		if trimmed := bytes.TrimSpace(line); len(trimmed) > 0 && line[0] != '#' {
+			break
+		}
+		if !more {
+			return nil, false
+		}
+		src = rest
+	}
+	body, ok := bytes.CutPrefix(src, []byte(variable+" = "))
+	if !ok {
+		return nil, false
+	}
+	end := 0
+	for range peekLines {
+		next := bytes.IndexByte(body[end:], '\n')
+		if next < 0 {
+			return body, true
+		}
+		line := bytes.TrimRight(body[end:end+next], " \t\r")
+		if end == 0 && bytes.HasSuffix(line, []byte(")")) || end > 0 && bytes.Equal(line, []byte(")")) {
+			return body[:end+next], true
+		}
+		end += next + 1
+	}
+	return nil, false
+}
+
+// literalOnly reports whether an expression is made of literals and of calls of constructors.
+func literalOnly(x syntax.Expr, constructors []string) bool {
+	switch x := x.(type) {
+	case *syntax.Literal:
+		return true
+	case *syntax.Ident:
+		return x.Name == "None" || x.Name == "True" || x.Name == "False"
+	case *syntax.ListExpr:
+		return !slices.ContainsFunc(x.List, func(item syntax.Expr) bool { return !literalOnly(item, constructors) })
+	case *syntax.CallExpr:
+		if fn, ok := x.Fn.(*syntax.Ident); !ok || !slices.Contains(constructors, fn.Name) {
+			return false
+		}
+		for _, arg := range x.Args {
+			if named, ok := arg.(*syntax.BinaryExpr); ok && named.Op == syntax.EQ {
+				arg = named.Y
+			}
+			if !literalOnly(arg, constructors) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}

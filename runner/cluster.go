@@ -1,0 +1,61 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+)
+
+// clusterUID returns what identifies the cluster, or "" with the reason in a
+// warning when it may not be read. An API server that does not answer is an error.
+func (r *Runner) clusterUID(ctx context.Context, client *kube.Client) (string, error) {
+	uid, err := client.ClusterUID(ctx)
+	if err == nil {
+		return uid, nil
+	}
+	if !apierrors.IsForbidden(err) {
+		return "", err
+	}
+	r.unknownCluster.Do(func() {
+		r.options.Log.Warn(fmt.Sprintf("which cluster this is can't be checked, server %s: %v", client.Server(), err))
+	})
+	return "", nil
+}
+
+// clusterFor opens the cluster for a file, and at the file's first call makes sure
+// that it is the right one. Several threads may call it.
+func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Client, error) {
+	client, err := r.outside.cluster()
+	if err != nil || r.options.Force {
+		return client, err
+	}
+	file.mu.Lock()
+	defer file.mu.Unlock()
+	if !file.rightCluster {
+		if err := r.checkCluster(ctx, client, file.ClusterUID); err != nil {
+			return nil, err
+		}
+		file.rightCluster = true
+	}
+	return client, nil
+}
+
+// checkCluster refuses a cluster that is known to be another one.
+func (r *Runner) checkCluster(ctx context.Context, client *kube.Client, want string) error {
+	if want == "" {
+		r.options.Log.Warn(fmt.Sprintf("the version file names no cluster, using %s", client.Server()))
+		return nil
+	}
+	got, err := r.clusterUID(ctx, client)
+	if err != nil || got == "" || got == want {
+		return err
+	}
+	return &RefusedError{
+		Kind:    KindWrongCluster,
+		Err:     fmt.Errorf("this is another cluster: %s has the UID %s, the version file is for %s", client.Server(), got, want),
+		Details: map[string]string{"server": client.Server(), "cluster_uid": got, "want_cluster_uid": want},
+	}
+}

@@ -1,0 +1,177 @@
+package runner
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/cloudapi"
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// Failure is an error as it crosses to another process, or into a report: its kind and what a reader
+// needs, without the Go values behind it. It is an error itself, with the same kind and hints.
+type Failure struct {
+	Kind     Kind              `json:"kind"`
+	Message  string            `json:"message"`
+	Remedies []string          `json:"hints,omitempty"`   // what can be done about it
+	Details  map[string]string `json:"details,omitempty"` // such as server, run_uuid, file, pid
+	Excerpt  string            `json:"excerpt,omitempty"` // of a script: line and caret
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+// Hints returns what can be done about it.
+func (f *Failure) Hints() []string { return f.Remedies }
+
+// FailureOf returns the form of an error that can be written down, nil for nil.
+func FailureOf(err error) *Failure {
+	if err == nil {
+		return nil
+	}
+	var known *Failure
+	if errors.As(err, &known) {
+		copied := *known
+		copied.Message = err.Error()
+		return &copied
+	}
+	f := &Failure{Kind: KindOf(err), Message: err.Error(), Remedies: HintsOf(err), Details: details(err)}
+	var script *engine.Error
+	if errors.As(err, &script) {
+		f.Excerpt = script.Excerpt
+	}
+	return f
+}
+
+// HintsOf returns what can be done about an error: the hints of everything in its chain, each once.
+func HintsOf(err error) []string {
+	var hints []string
+	var walk func(error)
+	walk = func(err error) {
+		if err == nil {
+			return
+		}
+		if hinter, ok := err.(interface{ Hints() []string }); ok {
+			for _, hint := range hinter.Hints() {
+				if !slices.Contains(hints, hint) {
+					hints = append(hints, hint)
+				}
+			}
+		}
+		switch err := err.(type) {
+		case interface{ Unwrap() error }:
+			walk(err.Unwrap())
+		case interface{ Unwrap() []error }:
+			for _, cause := range err.Unwrap() {
+				walk(cause)
+			}
+		}
+	}
+	walk(err)
+	return hints
+}
+
+// details returns what a hint or a program needs to know beside the kind.
+func details(err error) map[string]string {
+	all := map[string]string{}
+	var (
+		refused     *RefusedError
+		locked      *versions.LockedError
+		insecure    *versions.InsecureError
+		unavailable *kube.UnavailableError
+		cloud       *cloudapi.Error
+		unknown     *UnknownRunError
+	)
+	if errors.As(err, &refused) {
+		maps.Copy(all, refused.Details)
+	}
+	if errors.As(err, &locked) {
+		all["execution"] = locked.Execution
+	}
+	if errors.As(err, &insecure) {
+		all["path"] = insecure.Path
+	}
+	if errors.As(err, &unavailable) {
+		all["service"] = unavailable.Server
+	}
+	if errors.As(err, &cloud) {
+		all["service"] = cloud.Call
+	}
+	if errors.As(err, &unknown) {
+		all["run_uuid"] = unknown.RunUUID
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+// Trouble is what keeps several files from being undone for one and the same reason: a server that is
+// away, refused credentials. It can be compared.
+type Trouble struct {
+	Kind    Kind
+	Service string
+}
+
+// TroubleOf returns the trouble behind an error, if it is not the file's own.
+func TroubleOf(err error) (Trouble, bool) {
+	f := FailureOf(err)
+	if f == nil || !f.Kind.General() {
+		return Trouble{}, false
+	}
+	return Trouble{f.Kind, f.Details["service"]}, true
+}
+
+// String completes "the files failed: …".
+func (t Trouble) String() string {
+	service := t.Service
+	if service == "" {
+		service = "the API server"
+	}
+	switch t.Kind {
+	case KindUnavailable:
+		return service + " does not answer"
+	case KindUnauthorized:
+		return service + " refused the credentials: log in again"
+	case KindCredentials:
+		return "there are no credentials for " + service
+	case KindUntrusted:
+		return "the certificate of " + service + " is not trusted"
+	}
+	return strings.TrimSpace(service + " can't be reached as it is configured")
+}
+
+// RefusedError is something that is not done because it would not be safe: another cluster, a file
+// that replaced another, an overlap.
+type RefusedError struct {
+	Kind    Kind
+	Err     error
+	Details map[string]string
+	Advice  []string // what to do about it
+}
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Hints returns what to do about it.
+func (e *RefusedError) Hints() []string { return e.Advice }
+
+// LostError means that the code of a file ended the process that ran it.
+type LostError struct{ How string } // completes a sentence about the process
+
+func (e *LostError) Error() string { return "the process that replayed it " + e.How }
+
+// refused reports whether an error of this kind means that nothing was tried.
+func (k Kind) refused() bool {
+	switch k {
+	case KindWrongCluster, KindReplaced, KindNewerPending, KindOverlap, KindRights, KindStore, KindInsecure, KindLocked:
+		return true
+	}
+	return false
+}
+
+// IsRefused reports whether an error means that something was not done because it would not be safe.
+func IsRefused(err error) bool { return KindOf(err).refused() }

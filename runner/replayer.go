@@ -1,0 +1,230 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// replayer undoes version files, or plans to. It decides what may be undone: which files are
+// selected, in use, refused or blocked. All of that is the same for a replay and for its plan; only
+// file does something else.
+type replayer struct {
+	*Runner
+	ReplayOptions
+	then      after           // of a file that was undone
+	stop      <-chan struct{} // once it is closed, no other file is begun
+	journaled record
+	patience  time.Time // until then, locks are waited for
+}
+
+// after says what becomes of a file that was undone.
+type after bool
+
+const (
+	keep   after = false // it is renamed .executed
+	remove after = true  // it is removed: the scenario succeeded
+)
+
+func (r *Runner) replayer(o ReplayOptions) *replayer {
+	return &replayer{Runner: r, ReplayOptions: o, then: keep, patience: time.Now().Add(lockPatience)}
+}
+
+// execution replays one execution, or says of each of its files why not. failed is the file of a
+// newer execution that shares a ref and was not undone.
+func (p *replayer) execution(ctx context.Context, info versions.ExecutionInfo, failed *Result) []Result {
+	for _, problem := range info.Problems {
+		p.options.Log.Warn(fmt.Sprintf("%s: %s", problem.Location, problem.What)) // what it means for a file is the file's outcome
+	}
+	switch {
+	case ctx.Err() != nil:
+		return p.each(info, Blocked, ctx.Err(), "")
+	case failed != nil:
+		p.options.Log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
+		return p.each(info, Blocked, fmt.Errorf("blocked by %s", failed.File.Location), failed.File.Location)
+	}
+	log := p.options.Log.With("run_uuid", info.RunUUID, "execution", info.ID)
+	kind := p.ScenarioType
+	if kind == "" {
+		kind = "*"
+	}
+	if !p.DryRun {
+		log.Info(fmt.Sprintf("Executing rollback for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
+	}
+	x, err := p.open(ctx, info)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // somebody else finished it meanwhile
+	case KindOf(err) == KindLocked:
+		log.Warn(fmt.Sprintf("%s is left alone: %v", info.Location, err))
+		return p.each(info, Skipped, err, "")
+	case err != nil:
+		log.Error(fmt.Sprintf("%s: %v", info.Location, err))
+		return p.each(info, outcomeOf(err), err, "")
+	}
+	if !p.DryRun {
+		log.Info(fmt.Sprintf("Executing rollback version files for run_uuid=%s, scenario_type=%s", info.RunUUID, kind))
+	}
+	after, cancel := graceful(ctx, p.options.Grace)
+	defer cancel()
+	results := p.files(after, x)
+	if err := x.Close(); err != nil {
+		log.Warn(fmt.Sprintf("%s: %v", info.Location, err))
+	}
+	return results
+}
+
+// each is the same result for all pending files of an execution, or for the execution itself.
+func (p *replayer) each(info versions.ExecutionInfo, outcome Outcome, err error, by string) []Result {
+	var results []Result
+	for _, f := range info.Files {
+		if f.Replayable() {
+			results = append(results, Result{File: f, RunUUID: info.RunUUID, Outcome: outcome, Err: err, BlockedBy: by})
+		}
+	}
+	if len(results) == 0 {
+		return []Result{unread(info.ID, info.Location, info.RunUUID, outcome, err)}
+	}
+	return results
+}
+
+// unread is the result of an execution whose files are not known.
+func unread(id, location, runUUID string, outcome Outcome, err error) Result {
+	return Result{File: versions.File{Execution: id, Location: location}, RunUUID: runUUID, Outcome: outcome, Err: err}
+}
+
+// files replays the pending files of an execution that is open, newest first. The first
+// that is not undone blocks the older ones: their steps came before it, and undoing them
+// under it may make things worse.
+func (p *replayer) files(ctx context.Context, x source) []Result {
+	files, err := x.Files(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", x.Location(), err)
+		p.options.Log.Error(err.Error())
+		return []Result{unread(x.ID(), x.Location(), x.RunUUID(), outcomeOf(err), err)}
+	}
+	var results []Result
+	var blockedBy *versions.File
+	for _, f := range files {
+		if !f.Replayable() || p.ScenarioType != "" && f.ScenarioType != p.ScenarioType {
+			continue
+		}
+		result, tried := p.Tried[f.Key()]
+		switch {
+		case blockedBy != nil && !p.KeepGoing:
+			p.options.Log.Error(fmt.Sprintf("%s is blocked by %s", f.Location, blockedBy.Location))
+			result = Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: fmt.Errorf("blocked by %s", blockedBy.Location), BlockedBy: blockedBy.Location}
+		case stopped(p.stop):
+			result = Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: context.Canceled}
+		case !tried:
+			if result = p.file(ctx, x, f); result.Outcome == gone {
+				continue
+			}
+		}
+		results = append(results, result)
+		if result.Outcome.blocks() && blockedBy == nil {
+			blockedBy = &f
+		}
+	}
+	return results
+}
+
+func stopped(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// file undoes one file, or plans to.
+func (p *replayer) file(ctx context.Context, x source, f versions.File) Result {
+	if locked, ok := x.(versions.Execution); ok && !p.DryRun {
+		return p.undo(ctx, locked, f)
+	}
+	return p.plan(ctx, x, f)
+}
+
+// source is an execution as a replayer sees it: locked, or for a plan only looked at.
+type source interface {
+	ID() string
+	RunUUID() string
+	Location() string
+	Files(context.Context) ([]versions.File, error)
+	Read(context.Context, versions.File) ([]byte, error)
+	Close() error
+}
+
+// open locks an execution, or for a plan makes sure that nobody else has. A plan changes nothing: it
+// takes what was listed.
+func (p *replayer) open(ctx context.Context, info versions.ExecutionInfo) (source, error) {
+	for {
+		x, err := p.tryOpen(ctx, info)
+		if KindOf(err) != KindLocked || time.Now().After(p.patience) || sleep(ctx, lockPatience/20) != nil {
+			return x, err
+		}
+	}
+}
+
+func (p *replayer) tryOpen(ctx context.Context, info versions.ExecutionInfo) (source, error) {
+	if p.DryRun {
+		return look{info, p.store}, busy(ctx, p.store, info.ID)
+	}
+	x, err := p.store.Open(ctx, info.ID)
+	if err != nil {
+		return nil, err
+	}
+	p.sayOpened(x)
+	return x, nil
+}
+
+// sayOpened says whose execution it was, and what is doubtful in it.
+func (r *Runner) sayOpened(x versions.Execution) {
+	log := r.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID())
+	switch holder, ok := x.TookOver(); {
+	case ok && holder.PID == 0: // its note can't be read
+		log.Info(fmt.Sprintf("%s was left by a process that ended without undoing it", x.Location()))
+	case ok:
+		log.Info(fmt.Sprintf("%s was left by PID %d on host %s, which ended without undoing it", x.Location(), holder.PID, holder.Host))
+	}
+	for _, w := range x.Warnings() {
+		log.Warn(w)
+	}
+}
+
+// look is an execution that is looked at and not locked.
+type look struct {
+	versions.ExecutionInfo
+	store versions.Store
+}
+
+// ID implements source.
+func (l look) ID() string { return l.ExecutionInfo.ID }
+
+// RunUUID implements source.
+func (l look) RunUUID() string { return l.ExecutionInfo.RunUUID }
+
+// Location implements source.
+func (l look) Location() string { return l.ExecutionInfo.Location }
+
+// Files returns what was listed. A directory that can't be looked into is refused by a replay too: a
+// plan must not say that all is well.
+func (l look) Files(context.Context) ([]versions.File, error) {
+	for _, problem := range l.Problems {
+		if problem.Location == l.ExecutionInfo.Location {
+			return nil, &versions.InsecureError{Path: problem.Location, Problem: problem.What, Remedy: problem.Remedy}
+		}
+	}
+	return l.ExecutionInfo.Files, nil
+}
+
+// Read implements source.
+func (l look) Read(ctx context.Context, f versions.File) ([]byte, error) { return l.store.Read(ctx, f) }
+
+// Close implements source.
+func (look) Close() error { return nil }
