@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"versions/storetest":   {"versions"},
 	"builtins":             {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema"},
 	"runner":               {"engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema"},
-	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "internal/aws", "internal/config", "internal/console", "internal/durable", "internal/gcp", "internal/kube", "schema"},
+	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "internal/aws", "internal/config", "internal/console", "internal/gcp", "internal/kube", "schema"},
 	"internal/aws":         {"internal/cloudapi"},
 	"internal/cloudapi":    {"internal/credential"},
 	"internal/cloudtest":   {"internal/sandboxtest"},

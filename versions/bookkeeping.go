@@ -100,7 +100,8 @@ func (m *marks) seen(name string) {
 
 // MarkInFlight implements Execution. No fsync: the mark has to survive the death of this process, and for that the page cache
 // is enough. After a power loss the machine needs longer to come back than any request lives.
-func (e *dirExecution) MarkInFlight(m Mark) (func() error, error) {
+func (e *dirExecution) MarkInFlight(m Mark) (_ func() error, err error) {
+	defer exportChange(&err)
 	leave, err := e.enter(context.Background())
 	if err != nil {
 		return nil, err
@@ -117,7 +118,8 @@ func (e *dirExecution) MarkInFlight(m Mark) (func() error, error) {
 	if err := e.dir.Create(name, line); err != nil {
 		return nil, err
 	}
-	return func() error {
+	return func() (err error) {
+		defer exportChange(&err)
 		leave, err := e.enter(context.Background())
 		if err != nil {
 			return err
@@ -128,7 +130,8 @@ func (e *dirExecution) MarkInFlight(m Mark) (func() error, error) {
 }
 
 // InFlight implements Execution. A mark that can't be parsed was being written when its process died, and a request is only sent after that.
-func (e *dirExecution) InFlight(ctx context.Context) ([]Mark, error) {
+func (e *dirExecution) InFlight(ctx context.Context) (_ []Mark, err error) {
+	defer exportTo(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return nil, err

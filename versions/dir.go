@@ -47,8 +47,9 @@ func NewDir(path string) (*Dir, error) {
 
 // Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when there is no such file. It only
 // tells what is there: whoever reads the file later looks at it anew.
-func Locate(path string) (*Dir, File, error) {
-	path, err := filepath.Abs(path)
+func Locate(path string) (_ *Dir, _ File, err error) {
+	defer exportTo(&err)
+	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, File{}, err
 	}
@@ -85,7 +86,8 @@ func (d *Dir) Location() string { return d.path }
 func (d *Dir) open(create bool) (*durable.Dir, error) { return durable.Open(d.system, d.path, create) }
 
 // Begin implements Store.
-func (d *Dir) Begin(ctx context.Context, runUUID string) (Execution, error) {
+func (d *Dir) Begin(ctx context.Context, runUUID string) (_ Execution, err error) {
+	defer exportChange(&err)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -158,7 +160,8 @@ func (d *Dir) settle(root *durable.Dir) error {
 }
 
 // Open implements Store.
-func (d *Dir) Open(ctx context.Context, id string) (Execution, error) {
+func (d *Dir) Open(ctx context.Context, id string) (_ Execution, err error) {
+	defer exportTo(&err)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -186,7 +189,7 @@ func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 	}
 	free, err := dir.TryLock()
 	if err == nil && !free {
-		err = &LockedError{Execution: id, Holder: readHolder(dir)}
+		err = &LockedError{Execution: id, Location: dir.Path(), Holder: readHolder(dir)}
 	}
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
@@ -209,6 +212,7 @@ func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 
 // Read implements Store.
 func (d *Dir) Read(ctx context.Context, f File) (content []byte, err error) {
+	defer exportTo(&err)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -123,7 +123,8 @@ func (e *dirExecution) own(f File) (fileName, error) {
 }
 
 // Flush implements Execution.
-func (e *dirExecution) Flush(ctx context.Context, scenarioType string, content []byte) (File, error) {
+func (e *dirExecution) Flush(ctx context.Context, scenarioType string, content []byte) (_ File, err error) {
+	defer exportChange(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return File{}, err
@@ -147,7 +148,8 @@ func (e *dirExecution) Flush(ctx context.Context, scenarioType string, content [
 }
 
 // Probe implements Execution.
-func (e *dirExecution) Probe(ctx context.Context) error {
+func (e *dirExecution) Probe(ctx context.Context) (err error) {
+	defer exportChange(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return err
@@ -160,7 +162,8 @@ func (e *dirExecution) Probe(ctx context.Context) error {
 }
 
 // Files implements Execution.
-func (e *dirExecution) Files(ctx context.Context) ([]File, error) {
+func (e *dirExecution) Files(ctx context.Context) (_ []File, err error) {
+	defer exportTo(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -171,7 +174,8 @@ func (e *dirExecution) Files(ctx context.Context) ([]File, error) {
 }
 
 // Read implements Execution.
-func (e *dirExecution) Read(ctx context.Context, f File) ([]byte, error) {
+func (e *dirExecution) Read(ctx context.Context, f File) (_ []byte, err error) {
+	defer exportTo(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -184,7 +188,8 @@ func (e *dirExecution) Read(ctx context.Context, f File) ([]byte, error) {
 }
 
 // Replace implements Execution.
-func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (File, error) {
+func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (_ File, err error) {
+	defer exportChange(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return f, err
@@ -225,7 +230,8 @@ func (e *dirExecution) pending(f File) (fileName, error) {
 }
 
 // MarkExecuted implements Execution. The rename is all: no other record of the state exists.
-func (e *dirExecution) MarkExecuted(ctx context.Context, f File) (File, error) {
+func (e *dirExecution) MarkExecuted(ctx context.Context, f File) (_ File, err error) {
+	defer exportChange(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return f, err
@@ -244,7 +250,8 @@ func (e *dirExecution) MarkExecuted(ctx context.Context, f File) (File, error) {
 }
 
 // Remove implements Execution.
-func (e *dirExecution) Remove(ctx context.Context, files ...File) error {
+func (e *dirExecution) Remove(ctx context.Context, files ...File) (err error) {
+	defer exportChange(&err)
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return err
@@ -265,7 +272,8 @@ func (e *dirExecution) Remove(ctx context.Context, files ...File) error {
 }
 
 // Close implements Execution. It may be called again.
-func (e *dirExecution) Close() error {
+func (e *dirExecution) Close() (err error) {
+	defer exportChange(&err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {

@@ -106,6 +106,7 @@ func (e Entry) matches(f Filter) bool {
 
 // Append implements Store. It returns once the line and every directory entry above it are on stable storage.
 func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
+	defer exportChange(&err)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (d *Dir) Journal(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 			return
 		}
 		if err != nil {
-			yield(Entry{}, err)
+			yield(Entry{}, export(err))
 			return
 		}
 		more := true

@@ -16,7 +16,8 @@ import (
 const listAttempts = 10
 
 // List implements Store. It reads names and inodes only; no file is opened.
-func (d *Dir) List(ctx context.Context, f Filter) (Listing, error) {
+func (d *Dir) List(ctx context.Context, f Filter) (_ Listing, err error) {
+	defer exportTo(&err)
 	listing := Listing{Executions: []ExecutionInfo{}}
 	root, err := d.open(false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +154,7 @@ func oneLine(name string) string {
 // problemOf makes a problem of an error.
 func problemOf(location string, err error) Problem {
 	var insecure *InsecureError
-	if errors.As(err, &insecure) {
+	if errors.As(export(err), &insecure) {
 		return Problem{insecure.Path, insecure.Problem, insecure.Remedy}
 	}
 	return Problem{location, err.Error(), ""}

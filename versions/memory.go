@@ -91,7 +91,7 @@ func (s *Memory) Open(ctx context.Context, id string) (Execution, error) {
 		return nil, err
 	}
 	if e.holder != nil {
-		return nil, &LockedError{Execution: id, Holder: e.holder.as}
+		return nil, &LockedError{Execution: id, Location: e.Location(), Holder: e.holder.as}
 	}
 	return s.hold(e), nil
 }

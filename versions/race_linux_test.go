@@ -299,7 +299,7 @@ func TestRaceScripts(t *testing.T) {
 	s := swap(t, filepath.Join(dir, "lib"), bad+".link")
 	defer s.end()
 	var o outcomes
-	scripts := durable.FS{System: durable.OS{}, Path: dir, Most: 1 << 20}
+	scripts := versions.SafeFS(dir, 1<<20)
 	for o.more(raceRounds) {
 		content, err := fs.ReadFile(scripts, "lib/a.star")
 		o.add(t, "ReadFile", content, err)

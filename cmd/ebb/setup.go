@@ -14,7 +14,6 @@ import (
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
-	"github.com/ebb-chaos/ebb/internal/durable"
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/scripts"
@@ -109,7 +108,7 @@ func (s *setup) runner(o *commonOptions, times timeOptions, force bool) (*runner
 			return nil, err
 		}
 		options.Scripts = append(options.Scripts, runner.ScriptDir{
-			Name: s.ScriptsDirectory, FS: durable.FS{System: durable.OS{}, Path: path, Most: 1 << 20},
+			Name: s.ScriptsDirectory, FS: versions.SafeFS(path, 1<<20),
 		})
 	}
 	return runner.New(s.store, options)

@@ -226,7 +226,7 @@ func TestQuote(t *testing.T) {
 		"/a'\\":                `$'/a\'\\'`,
 		"/a\n\x1b[31m$(x)":     `$'/a\x0a\x1b[31m$(x)'`,
 	} {
-		if got := quote(path); got != want {
+		if got := Quote(path); got != want {
 			t.Errorf("%q: got %s, want %s", path, got, want)
 		}
 	}
@@ -236,9 +236,9 @@ func TestQuote(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		path := string(rapid.SliceOfN(rapid.ByteRange(1, 255), 1, 20).Draw(t, "path"))
-		got, err := exec.Command(bash, "-c", "printf %s "+quote(path)).Output()
+		got, err := exec.Command(bash, "-c", "printf %s "+Quote(path)).Output()
 		if err != nil || string(got) != path {
-			t.Fatalf("%q as %s: got %q, %v", path, quote(path), got, err)
+			t.Fatalf("%q as %s: got %q, %v", path, Quote(path), got, err)
 		}
 	})
 }

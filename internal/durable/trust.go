@@ -189,7 +189,7 @@ func checkParentInfo(path string, info Info) error {
 	case !rootOrUs(info.uid):
 		return foreign(path, info.uid, "parent directory")
 	case info.mode&0o022 != 0 && info.mode&unix.S_ISVTX == 0:
-		return &InsecureError{path, fmt.Sprintf("is a parent directory that others can write to (mode %04o) without the sticky bit", info.mode&0o7777), "chmod go-w " + quote(path)}
+		return &InsecureError{path, fmt.Sprintf("is a parent directory that others can write to (mode %04o) without the sticky bit", info.mode&0o7777), "chmod go-w " + Quote(path)}
 	}
 	return nil
 }
@@ -197,7 +197,7 @@ func checkParentInfo(path string, info Info) error {
 // CheckDir returns an *InsecureError unless info is of a directory of ours alone.
 func CheckDir(path string, info Info) error {
 	if !info.IsDir() {
-		return &InsecureError{path, "is " + kind(info.mode) + ", not a directory", "rm " + quote(path)}
+		return &InsecureError{path, "is " + kind(info.mode) + ", not a directory", "rm " + Quote(path)}
 	}
 	return checkOurs(path, info, "directory")
 }
@@ -206,9 +206,9 @@ func CheckDir(path string, info Info) error {
 // the error wraps [fs.ErrNotExist].
 func CheckFile(path string, info Info) error {
 	if info.mode&unix.S_IFMT != unix.S_IFREG {
-		remedy := "rm " + quote(path)
+		remedy := "rm " + Quote(path)
 		if info.IsDir() {
-			remedy = "rm -r " + quote(path)
+			remedy = "rm -r " + Quote(path)
 		}
 		return &InsecureError{path, "is " + kind(info.mode) + ", not a regular file", remedy}
 	}
@@ -220,8 +220,8 @@ func CheckFile(path string, info Info) error {
 		return &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
 	}
 	if info.links != 1 {
-		q := quote(path)
-		return &InsecureError{path, fmt.Sprintf("is a file with %d names (hard links), want 1", info.links), "cp -p " + q + " " + quote(path+".copy") + " && mv " + quote(path+".copy") + " " + q}
+		q := Quote(path)
+		return &InsecureError{path, fmt.Sprintf("is a file with %d names (hard links), want 1", info.links), "cp -p " + q + " " + Quote(path+".copy") + " && mv " + Quote(path+".copy") + " " + q}
 	}
 	return nil
 }
@@ -231,14 +231,14 @@ func checkOurs(path string, info Info, what string) error {
 		return foreign(path, info.uid, what)
 	}
 	if info.mode&0o022 != 0 {
-		return &InsecureError{path, fmt.Sprintf("is a %s that others can write to (mode %04o)", what, info.mode&0o7777), "chmod 0700 " + quote(path)}
+		return &InsecureError{path, fmt.Sprintf("is a %s that others can write to (mode %04o)", what, info.mode&0o7777), "chmod 0700 " + Quote(path)}
 	}
 	return nil
 }
 
 func foreign(path string, uid uint32, what string) error {
 	us := os.Geteuid()
-	return &InsecureError{path, fmt.Sprintf("is a %s of user %d, want %d", what, uid, us), fmt.Sprintf("chown -h %d %s", us, quote(path))}
+	return &InsecureError{path, fmt.Sprintf("is a %s of user %d, want %d", what, uid, us), fmt.Sprintf("chown -h %d %s", us, Quote(path))}
 }
 
 func rootOrUs(uid uint32) bool { return uid == 0 || uid == uint32(os.Geteuid()) }
@@ -262,8 +262,8 @@ func kind(mode uint32) string {
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// quote makes one shell word of a path. Names can hold anything, and remedies are there to be pasted.
-func quote(path string) string {
+// Quote makes one shell word of a path. Names can hold anything, and remedies are there to be pasted.
+func Quote(path string) string {
 	if plain.MatchString(path) {
 		return path
 	}
