@@ -15,11 +15,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
 const (
-	holderName = ".lock"
+	holderName = ".lock" // who it is; the lock itself is the kernel's
 	markPrefix = ".inflight-"
 )
 
@@ -28,7 +30,7 @@ const maxNote = 16 << 10
 
 // isBookkeeping reports whether an entry is there for this package's own use.
 func isBookkeeping(name string) bool {
-	return name == holderName || durable.IsTemp(name) || isMark(name)
+	return name == holderName || name == durable.LockFile || durable.IsTemp(name) || isMark(name)
 }
 
 func isMark(name string) bool {
@@ -83,6 +85,15 @@ func readHolder(dir *durable.Dir) Holder {
 	var h Holder
 	content, err := dir.ReadFile(holderName, maxNote)
 	if err != nil || json.Unmarshal(content, &h) != nil {
+		return Holder{}
+	}
+	return h
+}
+
+// liveHolder is readHolder for a lock that is held now. The note of one who died is not the holder's, who may not have written his own yet.
+func liveHolder(dir *durable.Dir) Holder {
+	h := readHolder(dir)
+	if h.Local() && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH) {
 		return Holder{}
 	}
 	return h

@@ -181,6 +181,30 @@ func (d *Dir) Open(ctx context.Context, id string) (_ Execution, err error) {
 	return e, nil
 }
 
+// Busy implements Store.
+func (d *Dir) Busy(ctx context.Context, id string) (err error) {
+	defer exportTo(&err)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, _, err := parseExecutionID(id); err != nil {
+		return err
+	}
+	root, err := d.open(false)
+	if err != nil {
+		return err
+	}
+	dir, err := root.OpenDir(id)
+	if err = errors.Join(err, root.Close()); err != nil {
+		return err
+	}
+	busy, err := dir.Locked()
+	if err == nil && busy {
+		err = &LockedError{Execution: id, Location: dir.Path(), Holder: liveHolder(dir)}
+	}
+	return errors.Join(err, dir.Close())
+}
+
 // lock returns the execution with its lock taken; root is the execution's from then on.
 func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 	dir, err := root.OpenDir(id)
@@ -189,7 +213,7 @@ func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 	}
 	free, err := dir.TryLock()
 	if err == nil && !free {
-		err = &LockedError{Execution: id, Location: dir.Path(), Holder: readHolder(dir)}
+		err = &LockedError{Execution: id, Location: dir.Path(), Holder: liveHolder(dir)}
 	}
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())

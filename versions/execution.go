@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -296,8 +297,12 @@ func (e *dirExecution) tidy(now time.Time) error {
 		empty = empty && isBookkeeping(name)
 	}
 	var errs []error
+	// The lock file goes last: once it is gone, another process can have one of its own, and write its notes.
+	if at := slices.Index(names, durable.LockFile); at >= 0 {
+		names = append(slices.Delete(names, at, at+1), durable.LockFile)
+	}
 	for _, name := range names {
-		dead := empty || name == holderName || durable.IsTemp(name) || (isMark(name) && expired(e.dir, name, now))
+		dead := empty || name == durable.LockFile || name == holderName || durable.IsTemp(name) || (isMark(name) && expired(e.dir, name, now))
 		if !dead || !isBookkeeping(name) {
 			continue
 		}

@@ -96,6 +96,23 @@ func (s *Memory) Open(ctx context.Context, id string) (Execution, error) {
 	return s.hold(e), nil
 }
 
+// Busy implements Store.
+func (s *Memory) Busy(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, _, err := parseExecutionID(id); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.execution(id)
+	if err == nil && e.holder != nil {
+		err = &LockedError{Execution: id, Location: e.Location(), Holder: e.holder.as}
+	}
+	return err
+}
+
 func (s *Memory) execution(id string) (*memoryExecution, error) {
 	e, ok := s.executions[id]
 	if !ok {

@@ -20,6 +20,11 @@ type Store interface {
 	// and wraps [io/fs.ErrNotExist] when it is gone, which can happen between List and Open.
 	Open(ctx context.Context, id string) (Execution, error)
 
+	// Busy tells whether an execution is in use now, without changing anything: nil if it is not, a *LockedError if it is,
+	// and an error that wraps [io/fs.ErrNotExist] when it is gone. It may be otherwise a moment later; whoever goes on to
+	// do something to the execution opens it. Nobody's Begin or Open fails because somebody asks.
+	Busy(ctx context.Context, id string) error
+
 	// List tells what there is, newest first. It takes no lock and creates nothing; what is wrong with one entry is in
 	// the problems and never hides another entry.
 	List(ctx context.Context, f Filter) (Listing, error)

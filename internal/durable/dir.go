@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -14,8 +13,9 @@ import (
 
 // Dir is an open directory. Its methods may be called from several goroutines.
 type Dir struct {
-	f      *os.File
-	system System
+	f        *os.File
+	system   System
+	lockFile *os.File // see TryLock
 
 	reading sync.Mutex // Names moves the descriptor's offset
 }
@@ -55,7 +55,13 @@ func stat(f *os.File) (Info, error) {
 func (d *Dir) Path() string { return d.f.Name() }
 
 // Close closes the directory and gives up its lock.
-func (d *Dir) Close() error { return d.f.Close() }
+func (d *Dir) Close() error {
+	err := d.f.Close()
+	if d.lockFile != nil {
+		err = errors.Join(err, d.lockFile.Close())
+	}
+	return err
+}
 
 // Names returns the names of all entries, in no order.
 func (d *Dir) Names() ([]string, error) {
@@ -122,25 +128,7 @@ func (d *Dir) Check() error {
 
 // Is reports whether d's entry of that name is sub itself: not gone, and not another one that took its place.
 func (d *Dir) Is(name string, sub *Dir) (bool, error) {
-	own, err := stat(sub.f)
-	if err != nil {
-		return false, err
-	}
-	named, err := d.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && own.dev == named.dev && own.ino == named.ino, err
-}
-
-// TryLock takes the directory's lock until Close, or says that somebody has it: another process, or another Dir of this one.
-// The kernel gives the lock up when its owner dies.
-func (d *Dir) TryLock() (bool, error) {
-	err := at(d.f, "flock", ".", func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return false, nil
-	}
-	return err == nil, err
+	return d.isFile(name, sub.f)
 }
 
 // ReadFile returns the content of a file that must be ours alone and have at most limit bytes.

@@ -260,6 +260,12 @@ func kind(mode uint32) string {
 	}
 }
 
+// CopyDir returns the command that puts a copy of a directory in its place, which nobody else has open.
+func CopyDir(path string) string {
+	p, c, old := Quote(path), Quote(path+".copy"), Quote(path+".old")
+	return "(umask 077 && cp -RL " + p + " " + c + ") && mv " + p + " " + old + " && mv " + c + " " + p
+}
+
 var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
 // Quote makes one shell word of a path. Names can hold anything, and remedies are there to be pasted.

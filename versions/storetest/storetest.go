@@ -35,6 +35,8 @@ func Run(t *testing.T, newStore func(t *testing.T) versions.Store) {
 		{"executions are ordered", ordered},
 		{"filter", filter},
 		{"lock", lock},
+		{"busy", busy},
+		{"looking keeps nobody out", looking},
 		{"empty executions vanish", vanish},
 		{"executed twice", executedTwice},
 		{"replace", replace},
@@ -299,6 +301,66 @@ func lock(t *testing.T, s versions.Store) {
 	}
 }
 
+// Whether an execution is in use can be asked, and the question changes nothing.
+func busy(t *testing.T, s versions.Store) {
+	e := begin(t, s, run)
+	flush(t, e, "pod", "x")
+	var locked *versions.LockedError
+	if err := s.Busy(t.Context(), e.ID()); !errors.As(err, &locked) || locked.Execution != e.ID() || locked.Holder.PID == 0 || locked.Location == "" {
+		t.Errorf("a live execution: got %v, want a *LockedError with its holder", err)
+	}
+	closeNow(t, e)
+	for range 2 {
+		if err := s.Busy(t.Context(), e.ID()); err != nil {
+			t.Errorf("a closed execution: got %v, want nil", err)
+		}
+	}
+	again, err := s.Open(t.Context(), e.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, took := again.TookOver(); took {
+		t.Error("took over from somebody who only asked")
+	}
+	if err := s.Busy(t.Context(), e.ID()); !errors.As(err, new(*versions.LockedError)) {
+		t.Errorf("an execution that was opened again: got %v, want a *LockedError", err)
+	}
+	closeNow(t, again)
+	if err := s.Busy(t.Context(), "1-"+run); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing: got %v, want fs.ErrNotExist", err)
+	}
+}
+
+// Somebody who only looks, as often as he can, never makes an Open or a Begin fail.
+func looking(t *testing.T, s versions.Store) {
+	e := begin(t, s, run)
+	flush(t, e, "pod", "x")
+	closeNow(t, e)
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				err := s.Busy(ctx, e.ID())
+				if err != nil && !errors.As(err, new(*versions.LockedError)) && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 100 {
+		again, err := s.Open(t.Context(), e.ID())
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		closeNow(t, again)
+	}
+	cancel()
+	group.Wait()
+}
+
 func vanish(t *testing.T, s versions.Store) {
 	e := begin(t, s, run)
 	f := flush(t, e, "pod", "x")
@@ -421,6 +483,9 @@ func badArguments(t *testing.T, s versions.Store) {
 		if _, err := s.Open(t.Context(), id); err == nil {
 			t.Errorf("execution %q: got no error", id)
 		}
+		if err := s.Busy(t.Context(), id); err == nil {
+			t.Errorf("execution %q: got no error", id)
+		}
 	}
 	if got := list(t, s, versions.Filter{}); len(got) != 0 {
 		t.Errorf("got %v, want nothing made", got)
@@ -453,6 +518,7 @@ func cancelled(t *testing.T, s versions.Store) {
 	for name, call := range map[string]func() error{
 		"Begin":        func() error { _, err := s.Begin(ctx, run); return err },
 		"Open":         func() error { _, err := s.Open(ctx, e.ID()); return err },
+		"Busy":         func() error { return s.Busy(ctx, e.ID()) },
 		"List":         func() error { _, err := s.List(ctx, versions.Filter{}); return err },
 		"Append":       func() error { return s.Append(ctx, versions.Entry{Event: versions.EventFlushed}) },
 		"Flush":        func() error { _, err := e.Flush(ctx, "pod", []byte("x")); return err },
