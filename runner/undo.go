@@ -132,9 +132,10 @@ func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []vers
 		GCP: r.outside.gcp, AWS: r.outside.aws,
 	}
 	s.Cluster = func(ctx context.Context) (*kube.Client, error) { return r.clusterFor(ctx, file) }
+	now := time.Now()
 	for _, m := range marks {
 		s.Unsettled = append(s.Unsettled, builtins.Unsettled{
-			Verb: m.Verb, Ref: builtins.Ref{Kind: m.Kind, Name: m.Name, Namespace: m.Namespace}, Until: m.Until,
+			Verb: m.Verb, Ref: builtins.Ref{Kind: m.Kind, Name: m.Name, Namespace: m.Namespace}, Until: now.Add(m.Left(now)),
 		})
 	}
 	return s

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"syscall"
 	"time"
 
@@ -47,10 +46,7 @@ func (e *LockedError) Hints() []string {
 }
 
 // Local reports whether the holder is on this host, where its PID means something.
-func (h Holder) Local() bool {
-	host, err := os.Hostname()
-	return err == nil && h.Host == host
-}
+func (h Holder) Local() bool { return h.Host == hostName() }
 
 // InsecureError says that a directory or file is refused because somebody else might have put it there or
 // written to it.

@@ -25,6 +25,7 @@ type dirExecution struct {
 	runUUID   string
 	floor     int64 // the newest timestamp that was there before us
 	marks     marks
+	opened    time.Time
 	tookOver  *Holder
 	warnings  []string
 
@@ -42,7 +43,7 @@ func newDirExecution(root, dir *durable.Dir, id string) (*dirExecution, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &dirExecution{root: root, dir: dir, id: id, runUUID: runUUID}
+	e := &dirExecution{root: root, dir: dir, id: id, runUUID: runUUID, opened: time.Now()}
 	names, err := dir.Names()
 	if err != nil {
 		return nil, err
@@ -302,7 +303,7 @@ func (e *dirExecution) tidy(now time.Time) error {
 		names = append(slices.Delete(names, at, at+1), durable.LockFile)
 	}
 	for _, name := range names {
-		dead := empty || name == durable.LockFile || name == holderName || durable.IsTemp(name) || (isMark(name) && expired(e.dir, name, now))
+		dead := empty || name == durable.LockFile || name == holderName || durable.IsTemp(name) || (isMark(name) && e.isOver(name, now))
 		if !dead || !isBookkeeping(name) {
 			continue
 		}

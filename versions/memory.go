@@ -360,6 +360,7 @@ func (h *memoryHold) MarkInFlight(m Mark) (func() error, error) {
 		return nil, err
 	}
 	defer leave()
+	m = m.completed(thisBoot(), time.Now())
 	mark := &m
 	h.marks = append(h.marks, mark)
 	return func() error {
@@ -397,7 +398,7 @@ func (h *memoryHold) Close() error {
 	}
 	h.holder = nil
 	now := time.Now()
-	h.marks = slices.DeleteFunc(h.marks, func(m *Mark) bool { return now.After(m.Until) })
+	h.marks = slices.DeleteFunc(h.marks, func(m *Mark) bool { return m.Left(now) == 0 })
 	if len(h.files) == 0 {
 		delete(h.store.executions, h.id)
 	}

@@ -177,13 +177,3 @@ type Holder struct {
 	Since   time.Time `json:"since"`
 	Command string    `json:"command"`
 }
-
-// Mark is a mutating request under way. After Until, as its sender computed it, the request can't land any more.
-type Mark struct {
-	Verb      string    `json:"verb"`
-	Kind      string    `json:"kind"`
-	Namespace string    `json:"namespace,omitempty"`
-	Name      string    `json:"name"`
-	At        time.Time `json:"at"`
-	Until     time.Time `json:"until"`
-}

@@ -585,6 +585,12 @@ func inFlight(t *testing.T, s versions.Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for i := range got { // what the store adds
+			if got[i].Life != got[i].Until.Sub(got[i].At) || got[i].Host == "" {
+				t.Errorf("got %+v, want how long it lasts and where it was made", got[i])
+			}
+			got[i].Life, got[i].Host, got[i].Boot, got[i].Uptime = 0, "", "", 0
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("marks (-want +got):\n%s", diff)
 		}
