@@ -173,7 +173,7 @@ func (p *replayer) open(ctx context.Context, info versions.ExecutionInfo) (sourc
 
 func (p *replayer) tryOpen(ctx context.Context, info versions.ExecutionInfo) (source, error) {
 	if p.DryRun {
-		return look{info, p.store}, busy(ctx, p.store, info.ID)
+		return look{info, p.store}, p.store.Busy(ctx, info.ID)
 	}
 	x, err := p.store.Open(ctx, info.ID)
 	if err != nil {
