@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/ebb-chaos/ebb/internal/aws"
+	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
 // settledACLs settles all that is under way to network ACLs and associations: a
@@ -32,7 +33,7 @@ func (s *Session) lookTwice(ctx context.Context, r Ref, look func() (there bool,
 		if err != nil || there || n == doubtfulLooks || !s.inDoubt(r) {
 			return err
 		}
-		if err := sleep(ctx, doubtfulPause); err != nil {
+		if err := patience.Sleep(ctx, doubtfulPause); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
 // A changing request that was sent can land this much later and no more: the
@@ -177,7 +178,7 @@ func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool)
 		d = min(d, renewTime+settleTime) // a mark from a clock that was ahead
 		s.Log.Info(fmt.Sprintf("a request to %s %s may still be under way, waiting %s", u.Verb, u.Ref.Text(), d.Round(time.Second/10)))
 		done := s.progress(d, "request under way")
-		err := sleep(ctx, d)
+		err := patience.Sleep(ctx, d)
 		done()
 		if err != nil {
 			return true, err

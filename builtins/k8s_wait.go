@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
 // TimeoutError is a wait that ended before what was waited for came.
@@ -81,7 +82,7 @@ func k8sWait(c *call, a *waitArgs) (starlark.Value, error) {
 		if left <= 0 {
 			return nil, &TimeoutError{fmt.Sprintf("%s: not so after %s", message, limit)}
 		}
-		if err := sleep(c.ctx, min(pause, left)); err != nil {
+		if err := patience.Sleep(c.ctx, min(pause, left)); err != nil {
 			return nil, err
 		}
 	}

@@ -240,15 +240,3 @@ func (s *Session) progress(d time.Duration, what string) func() {
 	}
 	return s.Progress(d, what)
 }
-
-// sleep waits for d, or for the end of ctx, whose error it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -5,6 +5,8 @@ import (
 
 	starlarktime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
 var timeFunctions = []*function{
@@ -42,5 +44,5 @@ func timeSleep(c *call, a *sleepArgs) (starlark.Value, error) {
 	d := time.Duration(a.Seconds)
 	done := c.progress(d, a.Message)
 	defer done()
-	return starlark.None, sleep(c.ctx, d)
+	return starlark.None, patience.Sleep(c.ctx, d)
 }

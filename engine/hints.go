@@ -9,6 +9,8 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 const (
@@ -119,7 +121,7 @@ func (e *Engine) hint(x *Error) {
 		return
 	}
 	if m := wrongKwarg.FindStringSubmatch(x.Msg); m != nil {
-		if near := nearest(m[2], e.params(x.Pos.Filename(), m[1])); near != "" {
+		if near := suggest.Nearest(m[2], e.params(x.Pos.Filename(), m[1])); near != "" {
 			x.Advice = append(x.Advice, "did you mean "+near+"?")
 		}
 		return
@@ -173,7 +175,7 @@ func (e *Engine) undefinedHint(name string) []string {
 		return []string{hint}
 	}
 	names := slices.AppendSeq(slices.Collect(maps.Keys(e.predeclared)), maps.Keys(starlark.Universe))
-	if near := nearest(name, names); near != "" {
+	if near := suggest.Nearest(name, names); near != "" {
 		return []string{"did you mean " + near + "?"}
 	}
 	return nil

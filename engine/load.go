@@ -16,6 +16,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 // dialect is what a Starlark file may use. The formatter knows no while, and recursion stays off.
@@ -120,7 +122,7 @@ func (l *loader) missing(name string, err error) error {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if near := nearest(path.Base(name), names); near != "" {
+	if near := suggest.Nearest(path.Base(name), names); near != "" {
 		return &hinted{err, fmt.Sprintf("did you mean %q?", path.Join(dir, near))}
 	}
 	return err

@@ -42,8 +42,10 @@ type Options struct {
 	// Version is written into version files: who made them. Empty: "as a library".
 	Version string
 
-	// Patience bounds the wait for an API server or a cloud that gives no usable answer. 0: 5 minutes.
-	Patience time.Duration
+	// Patience bounds the wait for an API server or a cloud that gives no usable answer, in each
+	// outage. 0: 5 minutes. TotalPatience bounds the waits of all its outages together, which a
+	// replay that somebody waits for should have. 0: no bound.
+	Patience, TotalPatience time.Duration
 
 	// FileTimeout bounds one file's callable, and then its verify; waiting for an API server that is
 	// down does not count. 0: [DefaultFileTimeout].
@@ -104,7 +106,7 @@ func (o Options) withDefaults() (Options, error) {
 	for _, limit := range []struct {
 		name string
 		d    time.Duration
-	}{{"Patience", o.Patience}, {"FileTimeout", o.FileTimeout}, {"Grace", o.Grace}, {"Hooks.StuckAfter", o.Hooks.StuckAfter}} {
+	}{{"Patience", o.Patience}, {"TotalPatience", o.TotalPatience}, {"FileTimeout", o.FileTimeout}, {"Grace", o.Grace}, {"Hooks.StuckAfter", o.Hooks.StuckAfter}} {
 		if limit.d < 0 {
 			errs = append(errs, fmt.Errorf("runner options: %s: got %s, want 0 or more", limit.name, limit.d))
 		}

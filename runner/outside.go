@@ -36,7 +36,7 @@ func newOutside(o Options) outside {
 		if err != nil {
 			return nil, &ConfigurationError{err}
 		}
-		client, err := kube.New(config, kube.Options{Patience: o.Patience, Logger: o.Log, UserAgent: userAgent})
+		client, err := kube.New(config, kube.Options{Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Log, UserAgent: userAgent})
 		if err != nil {
 			return nil, &ConfigurationError{err}
 		}
@@ -44,10 +44,10 @@ func newOutside(o Options) outside {
 		return client, nil
 	})
 	if o.GCP != nil {
-		x.gcp = gcp.Open(gcp.Options{Source: o.GCP, Patience: o.Patience, Logger: o.Log, UserAgent: userAgent})
+		x.gcp = gcp.Open(gcp.Options{Source: o.GCP, Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Log, UserAgent: userAgent})
 	}
 	if o.AWS != nil {
-		x.aws = aws.Open(aws.Options{Load: o.AWS, Patience: o.Patience, Logger: o.Log, UserAgent: userAgent})
+		x.aws = aws.Open(aws.Options{Load: o.AWS, Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Log, UserAgent: userAgent})
 	}
 	return x
 }

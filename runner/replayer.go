@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -165,7 +166,7 @@ type source interface {
 func (p *replayer) open(ctx context.Context, info versions.ExecutionInfo) (source, error) {
 	for {
 		x, err := p.tryOpen(ctx, info)
-		if KindOf(err) != KindLocked || time.Now().After(p.patience) || sleep(ctx, lockPatience/20) != nil {
+		if KindOf(err) != KindLocked || time.Now().After(p.patience) || patience.Sleep(ctx, lockPatience/20) != nil {
 			return x, err
 		}
 	}

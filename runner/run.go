@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
 // RunOptions say how scenarios are run. The zero value runs each once and undoes it, whatever
@@ -191,7 +192,7 @@ func (r *Runner) pause(ctx context.Context, d time.Duration) bool {
 	if r.options.Progress != nil {
 		defer r.options.Progress(d, "waiting before the next scenario")()
 	}
-	return sleep(ctx, d) == nil
+	return patience.Sleep(ctx, d) == nil
 }
 
 // execute runs one scenario file and undoes it.

@@ -11,6 +11,7 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -173,7 +174,7 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 				return err
 			}
 			last = err
-			if sleep(ctx, pause) == nil {
+			if patience.Sleep(ctx, pause) == nil {
 				continue
 			}
 		}

@@ -1,7 +1,9 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -11,6 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 // Check reads a map that [Parse] returned: what is set, checked and converted, and the defaults of the rest.
@@ -62,7 +66,7 @@ func (c *checker) bad(n *yaml.Node, path, format string, args ...any) {
 func (c *checker) unknown(p pair, path string, known []string) {
 	const most = 12 // names that still read as help
 	text := "unknown"
-	if s := Suggest(p.name, known); s != "" {
+	if s := suggest.Nearest(p.name, known); s != "" {
 		text += fmt.Sprintf("; did you mean %q?", s)
 	} else if len(known) <= most {
 		text += "; want one of " + list(known)
@@ -339,3 +343,5 @@ func (c *checker) plain(n *yaml.Node, path string) any {
 	}
 	return v
 }
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 // Type is what a field holds.
@@ -169,7 +171,7 @@ func (f Field) broken(v any) string {
 			all = append(all, fmt.Sprint(e))
 		}
 		text := fmt.Sprintf("got %s, want one of %s", show(v), list(all))
-		if s := Suggest(fmt.Sprint(v), all); s != "" {
+		if s := suggest.Nearest(fmt.Sprint(v), all); s != "" {
 			text += fmt.Sprintf("; did you mean %q?", s)
 		}
 		return text

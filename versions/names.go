@@ -30,13 +30,21 @@ const suffixLen = 8
 
 var suffixPattern = regexp.MustCompile(`^[a-z]{8}$`)
 
+// CheckRunUUID refuses what can't be a run's UUID: what a run creates carries it as a label.
+func CheckRunUUID(runUUID string) error {
+	if !runUUIDPattern.MatchString(runUUID) {
+		return fmt.Errorf("run uuid: got %q, want 1 to 63 letters, digits, '-', '_' or '.', a letter or digit at both ends", runUUID)
+	}
+	return nil
+}
+
 // executionID prints `<timestamp ns>-<run uuid>`.
 func executionID(timestamp int64, runUUID string) (string, error) {
 	if err := checkTimestamp(timestamp); err != nil {
 		return "", err
 	}
-	if !runUUIDPattern.MatchString(runUUID) {
-		return "", fmt.Errorf("run uuid: got %q, want 1 to 63 letters, digits, '-', '_' or '.', a letter or digit at both ends", runUUID)
+	if err := CheckRunUUID(runUUID); err != nil {
+		return "", err
 	}
 	return strconv.FormatInt(timestamp, 10) + "-" + runUUID, nil
 }

@@ -125,9 +125,11 @@ func printText(w io.Writer, report *runner.Report) error {
 	for _, x := range report.Results {
 		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
 		trouble, general := runner.TroubleOf(x.Err)
+		advice := hints(x.Err)
 		switch {
 		case said[trouble]:
 			line += ": as above"
+			advice = nil
 		case x.Err != nil:
 			line += ": " + console.Clean(x.Reason())
 			said[trouble] = general
@@ -143,7 +145,7 @@ func printText(w io.Writer, report *runner.Report) error {
 				return err
 			}
 		}
-		for _, hint := range hints(x.Err) {
+		for _, hint := range advice {
 			if _, err := fmt.Fprintln(w, "  hint: "+console.Clean(hint)); err != nil {
 				return err
 			}

@@ -155,13 +155,14 @@ func (o *selectionOptions) flags() []cli.Flag {
 // timeOptions bound what undoing may take. Zero means the runner's defaults.
 type timeOptions struct {
 	Timeout     time.Duration
+	total       time.Duration // of all waiting for one server; 0 is no bound: the timeout is for each outage
 	FileTimeout time.Duration
 	Grace       time.Duration
 }
 
 func (o *timeOptions) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.DurationFlag{Name: "timeout", Destination: &o.Timeout, Value: 5 * time.Minute, Usage: "how long to wait for an API server that is down, in all"},
+		&cli.DurationFlag{Name: "timeout", Destination: &o.Timeout, Value: 5 * time.Minute, Usage: "how long to wait for an API server or a cloud that is down; a replay waits so long in all"},
 		&cli.DurationFlag{Name: "file-timeout", Destination: &o.FileTimeout, Value: runner.DefaultFileTimeout, Usage: "how long one file's undo, and then its verify, may take"},
 		&cli.DurationFlag{Name: "grace", Destination: &o.Grace, Value: runner.DefaultGrace, Usage: "how long to go on undoing after a signal"},
 	}

@@ -72,10 +72,10 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 // runner makes the runner of a command.
 func (s *setup) runner(o *commonOptions, times timeOptions, force bool) (*runner.Runner, error) {
 	options := runner.Options{
-		Log:         s.log,
-		Progress:    s.wait,
-		Version:     version,
-		Patience:    times.Timeout,
+		Log:      s.log,
+		Progress: s.wait,
+		Version:  version,
+		Patience: times.Timeout, TotalPatience: times.total,
 		FileTimeout: times.FileTimeout,
 		Grace:       times.Grace,
 		Force:       force,

@@ -24,12 +24,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // Options configure [Open].
 type Options struct {
-	// Patience is the total time to spend on an EC2 that gives no usable answer. Default 5 minutes.
-	Patience time.Duration
+	// Patience is how long an EC2 that gives no usable answer is asked again, in each outage.
+	// Default 5 minutes. TotalPatience bounds all outages together; 0 is no bound.
+	Patience, TotalPatience time.Duration
 	// Logger hears about waiting. Default: nobody.
 	Logger *slog.Logger
 	// UserAgent names the program in the account's audit trail.
@@ -59,7 +61,7 @@ func Open(o Options) *Client {
 		o.Load = DefaultConfig
 	}
 	return &Client{
-		Asker:     cloudapi.NewAsker("EC2", o.Patience, o.Logger),
+		Asker:     cloudapi.NewAsker("EC2", cloudapi.Options{Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Logger}),
 		userAgent: o.UserAgent,
 		read:      o.Load,
 		signer:    v4.NewSigner(),
@@ -243,7 +245,7 @@ var processOutput = regexp.MustCompile(`(?s)parse failed of process output:.*`)
 
 // redact is the error's text without what may be secret.
 func redact(err error) string {
-	return cloudapi.OneLine(processOutput.ReplaceAllString(err.Error(), "the output of credential_process is not what it should be"))
+	return reply.OneLine(processOutput.ReplaceAllString(err.Error(), "the output of credential_process is not what it should be"))
 }
 
 // fail is an error of this side's.

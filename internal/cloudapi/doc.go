@@ -10,7 +10,7 @@
 // What is promised:
 //
 //   - No request hangs. Every attempt has a deadline of its own, and the time spent on a
-//     service that gives no usable answer is bounded, for all calls of an Asker together.
+//     service that gives no usable answer is bounded, as package patience has it.
 //   - Throttling, errors of the server's and broken connections are asked again, after
 //     pauses that grow and are never quite the same.
 //   - An [UnknownOutcomeError] in an error means that nobody knows whether a change was

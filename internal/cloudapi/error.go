@@ -3,8 +3,9 @@ package cloudapi
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // Reasons of our own, beside the clouds' words.
@@ -33,7 +34,7 @@ func (e *Error) Error() string {
 	if e.Thing != "" {
 		text += " " + e.Thing
 	}
-	text += ": " + OneLine(e.Message)
+	text += ": " + reply.OneLine(e.Message)
 	if e.Code != 0 {
 		text += fmt.Sprintf(" (%s, %d)", e.Reason, e.Code)
 	}
@@ -79,6 +80,3 @@ type Retry struct {
 
 func (e *Retry) Unwrap() error { return e.Err }
 func (e *Retry) Error() string { return e.Err.Error() }
-
-// OneLine puts a text on one line.
-func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,20 +1,16 @@
 package cloudapi
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/credential"
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // mostAnswer is the longest answer that is read: a page of a listing is far shorter.
@@ -63,21 +59,9 @@ func Send(client Doer, req *http.Request) (*Answer, error) {
 
 // transport tells a server that is away from one that must not be talked to.
 func transport(err error, sent bool) error {
-	var (
-		verification *tls.CertificateVerificationError
-		authority    x509.UnknownAuthorityError
-		hostname     x509.HostnameError
-		inner        *url.Error
-	)
-	cause := err
-	if errors.As(err, &inner) {
-		cause = inner.Err
-	}
-	if errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) {
+	cause := reply.Cause(err)
+	if reply.Untrusted(err) {
 		return &Error{Call: "connect", Reason: Untrusted, Message: cause.Error(), Err: cause}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		cause = errors.New("no answer in time")
 	}
 	return &Retry{Err: cause, Sent: sent}
 }

@@ -3,14 +3,15 @@ package config
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/ebb-chaos/ebb/internal/suggest"
 	"github.com/ebb-chaos/ebb/schema"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 // loader gathers one file's configuration and problems.
@@ -63,8 +64,6 @@ func get[T any](l *loader, section, key string) T {
 	return v
 }
 
-var labelValue = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
-
 // fields reads all keys but the scenarios.
 func (l *loader) fields() {
 	values, problems := schema.Check(l.file, l.root, sections)
@@ -74,7 +73,7 @@ func (l *loader) fields() {
 		switch {
 		case !p.Unknown:
 			l.problems = append(l.problems, p)
-		case section == "kraken", !nested && schema.Suggest(p.Key, slices.Collect(maps.Keys(sections))) != "":
+		case section == "kraken", !nested && suggest.Nearest(p.Key, slices.Collect(maps.Keys(sections))) != "":
 			l.warnings = append(l.warnings, p)
 		default:
 			l.config.Ignored = append(l.config.Ignored, p.Key)
@@ -102,7 +101,7 @@ func (l *loader) fields() {
 	}
 	c.Kubeconfig = kubeconfig
 	// The UUID becomes part of a directory's name and a label on every object.
-	if c.RunUUID = get[string](l, "performance_monitoring", "uuid"); c.RunUUID != "" && !labelValue.MatchString(c.RunUUID) {
+	if c.RunUUID = get[string](l, "performance_monitoring", "uuid"); c.RunUUID != "" && versions.CheckRunUUID(c.RunUUID) != nil {
 		l.problem(l.at("performance_monitoring", "uuid"), "performance_monitoring.uuid",
 			"got %q, want 1 to 63 letters, digits, \"-\", \"_\" or \".\", with a letter or digit at both ends", c.RunUUID)
 	}

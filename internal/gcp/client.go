@@ -17,12 +17,14 @@ import (
 	"golang.org/x/oauth2/google"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // Options configure [Open].
 type Options struct {
-	// Patience is the total time to spend on a cloud that gives no usable answer. Default 5 minutes.
-	Patience time.Duration
+	// Patience is how long a cloud that gives no usable answer is asked again, in each outage.
+	// Default 5 minutes. TotalPatience bounds all outages together; 0 is no bound.
+	Patience, TotalPatience time.Duration
 	// Logger hears about waiting. Default: nobody.
 	Logger *slog.Logger
 	// UserAgent names the program in the project's audit log.
@@ -79,7 +81,7 @@ func Open(o Options) *Client {
 	// A redirect could take the token elsewhere.
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
-		Asker:     cloudapi.NewAsker("Compute Engine", o.Patience, o.Logger),
+		Asker:     cloudapi.NewAsker("Compute Engine", cloudapi.Options{Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Logger}),
 		userAgent: o.UserAgent,
 		endpoint:  strings.TrimSuffix(endpoint, "/") + "/",
 		err:       unusable,
@@ -163,7 +165,7 @@ func tokenError(err error) error {
 		// How the library words a connection that failed, where it keeps no type.
 		return &cloudapi.Retry{Err: errors.New("the token server does not answer")}
 	}
-	message = cloudapi.OneLine(message)
+	message = reply.OneLine(message)
 	return &cloudapi.Error{
 		Call: "gcp credentials", Reason: cloudapi.Credentials, Err: errors.New(message),
 		Message: "none that work: tried GOOGLE_APPLICATION_CREDENTIALS, then gcloud's application default credentials, then the metadata server: " + message,

@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ebb-chaos/ebb/internal/credential"
+	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // Object is a Kubernetes object as JSON has it: maps, slices, strings, bools, nil,
@@ -21,22 +23,24 @@ type Object = map[string]any
 
 // Options configure [New]. The zero value is fine.
 type Options struct {
-	// Patience is the total time that this client may spend waiting for an API
-	// server that is down or flapping. Calls that wait at the same time share it.
-	// Default 5 minutes.
+	// Patience is how long an API server that gives no usable answer is waited for, in
+	// each outage. Calls that wait at the same time share it. Default 5 minutes.
 	Patience time.Duration
+	// TotalPatience bounds the time of all outages together: a replay should come to an
+	// end. 0 is no bound.
+	TotalPatience time.Duration
 	// MutationTimeout is sent along with every change: the server gives up on it
 	// after that time. Default 10 s.
 	MutationTimeout time.Duration
 	// Logger hears about waiting, and of lost answers. Default: nobody.
-	Logger *slog.Logger
+	Logger     *slog.Logger
+	firstPause time.Duration // see [patience.Options]
 	// UserAgent names the program in the API server's audit log. Default: the
 	// configuration's, or the executable's name, client-go's version and the platform.
 	UserAgent string
 }
 
 const (
-	defaultPatience        = 5 * time.Minute
 	defaultMutationTimeout = 10 * time.Second
 	defaultReadTimeout     = 15 * time.Second
 	// slack is how much longer than the server a client waits: an answer that says
@@ -50,7 +54,7 @@ type Client struct {
 	http            *http.Client
 	rest            *rest.RESTClient
 	log             *slog.Logger
-	patience        *patience
+	patience        *patience.Patience
 	plugin          plugin
 	mutationTimeout time.Duration
 	readTimeout     time.Duration
@@ -98,11 +102,13 @@ func New(config *rest.Config, o Options) (*Client, error) {
 		return nil, &ConfigError{Err: err}
 	}
 	return &Client{
-		config:          config,
-		http:            httpClient,
-		rest:            restClient,
-		log:             log,
-		patience:        newPatience(orDefault(o.Patience, defaultPatience), printable(config.Host), log),
+		config: config,
+		http:   httpClient,
+		rest:   restClient,
+		log:    log,
+		patience: patience.New(patience.Options{
+			Server: "API server " + printable(config.Host), Each: o.Patience, Total: o.TotalPatience, FirstPause: o.firstPause, Log: log,
+		}),
 		mutationTimeout: orDefault(o.MutationTimeout, defaultMutationTimeout),
 		readTimeout:     defaultReadTimeout,
 		discovered:      map[string][]Resource{},
@@ -111,6 +117,9 @@ func New(config *rest.Config, o Options) (*Client, error) {
 
 // Close closes idle connections. A closed client still works.
 func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
+
+// Waited returns how long the client has waited for its API server so far.
+func (c *Client) Waited() time.Duration { return c.patience.Waited() }
 
 // Server returns the API server's URL, for messages.
 func (c *Client) Server() string { return printable(c.config.Host) }
@@ -140,7 +149,7 @@ func (c *Client) ClusterUID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	uid = metaString(ns, "uid")
+	uid = string(Meta(ns).GetUID())
 	c.mu.Lock()
 	c.clusterUID = uid
 	c.mu.Unlock()
@@ -153,7 +162,7 @@ type serverWarnings struct{ log *slog.Logger }
 
 func (w serverWarnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _ string, text string) {
 	if code == 299 && text != "" {
-		w.log.DebugContext(ctx, "API server warns: "+oneLine(text))
+		w.log.DebugContext(ctx, "API server warns: "+reply.OneLine(text))
 	}
 }
 

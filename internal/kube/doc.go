@@ -3,9 +3,8 @@
 // Start with [LoadConfig] and [New], then [Client.Resolve] a kind and use the verbs. Objects are
 // plain maps, as the API server sends them, without managedFields.
 //
-// Avoid keeping a client for longer than one invocation: the time that it may
-// spend waiting for an API server that is down ([Options].Patience) is given once,
-// and all calls share it. Avoid [Client.Delete] and [Client.Patch] without a UID
+// Avoid a client for each task: calls that share one share what is known of an API server
+// that is away, and wait for it once. Avoid [Client.Delete] and [Client.Patch] without a UID
 // where one is known: only the UID tells an object from a later one of its name.
 //
 // What is promised:

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // Error says which request failed, on one line, and why. It wraps the cause: a
@@ -30,7 +31,7 @@ func (e *Error) Error() string {
 	var status apierrors.APIStatus
 	reason, _ := e.Catch()
 	if reason == "UnknownOutcome" || reason == "Unavailable" || !errors.As(e.Err, &status) {
-		return e.request() + ": " + oneLine(e.Err.Error())
+		return e.request() + ": " + reply.OneLine(e.Err.Error())
 	}
 	s := status.Status()
 	switch s.Code {
@@ -46,27 +47,39 @@ func (e *Error) Error() string {
 			return e.request() + ": not found (404)"
 		}
 	}
-	text := e.request() + ": " + quotedObject.ReplaceAllString(oneLine(s.Message), `"{…}"`)
+	text := e.request() + ": " + quotedObject.ReplaceAllString(reply.OneLine(s.Message), `"{…}"`)
 	if s.Code != 0 {
 		text += fmt.Sprintf(" (%d)", s.Code)
 	}
 	return text
 }
 
-const unauthorized = "the credentials in the kubeconfig were refused (401): log in again"
+const unauthorized = "the credentials in the kubeconfig were refused (401)"
+
+// Hints is what can be done about it.
+func (e *Error) Hints() []string {
+	if reason, _ := e.Catch(); reason == string(metav1.StatusReasonUnauthorized) {
+		return []string{"log in again: kubectl auth whoami shows whom the API server takes the kubeconfig's user for"}
+	}
+	var cause interface{ Hints() []string }
+	if errors.As(e.Err, &cause) {
+		return cause.Hints()
+	}
+	return nil
+}
 
 // General returns what is wrong with the server or the credentials, whatever is asked.
 // It is "" where the trouble is with this request.
 func (e *Error) General() string {
 	var unavailable *UnavailableError
 	if errors.As(e.Err, &unavailable) {
-		return fmt.Sprintf("API server %s does not answer", unavailable.Server)
+		return unavailable.Server + " does not answer"
 	}
 	switch reason, _ := e.Catch(); reason {
 	case string(metav1.StatusReasonUnauthorized):
 		return unauthorized
 	case "Credentials", "Untrusted":
-		return oneLine(e.Err.Error())
+		return reply.OneLine(e.Err.Error())
 	}
 	return ""
 }
@@ -77,8 +90,8 @@ func (e *Error) Catch() (reason string, code int) {
 	var (
 		unknown     *UnknownOutcomeError
 		unavailable *UnavailableError
-		refused     *credentialError
-		untrusted   *trustError
+		refused     *CredentialError
+		untrusted   *TrustError
 		noKind      *NoKindError
 		status      apierrors.APIStatus
 	)
@@ -127,18 +140,7 @@ func (e *Error) where() string {
 
 // UnavailableError means that the API server did not give a usable answer until
 // the client's patience was used up. It wraps the last cause.
-type UnavailableError struct {
-	Server string
-	Waited time.Duration // by all calls of the client
-	Err    error
-}
-
-func (e *UnavailableError) Unwrap() error { return e.Err }
-
-func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("API server %s does not answer (%s), waited %s: give it longer with --timeout",
-		e.Server, whyNot(e.Err), e.Waited.Round(time.Millisecond))
-}
+type UnavailableError = patience.UnavailableError
 
 // UnknownOutcomeError means that a write may have landed, or may still land: it
 // was sent, its answer was lost, and reading back did not settle it. It wraps an
@@ -151,14 +153,14 @@ type UnknownOutcomeError struct {
 func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
 
 func (e *UnknownOutcomeError) Error() string {
-	return "it is not known whether the change was made: " + oneLine(e.Err.Error())
+	return "it is not known whether the change was made: " + reply.OneLine(e.Err.Error())
 }
 
 // NoKindError means that the API server does not know a kind, or that no version
 // was given for one that isn't built in.
 type NoKindError struct {
 	APIVersion, Kind string
-	Hint             string
+	hint             string
 }
 
 func (e *NoKindError) Error() string {
@@ -166,28 +168,34 @@ func (e *NoKindError) Error() string {
 	if e.APIVersion != "" {
 		s += fmt.Sprintf(" in %q", e.APIVersion)
 	}
-	if e.Hint != "" {
-		s += ": " + e.Hint
-	}
 	return s
 }
 
-// credentialError means that the kubeconfig's credential plugin failed: nothing
+// Hints is what can be done about it.
+func (e *NoKindError) Hints() []string { return []string{e.hint} }
+
+// CredentialError means that the kubeconfig's credential plugin failed: nothing
 // was sent, and asking again would run a broken command for minutes.
-type credentialError struct{ err error }
+type CredentialError struct{ Err error }
 
-func (e *credentialError) Error() string {
-	return oneLine(cause(e.err)) + ": does the command in the kubeconfig's users section work"
+func (e *CredentialError) Error() string { return reply.OneLine(reply.Cause(e.Err).Error()) }
+func (e *CredentialError) Unwrap() error { return e.Err }
+
+// Hints is what can be done about it.
+func (e *CredentialError) Hints() []string {
+	return []string{"run the command in the kubeconfig's users section: it has to end by itself, and print credentials"}
 }
-func (e *credentialError) Unwrap() error { return e.err }
 
-// trustError means that the server's certificate is not what the kubeconfig says.
-type trustError struct{ err error }
+// TrustError means that the server's certificate is not what the kubeconfig says.
+type TrustError struct{ Err error }
 
-func (e *trustError) Error() string {
-	return oneLine(cause(e.err)) + ": is this the kubeconfig of this cluster"
+func (e *TrustError) Error() string { return reply.OneLine(reply.Cause(e.Err).Error()) }
+func (e *TrustError) Unwrap() error { return e.Err }
+
+// Hints is what can be done about it.
+func (e *TrustError) Hints() []string {
+	return []string{"compare the kubeconfig's certificate-authority with that of the cluster: kubectl get --raw /version"}
 }
-func (e *trustError) Unwrap() error { return e.err }
 
 // deniedUser matches the text of the API server's authorizer.
 var deniedUser = regexp.MustCompile(`User "([^"]*)" cannot \S+ `)
@@ -198,5 +206,3 @@ var noValues = regexp.MustCompile(`User "[^"]*" cannot \S+ |^secrets "[^"]*" is 
 // quotedObject matches what the server repeats of an invalid object, which may be a
 // secret.
 var quotedObject = regexp.MustCompile(`"\{.*\}"`)
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -24,6 +24,9 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
+
+	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // maxOutput bounds each of a command's outputs: a script reads a few lines, and a
@@ -66,13 +69,13 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 	q := c.request("create", http.MethodPost, r, o.Namespace, o.Pod)
 	q.subresource, q.name = "exec", o.Pod
 
-	waiting := c.patience.begin()
-	defer waiting.end()
+	waiting := c.patience.Begin()
+	defer waiting.End()
 	for {
 		started := time.Now()
-		result, err := c.execOnce(ctx, o)
+		result, err := c.execOnce(ctx, o, waiting)
 		if err == nil {
-			c.patience.answered(ctx)
+			c.patience.Answered(ctx)
 			return result, nil
 		}
 		if ctx.Err() != nil {
@@ -84,7 +87,7 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 		m := notStarted(err)
 		switch {
 		case m != nil:
-			if err := waiting.again(ctx, m, started); err != nil {
+			if err := waiting.Again(ctx, *m, started); err != nil {
 				if ctx.Err() != nil {
 					return result, q.cancelled(ctx)
 				}
@@ -99,7 +102,7 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 }
 
 // execOnce makes one attempt.
-func (c *Client) execOnce(ctx context.Context, o ExecOptions) (ExecResult, error) {
+func (c *Client) execOnce(ctx context.Context, o ExecOptions, w *patience.Wait) (ExecResult, error) {
 	// client-go logs lost connections to stderr; they are our caller's to report.
 	ctx = klog.NewContext(ctx, klog.Logger{})
 	req := c.rest.Post().AbsPath("api", "v1", "namespaces", o.Namespace, "pods", o.Pod, "exec")
@@ -117,7 +120,7 @@ func (c *Client) execOnce(ctx context.Context, o ExecOptions) (ExecResult, error
 		streams.Stdin = strings.NewReader(o.Stdin)
 	}
 	config := c.RESTConfig()
-	config.Wrap(c.upgradeInTime)
+	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { return upgradeInTime(rt, w.Limit(c.readTimeout)) })
 	socket, err := remotecommand.NewWebSocketExecutor(config, http.MethodGet, req.URL().String())
 	if err != nil {
 		return ExecResult{}, err
@@ -179,9 +182,9 @@ func (c *Client) execSPDY(ctx context.Context, target *url.URL, streams remoteco
 
 // upgradeInTime bounds how long a server may take to begin with an exec, which may last
 // for hours afterwards.
-func (c *Client) upgradeInTime(rt http.RoundTripper) http.RoundTripper {
+func upgradeInTime(rt http.RoundTripper, limit time.Duration) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		ctx, cancel := context.WithTimeout(r.Context(), c.patience.limit(c.readTimeout))
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		return rt.RoundTrip(r.WithContext(ctx))
 	})
@@ -193,18 +196,18 @@ func (rt roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retu
 
 // notStarted returns a miss for an error that comes before a command can have been
 // started, and that waiting may mend.
-func notStarted(err error) *miss {
+func notStarted(err error) *patience.Miss {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
-		return &miss{reason: whyNot(err), err: err}
+		return &patience.Miss{Reason: whyNot(err), Err: err}
 	}
 	status := refused(err)
 	if status == nil || !apierrors.IsTooManyRequests(status) && !apierrors.IsServiceUnavailable(status) {
 		return nil
 	}
-	m := &miss{reason: whyNot(status), err: status}
+	m := &patience.Miss{Reason: whyNot(status), Err: status}
 	if seconds, ok := apierrors.SuggestsClientDelay(status); ok {
-		m.after = time.Duration(seconds) * time.Second
+		m.After = time.Duration(seconds) * time.Second
 	}
 	return m
 }
@@ -258,7 +261,7 @@ func statusOf(r *http.Response) error {
 	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" {
 		return &apierrors.StatusError{ErrStatus: status}
 	}
-	return fmt.Errorf("%s: %s", r.Status, oneLine(string(body)))
+	return fmt.Errorf("%s: %s", r.Status, reply.OneLine(string(body)))
 }
 
 type statusConnection struct {

@@ -37,7 +37,7 @@ var verbCases = map[string]verbCase{
 	}, "a=new b=absent"},
 	"patch of a version": {http.MethodPatch, func(ctx context.Context, c *Client, ns string, before Object) error {
 		_, err := c.Patch(ctx, configMap, ns, "a", Object{"data": Object{"value": "new"}},
-			PatchOptions{UID: uid(before), ResourceVersion: metaString(before, "resourceVersion")})
+			PatchOptions{UID: uid(before), ResourceVersion: Meta(before).GetResourceVersion()})
 		return err
 	}, "a=new b=absent"},
 	"apply": {http.MethodPatch, func(ctx context.Context, c *Client, ns string, _ Object) error {
@@ -46,14 +46,14 @@ var verbCases = map[string]verbCase{
 	}, "a=new b=absent"},
 	"apply of a version": {http.MethodPatch, func(ctx context.Context, c *Client, ns string, before Object) error {
 		_, err := c.Apply(ctx, configMap, ns, "a", Object{
-			"metadata": Object{"resourceVersion": metaString(before, "resourceVersion")}, "data": Object{"value": "new"}}, "ebb", true)
+			"metadata": Object{"resourceVersion": Meta(before).GetResourceVersion()}, "data": Object{"value": "new"}}, "ebb", true)
 		return err
 	}, "a=new b=absent"},
 	"delete": {http.MethodDelete, func(ctx context.Context, c *Client, ns string, _ Object) error {
 		return c.Delete(ctx, configMap, ns, "a", DeleteOptions{})
 	}, "a=absent b=absent"},
 	"delete of a UID": {http.MethodDelete, func(ctx context.Context, c *Client, ns string, before Object) error {
-		return c.Delete(ctx, configMap, ns, "a", DeleteOptions{UID: uid(before), ResourceVersion: metaString(before, "resourceVersion")})
+		return c.Delete(ctx, configMap, ns, "a", DeleteOptions{UID: uid(before), ResourceVersion: Meta(before).GetResourceVersion()})
 	}, "a=absent b=absent"},
 }
 
@@ -100,8 +100,7 @@ func TestWritesSurviveFaults(t *testing.T) {
 				t.Parallel()
 				ns := sandboxtest.Namespace(t)
 				proxy, file := start(t, sandboxtest.Kubeconfig(t))
-				c := open(t, file, Options{})
-				c.patience.first = time.Millisecond
+				c := open(t, file, Options{firstPause: time.Millisecond})
 				for fault, f := range faultCases {
 					for _, script := range [][]sandboxtest.Fault{{f}, {f, sandboxtest.DropAnswer}} {
 						before := reset(t, direct, ns)
@@ -283,7 +282,7 @@ func TestConflictsAreFinal(t *testing.T) {
 		}
 		for what, do := range map[string]func() error{
 			"patch of an old version": func() error {
-				_, err := c.Patch(t.Context(), configMap, ns, "a", Object{"data": Object{"value": "new"}}, PatchOptions{ResourceVersion: metaString(old, "resourceVersion")})
+				_, err := c.Patch(t.Context(), configMap, ns, "a", Object{"data": Object{"value": "new"}}, PatchOptions{ResourceVersion: Meta(old).GetResourceVersion()})
 				return err
 			},
 			"patch of another UID": func() error {
@@ -291,7 +290,7 @@ func TestConflictsAreFinal(t *testing.T) {
 				return err
 			},
 			"delete of an old version": func() error {
-				return c.Delete(t.Context(), configMap, ns, "a", DeleteOptions{ResourceVersion: metaString(old, "resourceVersion")})
+				return c.Delete(t.Context(), configMap, ns, "a", DeleteOptions{ResourceVersion: Meta(old).GetResourceVersion()})
 			},
 		} {
 			proxy.Handle(nil)
@@ -380,8 +379,7 @@ func TestStragglersAreTold(t *testing.T) {
 				t.Parallel()
 				ns := sandboxtest.Namespace(t)
 				proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-				client := open(t, file, Options{})
-				client.patience.first = time.Millisecond
+				client := open(t, file, Options{firstPause: time.Millisecond})
 				before := reset(t, direct, ns)
 				proxy.Script(v.method, c.faults...)
 				told := false

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -84,7 +85,7 @@ func value(t testing.TB, c *Client, namespace, name string) string {
 	return s
 }
 
-func uid(obj Object) string { return metaString(obj, "uid") }
+func uid(obj Object) string { return string(Meta(obj).GetUID()) }
 
 // eventually is for what the cluster does in its own time.
 func eventually(t testing.TB, what string, done func() bool) {
@@ -130,6 +131,15 @@ func (l *logbook) matching(part string) (found []string) {
 		}
 	}
 	return found
+}
+
+// hintsOf is what a person is told to do.
+func hintsOf(err error) []string {
+	var h interface{ Hints() []string }
+	if !errors.As(err, &h) {
+		return nil
+	}
+	return h.Hints()
 }
 
 // reason is what a script would catch, "" if it could not.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/json"
 )
 
@@ -49,26 +50,16 @@ func asKind(r Resource, object Object) (Object, error) {
 	return out, nil
 }
 
-func metaOf(object Object) Object {
-	meta, _ := object["metadata"].(Object)
-	return meta
-}
-
-func metaString(object Object, key string) string {
-	s, _ := metaOf(object)[key].(string)
-	return s
-}
-
-func label(object Object, key string) string {
-	labels, _ := metaOf(object)["labels"].(Object)
-	s, _ := labels[key].(string)
-	return s
+// Meta gives access to an object's metadata, whatever is or isn't there.
+func Meta(object Object) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: object}
 }
 
 // withMeta returns a copy of the object with one field of its metadata set, or
 // removed if the value is empty.
 func withMeta(object Object, key, value string) Object {
-	meta := maps.Clone(metaOf(object))
+	meta, _ := object["metadata"].(Object)
+	meta = maps.Clone(meta)
 	if value == "" {
 		if meta == nil {
 			return object
@@ -89,7 +80,7 @@ func withMeta(object Object, key, value string) Object {
 }
 
 func withoutManagedFields(object Object) Object {
-	delete(metaOf(object), "managedFields")
+	unstructured.RemoveNestedField(object, "metadata", "managedFields")
 	return object
 }
 

@@ -68,7 +68,7 @@ func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool
 func (p *plugin) failure() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &credentialError{fmt.Errorf("getting credentials: the command has not ended after %s", p.after.Round(time.Second))}
+	return &CredentialError{fmt.Errorf("getting credentials: the command has not ended after %s", p.after.Round(time.Second))}
 }
 
 func (p *plugin) isStuck() bool {

@@ -72,7 +72,7 @@ func (c *Client) List(ctx context.Context, r Resource, namespace string, o ListO
 			}
 			objects = append(objects, withoutManagedFields(object))
 		}
-		if token = metaString(list, "continue"); token == "" {
+		if token = Meta(list).GetContinue(); token == "" {
 			return objects, nil
 		}
 	}
@@ -144,8 +144,8 @@ func (c *Client) Can(ctx context.Context, verb, group, resource, subresource, na
 
 // read asks until there is an answer, patience is used up or the context ends.
 func (c *Client) read(ctx context.Context, q request) (answer, error) {
-	w := c.patience.begin()
-	defer w.end()
+	w := c.patience.Begin()
+	defer w.End()
 	for {
 		started := time.Now()
 		a := c.attempt(ctx, q, w, started)
@@ -156,14 +156,14 @@ func (c *Client) read(ctx context.Context, q request) (answer, error) {
 		if m == nil {
 			if a.err != nil {
 				if isStatus(a.err) {
-					c.patience.answered(ctx)
+					c.patience.Answered(ctx)
 				}
 				return answer{}, q.final(a)
 			}
-			c.patience.answered(ctx)
+			c.patience.Answered(ctx)
 			return a, nil
 		}
-		if err := w.again(ctx, m, started); err != nil {
+		if err := w.Again(ctx, m.Miss, started); err != nil {
 			if ctx.Err() != nil {
 				return answer{}, q.cancelled(ctx)
 			}

@@ -2,8 +2,6 @@ package kube
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+
+	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // request is one thing to ask, as often as it takes.
@@ -90,9 +91,28 @@ type answer struct {
 	sent bool
 }
 
+// attempt sends once. A server that is silent is waited for while it is, so that a file's own
+// time does not run meanwhile.
+func (c *Client) attempt(ctx context.Context, q request, w *patience.Wait, started time.Time) answer {
+	var began atomic.Bool
+	defer w.Watch(ctx, started, func() string {
+		if began.Load() {
+			return "no answer for"
+		}
+		return "the kubeconfig's command for credentials has not ended for"
+	})()
+	a := c.send(ctx, q, w, &began)
+	if apierrors.IsUnauthorized(a.err) && c.config.ExecProvider != nil {
+		// They may have expired before their time, and this has made client-go get new ones.
+		a = c.send(ctx, q, w, &began)
+	}
+	return a
+}
+
 // send makes one attempt, without any retry of client-go's own. began is set when the
 // credentials are there.
-func (c *Client) send(caller context.Context, q request, limit time.Duration, began *atomic.Bool) answer {
+func (c *Client) send(caller context.Context, q request, w *patience.Wait, began *atomic.Bool) answer {
+	limit := w.Limit(q.limit)
 	ctx, cancel := context.WithTimeout(caller, limit)
 	defer cancel()
 	// client-go logs broken answers to stderr; they are our caller's to report.
@@ -118,7 +138,7 @@ func (c *Client) send(caller context.Context, q request, limit time.Duration, be
 	if q.body != nil {
 		req.SetHeader("Content-Type", q.contentType).Body(q.body)
 	}
-	result, err := c.plugin.do(caller, c.patience.limit(pluginLimit), began, func() rest.Result { return req.Do(ctx) })
+	result, err := c.plugin.do(caller, w.Limit(pluginLimit), began, func() rest.Result { return req.Do(ctx) })
 	if err != nil {
 		return answer{err: err, sent: sent.Load()}
 	}
@@ -138,11 +158,9 @@ func (c *Client) send(caller context.Context, q request, limit time.Duration, be
 
 // miss says that an attempt brought no usable answer and that another may.
 type miss struct {
-	reason string
-	after  time.Duration // the server's wish
+	patience.Miss
 	// doubt: the request may be carried out all the same.
 	doubt bool
-	err   error
 }
 
 // missed tells the answers worth another attempt from the final ones, for which it
@@ -151,14 +169,14 @@ func (q request) missed(a answer) *miss {
 	if a.err == nil || permanent(a.err) != nil {
 		return nil
 	}
-	m := &miss{reason: whyNot(a.err), err: a.err, doubt: a.sent}
+	m := &miss{Miss: patience.Miss{Reason: whyNot(a.err), Err: a.err}, doubt: a.sent}
 	var status apierrors.APIStatus
 	if !errors.As(a.err, &status) {
 		return m
 	}
 	s := status.Status()
 	if s.Details != nil {
-		m.after = time.Duration(s.Details.RetryAfterSeconds) * time.Second
+		m.After = time.Duration(s.Details.RetryAfterSeconds) * time.Second
 	}
 	switch s.Code {
 	case http.StatusTooManyRequests: // turned away at the door
@@ -177,22 +195,16 @@ func (q request) missed(a answer) *miss {
 
 // permanent returns a typed error for a failure that no waiting mends.
 func permanent(err error) error {
-	var (
-		verification *tls.CertificateVerificationError
-		authority    x509.UnknownAuthorityError
-		hostname     x509.HostnameError
-		invalid      x509.CertificateInvalidError
-	)
-	if errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
-		return &trustError{err}
+	if reply.Untrusted(err) {
+		return &TrustError{err}
 	}
-	var refused *credentialError
+	var refused *CredentialError
 	if errors.As(err, &refused) {
 		return refused
 	}
 	// client-go has no type for a credential plugin that fails.
-	if text := cause(err); strings.HasPrefix(text, "getting credentials:") {
-		return &credentialError{err}
+	if strings.HasPrefix(reply.Cause(err).Error(), "getting credentials:") {
+		return &CredentialError{err}
 	}
 	return nil
 }
@@ -246,30 +258,14 @@ func withStatus(q request, err error) error {
 	return err
 }
 
-// cause drops the URL that net/http puts in front: errors here name the request
-// and the server already.
-func cause(err error) string {
-	var inner *url.Error
-	if errors.As(err, &inner) {
-		if inner.Timeout() {
-			return "no answer in time"
-		}
-		return inner.Err.Error()
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "no answer in time"
-	}
-	return err.Error()
-}
-
-// whyNot is cause with the HTTP status, if there was one.
+// whyNot is why an attempt brought nothing, with the HTTP status if there was one.
 func whyNot(err error) string {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		s := status.Status()
-		return fmt.Sprintf("%d %s", s.Code, oneLine(s.Message))
+		return fmt.Sprintf("%d %s", s.Code, reply.OneLine(s.Message))
 	}
-	return oneLine(cause(err))
+	return reply.OneLine(reply.Cause(err).Error())
 }
 
 func isStatus(err error) bool {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 // Resource says where the API server keeps the objects of a kind.
@@ -77,7 +81,7 @@ func (c *Client) Resolve(ctx context.Context, apiVersion, kind string) (Resource
 	if apiVersion == "" {
 		hint := `give its api_version, such as "example.com/v1"`
 		if s := similarKind(kind, commonKinds); s != "" {
-			hint = fmt.Sprintf("did you mean %q", s)
+			hint = fmt.Sprintf("did you mean %q?", s)
 		}
 		return Resource{}, resolveError("", kind, hint)
 	}
@@ -95,13 +99,13 @@ func (c *Client) Resolve(ctx context.Context, apiVersion, kind string) (Resource
 	}
 	hint := "kubectl api-resources lists what the API server has"
 	if s := similarKind(kind, known); s != "" {
-		hint = fmt.Sprintf("did you mean %q", s)
+		hint = fmt.Sprintf("did you mean %q?", s)
 	}
 	return Resource{}, resolveError(apiVersion, kind, hint)
 }
 
 func resolveError(apiVersion, kind, hint string) error {
-	return &Error{Verb: "resolve", Resource: "kinds", Err: &NoKindError{APIVersion: apiVersion, Kind: kind, Hint: hint}}
+	return &Error{Verb: "resolve", Resource: "kinds", Err: &NoKindError{APIVersion: apiVersion, Kind: kind, hint: hint}}
 }
 
 // discover asks the server for the kinds of one apiVersion.
@@ -145,42 +149,19 @@ func (c *Client) discover(ctx context.Context, apiVersion string) ([]Resource, e
 	return known, nil
 }
 
-// similarKind returns the kind that was probably meant: another case, a plural, a
-// slip of the fingers, or "".
+// similarKind returns the kind that was probably meant by a plural or a misspelt name, or "".
 func similarKind(kind string, known []Resource) string {
-	best, bestDistance := "", 3
-	if len(kind) < 5 {
-		bestDistance = 2
+	kinds := map[string]string{}
+	for _, r := range known {
+		kinds[r.Plural] = r.Kind
 	}
 	for _, r := range known {
-		if strings.EqualFold(kind, r.Kind) || strings.EqualFold(kind, r.Plural) {
-			return r.Kind
-		}
-		if d := distance(strings.ToLower(kind), strings.ToLower(r.Kind)); d < bestDistance {
-			best, bestDistance = r.Kind, d
-		}
+		kinds[r.Kind] = r.Kind
 	}
-	return best
-}
-
-// distance is Levenshtein's, on bytes: kinds are ASCII.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	if named, ok := kinds[kind]; ok {
+		return named
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return kinds[suggest.Nearest(kind, slices.Collect(maps.Keys(kinds)))]
 }
 
 // SplitResource reads a resource as RBAC's rules are spoken of: "pods/exec",

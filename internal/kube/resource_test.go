@@ -68,18 +68,21 @@ func TestResolve(t *testing.T) {
 
 func TestResolveSuggests(t *testing.T) {
 	c := admin(t)
-	for _, test := range []struct{ apiVersion, kind, want string }{
-		{"", "pod", `unknown kind "pod": did you mean "Pod"`},
-		{"", "pods", `unknown kind "pods": did you mean "Pod"`},
-		{"", "Deploymnet", `unknown kind "Deploymnet": did you mean "Deployment"`},
-		{"", "Gadget", `unknown kind "Gadget": give its api_version, such as "example.com/v1"`},
-		{"v1", "pod", `unknown kind "pod" in "v1": did you mean "Pod"`},
-		{"v1", "Gadget", `unknown kind "Gadget" in "v1": kubectl api-resources lists`},
-		{"example.com/v1", "Gadget", `unknown kind "Gadget" in "example.com/v1": the API server has no such api_version`},
+	for _, test := range []struct{ apiVersion, kind, want, hint string }{
+		{"", "pod", `unknown kind "pod"`, `did you mean "Pod"?`},
+		{"", "pods", `unknown kind "pods"`, `did you mean "Pod"?`},
+		{"", "Deploymnet", `unknown kind "Deploymnet"`, `did you mean "Deployment"?`},
+		{"", "Gadget", `unknown kind "Gadget"`, `give its api_version, such as "example.com/v1"`},
+		{"v1", "pod", `unknown kind "pod" in "v1"`, `did you mean "Pod"?`},
+		{"v1", "Gadget", `unknown kind "Gadget" in "v1"`, `kubectl api-resources lists what the API server has`},
+		{"example.com/v1", "Gadget", `unknown kind "Gadget" in "example.com/v1"`, `the API server has no such api_version: kubectl api-versions lists what it has`},
 	} {
 		_, err := c.Resolve(t.Context(), test.apiVersion, test.kind)
-		if err == nil || !strings.Contains(err.Error(), test.want) || reason(err) != "NoKind" {
+		if err == nil || !strings.HasSuffix(err.Error(), test.want) || reason(err) != "NoKind" {
 			t.Errorf("%s %s: got %v (%s), want %s", test.apiVersion, test.kind, err, reason(err), test.want)
+		}
+		if got := hintsOf(err); len(got) != 1 || got[0] != test.hint {
+			t.Errorf("%s %s: got the hints %q, want %q", test.apiVersion, test.kind, got, test.hint)
 		}
 	}
 	for _, apiVersion := range []string{"a/b/c", "../v1", "/", "apps/"} {

@@ -24,7 +24,7 @@ type DeleteOptions struct {
 // object of that name counts as made by this call when it carries the same
 // [RunLabel]; without that label, when it holds the same values.
 func (c *Client) Create(ctx context.Context, r Resource, namespace string, obj Object) (Object, error) {
-	name := metaString(obj, "name")
+	name := Meta(obj).GetName()
 	if name == "" {
 		// With generateName, a lost answer would leave an object that nobody can find.
 		return nil, errors.New("create: metadata.name is empty: choose the name before the call, generateName is not supported")
@@ -44,10 +44,10 @@ func (c *Client) Create(ctx context.Context, r Resource, namespace string, obj O
 	q.body, q.contentType = body, jsonType
 	return c.write(ctx, write{request: q, landed: func(there Object) bool {
 		switch {
-		case there == nil || metaString(there, "deletionTimestamp") != "":
+		case there == nil || Meta(there).GetDeletionTimestamp() != nil:
 			return false
-		case label(want, RunLabel) != "":
-			return label(there, RunLabel) == label(want, RunLabel)
+		case Meta(want).GetLabels()[RunLabel] != "":
+			return Meta(there).GetLabels()[RunLabel] == Meta(want).GetLabels()[RunLabel]
 		}
 		return contains(there, withoutVersion(want))
 	}})
@@ -72,7 +72,7 @@ func (c *Client) Patch(ctx context.Context, r Resource, namespace, name string, 
 	q := c.mutation("patch", http.MethodPatch, r, namespace, name)
 	q.body, q.contentType = body, mergePatchType
 	return c.write(ctx, write{request: q, once: o.ResourceVersion != "", landed: func(there Object) bool {
-		return there != nil && (o.UID == "" || metaString(there, "uid") == o.UID) && contains(there, withoutVersion(want))
+		return there != nil && (o.UID == "" || string(Meta(there).GetUID()) == o.UID) && contains(there, withoutVersion(want))
 	}})
 }
 
@@ -85,7 +85,7 @@ func (c *Client) Apply(ctx context.Context, r Resource, namespace, name string, 
 	if manager == "" {
 		return nil, errors.New("apply: the field manager is empty")
 	}
-	if got := metaString(obj, "name"); got != "" && got != name {
+	if got := Meta(obj).GetName(); got != "" && got != name {
 		return nil, fmt.Errorf("apply: metadata.name: got %q, want %q", got, name)
 	}
 	obj, err := asKind(r, obj)
@@ -140,15 +140,15 @@ func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string,
 	q.body, q.contentType = body, jsonType
 	once := o.UID != "" || o.ResourceVersion != ""
 	_, err = c.write(ctx, write{request: q, once: once, landed: func(there Object) bool {
-		if there == nil || o.UID != "" && metaString(there, "uid") != o.UID {
+		if there == nil || o.UID != "" && string(Meta(there).GetUID()) != o.UID {
 			return true
 		}
-		if metaString(there, "deletionTimestamp") == "" {
+		if Meta(there).GetDeletionTimestamp() == nil {
 			return false
 		}
 		// It may be on its way out by an earlier, gentler delete.
-		grace, ok := metaOf(there)["deletionGracePeriodSeconds"].(int64)
-		return o.GraceSeconds == nil || !ok || grace <= *o.GraceSeconds
+		grace := Meta(there).GetDeletionGracePeriodSeconds()
+		return o.GraceSeconds == nil || grace == nil || *grace <= *o.GraceSeconds
 	}})
 	return err
 }
@@ -194,15 +194,15 @@ func (w write) settled(ctx context.Context, d doubt, landed int) {
 // lost answer puts the outcome in doubt, and it stays so until it is seen to have
 // landed, a later attempt is answered, or the lost one is too old to land.
 func (c *Client) write(ctx context.Context, w write) (Object, error) {
-	waiting := c.patience.begin()
-	defer waiting.end()
+	waiting := c.patience.Begin()
+	defer waiting.End()
 	q := w.request
 	var lost doubt
 	for {
 		started := time.Now()
 		a := c.attempt(ctx, q, waiting, started)
 		if a.err == nil {
-			c.patience.answered(ctx)
+			c.patience.Answered(ctx)
 			w.settled(ctx, lost, 0)
 			return a.object, nil
 		}
@@ -215,11 +215,11 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 		}
 		if m == nil {
 			if isStatus(a.err) {
-				c.patience.answered(ctx)
+				c.patience.Answered(ctx)
 			}
 			return c.refused(ctx, w, a, lost)
 		}
-		if err := waiting.again(ctx, m, started); err != nil {
+		if err := waiting.Again(ctx, m.Miss, started); err != nil {
 			if ctx.Err() != nil {
 				return nil, q.unsettled(q.cancelled(ctx), lost)
 			}

@@ -1,4 +1,4 @@
-package cloudapi
+package patience
 
 import (
 	"sync"
@@ -37,4 +37,11 @@ func (c *clock) spent() time.Duration {
 		return c.used
 	}
 	return c.used + time.Since(c.since)
+}
+
+// reset begins again at nothing. What runs goes on from now.
+func (c *clock) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used, c.since = 0, time.Now()
 }
