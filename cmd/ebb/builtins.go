@@ -35,8 +35,7 @@ func builtinsCommand() *cli.Command {
 Without an operand it lists everything that scripts can call; with the name of a
 function (k8s.get) or of a module (k8s) it documents that. --stubs prints the stubs
 for an editor.
-
-` + exitCodes,
+` + exitHelp(helpDone, helpFailed, helpUsage),
 	}, runBuiltins)
 }
 

@@ -26,8 +26,7 @@ func checkCommand() *cli.Command {
 Checks that version files load and are complete: syntax, names, shape, things that
 are never used. Without operands it checks everything that is pending. No cluster
 is needed and no function of a file is called.
-
-` + exitCodes,
+` + exitHelp(helpDone, helpInvalid, helpRefused, helpUsage),
 	}, runCheck)
 }
 
@@ -78,7 +77,7 @@ func runCheck(ctx context.Context, o checkOptions) error {
 		}
 	}
 	if bad > 0 {
-		return outcomeError(exitUsage)
+		return outcomeError(exitFailed)
 	}
 	return nil
 }

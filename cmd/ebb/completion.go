@@ -3,35 +3,64 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
 
-// The scripts ask ebb itself, so that they never lag behind it.
-const (
-	bashCompletion = `_ebb() {
-  local IFS=$'\n'
-  COMPREPLY=($(compgen -W "$("${COMP_WORDS[@]:0:$COMP_CWORD}" --generate-bash-completion 2>/dev/null)" -- "${COMP_WORDS[$COMP_CWORD]}"))
+// The scripts ask ebb itself, so that they never lag behind it: see complete.go. Where it knows
+// nothing, they offer files.
+var completionScripts = map[string]string{
+	"bash": `_ebb() {
+  local found
+  COMPREPLY=()
+  while IFS= read -r found; do
+    COMPREPLY+=("$(printf %q "$found")")
+  done < <("${COMP_WORDS[0]}" ` + completeName + ` "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null)
 }
 complete -o bashdefault -o default -F _ebb ebb
-`
-	zshCompletion = `#compdef ebb
+`,
+	"zsh": `#compdef ebb
 _ebb() {
   local -a found
-  found=("${(@f)$(${words[@]:0:$((CURRENT - 1))} --generate-bash-completion 2>/dev/null)}")
-  compadd -a found
-  _files
+  found=("${(@f)$(${(Q)words[1]} ` + completeName + ` "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+  found=(${found:#})
+  if (( $#found )); then
+    compadd -a found
+  else
+    _files
+  fi
 }
-compdef _ebb ebb
-`
-)
+if [[ "$funcstack[1]" == _ebb ]]; then
+  _ebb "$@"
+else
+  compdef _ebb ebb
+fi
+`,
+	"fish": `function __ebb_complete
+  set -l words (commandline -opc)
+  set -l word (commandline -ct)
+  test -n "$word"; or set word ''
+  set -l found ($words[1] ` + completeName + ` $words[2..-1] $word 2>/dev/null)
+  if test (count $found) -gt 0
+    printf '%s\n' $found
+  else
+    __fish_complete_path $word
+  end
+end
+complete -c ebb -f -a '(__ebb_complete)'
+`,
+}
+
+func shells() []string { return slices.Sorted(maps.Keys(completionScripts)) }
 
 type completionOptions struct{ invocation }
 
 func (o *completionOptions) check() error {
-	if len(o.operands) != 1 || !slices.Contains([]string{"bash", "zsh", "fish"}, o.operands[0]) {
-		return &usageError{err: fmt.Errorf("got %q, want bash, zsh or fish", o.operands), hints: []string{"ebb completion bash"}}
+	if len(o.operands) != 1 || completionScripts[o.operands[0]] == "" {
+		return &usageError{err: fmt.Errorf("got %q, want %s", o.operands, either(shells())), hints: []string{"ebb completion bash"}}
 	}
 	return nil
 }
@@ -40,24 +69,16 @@ func completionCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "completion",
 		Usage:     "print a shell's completion script",
-		UsageText: "ebb completion bash|zsh|fish",
+		UsageText: "ebb completion " + strings.Join(shells(), "|"),
 		Description: `
    bash:  source <(ebb completion bash)
    zsh:   source <(ebb completion zsh)
    fish:  ebb completion fish | source
-
-` + exitCodes,
+` + exitHelp(helpDone, helpFailed, helpUsage),
 	}, runCompletion)
 }
 
 func runCompletion(_ context.Context, o completionOptions) error {
-	text := map[string]string{"bash": bashCompletion, "zsh": zshCompletion}[o.operands[0]]
-	if text == "" {
-		var err error
-		if text, err = newApp(o.stdout, o.stderr).ToFishCompletion(); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprint(o.stdout, text)
+	_, err := fmt.Fprint(o.stdout, completionScripts[o.operands[0]])
 	return err
 }

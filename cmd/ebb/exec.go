@@ -24,7 +24,7 @@ func (o *execOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay it although a newer file of its execution is pending"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
-		&cli.BoolFlag{Name: workerFlag, Destination: &o.worker, Hidden: true},
+		&cli.BoolFlag{Name: workerFlag, Hidden: true, Action: func(*cli.Context, bool) error { o.worker = true; return nil }},
 	}, o.commonOptions.flags())
 }
 
@@ -44,8 +44,7 @@ func execCommand() *cli.Command {
 Replays one version file of a versions directory. A pending one is renamed to
 .executed when it is restored; an executed one is replayed again and keeps its
 name. The configuration is read only where --config is given.
-
-` + exitCodes,
+` + exitHelp(helpUndone, helpFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runExec)
 }
 
@@ -60,7 +59,7 @@ func runExec(ctx context.Context, o execOptions) error {
 				return nil, nil, err
 			}
 			var file versions.File
-			s.store, file, err = versions.Locate(o.operands[0])
+			s.store, file, err = locate(o.operands[0])
 			return s, func(ctx context.Context, r *runner.Runner, sel runner.ReplayOptions) (*runner.Report, error) {
 				return r.ReplayFile(ctx, file, sel)
 			}, err

@@ -34,7 +34,7 @@ func (o *executeOptions) flags() []cli.Flag {
 		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: 1, Usage: "how many independent executions to replay at the same time"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
-		&cli.BoolFlag{Name: workerFlag, Destination: &o.worker, Hidden: true},
+		&cli.BoolFlag{Name: workerFlag, Hidden: true, Action: func(*cli.Context, bool) error { o.worker = true; return nil }},
 	}, o.commonOptions.flags())
 }
 
@@ -50,14 +50,13 @@ func executeCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "execute-rollback",
 		Usage:     "undo what is pending",
-		UsageText: "ebb execute-rollback --config FILE [-r UUID] [-s TYPE] [--dry-run]",
+		UsageText: "ebb execute-rollback [-c FILE] [-r UUID] [-s TYPE] [--dry-run]",
 		Description: `
 Replays the pending version files, newest first, verifies each, and renames it to
 .executed. Without filters everything that is pending is replayed. A file that
 fails stays pending and blocks the older files of its execution; other executions
 go on.
-
-` + exitCodes,
+` + exitHelp(helpUndone, helpFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runExecute)
 }
 

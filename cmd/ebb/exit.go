@@ -8,39 +8,53 @@ import (
 	"strings"
 
 	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// The exit codes. Where several apply, the first of usage, pending, refused,
-// interrupted and failed is taken.
+// The exit codes. Where several apply, the first of usage, pending, refused, interrupted and
+// failed is taken. A command that has changed something never exits with exitUsage.
 const (
 	exitDone        = 0
 	exitFailed      = 1
-	exitUsage       = 2
 	exitPending     = 3
 	exitRefused     = 4
+	exitSomeToDo    = 5
+	exitUsage       = 64 // as in sysexits.h; Krkn's own 2 means critical alerts
 	exitInterrupted = 130
 )
 
-const exitCodes = `Exit codes:
-   0    done
-   1    a scenario failed and the cluster was restored
-   2    usage or configuration: nothing was done
-   3    something is not restored
-   4    refused: in use, not safe, another cluster, an overlap
-   130  interrupted and restored`
-
-// usageError is a mistake in the command line or the configuration.
-type usageError struct {
-	err   error
-	hints []string
+// exitLine is an exit code in a help text.
+type exitLine struct {
+	code int
+	text string
 }
 
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
+// What the exit codes mean. A help text has those that its command can have.
+var (
+	helpDone        = exitLine{exitDone, "done"}
+	helpUndone      = exitLine{exitDone, "done; everything that was asked for is restored"}
+	helpRunFailed   = exitLine{exitFailed, "a scenario failed; the cluster is restored"}
+	helpFailed      = exitLine{exitFailed, "something could not be read or written"}
+	helpInvalid     = exitLine{exitFailed, "a file has errors, or could not be read"}
+	helpPending     = exitLine{exitPending, "something is not restored"}
+	helpRefused     = exitLine{exitRefused, "refused: in use, not safe, another cluster, an overlap"}
+	helpSomeToDo    = exitLine{exitSomeToDo, "with --exit-code: there is something to restore"}
+	helpUsage       = exitLine{exitUsage, "usage or configuration; nothing was done"}
+	helpInterrupted = exitLine{exitInterrupted, "interrupted, and restored"}
+)
 
-// outcomeError is what a finished command has to say with its exit code. Whatever
-// a person needs to know was printed before.
+func exitHelp(lines ...exitLine) string {
+	var b strings.Builder
+	b.WriteString("\nExit codes:")
+	for _, l := range lines {
+		fmt.Fprintf(&b, "\n   %-4d %s", l.code, l.text)
+	}
+	return b.String()
+}
+
+// outcomeError is the exit code of a command that finished. Whatever a person needs to know
+// was printed before.
 type outcomeError int
 
 func (e outcomeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
@@ -49,6 +63,7 @@ func (e outcomeError) Error() string { return fmt.Sprintf("exit code %d", int(e)
 // decides about either.
 func exitCode(stderr io.Writer, err error) int {
 	var outcome outcomeError
+	var untried *untriedError
 	switch {
 	case err == nil:
 		return exitDone
@@ -59,21 +74,35 @@ func exitCode(stderr io.Writer, err error) int {
 		return exitInterrupted
 	}
 	report(stderr, err)
-	var scenario *scenarioError
 	switch {
 	case runner.IsRefused(err):
 		return exitRefused
-	case errors.As(err, &scenario):
-		return exitFailed
+	case isUsage(err):
+		return exitUsage
+	case errors.As(err, &untried):
+		return exitPending
 	}
-	return exitUsage
+	return exitFailed
 }
 
-// scenarioError is a command that could not do its work, through no fault of its usage.
-type scenarioError struct{ err error }
+// untriedError is why a replay could not begin. Whether anything is pending is not known then, and nobody
+// must take it for restored.
+type untriedError struct{ error }
 
-func (e *scenarioError) Error() string { return e.err.Error() }
-func (e *scenarioError) Unwrap() error { return e.err }
+func (e *untriedError) Unwrap() error { return e.error }
+
+func isUsage(err error) bool {
+	var usage *usageError
+	var kubeconfig *kube.ConfigError
+	if errors.As(err, &usage) || errors.As(err, &kubeconfig) {
+		return true
+	}
+	switch runner.KindOf(err) {
+	case runner.KindConfiguration, runner.KindUnknownRun, runner.KindUnsupported, runner.KindScenario:
+		return true
+	}
+	return false
+}
 
 // report prints an error and its hints.
 func report(stderr io.Writer, err error) {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/ebb-chaos/ebb/runner"
 )
 
@@ -13,10 +11,6 @@ func hints(err error) []string {
 		return nil
 	}
 	var found []string
-	var usage *usageError
-	if errors.As(err, &usage) {
-		found = append(found, usage.hints...)
-	}
 	f := runner.FailureOf(err)
 	found = append(found, f.Hints()...)
 	if hint := kindHint(f); hint != "" {

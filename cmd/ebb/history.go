@@ -36,7 +36,7 @@ func historyCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "history",
 		Usage:     "show who did what when, across runs",
-		UsageText: "ebb history --config FILE [-r UUID] [-s TYPE] [-o text|json]",
+		UsageText: "ebb history [-c FILE] [-r UUID] [-s TYPE] [-o text|json]",
 		Description: `
 Prints the journal of the versions directory: what was flushed, tried, restored,
 and by whom. It stays when a successful run removes its files.
@@ -44,8 +44,7 @@ and by whom. It stays when a successful run removes its files.
 Beside an attempt stands what was found: the file as ebb wrote it (written), changed
 by hand since (edited), another one under its name (replaced), or one without the
 line that could tell (unsealed). -o json has the SHA-256 of each.
-
-` + exitCodes,
+` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runHistory)
 }
 

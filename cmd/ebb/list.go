@@ -35,13 +35,12 @@ func listCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "list-rollback",
 		Usage:     "list the version files in a tree",
-		UsageText: "ebb list-rollback --config FILE [-r UUID] [-s TYPE] [--pending] [-o tree|json]",
+		UsageText: "ebb list-rollback [-c FILE] [-r UUID] [-s TYPE] [--pending] [-o tree|json]",
 		Description: `
 Lists the version files below the versions directory, oldest execution first. A
 file that ends in .star is pending, one that ends in .star.executed was restored.
 No cluster is needed.
-
-` + exitCodes,
+` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runList)
 }
 

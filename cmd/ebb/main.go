@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -26,6 +25,7 @@ const argsKey = "args"
 // ebb runs the command line and returns the exit code.
 func ebb(args []string, stdout, stderr io.Writer) int {
 	app := newApp(stdout, stderr)
+	args = arrange(app, args)
 	app.Metadata = map[string]any{argsKey: args}
 	err := app.RunContext(context.Background(), args)
 	return exitCode(stderr, err)
@@ -34,9 +34,9 @@ func ebb(args []string, stdout, stderr io.Writer) int {
 func newApp(stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
 		Name:      "ebb",
-		Usage:     "chaos for Kubernetes that always finds its way back",
+		Usage:     "chaos for Kubernetes that is always undone",
 		UsageText: "ebb COMMAND [flags] [operands]",
-		Description: strings.TrimSpace(`
+		Description: `
 Before every change, ebb writes down how to undo it: a version file, readable and
 editable. When a scenario ends, fails, is interrupted or killed, that file is
 replayed. After a kill:
@@ -45,15 +45,17 @@ replayed. After a kill:
    ebb execute-rollback --dry-run    what undoing it would do
    ebb execute-rollback              undo it
 
-` + exitCodes),
+As in Krkn, flags may also come before the command, and flags without a command
+mean "run".
+` + exitHelp(helpDone, helpRunFailed, helpPending, helpRefused, helpSomeToDo, helpUsage, helpInterrupted),
 		Version:                   version,
-		HideVersion:               true,
+		HideVersion:               true, // arrange makes it the command
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		DisableSliceFlagSeparator: true,
-		EnableBashCompletion:      true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // main alone exits
 		OnUsageError:              onUsageError,
+		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"}},
 		Commands: []*cli.Command{
 			runCommand(),
 			listCommand(),
@@ -65,6 +67,7 @@ replayed. After a kill:
 			builtinsCommand(),
 			completionCommand(),
 			versionCommand(),
+			completeCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -73,6 +76,7 @@ replayed. After a kill:
 			return cli.ShowAppHelp(c)
 		},
 	}
+	app.Description = strings.TrimSpace(app.Description)
 	for _, command := range app.Commands {
 		command.OnUsageError = onUsageError
 		command.HideHelpCommand = true
@@ -81,17 +85,52 @@ replayed. After a kill:
 	return app
 }
 
-func onUsageError(c *cli.Context, err error, _ bool) error {
-	return &usageError{err: err, hints: []string{"ebb " + strings.TrimSpace(c.Command.Name+" --help")}}
+// arrange puts flags that come before the command behind it, and makes "run" the command where
+// there are only flags: Krkn's command line is written so. ebb alone is run too, if there is a
+// configuration in Krkn's place; otherwise it is a question for help.
+func arrange(app *cli.App, args []string) []string {
+	command := 1 // its place in args
+	help := false
+	for command < len(args) && strings.HasPrefix(args[command], "-") {
+		name, _, hasValue := strings.Cut(strings.TrimLeft(args[command], "-"), "=")
+		switch takesValue, known := flagNamed(app, name); {
+		case name == "help" || name == "h":
+			help = true
+		case name == "version" || name == "v":
+			return []string{args[0], "version"}
+		case !known:
+			return args // the parser says so
+		case takesValue && !hasValue:
+			command++ // its value
+		}
+		command++
+	}
+	switch {
+	case command < len(args):
+		moved := append([]string{args[0], args[command]}, args[1:command]...)
+		return append(moved, args[command+1:]...)
+	case help:
+		return []string{args[0], "--help"}
+	case len(args) > 1:
+		return append([]string{args[0], "run"}, args[1:]...)
+	}
+	if _, err := os.Stat(defaultConfig); err == nil {
+		return []string{args[0], "run"}
+	}
+	return args
 }
 
-func unknownCommand(c *cli.Context) error {
-	name := c.Args().First()
-	e := &usageError{err: fmt.Errorf("unknown command %q", name), hints: []string{"ebb --help"}}
-	for _, suggestion := range c.App.Commands {
-		if strings.HasPrefix(suggestion.Name, name) || strings.HasSuffix(suggestion.Name, name) || strings.ReplaceAll(name, "_", "-") == suggestion.Name {
-			e.hints = append([]string{"ebb " + suggestion.Name}, e.hints...)
+// flagNamed looks for a flag among those of all commands.
+func flagNamed(app *cli.App, name string) (takesValue, known bool) {
+	for _, command := range app.Commands {
+		for _, flag := range command.Flags {
+			for _, own := range flag.Names() {
+				if own == name {
+					f, ok := flag.(cli.DocGenerationFlag)
+					return ok && f.TakesValue(), true
+				}
+			}
 		}
 	}
-	return e
+	return false, false
 }

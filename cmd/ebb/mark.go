@@ -42,8 +42,7 @@ func markCommand() *cli.Command {
 		Description: `
 Renames a pending version file to .executed without running it, and notes who did so
 and why in the journal: for what a person has restored, or what is gone for good.
-
-` + exitCodes,
+` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runMark)
 }
 
@@ -52,7 +51,7 @@ func runMark(ctx context.Context, o markOptions) error {
 	if err != nil {
 		return err
 	}
-	store, file, err := versions.Locate(o.operands[0])
+	store, file, err := locate(o.operands[0])
 	if err != nil {
 		return err
 	}

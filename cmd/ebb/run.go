@@ -37,7 +37,7 @@ func runCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "run",
 		Usage:     "run the scenarios of a configuration, and undo each",
-		UsageText: "ebb run --config FILE",
+		UsageText: "ebb run [-c FILE]",
 		Description: `
 Runs the scenarios of the configuration one after the other. Every scenario is
 undone when it ends, fails or is interrupted; with auto_rollback: False a failure
@@ -45,8 +45,7 @@ is left for execute-rollback.
 
 The first SIGINT, SIGTERM or SIGHUP undoes what was begun and exits; a second
 SIGINT or SIGTERM exits at once and leaves the version files.
-
-` + exitCodes,
+` + exitHelp(helpUndone, helpRunFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runRun)
 }
 
@@ -76,7 +75,12 @@ func runRun(ctx context.Context, o runOptions) error {
 		files[i] = runner.ScenarioFile{Type: scenario.Type, Path: scenario.Path, From: fmt.Sprintf("%s:%d", s.File, scenario.Line)}
 	}
 	scenarios, err := r.Prepare(ctx, files, o.SkipUnsupported)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && !runner.IsRefused(err):
+		return &usageError{err: err}
+	case err != nil:
 		return err
 	}
 	if len(scenarios) == 0 {

@@ -333,8 +333,8 @@ users: [{name: u, user: %s}]
 	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "down", "--timeout", "100ms", "--log-level", "debug")
 	kubeconfig("bad", server.plain.URL, "{token: [hush-bad-token]}")
 	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "bad")
-	v.ebb(2, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "users: [{name: u, user: {token: hush-inline-token}}]\napiVersion: v1\n")
-	v.ebb(2, "execute-rollback", "--config", "config.yaml", "--kubeconfig", `{"users":[{"user":{"token":"hush-inline-token"}}]}`)
+	v.ebb(64, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "users: [{name: u, user: {token: hush-inline-token}}]\napiVersion: v1\n")
+	v.ebb(64, "execute-rollback", "--config", "config.yaml", "--kubeconfig", `{"users":[{"user":{"token":"hush-inline-token"}}]}`)
 	plain := v.env
 	v.env = append(append([]string{}, plain...), "HTTP_PROXY=http://alice:hush-proxy-password@127.0.0.1:1", "HTTPS_PROXY=http://alice:hush-proxy-password@127.0.0.1:1", "NO_PROXY=")
 	kubeconfig("elsewhere", "http://kubernetes.invalid", "{}")
@@ -351,7 +351,7 @@ users: [{name: u, user: %s}]
           body: [hush-http-body]
 `, namespace))
 	v.write("http-config.yaml", fmt.Sprintf(secretConfig, "http_load_scenarios", "http.yaml"))
-	v.ebb(2, "run", "--config", "http-config.yaml", "--log-level", "debug")
+	v.ebb(64, "run", "--config", "http-config.yaml", "--log-level", "debug")
 	v.write("http.yaml", strings.NewReplacer("ftp:", "http:", `"Authorization: hush-misplaced-header"`, "{Authorization: hush-http-header}", "[hush-http-body]", "hush-http-body").
 		Replace(readText(t, filepath.Join(v.dir, "http.yaml"))))
 	quotas := adminClient(t).Resource(kinds["configmaps"].GroupVersion().WithResource("resourcequotas")).Namespace(namespace)

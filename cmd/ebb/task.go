@@ -73,5 +73,9 @@ func (t task) replay(ctx context.Context, s *setup, replay replayer, o order) (*
 	if o.Slow {
 		sel.Parallel = 1
 	}
-	return replay(ctx, r, sel)
+	report, err := replay(ctx, r, sel)
+	if err != nil {
+		return nil, &untriedError{err}
+	}
+	return report, nil
 }

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/scripts"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// completeName is the command that the shells' completion scripts ask. Its operands are the words of the
+// command line behind "ebb", up to the one that is completed, which may be empty.
+const completeName = "__complete"
+
+func completeCommand() *cli.Command {
+	return &cli.Command{
+		Name:            completeName,
+		Hidden:          true,
+		SkipFlagParsing: true,
+		Action: func(c *cli.Context) error {
+			found, err := complete(c.Context, newApp(io.Discard, io.Discard), c.Args().Slice())
+			for _, text := range found {
+				// A name that would have to be escaped can't be completed to.
+				if console.Clean(text) == text {
+					if _, err := fmt.Fprintln(c.App.Writer, text); err != nil {
+						return err
+					}
+				}
+			}
+			return err
+		},
+	}
+}
+
+// line is a command line that is completed.
+type line struct {
+	command *cli.Command // nil before there is one
+	flag    string       // whose value is completed, "" for anything else
+	config  string       // what --config says
+}
+
+// complete returns what the last word can become. Nothing means that the shell may offer files.
+func complete(ctx context.Context, app *cli.App, words []string) ([]string, error) {
+	// bash makes three words of --output=json.
+	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "=" })
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	word := words[len(words)-1]
+	l := readLine(app, words[:len(words)-1])
+	prefix := ""
+	if name, value, ok := strings.Cut(word, "="); ok && strings.HasPrefix(name, "-") {
+		l.flag, prefix, word = strings.TrimLeft(name, "-"), name+"=", value
+	}
+	var all []string
+	var err error
+	switch {
+	case l.flag != "":
+		all, err = l.values(ctx)
+	case strings.HasPrefix(word, "-"):
+		all = l.flags(app)
+	case l.command == nil:
+		for _, c := range app.VisibleCommands() {
+			all = append(all, c.Name)
+		}
+	default:
+		all, err = l.operands(ctx)
+	}
+	var found []string
+	for _, text := range all {
+		if strings.HasPrefix(text, word) {
+			found = append(found, prefix+text)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), err
+}
+
+// readLine reads the words before the one that is completed.
+func readLine(app *cli.App, words []string) (l line) {
+	for i := 0; i < len(words); i++ {
+		if !strings.HasPrefix(words[i], "-") {
+			if l.command == nil {
+				l.command = app.Command(words[i])
+			}
+			continue
+		}
+		name, value, hasValue := strings.Cut(strings.TrimLeft(words[i], "-"), "=")
+		if takesValue, _ := flagNamed(app, name); takesValue && !hasValue {
+			i++
+			if i == len(words) {
+				l.flag = name
+				return l
+			}
+			value = words[i]
+		}
+		if name == "config" || name == "c" {
+			l.config = value
+		}
+	}
+	return l
+}
+
+// flags are those that can be written next. Before the command they may be those of any.
+func (l line) flags(app *cli.App) []string {
+	var all []string
+	add := func(flags []cli.Flag) {
+		for _, flag := range flags {
+			if v, ok := flag.(cli.VisibleFlag); ok && v.IsVisible() {
+				for _, name := range flag.Names() {
+					all = append(all, dashed(name))
+				}
+			}
+		}
+	}
+	if l.command != nil {
+		add(l.command.Flags)
+		return append(all, "--help")
+	}
+	for _, c := range app.VisibleCommands() {
+		add(c.Flags)
+	}
+	return append(all, "--help", "--version")
+}
+
+// values are those that a flag can have.
+func (l line) values(ctx context.Context) ([]string, error) {
+	switch l.flag {
+	case "log-format":
+		return []string{"text", "json"}, nil
+	case "log-level":
+		return []string{"debug", "info", "warning", "error"}, nil
+	case "output", "o":
+		if l.command != nil && l.command.Name == "list-rollback" {
+			return []string{"tree", "json"}, nil
+		}
+		return []string{"text", "json"}, nil
+	case "run_uuid", "r":
+		return l.stored(ctx, func(x versions.ExecutionInfo) []string { return []string{x.RunUUID} })
+	case "scenario_type", "s":
+		types, err := l.stored(ctx, func(x versions.ExecutionInfo) (types []string) {
+			for _, f := range x.Files {
+				types = append(types, f.ScenarioType)
+			}
+			return types
+		})
+		builtIn, globErr := fs.Glob(scripts.FS, "*.star")
+		for _, name := range builtIn {
+			types = append(types, strings.TrimSuffix(name, ".star"))
+		}
+		return types, errors.Join(err, globErr)
+	}
+	return nil, nil
+}
+
+// operands are those that a command can have.
+func (l line) operands(ctx context.Context) ([]string, error) {
+	switch l.command.Name {
+	case "completion":
+		return shells(), nil
+	case "builtins":
+		return builtinNames()
+	case "exec", "check-rollback", "mark-rollback":
+		return l.stored(ctx, func(x versions.ExecutionInfo) (files []string) {
+			for _, f := range x.Files {
+				if f.Replayable() || l.command.Name == "exec" && f.Kind == versions.KindVersion {
+					files = append(files, f.Location)
+				}
+			}
+			return files
+		})
+	}
+	return nil, nil
+}
+
+func builtinNames() ([]string, error) {
+	docs, err := builtins.Docs()
+	var names []string
+	for _, d := range docs {
+		names = append(names, d.Name)
+		if i := strings.LastIndexByte(d.Name, '.'); i > 0 {
+			names = append(names, d.Name[:i])
+		}
+	}
+	return names, err
+}
+
+// stored gathers words from the executions of the store.
+func (l line) stored(ctx context.Context, of func(versions.ExecutionInfo) []string) ([]string, error) {
+	read := config.DefaultVersionsDirectory
+	// Without a readable configuration there is still Krkn's directory.
+	if c, err := config.LoadForRollback(cmp.Or(l.config, defaultConfig)); err == nil {
+		read = c.VersionsDirectory
+	}
+	store, err := versions.NewDir(read)
+	if err != nil {
+		return nil, err
+	}
+	listing, err := store.List(ctx, versions.Filter{})
+	var words []string
+	for _, x := range listing.Executions {
+		words = append(words, of(x)...)
+	}
+	return words, err
+}

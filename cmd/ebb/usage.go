@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/schema"
+)
+
+// usageError is a mistake in the command line or the configuration, found before anything was done.
+type usageError struct {
+	err   error
+	hints []string
+}
+
+func (e *usageError) Error() string   { return e.err.Error() }
+func (e *usageError) Unwrap() error   { return e.err }
+func (e *usageError) Hints() []string { return e.hints }
+
+// onUsageError words what the parser of the command line has to say.
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	help := []string{"ebb --help"}
+	if c.Command.Name != c.App.Name {
+		help = []string{"ebb " + c.Command.Name + " --help"}
+	}
+	name, undefined := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !undefined {
+		return &usageError{err: err, hints: help}
+	}
+	flags := c.Command.Flags
+	if c.Command.Name == c.App.Name {
+		flags = nil // at this place, those of any command may come
+		for _, command := range c.App.Commands {
+			flags = append(flags, command.Flags...)
+		}
+	}
+	var known []string
+	for _, flag := range flags {
+		if v, ok := flag.(cli.VisibleFlag); ok && v.IsVisible() {
+			known = append(known, flag.Names()...)
+		}
+	}
+	text := fmt.Sprintf("unknown flag %q", dashed(strings.TrimLeft(name, "-")))
+	if meant := suggest(name, known); meant != "" {
+		text += fmt.Sprintf("; did you mean %q?", dashed(meant))
+	}
+	return &usageError{err: fmt.Errorf("%s", text), hints: help}
+}
+
+// dashed is a flag as it is typed.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// suggest returns the name that was probably meant. A single letter resembles any other.
+func suggest(name string, known []string) string {
+	long := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return len(k) == 1 })
+	return schema.Suggest(name, long)
+}
+
+func unknownCommand(c *cli.Context) error {
+	name := c.Args().First()
+	var known []string
+	for _, command := range c.App.VisibleCommands() {
+		known = append(known, command.Name)
+	}
+	e := &usageError{err: fmt.Errorf("unknown command %q", name)}
+	if meant := suggest(name, known); meant != "" {
+		e.err = fmt.Errorf("unknown command %q; did you mean %q?", name, meant)
+		e.hints = append(e.hints, "ebb "+meant)
+	}
+	for _, k := range known {
+		if (strings.HasPrefix(k, name) || strings.HasSuffix(k, name)) && !slices.Contains(e.hints, "ebb "+k) {
+			e.hints = append(e.hints, "ebb "+k)
+		}
+	}
+	e.hints = append(e.hints, "ebb --help")
+	return e
+}
