@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+
+	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
 )
 
@@ -16,7 +19,22 @@ func hints(err error) []string {
 	if hint := kindHint(f); hint != "" {
 		found = append(found, hint)
 	}
-	return found
+	return append(found, configHints(err)...)
+}
+
+func configHints(err error) []string {
+	var safety *config.SafetyError
+	var missing *config.MissingError
+	switch {
+	case errors.As(err, &safety):
+		return []string{"disable the safety keys, or run even if they are enabled: ebb run --ignore-safety-keys"}
+	case errors.As(err, &missing):
+		return []string{
+			"name another file with --config FILE; Krkn's own config.yaml works as it is",
+			"to write one, start from the example under \"Configuration\" in README.md",
+		}
+	}
+	return nil
 }
 
 func kindHint(f *runner.Failure) string {

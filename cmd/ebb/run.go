@@ -72,6 +72,9 @@ func runRun(ctx context.Context, o runOptions) error {
 	}
 	files := make([]runner.ScenarioFile, len(s.Scenarios))
 	for i, scenario := range s.Scenarios {
+		if scenario.Err != nil && !o.SkipUnsupported {
+			return &usageError{err: scenario.Err}
+		}
 		files[i] = runner.ScenarioFile{Type: scenario.Type, Path: scenario.Path, From: fmt.Sprintf("%s:%d", s.File, scenario.Line)}
 	}
 	scenarios, err := r.Prepare(ctx, files, o.SkipUnsupported)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/schema"
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 // usageError is a mistake in the command line or the configuration, found before anything was done.
@@ -44,7 +44,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		}
 	}
 	text := fmt.Sprintf("unknown flag %q", dashed(strings.TrimLeft(name, "-")))
-	if meant := suggest(name, known); meant != "" {
+	if meant := nearest(name, known); meant != "" {
 		text += fmt.Sprintf("; did you mean %q?", dashed(meant))
 	}
 	return &usageError{err: fmt.Errorf("%s", text), hints: help}
@@ -58,10 +58,10 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// suggest returns the name that was probably meant. A single letter resembles any other.
-func suggest(name string, known []string) string {
+// nearest returns the name that was probably meant. A single letter resembles any other.
+func nearest(name string, known []string) string {
 	long := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return len(k) == 1 })
-	return schema.Suggest(name, long)
+	return suggest.Nearest(name, long)
 }
 
 func unknownCommand(c *cli.Context) error {
@@ -71,7 +71,7 @@ func unknownCommand(c *cli.Context) error {
 		known = append(known, command.Name)
 	}
 	e := &usageError{err: fmt.Errorf("unknown command %q", name)}
-	if meant := suggest(name, known); meant != "" {
+	if meant := nearest(name, known); meant != "" {
 		e.err = fmt.Errorf("unknown command %q; did you mean %q?", name, meant)
 		e.hints = append(e.hints, "ebb "+meant)
 	}

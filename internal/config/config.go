@@ -17,27 +17,28 @@ const (
 
 // Config is what ebb reads of config.yaml.
 type Config struct {
-	File                       string        // as it was given
-	Kubeconfig                 string        // ~ expanded; "" for the client's own search
-	AutoRollback               bool          // true unless switched off
-	VersionsDirectory          string        // ~ expanded
-	VersionsDirectoryDefaulted bool          // the file names none
-	ExitOnFailure              bool          // stop after the first scenario that fails
-	ScriptsDirectory           string        // the user's own scenario scripts, ~ expanded; "" when there is none
-	Scenarios                  []Scenario    // in the order of the file
-	WaitDuration               time.Duration // between scenarios
-	Iterations                 int           // at least 1; DaemonMode overrules it
-	DaemonMode                 bool          // for ever
-	RunUUID                    string        // "" when one is to be generated
-	Ignored                    []string      // keys that are accepted and have no effect, sorted, for a debug line
-	Warnings                   []string      // for the log, in the order of the file
+	File                       string          // as it was given
+	Kubeconfig                 string          // ~ expanded; "" for the client's own search
+	AutoRollback               bool            // true unless switched off
+	VersionsDirectory          string          // ~ expanded
+	VersionsDirectoryDefaulted bool            // the file names none
+	ExitOnFailure              bool            // stop after the first scenario that fails
+	ScriptsDirectory           string          // the user's own scenario scripts, ~ expanded; "" when there is none
+	Scenarios                  []ScenarioEntry // in the order of the file
+	WaitDuration               time.Duration   // between scenarios
+	Iterations                 int             // at least 1; DaemonMode overrules it
+	DaemonMode                 bool            // for ever
+	RunUUID                    string          // "" when one is to be generated
+	Ignored                    []string        // keys that are accepted and have no effect, sorted, for a debug line
+	Warnings                   []string        // for the log, in the order of the file
 }
 
-// Scenario is one scenario file to run.
-type Scenario struct {
+// ScenarioEntry is one scenario file of kraken.chaos_scenarios.
+type ScenarioEntry struct {
 	Type string
 	Path string // as written: relative to the working directory
 	Line int    // in config.yaml
+	Err  error  // why it can't be run, which is no matter where its type is skipped
 }
 
 // Options change what Load accepts.

@@ -29,7 +29,7 @@ func write(t *testing.T, name, content string) {
 func TestLoadKrkn(t *testing.T) {
 	t.Setenv("HOME", "/home/alice")
 	file := filepath.Join(fixtures, "krkn.yaml")
-	got, err := config.Load(file, config.Options{})
+	got, err := config.Load(file, config.Options{IgnoreSafetyKeys: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestLoadKrkn(t *testing.T) {
 		VersionsDirectory: "/var/lib/ebb/versions",
 		ExitOnFailure:     true,
 		ScriptsDirectory:  "/home/alice/scenarios",
-		Scenarios: []config.Scenario{
+		Scenarios: []config.ScenarioEntry{
 			{Type: "hog_scenarios", Path: "scenarios/kube/cpu-hog.yml", Line: 16},
 			{Type: "hog_scenarios", Path: "scenarios/kube/io-hog.yml", Line: 17},
 			{Type: "application_outages_scenarios", Path: "scenarios/openshift/app_outage.yaml", Line: 19},
@@ -52,14 +52,15 @@ func TestLoadKrkn(t *testing.T) {
 		DaemonMode:   true,
 		RunUUID:      "5f3c9a52-0000-4000-8000-00000000cafe",
 		Ignored: []string{
-			"cerberus.cerberus_url", "cerberus.check_application_routes", "elastic",
-			"health_checks.config[0].auth", "health_checks.config[0].bearer_token", "health_checks.interval",
-			"kraken.generate_pdf_report", "kraken.port", "kraken.publish_kraken_status", "kraken.signal_address",
-			"kubevirt_checks.interval", "kubevirt_checks.name", "kubevirt_checks.ssh_node",
-			"performance_monitoring.alert_profile", "performance_monitoring.enable_alerts", "performance_monitoring.enable_metrics",
-			"performance_monitoring.prometheus_bearer_token", "performance_monitoring.prometheus_url", "resiliency", "telemetry",
+			"cerberus.check_application_routes", "elastic", "kraken.generate_pdf_report", "kraken.port", "kraken.signal_address",
+			"kubevirt_checks.interval", "kubevirt_checks.ssh_node",
+			"performance_monitoring.alert_profile", "performance_monitoring.enable_metrics", "performance_monitoring.prometheus_url",
+			"resiliency", "telemetry",
 		},
-		Warnings: []string{file + `:23: key "kraken.chaos_scenarios[4].zone_outages_scenarios": names no scenario files`},
+		Warnings: []string{
+			file + `:7: key "kraken.publish_kraken_status": ignored as asked: asks to serve an address at which others can pause or stop the run`,
+			file + `:23: key "kraken.chaos_scenarios[4].zone_outages_scenarios": names no scenario files`,
+		},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -81,7 +82,7 @@ func TestDefaults(t *testing.T) {
 		AutoRollback:               true,
 		VersionsDirectory:          "/tmp/kraken-rollback",
 		VersionsDirectoryDefaulted: true,
-		Scenarios:                  []config.Scenario{{Type: "hog_scenarios", Path: "cpu.yml", Line: 3}},
+		Scenarios:                  []config.ScenarioEntry{{Type: "hog_scenarios", Path: "cpu.yml", Line: 3}},
 		WaitDuration:               60 * time.Second,
 		Iterations:                 1,
 	}
@@ -115,7 +116,7 @@ health_checks: {config: }
 	want := &config.Config{
 		File: "c.yaml", AutoRollback: true,
 		VersionsDirectory: config.DefaultVersionsDirectory, VersionsDirectoryDefaulted: true,
-		Scenarios:    []config.Scenario{{Type: "hog_scenarios", Path: "cpu.yml", Line: 7}},
+		Scenarios:    []config.ScenarioEntry{{Type: "hog_scenarios", Path: "cpu.yml", Line: 7}},
 		WaitDuration: time.Minute, Iterations: 1,
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -126,28 +127,34 @@ health_checks: {config: }
 func TestWarnings(t *testing.T) {
 	write(t, "c.yaml", `
 kraken:
-  auto_rolback: False
   litmus_version: 1.13
+  signal_addres: 0.0.0.0
   rollback_versions_directory: versions/
-  chaos_scenarios: [hog_scenarios: cpu.yml]
-tuning:
-  iterations: 3
+  chaos_scenarios:
+    - hog_scenarios: cpu.yml
+      pvc_scenarios: pvc.yml
 events: {}
+files: &files [a.yml]
+list: [&b c]
 `)
 	got, err := config.Load("c.yaml", config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Warnings) != 3 ||
-		got.Warnings[0] != `c.yaml:3: key "kraken.auto_rolback": unknown; did you mean "auto_rollback"?` ||
-		!strings.HasPrefix(got.Warnings[1], `c.yaml:4: key "kraken.litmus_version": unknown`) ||
-		got.Warnings[2] != `c.yaml:7: key "tuning": unknown; did you mean "tunings"?` {
-		t.Errorf("got the warnings %q", got.Warnings)
+	for i, want := range []string{
+		`c.yaml:3: key "kraken.litmus_version": unknown`,
+		`c.yaml:4: key "kraken.signal_addres": unknown; did you mean "signal_address"?`,
+		`c.yaml:8: key "kraken.chaos_scenarios[0].pvc_scenarios": not run: of several types in one item Krkn takes the first; make it an item of its own ("- pvc_scenarios:")`,
+		`c.yaml:9: key "events": unknown`,
+	} {
+		if i >= len(got.Warnings) || !strings.HasPrefix(got.Warnings[i], want) {
+			t.Errorf("want %s; got the warnings %q", want, got.Warnings)
+		}
 	}
-	if d := cmp.Diff([]string{"events"}, got.Ignored); d != "" {
+	if d := cmp.Diff([]string{"files", "list"}, got.Ignored); d != "" {
 		t.Error(d)
 	}
-	if got.VersionsDirectory != "versions/" || got.VersionsDirectoryDefaulted || !got.AutoRollback {
+	if len(got.Scenarios) != 1 || got.VersionsDirectory != "versions/" || got.VersionsDirectoryDefaulted || !got.AutoRollback {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -203,7 +210,7 @@ func TestIgnoreSafetyKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Warnings) != 5 || got.Warnings[0] != `safety.yaml:2: key "kraken.signal_state": ignored as asked: "PAUSE" asks to wait for a signal before each scenario` {
+	if len(got.Warnings) != 8 || got.Warnings[0] != `safety.yaml:2: key "kraken.signal_state": ignored as asked: "PAUSE" asks to wait for a signal before each scenario` {
 		t.Errorf("got the warnings %q", got.Warnings)
 	}
 	if len(got.Scenarios) != 1 {
@@ -244,9 +251,6 @@ func TestMissingFile(t *testing.T) {
 		}
 		if !strings.HasPrefix(err.Error(), `configuration file "config/config.yaml": does not exist in "`) || missing.Directory == "" {
 			t.Errorf("got %v", err)
-		}
-		if hints := strings.Join(missing.Hints(), "\n"); !strings.Contains(hints, "--config FILE") || !strings.Contains(hints, "README.md") {
-			t.Errorf("got the hints %q", hints)
 		}
 	}
 	if _, err := config.Load(dir, config.Options{}); err == nil || !strings.Contains(err.Error(), dir) {
@@ -340,4 +344,20 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("incomplete: %+v", undo)
 		}
 	})
+}
+
+// A list within the list is the mistake of its own type: who skips that type need not mend it.
+func TestNestedList(t *testing.T) {
+	write(t, "c.yaml", "kraken:\n  chaos_scenarios:\n    - pod_scenarios:\n        - - etcd.yml\n          - check.py\n    - hog_scenarios: [cpu.yml]\n")
+	got, err := config.Load("c.yaml", config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Scenarios) != 2 || got.Scenarios[0].Err == nil || got.Scenarios[1].Err != nil {
+		t.Fatalf("got %+v", got.Scenarios)
+	}
+	const want = `c.yaml:4: key "kraken.chaos_scenarios[0].pod_scenarios[0]": got a list within the list`
+	if err := got.Scenarios[0].Err; !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }

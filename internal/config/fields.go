@@ -1,14 +1,16 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/ebb-chaos/ebb/internal/suggest"
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// sections are config.yaml's keys. What is Any is accepted and unused; so is every key that isn't here, but one in
-// kraken or at the top may be a slip of the pen, and is warned of.
+// sections are config.yaml's keys, as Krkn has them. A key of type Any is accepted and has no effect. Any other key
+// that is not here is unknown: an error if it resembles one that is read, a warning otherwise.
 var sections = map[string]schema.Field{
 	"kraken": {Type: schema.Map, Required: true, Fields: map[string]schema.Field{
 		"kubeconfig_path":             {Type: schema.String},
@@ -19,7 +21,7 @@ var sections = map[string]schema.Field{
 		"signal_state":                {Type: schema.String},
 		"chaos_scenarios":             {Type: schema.Any}, // read by itself, with its lines
 		"signal_address":              {Type: schema.Any},
-		"publish_kraken_status":       {Type: schema.Any},
+		"publish_kraken_status":       {Type: schema.Bool},
 		"port":                        {Type: schema.Any},
 		"generate_pdf_report":         {Type: schema.Any},
 		"distribution":                {Type: schema.Any},
@@ -30,43 +32,97 @@ var sections = map[string]schema.Field{
 		"daemon_mode":   {Type: schema.Bool, Default: false},
 	}},
 	"performance_monitoring": {Type: schema.Map, Fields: map[string]schema.Field{
-		"uuid":                  {Type: schema.String},
-		"check_critical_alerts": {Type: schema.Bool},
+		"uuid":                    {Type: schema.String},
+		"check_critical_alerts":   {Type: schema.Bool},
+		"enable_alerts":           {Type: schema.Bool},
+		"enable_metrics":          {Type: schema.Any},
+		"alert_profile":           {Type: schema.Any},
+		"metrics_profile":         {Type: schema.Any},
+		"prometheus_url":          {Type: schema.Any},
+		"prometheus_bearer_token": {Type: schema.Any},
 	}},
 	"cerberus": {Type: schema.Map, Fields: map[string]schema.Field{
-		"cerberus_enabled": {Type: schema.Bool},
+		"cerberus_enabled":         {Type: schema.Bool},
+		"cerberus_url":             {Type: schema.Any},
+		"check_application_routes": {Type: schema.Any}, // nothing without cerberus_enabled
 	}},
 	"health_checks": {Type: schema.Map, Fields: map[string]schema.Field{
+		"interval": {Type: schema.Any},
 		"config": {Type: schema.List, Items: &schema.Field{Type: schema.Map, Fields: map[string]schema.Field{
 			"url":             {Type: schema.Any},
+			"bearer_token":    {Type: schema.Any},
+			"auth":            {Type: schema.Any},
+			"verify_url":      {Type: schema.Any},
 			"exit_on_failure": {Type: schema.Bool},
 		}}},
 	}},
 	"kubevirt_checks": {Type: schema.Map, Fields: map[string]schema.Field{
+		"interval":        {Type: schema.Any},
 		"namespace":       {Type: schema.Any},
+		"name":            {Type: schema.Any},
+		"label_selector":  {Type: schema.Any},
+		"only_failures":   {Type: schema.Any},
+		"disconnected":    {Type: schema.Any},
+		"ssh_node":        {Type: schema.Any},
+		"node_names":      {Type: schema.Any},
 		"exit_on_failure": {Type: schema.Bool},
 	}},
-	"resiliency": {Type: schema.Any},
-	"elastic":    {Type: schema.Any},
-	"telemetry":  {Type: schema.Any},
+	"triggers":             {Type: schema.Any}, // any at all holds the run: see safety.go
+	"simple_health_checks": {Type: schema.Any},
+	"resiliency":           {Type: schema.Any},
+	"elastic":              {Type: schema.Any},
+	"telemetry":            {Type: schema.Any},
 }
+
+// readRaw are the keys of type Any that are read all the same, as YAML.
+var readRaw = []string{"kraken.chaos_scenarios", "triggers"}
 
 var one = 1.0
 
 // read reports whether a run depends on a key: a mistake in it is an error.
 func read(key string) bool {
-	if strings.HasPrefix(key, "kraken.chaos_scenarios") {
-		return true
+	for _, raw := range readRaw {
+		if rest, ok := strings.CutPrefix(key, raw); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
 	}
-	section, name, nested := strings.Cut(key, ".")
-	f, ok := sections[section]
-	if !nested {
-		return ok && f.Type == schema.Map
-	}
-	// A key of a health check is read when the list is: its index and its own name don't matter here.
-	name, _, _ = strings.Cut(name, "[")
-	f, ok = f.Fields[name]
+	f, ok := field(key)
 	return ok && f.Type != schema.Any
+}
+
+// field looks a key up in [sections]. Indices of lists don't matter.
+func field(key string) (f schema.Field, ok bool) {
+	fields := sections
+	for i, name := range strings.Split(key, ".") {
+		name, _, indexed := strings.Cut(name, "[")
+		if f, ok = fields[name]; !ok {
+			return f, false
+		}
+		if indexed && f.Items != nil {
+			f = *f.Items
+		}
+		if fields = f.Fields; fields == nil && i < strings.Count(key, ".") {
+			return f, false
+		}
+	}
+	return f, ok
+}
+
+// meant returns the key that an unknown one probably stands for, or "".
+func meant(key string) string {
+	parent, name, fields := "", key, sections
+	if i := strings.LastIndexByte(key, '.'); i >= 0 {
+		f, ok := field(key[:i])
+		if !ok {
+			return ""
+		}
+		parent, name, fields = key[:i+1], key[i+1:], f.Fields
+	}
+	suggestion := suggest.Nearest(name, slices.Collect(maps.Keys(fields)))
+	if suggestion == "" {
+		return ""
+	}
+	return parent + suggestion
 }
 
 // needed reports whether an undo depends on a key.

@@ -2,14 +2,12 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/ebb-chaos/ebb/internal/suggest"
 	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -20,16 +18,27 @@ type loader struct {
 	root     *yaml.Node
 	values   map[string]any
 	config   *Config
-	problems schema.Problems // errors, or warnings where the caller doesn't need the key
+	problems []problem
 	warnings schema.Problems
+	safety   schema.Problems // enabled safety keys that are not ignored
+}
+
+// problem is an error, or a warning where the caller doesn't need the key that it is about.
+type problem struct {
+	schema.Problem
+	about string // the key, or the one that was meant by a misspelt one
+}
+
+func (l *loader) at(n *yaml.Node, key, format string, args ...any) schema.Problem {
+	return schema.Problem{File: l.file, Line: n.Line, Key: key, Message: fmt.Sprintf(format, args...)}
 }
 
 func (l *loader) problem(n *yaml.Node, key, format string, args ...any) {
-	l.problems = append(l.problems, schema.Problem{File: l.file, Line: n.Line, Key: key, Message: fmt.Sprintf(format, args...)})
+	l.problems = append(l.problems, problem{l.at(n, key, format, args...), key})
 }
 
 func (l *loader) warn(n *yaml.Node, key, format string, args ...any) {
-	l.warnings = append(l.warnings, schema.Problem{File: l.file, Line: n.Line, Key: key, Message: fmt.Sprintf(format, args...)})
+	l.warnings = append(l.warnings, l.at(n, key, format, args...))
 }
 
 // result sorts problems into errors and warnings.
@@ -37,15 +46,20 @@ func (l *loader) result(fatal func(key string) bool) (*Config, error) {
 	var errs schema.Problems
 	for _, p := range l.problems {
 		// Without a key the whole file is meant.
-		if p.Key == "" || fatal(p.Key) {
-			errs = append(errs, p)
-		} else if read(p.Key) {
-			l.warnings = append(l.warnings, p)
+		if p.about == "" || fatal(p.about) {
+			errs = append(errs, p.Problem)
+		} else if read(p.about) {
+			l.warnings = append(l.warnings, p.Problem)
 		}
 	}
-	errs.Sort()
-	if err := errs.Err(); err != nil {
-		return nil, err
+	switch {
+	case len(l.safety) > 0:
+		errs = append(errs, l.safety...)
+		errs.Sort()
+		return nil, &SafetyError{errs}
+	case len(errs) > 0:
+		errs.Sort()
+		return nil, errs
 	}
 	l.warnings.Sort()
 	for _, w := range l.warnings {
@@ -69,14 +83,17 @@ func (l *loader) fields() {
 	values, problems := schema.Check(l.file, l.root, sections)
 	l.values = values
 	for _, p := range problems {
-		section, _, nested := strings.Cut(p.Key, ".")
+		key := meant(p.Key)
 		switch {
 		case !p.Unknown:
-			l.problems = append(l.problems, p)
-		case section == "kraken", !nested && suggest.Nearest(p.Key, slices.Collect(maps.Keys(sections))) != "":
-			l.warnings = append(l.warnings, p)
+			l.problems = append(l.problems, problem{p, p.Key})
+		case key != "" && read(key):
+			// Who wrote it wants something that ebb would not do: auto_rolback: False.
+			l.problems = append(l.problems, problem{p, key})
+		case l.anchored(p.Key):
+			l.config.Ignored = append(l.config.Ignored, p.Key) // it only holds what is used elsewhere
 		default:
-			l.config.Ignored = append(l.config.Ignored, p.Key)
+			l.warnings = append(l.warnings, p)
 		}
 	}
 	l.ignored()
@@ -97,12 +114,12 @@ func (l *loader) fields() {
 	}
 	kubeconfig, err := KubeconfigPath(get[string](l, "kraken", "kubeconfig_path"))
 	if err != nil {
-		l.problem(l.at("kraken", "kubeconfig_path"), "kraken.kubeconfig_path", "%v", err)
+		l.problem(l.node("kraken", "kubeconfig_path"), "kraken.kubeconfig_path", "%v", err)
 	}
 	c.Kubeconfig = kubeconfig
 	// The UUID becomes part of a directory's name and a label on every object.
 	if c.RunUUID = get[string](l, "performance_monitoring", "uuid"); c.RunUUID != "" && versions.CheckRunUUID(c.RunUUID) != nil {
-		l.problem(l.at("performance_monitoring", "uuid"), "performance_monitoring.uuid",
+		l.problem(l.node("performance_monitoring", "uuid"), "performance_monitoring.uuid",
 			"got %q, want 1 to 63 letters, digits, \"-\", \"_\" or \".\", with a letter or digit at both ends", c.RunUUID)
 	}
 }
@@ -110,18 +127,24 @@ func (l *loader) fields() {
 // ignored names what is set and has no effect.
 func (l *loader) ignored() {
 	for name, f := range sections {
-		switch {
-		case l.values[name] == nil:
-		case f.Type == schema.Any:
+		if l.values[name] == nil {
+			continue
+		}
+		if f.Type == schema.Any && !read(name) {
 			l.config.Ignored = append(l.config.Ignored, name)
-		case name == "kraken":
-			for key, f := range f.Fields {
-				if f.Type == schema.Any && key != "chaos_scenarios" && l.section(name)[key] != nil {
-					l.config.Ignored = append(l.config.Ignored, name+"."+key)
-				}
+		}
+		for key, f := range f.Fields {
+			if path := name + "." + key; f.Type == schema.Any && !read(path) && l.section(name)[key] != nil {
+				l.config.Ignored = append(l.config.Ignored, path)
 			}
 		}
 	}
+}
+
+// anchored reports whether the value of a key at the top has an anchor.
+func (l *loader) anchored(key string) bool {
+	n := schema.Lookup(l.root, key)
+	return n != nil && (n.Anchor != "" || n.Kind == yaml.SequenceNode && len(n.Content) > 0 && n.Content[0].Anchor != "")
 }
 
 func (l *loader) section(name string) map[string]any {
@@ -133,13 +156,13 @@ func (l *loader) section(name string) map[string]any {
 func (l *loader) directory(key string) string {
 	path, err := expand(strings.TrimSpace(get[string](l, "kraken", key)))
 	if err != nil {
-		l.problem(l.at("kraken", key), "kraken."+key, "%v", err)
+		l.problem(l.node("kraken", key), "kraken."+key, "%v", err)
 	}
 	return path
 }
 
-// at is the node to name in an error about a key; the file's root when the key isn't there.
-func (l *loader) at(path ...string) *yaml.Node {
+// node is the one to name in an error about a key; the file's root when the key isn't there.
+func (l *loader) node(path ...string) *yaml.Node {
 	if n := schema.Lookup(l.root, path...); n != nil {
 		return n
 	}

@@ -47,14 +47,6 @@ func (e *MissingError) Error() string {
 // Is makes the error one that says that a file doesn't exist.
 func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Hints say what to do about it.
-func (e *MissingError) Hints() []string {
-	return []string{
-		"name another file with --config FILE; Krkn's own config.yaml works as it is",
-		"to write one, start from the example under \"Configuration\" in README.md",
-	}
-}
-
 func readFile(file string) ([]byte, error) {
 	data, err := schema.ReadFile(file)
 	if !errors.Is(err, fs.ErrNotExist) {

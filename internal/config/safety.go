@@ -9,38 +9,62 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// safetyKeys finds enabled keys with which Krkn would wait, or stop, and ebb would go on. Who set one relies on it, so
-// going on in silence is the one thing not to do.
+// SafetyError means that keys are enabled with which Krkn would delay, hold, stop or judge a run, and that ebb
+// does not have. Whoever enabled one relies on it.
+type SafetyError struct{ schema.Problems }
+
+// Unwrap returns the problems, each with its line and key.
+func (e *SafetyError) Unwrap() error { return e.Problems }
+
+// safetyKeys finds enabled safety keys, in the order of Krkn's own configuration.
 func (l *loader) safetyKeys(ignore bool) {
 	enabled := func(n *yaml.Node, key, what string) {
 		if ignore {
 			l.warn(n, key, "ignored as asked: %s", what)
 			return
 		}
-		l.problem(n, key, "%s, which ebb does not do; switch it off, or add --ignore-safety-keys", what)
+		l.safety = append(l.safety, l.at(n, key, "%s, which ebb does not do", what))
 	}
-	if s := get[string](l, "kraken", "signal_state"); s != "" && !strings.EqualFold(s, "RUN") {
-		enabled(l.at("kraken", "signal_state"), "kraken.signal_state", fmt.Sprintf("%q asks to wait for a signal before each scenario", s))
+	on := func(what string, path ...string) {
+		if v, _ := l.section(path[0])[path[1]].(bool); v {
+			enabled(l.node(path...), strings.Join(path, "."), what)
+		}
 	}
-	if get[bool](l, "cerberus", "cerberus_enabled") {
-		enabled(l.at("cerberus", "cerberus_enabled"), "cerberus.cerberus_enabled", "asks to stop when Cerberus finds the cluster unhealthy")
+	switch s := get[string](l, "kraken", "signal_state"); strings.ToUpper(s) {
+	case "", "RUN":
+	case "STOP":
+		enabled(l.node("kraken", "signal_state"), "kraken.signal_state", fmt.Sprintf("%q asks to run nothing", s))
+	default:
+		enabled(l.node("kraken", "signal_state"), "kraken.signal_state", fmt.Sprintf("%q asks to wait for a signal before each scenario", s))
 	}
-	if get[bool](l, "performance_monitoring", "check_critical_alerts") {
-		enabled(l.at("performance_monitoring", "check_critical_alerts"), "performance_monitoring.check_critical_alerts",
-			"asks to stop when critical alerts fire")
+	on("asks to serve an address at which others can pause or stop the run", "kraken", "publish_kraken_status")
+	on("asks to stop when Cerberus finds the cluster unhealthy", "cerberus", "cerberus_enabled")
+	on("asks to fail the run when alerts of the profile fire", "performance_monitoring", "enable_alerts")
+	on("asks to stop when critical alerts fire", "performance_monitoring", "check_critical_alerts")
+	if n := schema.Lookup(l.root, "triggers"); n != nil && !empty(n) {
+		enabled(n, "triggers", "asks to wait for conditions before the first scenario, and to run none without them")
 	}
 	// A check without a target checks nothing: Krkn's own template has one.
 	for i, v := range get[[]any](l, "health_checks", "config") {
 		check, _ := v.(map[string]any)
 		if on, _ := check["exit_on_failure"].(bool); on && set(check["url"]) {
 			key := fmt.Sprintf("health_checks.config[%d].exit_on_failure", i)
-			n := schema.Lookup(follow(l.at("health_checks", "config").Content[i]), "exit_on_failure")
-			enabled(n, key, "asks to stop when a health check fails")
+			n := schema.Lookup(follow(l.node("health_checks", "config").Content[i]), "exit_on_failure")
+			enabled(n, key, "asks to fail when a health check fails")
 		}
 	}
-	if get[bool](l, "kubevirt_checks", "exit_on_failure") && set(get[any](l, "kubevirt_checks", "namespace")) {
-		enabled(l.at("kubevirt_checks", "exit_on_failure"), "kubevirt_checks.exit_on_failure", "asks to fail when virtual machines can't be reached")
+	if set(get[any](l, "kubevirt_checks", "namespace")) {
+		on("asks to fail when virtual machines can't be reached", "kubevirt_checks", "exit_on_failure")
 	}
+}
+
+// empty reports whether a value is none to Krkn.
+func empty(n *yaml.Node) bool {
+	n = follow(n)
+	if n.Kind == yaml.ScalarNode {
+		return n.Value == "" || n.ShortTag() == "!!null" || strings.EqualFold(n.Value, "false")
+	}
+	return len(n.Content) == 0
 }
 
 func set(v any) bool { return v != nil && v != "" }

@@ -18,22 +18,22 @@ func (l *loader) scenarios() {
 	switch {
 	case n == nil || n.ShortTag() == "!!null":
 		// A run that does nothing would be reported as done.
-		l.problem(l.at("kraken"), key, "missing; want a list such as \"- hog_scenarios: [scenarios/cpu-hog.yml]\"")
+		l.problem(l.node("kraken"), key, "missing; want a list such as \"- hog_scenarios: [scenarios/cpu-hog.yml]\"")
 	case n.Kind == yaml.SequenceNode && len(n.Content) == 0:
 		l.problem(n, key, "empty, so nothing would run; want a list such as \"- hog_scenarios: [scenarios/cpu-hog.yml]\"")
 	case n.Kind == yaml.SequenceNode:
 		for i, entry := range n.Content {
-			l.entry(follow(entry), fmt.Sprintf("%s[%d]", key, i))
+			l.entry(follow(entry), fmt.Sprintf("%s[%d]", key, i), true)
 		}
 	case n.Kind == yaml.MappingNode:
-		l.entry(n, key)
+		l.entry(n, key, false)
 	default:
 		l.problem(n, key, "got %q, want a list of maps from a scenario type to its files", n.Value)
 	}
 }
 
-// entry reads one "type: files".
-func (l *loader) entry(n *yaml.Node, key string) {
+// entry reads "type: files". An item of the list has one of them.
+func (l *loader) entry(n *yaml.Node, key string, item bool) {
 	if n.Kind != yaml.MappingNode {
 		l.problem(n, key, "got %s, want \"type: [files]\"", kind(n))
 		return
@@ -45,6 +45,8 @@ func (l *loader) entry(n *yaml.Node, key string) {
 		}
 		key := key + "." + name.Value
 		switch {
+		case item && i > 0:
+			l.warn(name, key, "not run: of several types in one item Krkn takes the first; make it an item of its own (\"- %s:\")", name.Value)
 		case files.ShortTag() == "!!null":
 			l.warn(name, key, "names no scenario files")
 		case files.Kind == yaml.ScalarNode:
@@ -62,13 +64,18 @@ func (l *loader) entry(n *yaml.Node, key string) {
 }
 
 func (l *loader) scenario(name string, n *yaml.Node, key string) {
+	entry := ScenarioEntry{Type: name, Line: n.Line}
 	switch {
 	case n.Kind == yaml.SequenceNode:
-		l.problem(n, key, "got a list within the list, which older versions of Krkn took for a file and its check script; want the scenario file alone")
+		// Whether it is an error depends on whether the type is run at all.
+		p := l.at(n, key, "got a list within the list, which older versions of Krkn took for a file and its check script; want the scenario file alone")
+		entry.Err = schema.Problems{p}
+		l.config.Scenarios = append(l.config.Scenarios, entry)
 	case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || n.Value == "":
 		l.problem(n, key, "got %s, want the path of a scenario file", kind(n))
 	default:
-		l.config.Scenarios = append(l.config.Scenarios, Scenario{Type: name, Path: n.Value, Line: n.Line})
+		entry.Path = n.Value
+		l.config.Scenarios = append(l.config.Scenarios, entry)
 	}
 }
 
