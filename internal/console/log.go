@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -15,7 +13,7 @@ import (
 )
 
 // NewLogger returns a logger that writes to w, in one write a record. Format is "text" or "json"; level "debug", "info", "warning" or
-// "error"; color colours the level, and only in text.
+// "error"; color colours the level, and only in text. Attributes are in JSON only.
 func NewLogger(w io.Writer, format, level string, color bool) (*slog.Logger, error) {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warning": slog.LevelWarn, "warn": slog.LevelWarn, "error": slog.LevelError,
@@ -45,55 +43,31 @@ func isTerminal(w io.Writer) bool {
 }
 
 // handler prints records as Krkn does, which no slog handler that was tried can be told to do without losing
-// the escaping.
+// the escaping. It leaves attributes out: they are for programs, which read JSON.
 type handler struct {
 	w     io.Writer
-	mu    *sync.Mutex // shared by the handlers derived from this one
+	mu    *sync.Mutex
 	least slog.Level
 	color bool
-	attrs []slog.Attr // with the names of their groups already
-	group string      // "a.b." inside the groups a and b
 }
 
 // Enabled is part of slog.Handler.
 func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.least }
 
 // WithAttrs is part of slog.Handler.
-func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	d := *h
-	d.attrs = slices.Clip(h.attrs)
-	for _, a := range attrs {
-		d.attrs = flat(d.attrs, h.group, a)
-	}
-	return &d
-}
+func (h *handler) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 // WithGroup is part of slog.Handler.
-func (h *handler) WithGroup(name string) slog.Handler {
-	d := *h
-	if name != "" {
-		d.group += name + "."
-	}
-	return &d
-}
+func (h *handler) WithGroup(string) slog.Handler { return h }
 
 // Handle is part of slog.Handler.
 func (h *handler) Handle(_ context.Context, r slog.Record) error {
-	attrs := slices.Clip(h.attrs)
-	r.Attrs(func(a slog.Attr) bool {
-		attrs = flat(attrs, h.group, a)
-		return true
-	})
 	lines := strings.Split(strings.TrimRight(strings.ReplaceAll(r.Message, "\r\n", "\n"), "\n"), "\n")
 	var b strings.Builder
 	if !r.Time.IsZero() {
 		b.WriteString(r.Time.Local().Format("2006-01-02 15:04:05,000 "))
 	}
-	b.WriteString("[" + h.level(r.Level) + "] " + Clean(lines[0]))
-	for _, a := range attrs {
-		b.WriteString(" " + word(a.Key) + "=" + word(a.Value.String()))
-	}
-	b.WriteString("\n")
+	b.WriteString("[" + h.level(r.Level) + "] " + Clean(lines[0]) + "\n")
 	// Indented, so that a message from outside can't pass for a record of its own.
 	for _, line := range lines[1:] {
 		b.WriteString("  " + Clean(line) + "\n")
@@ -118,30 +92,4 @@ func (h *handler) level(l slog.Level) string {
 		return name
 	}
 	return "\x1b[" + color + "m" + name + "\x1b[0m"
-}
-
-// flat appends an attribute, or those of a group, under their full names.
-func flat(to []slog.Attr, prefix string, a slog.Attr) []slog.Attr {
-	a.Value = a.Value.Resolve()
-	if a.Value.Kind() != slog.KindGroup {
-		if a.Equal(slog.Attr{}) {
-			return to
-		}
-		return append(to, slog.Attr{Key: prefix + a.Key, Value: a.Value})
-	}
-	if a.Key != "" { // slog inlines a group without a name
-		prefix += a.Key + "."
-	}
-	for _, inner := range a.Value.Group() {
-		to = flat(to, prefix, inner)
-	}
-	return to
-}
-
-// word quotes what would not read as one word.
-func word(s string) string {
-	if s == "" || strings.ContainsAny(s, " \t\"=\\") || Clean(s) != s {
-		return strconv.Quote(s)
-	}
-	return s
 }

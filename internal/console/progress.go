@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -95,6 +96,36 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 				logger.InfoContext(ctx, fmt.Sprintf("waited %s of %s: %s", short(past), short(d), what))
 			}
 		}
+	}
+}
+
+// Count shows how many of total things are done: each call of one is one more, and end takes the display away. Off a
+// terminal there is a line every ten seconds. Both may be called from any goroutine, end once.
+func (p *Progress) Count(logger *slog.Logger, total int, what string) (one, end func()) {
+	var done atomic.Int64
+	bar := p.start(int64(total), what, func(s decor.Statistics) string {
+		return fmt.Sprintf("%d / %d", s.Current, total)
+	})
+	if bar != nil {
+		return func() { bar.SetCurrent(min(done.Add(1), int64(total))) }, func() { p.end(bar) }
+	}
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(step)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+				logger.Info(fmt.Sprintf("%s: %d of %d", what, done.Load(), total))
+			}
+		}
+	}()
+	return func() { done.Add(1) }, func() {
+		close(over)
+		<-ended
 	}
 }
 

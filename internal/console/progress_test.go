@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"regexp"
 	"strings"
 	"testing"
@@ -82,5 +83,32 @@ func TestWaitEndsEarly(t *testing.T) {
 	})
 	if took != 3*time.Second {
 		t.Errorf("took %s", took)
+	}
+}
+
+func TestCount(t *testing.T) {
+	lines, _ := plain(t, func(t *testing.T, p *console.Progress, b *bytes.Buffer) {
+		l, err := console.NewLogger(p, "text", "info", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, end := p.Count(l, 3, "looked at files")
+		one()
+		time.Sleep(11 * time.Second)
+		one()
+		time.Sleep(11 * time.Second)
+		one()
+		end()
+		time.Sleep(time.Minute)
+	})
+	if d := cmp.Diff([]string{"[INFO] looked at files: 1 of 3", "[INFO] looked at files: 2 of 3"}, lines); d != "" {
+		t.Error(d)
+	}
+	if lines, _ := plain(t, func(t *testing.T, p *console.Progress, b *bytes.Buffer) {
+		one, end := p.Count(slog.New(slog.DiscardHandler), 1, "soon done")
+		one()
+		end()
+	}); len(lines) != 1 || lines[0] != "" {
+		t.Errorf("got %q, want nothing", lines)
 	}
 }
