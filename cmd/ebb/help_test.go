@@ -56,7 +56,7 @@ func TestArrange(t *testing.T) {
 		"--config list-rollback list-rollback": "list-rollback --config list-rollback",
 		"--config c unknown --pending":         "unknown --config c --pending",
 		"exec --config c file":                 "exec --config c file",
-		"-- list-rollback":                     "-- list-rollback",
+		"-- list-rollback -r a":                "list-rollback -r a",
 		"--log-level debug --dry-run execute-rollback": "execute-rollback --log-level debug --dry-run",
 	} {
 		got := strings.Join(arrange(app, strings.Fields("ebb "+in))[1:], " ")

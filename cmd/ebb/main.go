@@ -89,6 +89,9 @@ mean "run".
 // there are only flags: Krkn's command line is written so. ebb alone is run too, if there is a
 // configuration in Krkn's place; otherwise it is a question for help.
 func arrange(app *cli.App, args []string) []string {
+	if len(args) > 1 && args[1] == "--" { // the end of no flags
+		args = append([]string{args[0]}, args[2:]...)
+	}
 	command := 1 // its place in args
 	help := false
 	for command < len(args) && strings.HasPrefix(args[command], "-") {
