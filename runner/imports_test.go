@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"versions/storetest":   {"versions"},
 	"builtins":             {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
 	"runner":               {"engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
-	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "internal/aws", "internal/config", "internal/console", "internal/gcp", "internal/kube", "schema"},
+	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "internal/aws", "internal/config", "internal/console", "internal/gcp", "internal/kube", "schema", "internal/suggest"},
 	"internal/aws":         {"internal/cloudapi", "internal/reply"},
 	"internal/cloudapi":    {"internal/credential", "internal/patience", "internal/reply"},
 	"internal/cloudtest":   {"internal/sandboxtest"},
