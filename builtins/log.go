@@ -24,12 +24,7 @@ func logAt(name string, at slog.Level) *function {
 		if !ok {
 			text = a.Message.String()
 		}
-		level := at
-		// A dry run does not do what its callable says it does.
-		if c.Mode == Plan {
-			level = slog.LevelDebug
-		}
-		c.Log.Log(context.WithoutCancel(c.ctx), level, text)
+		c.Log.Log(context.WithoutCancel(c.ctx), c.level(at), text)
 		return starlark.None, nil
 	})
 }

@@ -14,6 +14,7 @@ import (
 var table = slices.Concat(
 	declarationFunctions,
 	rollbackFunctions,
+	effectFunctions,
 	k8sFunctions,
 	gcpFunctions,
 	awsFunctions,

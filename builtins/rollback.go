@@ -1,8 +1,10 @@
 package builtins
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"go.starlark.net/starlark"
 )
@@ -81,9 +83,7 @@ func alreadyRestored(c *call, a *messageArgs) (starlark.Value, error) {
 	c.mu.Lock()
 	c.notes = append(c.notes, a.Message)
 	c.mu.Unlock()
-	if c.Mode != Plan {
-		c.Log.Info(a.Message)
-	}
+	c.Log.Log(context.WithoutCancel(c.ctx), c.level(slog.LevelInfo), a.Message)
 	return starlark.None, nil
 }
 

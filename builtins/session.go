@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +53,11 @@ type Session struct {
 	GCP *gcp.Client
 	AWS *aws.Client
 
+	// Look looks at the chaos that a scenario made. Nil where the scenario can't see it.
+	Look func(context.Context) Sight
+	// SettleEffect is how long chaos may take until it is in force. Default 15 s.
+	SettleEffect time.Duration
+
 	// Recorder makes rollbacks durable; required in [Run] mode.
 	Recorder Recorder
 
@@ -63,6 +67,9 @@ type Session struct {
 
 	// Unsettled are requests of a killed process whose answer never came.
 	Unsettled []Unsettled
+
+	// Quiet logs what a script says, and what it catches, at debug level: nothing of it happens.
+	Quiet bool
 
 	// Changed is called after each change was answered, and its mark removed. Nil is fine.
 	Changed func()
@@ -78,7 +85,7 @@ type Session struct {
 	covered    map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
 	stragglers []Unsettled  // attempts of this call whose answers were lost
 	changes    int
-	general    string       // what an error that was caught said of the server
+	effect     Effect
 	made       map[Ref]bool // what this call created
 	notes      []string     // what already_restored said
 	actions    []string     // what Plan would have done
@@ -131,41 +138,15 @@ func (s *Session) Actions() []string {
 // Catch logs an error that the script caught: it may be all that a reader of the
 // log has to go by.
 func (s *Session) Catch(err error) {
-	s.Log.Info(fmt.Sprintf("caught: %v", err))
-	if reason := general(err); reason != "" {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.general = reason
-	}
+	s.Log.Log(context.Background(), s.level(slog.LevelInfo), fmt.Sprintf("caught: %v", err))
 }
 
-// Because returns the error that a call of the session ended with. A script makes a text
-// of the errors that it caught: what is general about the last of them is kept in a method General, as
-// kube's errors have one.
-func (s *Session) Because(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil || s.general == "" || general(err) != "" || !strings.Contains(err.Error(), s.general) {
-		return err // or the script got over it, and failed of something else
+// level is the level of what is worth it in a session that does what it says. A dry run does not.
+func (s *Session) level(at slog.Level) slog.Level {
+	if s.Quiet || s.Mode == Plan {
+		return slog.LevelDebug
 	}
-	return &becauseError{err, s.general}
-}
-
-type becauseError struct {
-	error
-	general string
-}
-
-func (e *becauseError) Unwrap() error   { return e.error }
-func (e *becauseError) General() string { return e.general }
-
-// general returns what an error says of the server or the credentials, whatever was asked.
-func general(err error) string {
-	var g interface{ General() string }
-	if !errors.As(err, &g) {
-		return ""
-	}
-	return g.General()
+	return at
 }
 
 func (s *Session) plan(format string, args ...any) {

@@ -37,6 +37,7 @@ const (
 	KindScript         Kind = "script"          // a mistake in the file's own code
 	KindFailed         Kind = "failed"          // the file's own code said so
 	KindLost           Kind = "lost"            // its code ended the process
+	KindNoEffect       Kind = "no effect"       // the chaos was not in force, or not as long as it should have been
 	KindFile           Kind = "file"            // it can't be read, or renamed
 
 	KindWrongCluster Kind = "wrong cluster" // it was written for another one
@@ -87,6 +88,7 @@ func ownKind(err error) Kind {
 		unsupported   *UnsupportedError
 		unknown       *UnknownRunError
 		scenario      schema.Problems
+		effect        *builtins.EffectError
 	)
 	switch {
 	case errors.As(err, &failure):
@@ -99,6 +101,8 @@ func ownKind(err error) Kind {
 		return KindLost
 	case errors.As(err, &conflict):
 		return KindConflict
+	case errors.As(err, &effect):
+		return KindNoEffect
 	case errors.As(err, &unsupported):
 		return KindUnsupported
 	case errors.As(err, &unknown):

@@ -24,7 +24,7 @@ type Script struct {
 	run    *starlark.Function
 
 	// Nil when there is none.
-	check, between *starlark.Function
+	check, between, effect *starlark.Function
 }
 
 // Library is the scripts by scenario type.
@@ -100,6 +100,9 @@ func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Scrip
 		return nil, err
 	}
 	if s.between, err = entry(m, s.Name, "between"); err != nil {
+		return nil, err
+	}
+	if s.effect, err = effectEntry(m, s.Name); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -30,7 +30,7 @@ func newOutside(o Options) outside {
 	x := outside{opened: &atomic.Pointer[kube.Client]{}}
 	x.cluster = sync.OnceValues(func() (*kube.Client, error) {
 		if o.Cluster == nil {
-			return nil, errNoCluster
+			return nil, &ConfigurationError{errNoCluster}
 		}
 		config, err := o.Cluster()
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/patience"
 )
@@ -41,29 +42,31 @@ type Position struct {
 type ScenarioResult struct {
 	Scenario ScenarioFile
 	Position Position
-	Err      error    // why the scenario failed; nil for success
-	Results  []Result // what came of its version files
-	Pending  []string // locations of files that were left for a replay on purpose
+	Err      error             // why the scenario failed; nil for success
+	Results  []Result          // what came of its version files
+	Pending  []string          // locations of files that were left for a replay on purpose
+	Effects  []builtins.Effect // what was seen of the chaos, one for each map of the scenario file that was run
 	Began    time.Time
 	Took     time.Duration
 }
 
 type scenarioResultJSON struct {
-	Type     string        `json:"scenario_type"`
-	Path     string        `json:"scenario"`
-	From     string        `json:"listed_at,omitempty"`
-	Position Position      `json:"position"`
-	Failure  *Failure      `json:"failure,omitempty"`
-	Results  []Result      `json:"results"`
-	Pending  []string      `json:"pending,omitempty"`
-	Began    time.Time     `json:"began"`
-	Took     time.Duration `json:"took_ns"`
+	Type     string            `json:"scenario_type"`
+	Path     string            `json:"scenario"`
+	From     string            `json:"listed_at,omitempty"`
+	Position Position          `json:"position"`
+	Failure  *Failure          `json:"failure,omitempty"`
+	Results  []Result          `json:"results"`
+	Pending  []string          `json:"pending,omitempty"`
+	Effects  []builtins.Effect `json:"effects,omitempty"`
+	Began    time.Time         `json:"began"`
+	Took     time.Duration     `json:"took_ns"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (r ScenarioResult) MarshalJSON() ([]byte, error) {
 	return json.Marshal(scenarioResultJSON{
-		r.Scenario.Type, r.Scenario.Path, r.Scenario.From, r.Position, FailureOf(r.Err), r.Results, r.Pending, r.Began, r.Took,
+		r.Scenario.Type, r.Scenario.Path, r.Scenario.From, r.Position, FailureOf(r.Err), r.Results, r.Pending, r.Effects, r.Began, r.Took,
 	})
 }
 
@@ -75,7 +78,7 @@ func (r *ScenarioResult) UnmarshalJSON(data []byte) error {
 	}
 	*r = ScenarioResult{
 		Scenario: ScenarioFile{Type: j.Type, Path: j.Path, From: j.From},
-		Position: j.Position, Results: j.Results, Pending: j.Pending, Began: j.Began, Took: j.Took,
+		Position: j.Position, Results: j.Results, Pending: j.Pending, Effects: j.Effects, Began: j.Began, Took: j.Took,
 	}
 	if j.Failure != nil {
 		r.Err = j.Failure
@@ -228,7 +231,7 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 	default:
 		x.reports = append(x.reports, x.replay(after, keep)...)
 	}
-	report.Results = latest(x.reports)
+	report.Results, report.Effects = latest(x.reports), x.effects
 	if err := x.close(); err != nil {
 		r.options.Log.Warn(fmt.Sprintf("closing the execution: %v", err))
 	}
@@ -257,8 +260,12 @@ func latest(results []Result) []Result {
 func (x *scenarioRun) run(ctx context.Context) error {
 	r, s := x.runner, x.scenario
 	for i, config := range s.configs {
-		session := x.session() // a new one: what was recorded for the map before covers no change of this one
+		session := x.session(x.look(config)) // a new one: what was recorded for the map before covers no change of this one
 		_, err := r.call(ctx, session, s.script.run, config)
+		if err == nil {
+			err = session.Observed(ctx)
+		}
+		x.effects = append(x.effects, session.Effect())
 		if err == nil && i < len(s.configs)-1 {
 			err = x.Undo(ctx)
 			if err == nil && s.script.between != nil {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.starlark.net/starlark"
+
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/versions"
@@ -24,6 +26,8 @@ type scenarioRun struct {
 	execution versions.Execution // nil if it could not be begun
 	flushed   map[string]string  // SHA-256 of what was recorded, by file
 	reports   []Result           // of undo() in mid-run
+	contents  []starlark.Value   // of the files that are pending
+	effects   []builtins.Effect  // of each map of the scenario file
 
 	noCluster bool // the cluster did not say which one it is
 }
@@ -72,9 +76,12 @@ func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 	}
 	// What a replay will find has to be what was meant, and nobody else's: looked
 	// at after the flush, so that of two runs that meet at least one sees the other.
-	err = x.readBack(ctx, f, content)
+	file, err := x.readBack(ctx, f, content)
 	if err == nil {
 		err = r.checkOverlap(ctx, x.execution.ID(), clusterUID, rb.Undoes)
+	}
+	if err == nil {
+		err = r.rehearse(ctx, file)
 	}
 	if err != nil {
 		return errors.Join(err, x.execution.Remove(context.WithoutCancel(ctx), f))
@@ -82,6 +89,7 @@ func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 	r.options.Log.Debug("Flushed rollback version file: " + f.Location)
 	x.flushed[f.Key()] = versions.Digest(content)
 	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[f.Key()]})
+	x.contents = append(x.contents, rb.Content)
 	r.reach(AfterFlush)
 	return nil
 }
@@ -116,18 +124,19 @@ func (x *scenarioRun) clusterUID(ctx context.Context, undoes []builtins.Ref) (st
 }
 
 // readBack loads a flushed file as a replay would.
-func (x *scenarioRun) readBack(ctx context.Context, f versions.File, want []byte) error {
+func (x *scenarioRun) readBack(ctx context.Context, f versions.File, want []byte) (*versionFile, error) {
 	got, err := x.execution.Read(ctx, f)
 	if err != nil {
-		return fmt.Errorf("the version file can't be read back: %w", err)
+		return nil, fmt.Errorf("the version file can't be read back: %w", err)
 	}
 	if !bytes.Equal(got, want) {
-		return fmt.Errorf("the version file %s is not what was written", f.Location)
+		return nil, fmt.Errorf("the version file %s is not what was written", f.Location)
 	}
-	if _, err := x.runner.load(ctx, f.Location, got); err != nil {
-		return fmt.Errorf("the version file can't be replayed: %w", err)
+	file, err := x.runner.load(ctx, f.Location, got)
+	if err != nil {
+		return nil, fmt.Errorf("the version file can't be replayed: %w", err)
 	}
-	return nil
+	return file, nil
 }
 
 // Undo implements builtins.Recorder.
@@ -135,7 +144,7 @@ func (x *scenarioRun) Undo(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	results := x.replay(ctx, remove)
-	x.reports = append(x.reports, results...)
+	x.reports, x.contents = append(x.reports, results...), nil
 	for _, result := range results {
 		if !result.Outcome.Undone() {
 			return fmt.Errorf("%s: %s: %w", result.File.Location, result.Outcome, result.Err)
@@ -184,14 +193,15 @@ func (x *scenarioRun) close() error {
 	return x.execution.Close()
 }
 
-// session is for the scenario's run.
-func (x *scenarioRun) session() *builtins.Session {
+// session is for the scenario's run. look may be nil.
+func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builtins.Session {
 	r := x.runner
 	return &builtins.Session{
 		Mode: builtins.Run, Log: r.options.Log, Progress: r.options.Progress,
 		RunUUID: x.runUUID, ScenarioType: x.scenario.Type,
 		GCP: r.outside.gcp, AWS: r.outside.aws,
 		Recorder: x,
+		Look:     look,
 		Changed:  func() { r.reach(AfterChange) },
 		Cluster:  func(context.Context) (*kube.Client, error) { return r.outside.cluster() },
 		Mark: func(verb string, ref builtins.Ref, until time.Time) (func() error, error) {

@@ -1,0 +1,234 @@
+package builtins
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/patience"
+	"go.starlark.net/starlark"
+)
+
+// EffectState says in one word what was seen of a scenario's chaos.
+type EffectState string
+
+// The states of an effect.
+const (
+	InForce     EffectState = "in force"     // from From to Until
+	NoEffect    EffectState = "no effect"    // it never was
+	EndedEarly  EffectState = "ended early"  // at Until, before its time was over
+	NotObserved EffectState = "not observed" // the scenario can't see it, or could not
+)
+
+// Effect is what was seen of the chaos that a scenario made.
+type Effect struct {
+	State EffectState `json:"state"`
+	Hit   []string    `json:"hit,omitempty"` // what it was in force on
+	From  time.Time   `json:"from,omitzero"` // when it was first seen
+	Until time.Time   `json:"until,omitzero"`
+	Why   string      `json:"why,omitempty"` // why it was not in force, or not observed
+}
+
+// Sight is one look at the chaos.
+type Sight struct {
+	Hit    []string
+	Absent error // why it is not in force
+	Unseen error // why that is not known
+}
+
+// EffectError means that chaos was not in force as long as it should have been. No script can catch it.
+type EffectError struct {
+	Effect
+	Planned time.Duration // how long it should have been in force
+}
+
+func (e *EffectError) Error() string {
+	if e.State == EndedEarly {
+		return fmt.Sprintf("the chaos ended early, after %s of %s: %s", e.Until.Sub(e.From).Round(time.Second/10), e.Planned, e.Why)
+	}
+	return "the chaos had no effect: " + e.Why
+}
+
+// How often hold looks at the effect.
+const (
+	settleEffect = 15 * time.Second // how long chaos may take to be in force
+	firstLook    = 200 * time.Millisecond
+	mostLooks    = 10 // in the time of a hold, as far as they are not closer than leastLook
+	leastLook    = time.Second
+	lookLimit    = 10 * time.Second // of one look
+)
+
+// Effect returns what was seen of the session's chaos so far.
+func (s *Session) Effect() Effect {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.effect.State == "" {
+		return Effect{State: NotObserved, Why: "the scenario does not say how"}
+	}
+	return s.effect
+}
+
+// watching reports whether the session's scenario can see its chaos.
+func (s *Session) watching() bool { return s.Mode == Run && s.Look != nil }
+
+// look looks once, and remembers what it saw.
+func (s *Session) look(ctx context.Context) Sight {
+	limited, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	sight := s.Look(limited)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	switch {
+	case sight.Absent != nil:
+	case sight.Unseen != nil:
+		if s.effect.State == "" {
+			s.effect = Effect{State: NotObserved, Why: sight.Unseen.Error()}
+		}
+	default:
+		if s.effect.State != InForce {
+			s.effect = Effect{State: InForce, From: now}
+			s.Log.Info("Chaos is in force on: " + hitText(sight.Hit))
+		}
+		s.effect.Hit, s.effect.Until = sight.Hit, now
+	}
+	return sight
+}
+
+func hitText(hit []string) string {
+	const most = 20
+	if len(hit) == 0 {
+		return "what the scenario names"
+	}
+	text := strings.Join(hit[:min(len(hit), most)], ", ")
+	if more := len(hit) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// absent notes that the chaos is not in force, and returns the error that says so.
+func (s *Session) absent(why error, planned time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.effect.State == InForce {
+		s.effect.State, s.effect.Why = EndedEarly, why.Error()
+	} else {
+		s.effect = Effect{State: NoEffect, Why: why.Error()}
+	}
+	return &EffectError{s.effect, planned}
+}
+
+// begun waits until the chaos is in force. It gives up after a while, in which what was changed takes effect.
+func (s *Session) begun(ctx context.Context, planned time.Duration) error {
+	deadline := time.Now().Add(s.settleTime())
+	for pause := firstLook; ; pause = min(2*pause, leastLook) {
+		sight := s.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case sight.Absent == nil:
+			return nil
+		case time.Now().After(deadline):
+			return s.absent(sight.Absent, planned)
+		}
+		if err := patience.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// still looks whether the chaos is in force, and twice before it says that it is not.
+func (s *Session) still(ctx context.Context, planned time.Duration) error {
+	sight := s.look(ctx)
+	if sight.Absent == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := patience.Sleep(ctx, leastLook); err != nil {
+		return err
+	}
+	if sight = s.look(ctx); sight.Absent == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.absent(sight.Absent, planned)
+}
+
+func (s *Session) settleTime() time.Duration {
+	if s.SettleEffect > 0 {
+		return s.SettleEffect
+	}
+	return settleEffect
+}
+
+// Observed looks once more where nothing looked during the scenario, before it is undone.
+func (s *Session) Observed(ctx context.Context) error {
+	s.mu.Lock()
+	looked := s.effect.State != ""
+	s.mu.Unlock()
+	if looked || !s.watching() {
+		return nil
+	}
+	return s.begun(ctx, 0)
+}
+
+type holdArgs struct {
+	Seconds seconds           `star:"seconds"`
+	Message string            `star:"message?"`
+	Until   starlark.Callable `star:"until??"`
+}
+
+var effectFunctions = []*function{
+	builtin("hold", Read, holdArgs{Message: "chaos is in force"}, hold),
+}
+
+// hold keeps the chaos in force until the time is over, or until says so, and looks at it meanwhile.
+func hold(c *call, a *holdArgs) (starlark.Value, error) {
+	if c.Mode != Run {
+		return nil, fmt.Errorf("can't be called %s: only run makes chaos", c.Mode)
+	}
+	planned := time.Duration(a.Seconds)
+	if c.watching() {
+		if err := c.begun(c.ctx, planned); err != nil {
+			return nil, err
+		}
+	}
+	done := c.progress(planned, a.Message)
+	defer done()
+	began := time.Now()
+	deadline, every := began.Add(planned), max(planned/mostLooks, leastLook)
+	nextLook := began.Add(every)
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		if a.Until != nil {
+			if over, err := c.callback(a.Until); err != nil || over.Truth() {
+				return starlark.None, err
+			}
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			break
+		}
+		if c.watching() && !time.Now().Before(nextLook) {
+			if err := c.still(c.ctx, planned); err != nil {
+				return nil, err
+			}
+			nextLook = time.Now().Add(every)
+		}
+		if a.Until == nil {
+			pause = left
+			if c.watching() {
+				pause = min(left, max(time.Until(nextLook), time.Millisecond))
+			}
+		}
+		if err := patience.Sleep(c.ctx, min(pause, left)); err != nil {
+			return nil, err
+		}
+	}
+	if a.Until != nil {
+		return nil, &TimeoutError{fmt.Sprintf("%s: not over after %s", a.Message, planned)}
+	}
+	if c.watching() {
+		return starlark.None, c.still(c.ctx, planned)
+	}
+	return starlark.None, nil
+}

@@ -1,0 +1,91 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
+)
+
+// look returns how a scenario sees its chaos, or nil where its script has no effect.
+func (x *scenarioRun) look(config starlark.Value) func(context.Context) builtins.Sight {
+	fn := x.scenario.script.effect
+	if fn == nil {
+		return nil
+	}
+	return func(ctx context.Context) builtins.Sight {
+		args := []starlark.Value{config, x.recorded()}[:fn.NumParams()]
+		session := x.session(nil)
+		session.Mode, session.Recorder, session.Mark, session.Quiet = builtins.Verify, nil, nil, true
+		v, err := x.runner.call(ctx, session, fn, args...)
+		switch {
+		case err == nil:
+			hit, err := hitBy(v)
+			return builtins.Sight{Hit: hit, Unseen: err}
+		case notInForce(err):
+			return builtins.Sight{Absent: err}
+		}
+		return builtins.Sight{Unseen: err}
+	}
+}
+
+// recorded returns the contents of the version files that are pending, oldest first: what is needed to
+// undo the chaos is also what is needed to see it.
+func (x *scenarioRun) recorded() starlark.Value {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := starlark.NewList(append([]starlark.Value(nil), x.contents...))
+	list.Freeze()
+	return list
+}
+
+// notInForce tells the script's own word, and mistakes in it, from a cluster that could not be asked.
+func notInForce(err error) bool {
+	switch KindOf(err) {
+	case KindFailed, KindConflict, KindScript:
+		return true
+	}
+	return apierrors.IsNotFound(err)
+}
+
+// hitBy reads what effect returns: a list of refs and texts.
+func hitBy(v starlark.Value) ([]string, error) {
+	if v == starlark.None {
+		return nil, nil
+	}
+	list, ok := v.(starlark.Iterable)
+	if !ok {
+		return nil, fmt.Errorf("effect returned a %s, want a list of what was hit", v.Type())
+	}
+	var hit []string
+	for item := range starlark.Elements(list) {
+		if ref, ok := item.(builtins.Ref); ok {
+			hit = append(hit, ref.Text())
+		} else if text, ok := starlark.AsString(item); ok {
+			hit = append(hit, text)
+		} else {
+			return nil, fmt.Errorf("effect returned a list with a %s, want refs and texts", item.Type())
+		}
+	}
+	return hit, nil
+}
+
+// effectEntry returns a script's effect function, nil where there is none. It takes the configuration, and
+// may take the contents of the version files.
+func effectEntry(m *engine.Module, script string) (*starlark.Function, error) {
+	v := m.Get("effect")
+	if v == nil {
+		return nil, nil
+	}
+	fn, ok := v.(*starlark.Function)
+	if !ok || fn.HasVarargs() || fn.HasKwargs() || fn.NumParams() < 1 || fn.NumParams() > 2 {
+		return nil, errors.New(script + ": effect: want def effect(config, contents)")
+	}
+	return fn, nil
+}

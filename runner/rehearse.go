@@ -1,0 +1,42 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/builtins"
+)
+
+// rehearse calls the functions of a version file before the change that they undo: the callable as a plan,
+// verify as it is. Neither changes anything. What is wrong with the script, or not allowed, would be found
+// by the undo, when the chaos is there: so it is found now, and there is no chaos. Whatever else they say is
+// no concern: the chaos is not there yet.
+func (r *Runner) rehearse(ctx context.Context, file *versionFile) error {
+	for _, rehearsal := range []struct {
+		mode builtins.Mode
+		name string
+		fn   *starlark.Function
+	}{
+		{builtins.Plan, nameCallable, file.callable},
+		{builtins.Verify, nameVerify, file.verify},
+	} {
+		if rehearsal.fn == nil {
+			continue
+		}
+		s := r.undoSession(rehearsal.mode, file, nil)
+		s.Quiet = true
+		err := r.callFile(ctx, s, rehearsal.fn, file.content)
+		switch kind := KindOf(err); {
+		case err == nil:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case kind == KindScript, kind == KindForbidden, kind == KindWrongCluster, kind.General():
+			return fmt.Errorf("the undo would fail, so there is no chaos: rehearsing %s: %w", rehearsal.name, err)
+		default:
+			r.options.Log.Debug(fmt.Sprintf("rehearsing %s: %v", rehearsal.name, err))
+		}
+	}
+	return nil
+}
