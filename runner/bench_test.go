@@ -31,7 +31,7 @@ const (
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
-func bareClient(b *testing.B) dynamic.Interface {
+func bareClient(b testing.TB) dynamic.Interface {
 	config, err := clientcmd.BuildConfigFromFlags("", sandboxtest.Kubeconfig(b))
 	if err != nil {
 		b.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
@@ -146,9 +147,21 @@ func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []vers
 func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark.Function, content starlark.Value) error {
 	ctx, cancel := withAllowance(ctx, r.options.FileTimeout, r.outside.waited)
 	defer cancel()
-	_, err := r.call(ctx, s, fn, content)
-	return err
+	for pause := firstRepeat; ; pause *= 2 {
+		_, err := r.call(ctx, s, fn, content)
+		if !apierrors.IsConflict(err) || pause > lastRepeat || patience.Sleep(ctx, pause) != nil {
+			return err
+		}
+		r.options.Log.Info(fmt.Sprintf("an object was changed between a look and a change: calling %s again: %v", fn.Name(), err))
+	}
 }
+
+// A callable that looked at an object and changed that version of it may have met a controller's write:
+// it is called again, as it may be after a kill. Seven calls take some 6 s.
+const (
+	firstRepeat = 100 * time.Millisecond
+	lastRepeat  = 3200 * time.Millisecond
+)
 
 // How often verify is called while it fails: what was deleted takes its time to go.
 const (
