@@ -1,0 +1,36 @@
+package worker
+
+import (
+	"encoding/gob"
+	"io"
+	"sync"
+	"time"
+)
+
+// Messages are gobs, not JSON: paths and errors need not be UTF-8.
+
+// limits come first, from the starting process.
+type limits struct {
+	Silence time.Duration
+	Memory  uint64
+}
+
+// envelope is what a worker sends. An empty one only says that it is alive.
+type envelope[E any] struct {
+	Event *E
+	Fatal string // why the worker ends itself
+}
+
+// sender writes messages for several goroutines.
+type sender struct {
+	mu  sync.Mutex
+	out *gob.Encoder
+}
+
+func newSender(w io.Writer) *sender { return &sender{out: gob.NewEncoder(w)} }
+
+func (s *sender) send(message any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Encode(message)
+}

@@ -1,0 +1,215 @@
+package worker
+
+import (
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// beats is how often a worker says that it is alive before it counts as silent.
+	beats = 10
+	// drainTimeout is how long a worker's events are waited for after its end.
+	drainTimeout = 2 * time.Second
+	// mostOrders is more than a worker is given before it reads the first.
+	mostOrders = 4
+)
+
+// Options say how a worker is started.
+type Options struct {
+	// Args are its arguments, the name of the program included.
+	Args []string
+
+	// Output is what becomes its standard output and, for what is written to [os.Stderr], its
+	// standard error.
+	Output io.Writer
+
+	// Silence ends a worker that says nothing for so long: it hangs in a step of the runtime that can't
+	// be interrupted, such as moving gigabytes.
+	Silence time.Duration
+
+	// Memory ends a worker whose heap is larger, in bytes.
+	Memory uint64
+}
+
+// Process is a worker, as who started it has it. O is what it is told, E is what it tells.
+type Process[O, E any] struct {
+	cmd     *exec.Cmd
+	silence time.Duration
+	events  *os.File
+	pipe    *os.File // that orders are written to
+	said    tail
+
+	mu     sync.Mutex
+	orders chan O // nil once it is closed
+
+	heard atomic.Int64 // messages so far
+	fatal string
+}
+
+// Start starts a worker.
+func Start[O, E any](o Options) (*Process[O, E], error) {
+	if err := checkFileLimit(); err != nil {
+		return nil, err
+	}
+	events, eventsIn, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	ordersOut, pipe, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, events.Close(), eventsIn.Close())
+	}
+	p := &Process[O, E]{silence: o.Silence, events: events, pipe: pipe, orders: make(chan O, mostOrders)}
+	p.cmd = &exec.Cmd{
+		Path: executable(), Args: o.Args, Env: mark(),
+		Stdin: os.Stdin, Stdout: o.Output, Stderr: &p.said, ExtraFiles: []*os.File{eventsIn, ordersOut},
+		WaitDelay: drainTimeout,
+	}
+	err = p.cmd.Start()
+	err = errors.Join(err, eventsIn.Close(), ordersOut.Close())
+	if err != nil {
+		return nil, errors.Join(err, events.Close(), pipe.Close())
+	}
+	go p.write(p.orders, limits{Silence: o.Silence, Memory: o.Memory})
+	return p, nil
+}
+
+// write writes orders. It is in nobody's way: a worker that is stopped reads nothing. An order that
+// can't be written is for a worker that has ended, which is seen elsewhere.
+func (p *Process[O, E]) write(orders <-chan O, first limits) {
+	encoder := gob.NewEncoder(p.pipe)
+	if encoder.Encode(first) != nil {
+		return
+	}
+	for order := range orders {
+		if encoder.Encode(order) != nil {
+			return
+		}
+	}
+}
+
+// Order tells the worker something. It is called a few times at most; once the worker has ended, it
+// does nothing.
+func (p *Process[O, E]) Order(order O) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.orders != nil {
+		p.orders <- order
+	}
+}
+
+func (p *Process[O, E]) endOrders() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.orders)
+	p.orders = nil
+}
+
+// executable is this program, even if its file was replaced meanwhile.
+func executable() string {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe"
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0] // the start says why not
+	}
+	return path
+}
+
+// Wait gives a worker's events to handle, one at a time, until the worker ends, and returns how that was.
+func (p *Process[O, E]) Wait(handle func(E)) End {
+	read := make(chan error, 1)
+	go func() { read <- p.read(handle) }()
+	over, silent := make(chan struct{}), make(chan bool, 1)
+	go func() { silent <- p.watch(over) }()
+	err := p.cmd.Wait()
+	close(over)
+	p.endOrders()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // the state says it
+	}
+	// The pipe ends with the worker, unless something that it started still holds it.
+	err = errors.Join(err, p.events.SetReadDeadline(time.Now().Add(drainTimeout)), <-read, p.events.Close(), p.pipe.Close())
+	wasSilent, state := <-silent, p.cmd.ProcessState
+	end := End{Said: p.said.String()}
+	switch {
+	case p.fatal != "":
+		end.How = p.fatal
+	case wasSilent:
+		end.How = fmt.Sprintf("did not answer for %s", p.silence)
+	case p.said.first() != "" && !state.Success():
+		end.How = fmt.Sprintf("crashed (%s)", p.said.first())
+	case err != nil:
+		end.How = fmt.Sprintf("ended (%v, %v)", state, err)
+	case !state.Success():
+		end.How = fmt.Sprintf("ended (%v)", state)
+	}
+	return end
+}
+
+// End is how a worker ended.
+type End struct {
+	// How completes a sentence whose subject is the process: "crashed (…)". It is empty for a
+	// worker that ended by itself and without an error.
+	How string
+
+	// Said is the last of what it said on its standard error, which the runtime alone writes to.
+	Said string
+}
+
+// read takes in a worker's messages until its end.
+func (p *Process[O, E]) read(handle func(E)) error {
+	for decoder := gob.NewDecoder(p.events); ; {
+		var message envelope[E]
+		err := decoder.Decode(&message)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("events: %w", err)
+		}
+		p.heard.Add(1)
+		if message.Fatal != "" {
+			p.fatal = message.Fatal
+		}
+		if message.Event != nil {
+			handle(*message.Event)
+		}
+	}
+}
+
+// watch ends a worker that is silent, and reports whether it did. It counts its own turns
+// and no time: after a Ctrl-Z both have been away.
+func (p *Process[O, E]) watch(over <-chan struct{}) bool {
+	ticker := time.NewTicker(p.silence / beats)
+	defer ticker.Stop()
+	for missed, heard := 0, int64(-1); ; {
+		select {
+		case <-over:
+			return false
+		case <-ticker.C:
+		}
+		if now := p.heard.Load(); now != heard {
+			missed, heard = 0, now
+			continue
+		}
+		if missed++; missed == beats {
+			p.Kill()
+			return true
+		}
+	}
+}
+
+// Kill ends the worker, if it has not ended yet. Whoever waits for one that can't be ended goes on
+// waiting.
+func (p *Process[O, E]) Kill() { _ = p.cmd.Process.Kill() }

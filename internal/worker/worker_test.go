@@ -1,0 +1,239 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What the tests' worker is told, and tells.
+type (
+	order struct{ Do string }
+	event struct{ Said string }
+)
+
+// TestMain is the worker of the tests, too.
+func TestMain(m *testing.M) {
+	marked, err := Take()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if marked {
+		inside()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func inside() {
+	w, first, err := Open[order, event]()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	said := make(chan string)
+	go w.Obey(func(o order) { said <- o.Do })
+	switch first.Do {
+	case "echo":
+		for range 1000 {
+			w.Tell(event{"\xff" + <-said})
+		}
+	case "events, and end":
+		for i := range 1000 {
+			w.Tell(event{fmt.Sprint(i)})
+		}
+		os.Exit(7)
+	case "kill itself":
+		w.Tell(event{"before"})
+		if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+			panic(err)
+		}
+		select {}
+	case "panic":
+		panic("as it is told")
+	case "recurse":
+		recurse(0)
+	case "hoard":
+		var hoard [][]byte
+		for {
+			hoard = append(hoard, make([]byte, 1<<20))
+			time.Sleep(time.Millisecond)
+			_ = hoard
+		}
+	case "environment":
+		out, err := exec.Command("env").Output()
+		w.Tell(event{fmt.Sprintf("%v %q %v", strings.Contains(string(out), variable), os.Getenv(variable), err)})
+	case "log":
+		fmt.Fprintln(os.Stderr, "a line of the log")
+	case "leave a child":
+		if err := exec.Command("sleep", "5").Start(); err != nil {
+			panic(err)
+		}
+	case "stop":
+		if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+			panic(err)
+		}
+		select {}
+	case "signals":
+		for _, sig := range Signals() {
+			if err := syscall.Kill(os.Getpid(), sig.(syscall.Signal)); err != nil {
+				panic(err)
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+		w.Tell(event{"heard none"})
+	case "start another":
+		// A worker that starts one, and is killed: the inner one must not survive it.
+		p, err := Start[order, event](Options{Args: os.Args, Output: os.Stdout, Silence: time.Minute, Memory: 1 << 40})
+		if err != nil {
+			panic(err)
+		}
+		w.Tell(event{fmt.Sprint(p.cmd.Process.Pid)})
+		select {}
+	}
+	os.Exit(0)
+}
+
+//go:noinline
+func recurse(n int) int { return recurse(n+1) + n }
+
+// run has a worker do something, and returns what it told and how it ended.
+func run(t *testing.T, do string, set func(*Options), orders ...string) (told []string, end End) {
+	t.Helper()
+	log := &tail{}
+	o := Options{Args: []string{"worker"}, Output: log, Silence: 10 * time.Second, Memory: 4 << 30}
+	if set != nil {
+		set(&o)
+	}
+	p, err := Start[order, event](o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Order(order{do})
+	for _, text := range orders {
+		p.Order(order{text})
+	}
+	end = p.Wait(func(e event) { told = append(told, e.Said) })
+	if text := log.String(); text != "" {
+		told = append(told, "log: "+text)
+	}
+	return told, end
+}
+
+// TestEnds has workers end in every way that there is.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		do   string
+		set  func(*Options)
+		told string // all of it, or the number
+		how  string
+	}{
+		{do: "", how: `^$`},
+		{do: "events, and end", told: "1000", how: `^ended \(exit status 7\)$`},
+		{do: "kill itself", told: "before", how: `^ended \(signal: killed\)$`},
+		{do: "panic", how: `^crashed \(panic: as it is told\)$`},
+		{do: "recurse", how: `^crashed \(runtime: goroutine stack exceeds`},
+		{do: "hoard", set: func(o *Options) { o.Memory = 64 << 20 }, how: `^used more than 64 MiB of memory$`},
+		{do: "stop", set: func(o *Options) { o.Silence = 500 * time.Millisecond }, how: `^did not answer for 500ms$`},
+		{do: "environment", told: `false "" <nil>`, how: `^$`},
+		{do: "log", told: "log: a line of the log\n", how: `^$`},
+		{do: "signals", told: "heard none", how: `^$`},
+		{do: "leave a child", how: `^$`},
+	} {
+		t.Run(c.do, func(t *testing.T) {
+			t.Parallel()
+			told, end := run(t, c.do, c.set)
+			if got := strings.Join(told, "; "); got != c.told && fmt.Sprint(len(told)) != c.told {
+				t.Errorf("told %q, want %q", got, c.told)
+			}
+			if !regexp.MustCompile(c.how).MatchString(end.How) {
+				t.Errorf("it %s, want %q; it said:\n%s", end.How, c.how, end.Said)
+			}
+		})
+	}
+}
+
+// TestOrders: what is said comes back as it was, also where it is not UTF-8.
+func TestOrders(t *testing.T) {
+	t.Parallel()
+	p, err := Start[order, event](Options{Args: []string{"worker"}, Output: os.Stderr, Silence: time.Minute, Memory: 4 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Order(order{"echo"})
+	p.Order(order{"0\xfe"})
+	var told []string
+	end := p.Wait(func(e event) {
+		told = append(told, e.Said)
+		if len(told) == 2 {
+			p.Kill()
+			return
+		}
+		p.Order(order{"1\xfe"})
+	})
+	if got, want := fmt.Sprintf("%q", told), fmt.Sprintf("%q", []string{"\xff0\xfe", "\xff1\xfe"}); got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+	if end.How != "ended (signal: killed)" {
+		t.Errorf("it %s", end.How)
+	}
+}
+
+// TestGoesWithItsStarter: a worker ends when the process that started it is killed.
+func TestGoesWithItsStarter(t *testing.T) {
+	t.Parallel()
+	p, err := Start[order, event](Options{Args: []string{"worker"}, Output: os.Stderr, Silence: time.Minute, Memory: 4 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Order(order{"start another"})
+	var pid int
+	p.Wait(func(e event) {
+		if _, err := fmt.Sscan(e.Said, &pid); err != nil {
+			t.Error(err)
+		}
+		p.Kill()
+	})
+	for began := time.Now(); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+		// It may be a zombie of ours, or of whoever collects orphans here.
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("process %d outlives the one that started it", pid)
+		}
+	}
+}
+
+// TestMarkByHand: the mark is for the process that is started with it alone.
+func TestMarkByHand(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"", "1", "x"} {
+		command := exec.Command(executable())
+		command.Args = []string{"worker"}
+		command.Env = append(os.Environ(), variable+"="+value)
+		out, err := command.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), fmt.Sprintf("environment variable %s: got %q", variable, value)) {
+			t.Errorf("%q: got %v and %q", value, err, out)
+		}
+	}
+}
+
+// TestFewFiles: a limit that is too low is an error, and no page of stacks.
+func TestFewFiles(t *testing.T) {
+	t.Parallel()
+	err := error(&FileLimitError{Limit: 8})
+	if got, want := err.Error(), "open files: the limit is 8, want at least 32"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := checkFileLimit(); err != nil {
+		t.Errorf("this process: %v", err)
+	}
+}
