@@ -159,10 +159,19 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // Hints returns what to do about it.
 func (e *RefusedError) Hints() []string { return e.Advice }
 
-// LostError means that the code of a file ended the process that ran it.
-type LostError struct{ How string } // completes a sentence about the process
+// LostError means that the process that ran something ended, mostly because of its code.
+type LostError struct {
+	How   string // completes a sentence about the process
+	Doing string // what it did with it; empty: "replayed"
+}
 
-func (e *LostError) Error() string { return "the process that replayed it " + e.How }
+func (e *LostError) Error() string {
+	doing := e.Doing
+	if doing == "" {
+		doing = "replayed"
+	}
+	return "the process that " + doing + " it " + e.How
+}
 
 // refused reports whether an error of this kind means that nothing was tried.
 func (k Kind) refused() bool {

@@ -75,6 +75,7 @@ func (r *Runner) Library(ctx context.Context) (Library, error) {
 
 // script loads one script and checks that it has what a scenario needs.
 func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Script, error) {
+	defer r.loading(dir.Name + "/" + name)()
 	m, err := r.engine.LoadScript(builtins.WithSession(ctx, r.initSession()), dir.FS, name)
 	if err != nil {
 		return nil, fmt.Errorf("scenario script in %s: %w", dir.Name, err)

@@ -75,8 +75,13 @@ type Hooks struct {
 	// Finished is told of a file as soon as its replay has ended.
 	Finished func(Result)
 
-	// Began and Ended are told of each scenario file that is run, in their order.
-	Began func(Position, ScenarioFile)
+	// Loading is told of each scenario script before its code is loaded or checks a scenario file, and
+	// returns what is called when that is over.
+	Loading func(script string) (over func())
+
+	// Began and Ended are told of each scenario file that is run, in their order. Began is called
+	// before anything is changed; after it, what is changed is written down in the execution that it names.
+	Began func(Start)
 	Ended func(ScenarioResult)
 
 	// Stuck is called when code goes on although its time has been over for StuckAfter (0:

@@ -96,6 +96,7 @@ func (r *Runner) checkConfig(ctx context.Context, script *Script, document schem
 	if script.check == nil {
 		return nil
 	}
+	defer r.loading(script.Name)()
 	_, err := r.call(ctx, r.initSession(), script.check, config)
 	var failed *engine.FailError
 	if errors.As(err, &failed) {

@@ -205,12 +205,12 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 	after, cancel := graceful(ctx, r.options.Grace)
 	defer cancel()
 	report = ScenarioResult{Scenario: s.ScenarioFile, Position: at, Began: time.Now()}
-	if r.options.Hooks.Began != nil {
-		r.options.Hooks.Began(at, s.ScenarioFile)
-	}
 	x := &scenarioRun{runner: r, scenario: s, runUUID: o.UUID, flushed: map[string]string{}}
 	r.options.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
 	report.Err = x.begin(ctx)
+	if r.options.Hooks.Began != nil {
+		r.options.Hooks.Began(Start{s.ScenarioFile, at, x.id(), report.Began})
+	}
 	if report.Err == nil && !o.SkipPreflight {
 		report.Err = r.preflight(ctx, s)
 	}
@@ -236,10 +236,15 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 		r.options.Log.Warn(fmt.Sprintf("closing the execution: %v", err))
 	}
 	report.Took = time.Since(report.Began)
+	r.ended(report)
+	return report
+}
+
+// ended tells who looks on what came of a scenario.
+func (r *Runner) ended(report ScenarioResult) {
 	if r.options.Hooks.Ended != nil {
 		r.options.Hooks.Ended(report)
 	}
-	return report
 }
 
 // latest returns the last result of each file: an undo in mid-run that failed is

@@ -65,6 +65,14 @@ func (r *Runner) watch(f versions.File) (over func()) {
 	return r.options.Hooks.Watch(f)
 }
 
+// loading tells who looks on that a scenario script's code is at work.
+func (r *Runner) loading(script string) (over func()) {
+	if r.options.Hooks.Loading == nil {
+		return func() {}
+	}
+	return r.options.Hooks.Loading(script)
+}
+
 // finished tells who looks on what came of a file.
 func (r *Runner) finished(result Result) {
 	if r.options.Hooks.Finished != nil {

@@ -185,6 +185,14 @@ func (x *scenarioRun) leave(ctx context.Context) []string {
 	return left
 }
 
+// id is the execution's, or empty.
+func (x *scenarioRun) id() string {
+	if x.execution == nil {
+		return ""
+	}
+	return x.execution.ID()
+}
+
 // close unlocks the execution.
 func (x *scenarioRun) close() error {
 	if x.execution == nil {

@@ -1,0 +1,80 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// Start is a scenario file that has begun.
+type Start struct {
+	Scenario  ScenarioFile
+	Position  Position
+	Execution string // its ID in the store; empty if it could not be begun
+	Began     time.Time
+}
+
+// Died is a scenario whose process ended while the scenario ran, or was undone.
+type Died struct {
+	Start
+	Err *LostError
+
+	// Results are what that process had said of its version files.
+	Results []Result
+
+	// Tried and Lost are as in [ReplayOptions], of processes that recovered the scenario and died, too.
+	Tried map[string]Result
+	Lost  map[string]*LostError
+
+	// Interrupted is how long ago the run was told to end, so that the grace is not given anew. 0: it was not.
+	Interrupted time.Duration
+}
+
+// Recover ends a scenario whose process died, as Run ends one that failed: what it changed is undone or,
+// with o.LeaveFailed, left. Of o nothing else counts. If the report of the run then does not say
+// that it [RunReport.Ends], the run goes on with [RunOptions.From].
+func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResult {
+	after, cancel := graceful(ctx, r.options.Grace-d.Interrupted)
+	defer cancel()
+	report := ScenarioResult{Scenario: d.Scenario, Position: d.Position, Began: d.Began, Err: d.Err}
+	r.options.Log.Error(fmt.Sprintf("Scenario %s failed: %v", d.Scenario.Path, d.Err), "scenario", d.Scenario.Path)
+	results := d.Results
+	p := r.replayer(ReplayOptions{Tried: d.Tried, Lost: d.Lost})
+	x, err := r.reopen(after, p, d.Execution)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // nothing was written, so that nothing was changed, or all is undone
+	case err != nil:
+		r.options.Log.Error(fmt.Sprintf("%s: %v", d.Execution, err))
+		results = append(results, unread(d.Execution, d.Execution, o.UUID, outcomeOf(err), err))
+	case o.LeaveFailed:
+		report.Pending = (&scenarioRun{runner: r, execution: x}).leave(after)
+	default:
+		p.journaled = r.readJournal(after)
+		results = append(results, p.files(after, x)...)
+	}
+	if err == nil {
+		if err := x.Close(); err != nil {
+			r.options.Log.Warn(fmt.Sprintf("closing the execution: %v", err))
+		}
+	}
+	report.Results = latest(results)
+	report.Took = time.Since(d.Began)
+	r.ended(report)
+	return report
+}
+
+// reopen locks the execution of a process that died, or finds that there is none.
+func (r *Runner) reopen(ctx context.Context, p *replayer, id string) (versions.Execution, error) {
+	if id == "" {
+		return nil, fs.ErrNotExist
+	}
+	x, err := p.open(ctx, versions.ExecutionInfo{ID: id})
+	if err != nil {
+		return nil, err
+	}
+	return x.(versions.Execution), nil
+}
