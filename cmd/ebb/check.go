@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/schema"
+	"github.com/ebb-chaos/ebb/supervisor"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -39,41 +39,31 @@ func runCheck(ctx context.Context, o checkOptions) error {
 	if err != nil {
 		return err
 	}
-	s.limitMemory(func() {})
-	r, err := s.runner(&o.commonOptions, timeOptions{}, false)
+	sources, unread, err := s.sources(ctx, o.operands)
 	if err != nil {
 		return err
 	}
-	bad := 0
-	check := func(name string, content []byte, err error) error {
-		ok, perr := s.diagnose(ctx, r, name, content, err)
-		if !ok {
+	v, err := s.supervise(ctx, &o.commonOptions, s.settings(&o.commonOptions, timeOptions{}))
+	if err != nil {
+		return err
+	}
+	defer v.stop()
+	found, err := v.Check(v.ctx, sources)
+	if err != nil {
+		return err
+	}
+	bad := len(unread)
+	for _, f := range unread {
+		if err := printFinding(s.stdout, "error", f); err != nil {
+			return err
+		}
+	}
+	for i, d := range found {
+		if !d.OK() {
 			bad++
 		}
-		return perr
-	}
-	for _, file := range o.operands {
-		content, err := schema.ReadFile(file)
-		if err := check(file, content, err); err != nil {
+		if err := printDiagnosis(s.stdout, d, sources[i].Content); err != nil {
 			return err
-		}
-	}
-	if len(o.operands) == 0 {
-		listing, err := s.store.List(ctx, versions.Filter{PendingOnly: true})
-		if err != nil {
-			return err
-		}
-		s.problems(listing)
-		for _, x := range listing.Executions {
-			for _, f := range x.Files {
-				if !f.Replayable() {
-					continue
-				}
-				content, err := s.store.Read(ctx, f)
-				if err := check(f.Location, content, err); err != nil {
-					return err
-				}
-			}
 		}
 	}
 	if bad > 0 {
@@ -82,44 +72,70 @@ func runCheck(ctx context.Context, o checkOptions) error {
 	return nil
 }
 
-// diagnose prints what is wrong with one file.
-func (s *setup) diagnose(ctx context.Context, r *runner.Runner, name string, content []byte, err error) (ok bool, printErr error) {
-	var errs, warnings []error
-	// Before it becomes part of lines: a name with a line end would begin one of its own.
-	name = console.Clean(name)
-	if err != nil {
-		errs = []error{err}
-	} else {
-		errs, warnings = r.Diagnose(ctx, name, content)
-	}
-	print := func(word string, err error) {
-		lines := []string{strings.ReplaceAll(err.Error(), "\n", "; ")}
-		var detailed *engine.Error
-		if errors.As(err, &detailed) {
-			lines = strings.Split(detailed.Detail(), "\n")
+// sources reads what is to be checked: the operands, or all that is pending. What can't be read is a
+// finding.
+func (s *setup) sources(ctx context.Context, operands []string) (sources []supervisor.Source, unread []supervisor.Finding, err error) {
+	add := func(name string, content []byte, err error) {
+		if err != nil {
+			unread = append(unread, supervisor.Finding{Failure: runner.FailureOf(err)})
+			return
 		}
-		for _, hint := range hints(err) {
-			if detailed == nil {
-				lines = append(lines, "  hint: "+hint)
+		// Before it becomes part of lines: a name with a line end would begin one of its own.
+		sources = append(sources, supervisor.Source{Name: console.Clean(name), Content: content})
+	}
+	for _, file := range operands {
+		content, err := schema.ReadFile(file)
+		add(file, content, err)
+	}
+	if len(operands) > 0 {
+		return sources, unread, nil
+	}
+	listing, err := s.store.List(ctx, versions.Filter{PendingOnly: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.problems(listing)
+	for _, x := range listing.Executions {
+		for _, f := range x.Files {
+			if f.Replayable() {
+				content, err := s.store.Read(ctx, f)
+				add(f.Location, content, err)
 			}
 		}
-		for i, line := range lines {
-			lines[i] = console.Clean(line)
-		}
-		if _, werr := fmt.Fprintf(s.stdout, "%s: %s\n", word, strings.Join(lines, "\n")); werr != nil {
-			printErr = werr
-		}
 	}
-	for _, err := range errs {
-		print("error", err)
-	}
-	for _, err := range warnings {
-		print("warning", err)
-	}
-	if len(errs) == 0 {
-		if _, err := fmt.Fprintf(s.stdout, "%s: ok, %s\n", name, versions.Integrity(content)); err != nil {
-			printErr = err
+	return sources, unread, nil
+}
+
+// printDiagnosis prints what is wrong with one file.
+func printDiagnosis(w io.Writer, d supervisor.Diagnosis, content []byte) error {
+	for _, f := range d.Errors {
+		if err := printFinding(w, "error", f); err != nil {
+			return err
 		}
 	}
-	return len(errs) == 0, printErr
+	for _, f := range d.Warnings {
+		if err := printFinding(w, "warning", f); err != nil {
+			return err
+		}
+	}
+	if !d.OK() {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%s: ok, %s\n", d.Name, versions.Integrity(content))
+	return err
+}
+
+func printFinding(w io.Writer, word string, f supervisor.Finding) error {
+	lines := strings.Split(f.Detail, "\n")
+	if f.Detail == "" {
+		lines = []string{strings.ReplaceAll(f.Error(), "\n", "; ")}
+		for _, hint := range hints(f.Failure) {
+			lines = append(lines, "  hint: "+hint)
+		}
+	}
+	for i, line := range lines {
+		lines[i] = console.Clean(line)
+	}
+	_, err := fmt.Fprintf(w, "%s: %s\n", word, strings.Join(lines, "\n"))
+	return err
 }

@@ -17,14 +17,12 @@ type execOptions struct {
 	timeOptions
 	KeepGoing bool
 	Force     bool
-	worker    bool
 }
 
 func (o *execOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay it although a newer file of its execution is pending"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
-		&cli.BoolFlag{Name: workerFlag, Hidden: true, Action: func(*cli.Context, bool) error { o.worker = true; return nil }},
 	}, o.commonOptions.flags())
 }
 
@@ -49,20 +47,23 @@ name. The configuration is read only where --config is given.
 }
 
 func runExec(ctx context.Context, o execOptions) error {
-	return task{
-		command: "ebb exec " + o.operands[0],
-		common:  &o.commonOptions, times: o.timeOptions, force: o.Force, output: "text", worker: o.worker,
-		selection: runner.ReplayOptions{KeepGoing: o.KeepGoing},
-		prepare: func() (*setup, replayer, error) {
-			s, err := load(&o.commonOptions, o.readIfNamed)
-			if err != nil {
-				return nil, nil, err
-			}
-			var file versions.File
-			s.store, file, err = locate(o.operands[0])
-			return s, func(ctx context.Context, r *runner.Runner, sel runner.ReplayOptions) (*runner.Report, error) {
-				return r.ReplayFile(ctx, file, sel)
-			}, err
-		},
-	}.run(ctx)
+	s, err := load(&o.commonOptions, o.readIfNamed)
+	if err != nil {
+		return err
+	}
+	var file versions.File
+	if s.store, file, err = locate(o.operands[0]); err != nil {
+		return err
+	}
+	s.again = "ebb exec " + o.operands[0]
+	settings := s.settings(&o.commonOptions, o.timeOptions)
+	settings.Force = o.Force
+	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
+	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	if err != nil {
+		return err
+	}
+	defer v.stop()
+	report, err := v.ReplayFile(v.ctx, file, runner.ReplayOptions{KeepGoing: o.KeepGoing})
+	return v.replayed(report, err, "text")
 }

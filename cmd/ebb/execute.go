@@ -24,7 +24,6 @@ type executeOptions struct {
 	Parallel  int
 	Force     bool
 	Output    string
-	worker    bool
 }
 
 func (o *executeOptions) flags() []cli.Flag {
@@ -34,7 +33,6 @@ func (o *executeOptions) flags() []cli.Flag {
 		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: 1, Usage: "how many independent executions to replay at the same time"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
-		&cli.BoolFlag{Name: workerFlag, Hidden: true, Action: func(*cli.Context, bool) error { o.worker = true; return nil }},
 	}, o.commonOptions.flags())
 }
 
@@ -61,29 +59,30 @@ go on.
 }
 
 func runExecute(ctx context.Context, o executeOptions) error {
-	return task{
-		command: "ebb execute-rollback --config " + o.configFile(),
-		common:  &o.commonOptions, times: o.timeOptions, force: o.Force, output: o.Output, worker: o.worker,
-		selection: runner.ReplayOptions{
-			RunUUID: o.RunUUID, ScenarioType: o.ScenarioType,
-			DryRun: o.DryRun, KeepGoing: o.KeepGoing, Parallel: o.Parallel,
-		},
-		prepare: func() (*setup, replayer, error) {
-			s, err := load(&o.commonOptions, o.readRollback)
-			return s, s.executeRollback, err
-		},
-	}.run(ctx)
-}
-
-// executeRollback says first what it is about to do, unless another worker has.
-func (s *setup) executeRollback(ctx context.Context, r *runner.Runner, sel runner.ReplayOptions) (*runner.Report, error) {
-	if !sel.DryRun && len(sel.Tried)+len(sel.Lost) == 0 {
+	s, err := load(&o.commonOptions, o.readRollback)
+	if err != nil {
+		return err
+	}
+	s.again = "ebb execute-rollback --config " + o.configFile()
+	settings := s.settings(&o.commonOptions, o.timeOptions)
+	settings.Force = o.Force
+	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
+	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	if err != nil {
+		return err
+	}
+	defer v.stop()
+	if !o.DryRun {
 		s.log.Info("Executing rollback version files")
-		if sel.RunUUID == "" && sel.ScenarioType == "" {
+		if o.RunUUID == "" && o.ScenarioType == "" {
 			s.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")
 		}
 	}
-	return r.Replay(ctx, sel)
+	report, err := v.Replay(v.ctx, runner.ReplayOptions{
+		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType,
+		DryRun: o.DryRun, KeepGoing: o.KeepGoing, Parallel: o.Parallel,
+	})
+	return v.replayed(report, err, o.Output)
 }
 
 // finish prints a report and returns what its exit code is.

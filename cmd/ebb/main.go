@@ -12,12 +12,17 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/supervisor"
 )
 
 // version is the release; the build sets it.
 var version = "0.1.0"
 
-func main() { os.Exit(ebb(os.Args, os.Stdout, os.Stderr)) }
+func main() {
+	supervisor.Main(buildRunner)
+	os.Exit(ebb(os.Args, os.Stdout, os.Stderr))
+}
 
 // argsKey is where an app keeps the arguments that it was called with.
 const argsKey = "args"

@@ -155,7 +155,6 @@ func (o *selectionOptions) flags() []cli.Flag {
 // timeOptions bound what undoing may take. Zero means the runner's defaults.
 type timeOptions struct {
 	Timeout     time.Duration
-	total       time.Duration // of all waiting for one server; 0 is no bound: the timeout is for each outage
 	FileTimeout time.Duration
 	Grace       time.Duration
 }

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/ebb-chaos/ebb/runner"
 )
@@ -20,8 +20,9 @@ var signals = map[string]syscall.Signal{
 // armed is main with points armed: EBB_KILL_AT=term@after-change:2,int@during-undo:1
 // sends SIGTERM when it passes the first of them for the second time, and SIGINT when it
 // passes the other. Without a signal it is SIGKILL, without a number it is the first time. The
-// signal "worker" is a SIGKILL for the process that replays alone, as the kernel sends where memory is short.
+// signal "worker" is a SIGKILL for the worker alone, as the kernel sends where memory is short.
 func armed() {
+	_, working = os.LookupEnv("EBB_WORKER_OF")
 	var mines []*mine
 	for _, text := range strings.Split(os.Getenv("EBB_KILL_AT"), ",") {
 		if text == "" {
@@ -34,6 +35,15 @@ func armed() {
 		}
 		mines = append(mines, m)
 	}
+	if text := os.Getenv("EBB_REPEAT_WINDOW"); text != "" {
+		var err error
+		if repeatWindow, err = time.ParseDuration(text); err != nil {
+			fmt.Fprintln(os.Stderr, "EBB_REPEAT_WINDOW:", err)
+			os.Exit(99) // no code that a test wants
+		}
+	} else if len(mines) > 0 {
+		repeatWindow = 0 // each mine is a signal of its own
+	}
 	if len(mines) > 0 {
 		reached = func(p runner.Point) {
 			for _, m := range mines {
@@ -45,6 +55,9 @@ func armed() {
 	}
 	main()
 }
+
+// working says that this process is a worker.
+var working bool
 
 // mine is a signal that waits at a point.
 type mine struct {
@@ -90,7 +103,7 @@ func shoot(sig syscall.Signal) {
 	caught := sig != syscall.SIGSTOP && !signal.Ignored(sig)
 	seen := os.Getpid()
 	heard := make(chan os.Signal, 1)
-	if slices.Contains(os.Args, "--"+workerFlag) {
+	if working {
 		seen = os.Getppid()
 	} else if caught {
 		signal.Notify(heard, sig)

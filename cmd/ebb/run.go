@@ -11,6 +11,7 @@ import (
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/supervisor"
 )
 
 type runOptions struct {
@@ -63,13 +64,14 @@ func runRun(ctx context.Context, o runOptions) error {
 	if id == "" {
 		id = uuid.NewString()
 	}
-	replay := fmt.Sprintf("ebb execute-rollback --config %s --run_uuid %s", s.File, id)
-	ctx, stop := interruptible(ctx, s, o.Grace, replay)
-	defer stop()
-	r, err := s.runner(&o.commonOptions, o.timeOptions, false)
+	s.again = fmt.Sprintf("ebb execute-rollback --config %s --run_uuid %s", s.File, id)
+	settings := s.settings(&o.commonOptions, o.timeOptions)
+	settings.OnStop = "rolling back"
+	v, err := s.supervise(ctx, &o.commonOptions, settings)
 	if err != nil {
 		return err
 	}
+	defer v.stop()
 	files := make([]runner.ScenarioFile, len(s.Scenarios))
 	for i, scenario := range s.Scenarios {
 		if scenario.Err != nil && !o.SkipUnsupported {
@@ -77,28 +79,36 @@ func runRun(ctx context.Context, o runOptions) error {
 		}
 		files[i] = runner.ScenarioFile{Type: scenario.Type, Path: scenario.Path, From: fmt.Sprintf("%s:%d", s.File, scenario.Line)}
 	}
-	scenarios, err := r.Prepare(ctx, files, o.SkipUnsupported)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil && !runner.IsRefused(err):
-		return &usageError{err: err}
-	case err != nil:
-		return err
-	}
-	if len(scenarios) == 0 {
-		s.log.Warn(fmt.Sprintf("%s lists no scenarios that can be run", s.File))
-		return nil
-	}
-	report, err := r.Run(ctx, scenarios, runner.RunOptions{
+	report, err := v.Run(v.ctx, supervisor.Scenarios{Files: files, SkipUnsupported: o.SkipUnsupported}, runner.RunOptions{
 		UUID: id, LeaveFailed: !s.AutoRollback, ExitOnFailure: s.ExitOnFailure,
 		Iterations: s.Iterations, Daemon: s.DaemonMode, Wait: s.WaitDuration,
 		SkipPreflight: o.SkipPreflight,
 	})
-	if err != nil {
+	return v.ran(report, err)
+}
+
+// ran says what came of a run and returns what its exit code is.
+func (v *supervised) ran(report *runner.RunReport, err error) error {
+	var incomplete *supervisor.IncompleteError
+	s := v.setup
+	switch {
+	case v.wasKilled():
+		return outcomeError(exitPending)
+	case errors.As(err, &incomplete):
+		s.log.Error(err.Error())
+		if report.Pending() == 0 {
+			s.log.Error("the run was not finished; what it changed is restored")
+			return outcomeError(exitFailed)
+		}
+	case err != nil && !runner.IsRefused(err) && !errors.Is(err, context.Canceled):
+		return &usageError{err: err}
+	case err != nil:
 		return err
+	case len(report.Scenarios) == 0 && !report.Interrupted:
+		s.log.Warn(fmt.Sprintf("%s lists no scenarios that can be run", s.File))
+		return nil
 	}
-	return s.finishRun(report, replay)
+	return s.finishRun(report, s.again)
 }
 
 // finishRun says what came of a run and returns what its exit code is.

@@ -1,0 +1,127 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// Source is a version file to check.
+type Source struct {
+	Name    string // for messages
+	Content []byte
+}
+
+// Diagnosis is what is wrong with a source. Warnings are findings that a replay can live with.
+type Diagnosis struct {
+	Name     string
+	Errors   []Finding
+	Warnings []Finding
+}
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	*runner.Failure
+	Detail string // on several lines, with the line of the source and hints; "" if there is no more to say
+}
+
+// checkOrder is sources to check.
+type checkOrder struct{ Sources []Source }
+
+// Check is [runner.Runner.Diagnose] in a worker, for each of the sources. One whose code ends the
+// worker has that as its error, and another worker goes on with the next.
+func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, error) {
+	t := s.begin(ctx, "checks")
+	defer t.over()
+	var found []Diagnosis
+	unexplained := 0
+	for len(found) < len(sources) {
+		left := sources[len(found):]
+		began := len(found)
+		checking := 0
+		var last *done
+		end, err := t.work(order{Check: &checkOrder{left}}, func(e event) {
+			switch {
+			case e.Checking != 0:
+				checking = e.Checking
+			case e.Checked != nil:
+				found = append(found, *e.Checked)
+				checking = 0
+			case e.Done != nil:
+				last = e.Done
+			}
+		})
+		switch {
+		case ctx.Err() != nil:
+			return found, ctx.Err()
+		case s.wasKilled():
+			return found, &IncompleteError{"the check was ended"}
+		case err != nil && began == 0:
+			return t.checkHere(sources, err)
+		case err != nil:
+			return found, err
+		case last != nil && last.Failure != nil:
+			return found, last.Failure
+		case last != nil:
+			return found, nil
+		case checking != 0:
+			name := left[checking-1].Name
+			lost := &runner.Failure{Kind: runner.KindLost, Message: fmt.Sprintf("%s: the process that checked it %s", name, end.how)}
+			found = append(found, Diagnosis{Name: name, Errors: []Finding{{Failure: lost}}})
+		default:
+			if unexplained++; unexplained == workerTries {
+				return found, &IncompleteError{"the process that checks " + end.how}
+			}
+		}
+	}
+	return found, nil
+}
+
+// checkHere checks in this process.
+func (t *task) checkHere(sources []Source, why error) ([]Diagnosis, error) {
+	r, err := t.here(why)
+	if err != nil {
+		return nil, err
+	}
+	var found []Diagnosis
+	for _, source := range sources {
+		found = append(found, diagnose(t.ctx, r, source))
+	}
+	return found, t.ctx.Err()
+}
+
+// check is the worker's part.
+func (h *hand) check(ctx context.Context, r *runner.Runner, o *checkOrder) error {
+	for i, source := range o.Sources {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		h.inside.Tell(event{Checking: i + 1})
+		found := diagnose(ctx, r, source)
+		h.inside.Tell(event{Checked: &found})
+	}
+	return nil
+}
+
+func diagnose(ctx context.Context, r *runner.Runner, source Source) Diagnosis {
+	errs, warnings := r.Diagnose(ctx, source.Name, source.Content)
+	return Diagnosis{source.Name, findings(errs), findings(warnings)}
+}
+
+func findings(errs []error) []Finding {
+	var all []Finding
+	for _, err := range errs {
+		f := Finding{Failure: runner.FailureOf(err)}
+		var detailed interface{ Detail() string }
+		if errors.As(err, &detailed) {
+			f.Detail = detailed.Detail()
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// OK reports whether there are no errors.
+func (d Diagnosis) OK() bool { return len(d.Errors) == 0 }

@@ -1,0 +1,99 @@
+package supervisor
+
+import (
+	"fmt"
+
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// files is what is known of the version files that a task replays.
+type files struct {
+	task    *task
+	active  map[string]string // locations of those whose code is at work, by key
+	lost    map[string]*runner.LostError
+	where   map[string]string // locations of those that are lost
+	slow    bool              // one at a time, to find out which it was
+	results []runner.Result
+	place   map[string]int // in results, by key
+}
+
+func newFiles(t *task) *files {
+	return &files{task: t, active: map[string]string{}, lost: map[string]*runner.LostError{}, where: map[string]string{}, place: map[string]int{}}
+}
+
+func (s *files) handle(e event) {
+	switch {
+	case e.Begin != "":
+		s.active[e.Begin] = e.Location
+	case e.Over != "":
+		delete(s.active, e.Over)
+	case e.Result != nil:
+		s.add(e.Result.result())
+	}
+}
+
+// add puts a result in the place of an earlier one of the same file: a worker tells each
+// as soon as it is there, and all at its end.
+func (s *files) add(r runner.Result) {
+	key := r.File.Key()
+	if i, ok := s.place[key]; ok {
+		s.results[i] = r
+		return
+	}
+	s.place[key] = len(s.results)
+	s.results = append(s.results, r)
+}
+
+// notUndone are the results that another worker need not try for again.
+func (s *files) notUndone() []runner.Result {
+	var tried []runner.Result
+	for _, r := range s.results {
+		if !r.Outcome.Undone() {
+			tried = append(tried, r)
+		}
+	}
+	return tried
+}
+
+// all are the results, and those of lost files that no worker got to say anything of.
+func (s *files) all() []runner.Result {
+	results := s.results
+	for key, f := range s.lost {
+		if _, ok := s.place[key]; !ok {
+			results = append(results, runner.Result{File: versions.File{Location: s.where[key]}, Outcome: runner.Failed, Err: f})
+		}
+	}
+	return results
+}
+
+func (s *files) atWork() bool { return len(s.active) > 0 }
+
+// lose gives up the file that a worker was at when it ended, or where it was at several has the
+// next go slowly. What it returns is why nothing can go on: a file was given up before, and should
+// not have been at work.
+func (s *files) lose(how string) (why string) {
+	defer clear(s.active)
+	log := s.task.options.Log
+	if len(s.active) > 1 && !s.slow {
+		s.slow = true
+		log.Error(fmt.Sprintf("the process that replays %s while it was at %d files: going on with one at a time", how, len(s.active)))
+		return ""
+	}
+	for key, location := range s.active {
+		if _, again := s.lost[key]; again {
+			return "the process that replays " + how
+		}
+		s.lost[key], s.where[key] = &runner.LostError{How: how}, location
+		log.Error(fmt.Sprintf("the process that replays %s %s: going on without that file", location, how), "file", location)
+	}
+	return ""
+}
+
+// parallel is how many executions the next worker may replay at the same time.
+func (s *files) parallel(wanted int) int {
+	if s.slow {
+		return 1
+	}
+	return wanted
+}

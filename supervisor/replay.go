@@ -1,0 +1,122 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// workerTries is how often a worker may end without having been at anything.
+const workerTries = 3
+
+// replayOrder is a replay.
+type replayOrder struct {
+	Options runner.ReplayOptions         // without what follows
+	File    *versions.File               // nil: all that the options select
+	Tried   []*result                    // what other workers could not undo
+	Lost    map[string]*runner.LostError // files whose code ended one, by key
+}
+
+// Replay is [runner.Runner.Replay] in a worker. A file whose code ends the worker fails, and another
+// worker goes on with the others. With an [*IncompleteError] there is a report, too.
+func (s *Supervisor) Replay(ctx context.Context, o runner.ReplayOptions) (*runner.Report, error) {
+	return s.replay(ctx, &replayOrder{Options: o})
+}
+
+// ReplayFile is [runner.Runner.ReplayFile] in a worker.
+func (s *Supervisor) ReplayFile(ctx context.Context, f versions.File, o runner.ReplayOptions) (*runner.Report, error) {
+	return s.replay(ctx, &replayOrder{Options: o, File: &f})
+}
+
+func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	t := s.begin(ctx, "replays")
+	defer t.over()
+	files := newFiles(t)
+	unexplained := 0
+	for first := true; ; first = false {
+		var last *done
+		o.Tried, o.Lost = allToWire(files.notUndone()), files.lost
+		end, err := t.work(order{Replay: o}, func(e event) {
+			files.handle(e)
+			if e.Done != nil {
+				last = e.Done
+			}
+		})
+		switch {
+		case err != nil && first && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && first:
+			return t.replayHere(o, err)
+		case last != nil && last.Failure == nil:
+			if end.how != "" {
+				s.options.Log.Warn(fmt.Sprintf("the process that replays %s after its last word", end.how))
+			}
+			return &runner.Report{Results: files.results, Interrupted: last.Interrupted}, nil
+		case last != nil && first && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case last != nil && first:
+			return nil, last.Failure
+		}
+		why := ""
+		switch {
+		case err != nil:
+			why = err.Error()
+		case s.wasKilled():
+			why = "the replay was ended"
+		case end.timeout:
+			why = fmt.Sprintf("still not done %s after the interruption", s.options.Grace)
+		case last != nil:
+			why = fmt.Sprintf("the process that replays could not go on: %v", last.Failure)
+		case files.atWork():
+			why = files.lose(end.how)
+		default:
+			if unexplained++; unexplained == workerTries {
+				why = "the process that replays " + end.how
+			} else {
+				s.options.Log.Error("the process that replays " + end.how + ": trying again")
+			}
+		}
+		if why == "" && ctx.Err() != nil {
+			why = "interrupted"
+		}
+		if why != "" {
+			return &runner.Report{Results: files.all(), Interrupted: true}, &IncompleteError{why}
+		}
+		o.Options.Parallel = files.parallel(o.Options.Parallel)
+	}
+}
+
+// replayHere replays in this process.
+func (t *task) replayHere(o *replayOrder, why error) (*runner.Report, error) {
+	r, err := t.here(why)
+	if err != nil {
+		return nil, err
+	}
+	return o.do(t.ctx, r)
+}
+
+// replay is the worker's part.
+func (h *hand) replay(ctx context.Context, r *runner.Runner, o *replayOrder) (done, error) {
+	report, err := o.do(ctx, r)
+	if err != nil {
+		return done{}, err
+	}
+	for _, x := range report.Results {
+		h.inside.Tell(event{Result: toWire(x)})
+	}
+	return done{Interrupted: report.Interrupted}, nil
+}
+
+func (o *replayOrder) do(ctx context.Context, r *runner.Runner) (*runner.Report, error) {
+	options := o.Options
+	options.Tried, options.Lost = byKey(allResults(o.Tried)), o.Lost
+	if o.File != nil {
+		return r.ReplayFile(ctx, *o.File, options)
+	}
+	return r.Replay(ctx, options)
+}

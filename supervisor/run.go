@@ -1,0 +1,183 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/schema"
+)
+
+// Scenarios are what is to be run: what [runner.Runner.Prepare] gets.
+type Scenarios struct {
+	Files           []runner.ScenarioFile
+	SkipUnsupported bool
+}
+
+// runOrder is a run, or the rest of one.
+type runOrder struct {
+	Scenarios Scenarios
+	Options   runner.RunOptions
+	Died      *died // the scenario that a worker ended in, before the rest begins
+}
+
+// died is a runner.Died that can be sent.
+type died struct {
+	runner.Died
+	Earlier []*scenarioResult // what came of the scenarios before it
+	Results []*result
+	Tried   []*result
+}
+
+// scenarioResult is a runner.ScenarioResult that can be sent.
+type scenarioResult struct {
+	runner.ScenarioResult
+	Failure *runner.Failure
+	Results []*result
+}
+
+func toWireScenario(x runner.ScenarioResult) *scenarioResult {
+	w := &scenarioResult{ScenarioResult: x, Failure: runner.FailureOf(x.Err), Results: allToWire(x.Results)}
+	w.ScenarioResult.Err, w.ScenarioResult.Results = nil, nil
+	return w
+}
+
+func (w *scenarioResult) result() runner.ScenarioResult {
+	x := w.ScenarioResult
+	x.Err, x.Results = errorOf(w.Failure), allResults(w.Results)
+	return x
+}
+
+// Run is [runner.Runner.Prepare] and then [runner.Runner.Run] in a worker. A scenario whose code ends the
+// worker has failed: another worker undoes it, and goes on as after any failed scenario. With an
+// [*IncompleteError] there is a report, too.
+func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunOptions) (*runner.RunReport, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	t := s.begin(ctx, "runs the scenarios")
+	defer t.over()
+	if o.UUID == "" {
+		o.UUID = uuid.NewString() // the same for all workers
+	}
+	scenarios.Files = readAll(scenarios.Files)
+	p := newProgress(t, o)
+	for first := true; ; first = false {
+		end, err := t.work(order{Run: p.order(scenarios)}, p.handle)
+		last := p.last
+		switch {
+		case err != nil && first && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && first:
+			return t.runHere(scenarios, o, err)
+		case last != nil && last.Failure == nil:
+			if end.how != "" {
+				s.options.Log.Warn(fmt.Sprintf("the process that runs the scenarios %s after its last word", end.how))
+			}
+			return p.report(last.Interrupted), nil
+		case last != nil && !p.anything && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case last != nil && !p.anything:
+			return nil, last.Failure
+		}
+		why := ""
+		switch {
+		case err != nil:
+			why = err.Error()
+		case s.wasKilled():
+			why = "the run was ended"
+		case end.timeout:
+			why = fmt.Sprintf("still not done %s after the interruption", s.options.Grace)
+		case last != nil:
+			why = fmt.Sprintf("the run could not go on: %v", last.Failure)
+		case p.script != "":
+			lost := &runner.LostError{How: end.how, Doing: "loaded"}
+			if !p.anything {
+				return nil, fmt.Errorf("scenario script %s: %w", p.script, lost)
+			}
+			why = fmt.Sprintf("the run could not go on: scenario script %s: %v", p.script, lost)
+		default:
+			why = p.died(end.how)
+		}
+		if why == "" && p.now == nil && ctx.Err() != nil {
+			return p.report(true), nil // between two scenarios: all is restored
+		}
+		if why != "" {
+			return p.report(true), &IncompleteError{why}
+		}
+	}
+}
+
+// readAll reads scenario files here and once, so that all workers run the same. What can't be
+// read is left to them: they say why.
+func readAll(files []runner.ScenarioFile) []runner.ScenarioFile {
+	files = slices.Clone(files)
+	for i, f := range files {
+		if f.Data == nil {
+			if data, err := schema.ReadFile(f.Path); err == nil {
+				files[i].Data = data
+			}
+		}
+	}
+	return files
+}
+
+// runHere runs in this process.
+func (t *task) runHere(scenarios Scenarios, o runner.RunOptions, why error) (*runner.RunReport, error) {
+	r, err := t.here(why)
+	if err != nil {
+		return nil, err
+	}
+	prepared, err := r.Prepare(t.ctx, scenarios.Files, scenarios.SkipUnsupported)
+	if err != nil {
+		return nil, err
+	}
+	return r.Run(t.ctx, prepared, o)
+}
+
+// run is the worker's part.
+func (h *hand) run(ctx context.Context, r *runner.Runner, o *runOrder) (done, error) {
+	if o.Died != nil {
+		// Before anything else: what is prepared below is not needed for it, and may have gone meanwhile.
+		interrupted, ends := h.recover(ctx, r, o)
+		if ends {
+			return done{Interrupted: interrupted}, nil
+		}
+	}
+	prepared, err := r.Prepare(ctx, o.Scenarios.Files, o.Scenarios.SkipUnsupported)
+	if err != nil {
+		return done{}, err
+	}
+	h.inside.Tell(event{Prepared: len(prepared)})
+	report, err := r.Run(ctx, prepared, o.Options)
+	if err != nil {
+		return done{}, err
+	}
+	return done{Interrupted: report.Interrupted}, nil
+}
+
+// recover ends the scenario that another worker died in. It reports whether the run ends with that.
+func (h *hand) recover(ctx context.Context, r *runner.Runner, o *runOrder) (interrupted, ends bool) {
+	if o.Died.Interrupted > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel() // the order to stop is on its way
+	}
+	d := o.Died.Died
+	d.Results, d.Tried = allResults(o.Died.Results), byKey(allResults(o.Died.Tried))
+	report := &runner.RunReport{UUID: o.Options.UUID}
+	for _, x := range o.Died.Earlier {
+		report.Scenarios = append(report.Scenarios, x.result())
+	}
+	report.Scenarios = append(report.Scenarios, r.Recover(ctx, d, o.Options))
+	report.Interrupted = ctx.Err() != nil
+	o.Options.From = runner.Position{Iteration: d.Position.Iteration, Index: d.Position.Index + 1}
+	return report.Interrupted, report.Ends(o.Options)
+}
+
+// since is how long ago a time was, of another process's clock.
+func since(t time.Time) time.Duration { return max(0, time.Since(t)) }

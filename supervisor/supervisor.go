@@ -1,0 +1,246 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/worker"
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// Options say how workers are kept. The zero value of each is a good default.
+type Options struct {
+	// Log is told of what becomes of workers. Nil: nobody.
+	Log *slog.Logger
+
+	// Output is where workers write to, on their [os.Stdout] and [os.Stderr] alike: their logs. What Go's
+	// runtime says when a worker crashes is not among it. Nil: this process's standard error.
+	Output io.Writer
+
+	// Args are the workers' arguments, the program's name first. Nil: those of this process.
+	Args []string
+
+	// Memory ends a worker whose heap is larger, in bytes. No undo needs a tenth of the default, and the
+	// machine, which is perhaps the last good one of a half-broken cluster, stays usable. 0: 4 GiB.
+	Memory uint64
+
+	// Silence ends a worker that does not say for so long that it is alive: it hangs in a step of the
+	// interpreter that can't be interrupted. 0: 10 s.
+	Silence time.Duration
+
+	// Grace ends a worker that is not done so long after the context was cancelled. It should be more
+	// than the runner's own. 0: that of [runner.DefaultGrace] and 3 s.
+	Grace time.Duration
+
+	// Abort is called where no other process can be started, so that the work is done in this one, and the
+	// work has to be ended because it takes too much memory or can't be stopped. why completes a sentence
+	// about the process. Abort ends the process: what is not restored stays pending. Nil: the work goes on.
+	Abort func(why string)
+}
+
+// The defaults of [Options].
+const (
+	DefaultMemory  = 4 << 30
+	DefaultSilence = 10 * time.Second
+	DefaultGrace   = runner.DefaultGrace + 3*time.Second
+)
+
+// Supervisor has replays, runs and checks done by workers. It does one at a time.
+type Supervisor struct {
+	options  Options
+	settings []byte                                // of the program, for its workers
+	build    func(*Worker) (*runner.Runner, error) // in this process
+
+	busy sync.Mutex // held by what is being done
+
+	mu     sync.Mutex
+	worker *process // nil between two
+	killed bool
+}
+
+type process = worker.Process[order, event]
+
+// New returns a supervisor whose workers make their runners by calling build with settings, as [Main]
+// does with the same function. Settings are copied as [encoding/gob] does: their exported fields.
+func New[S any](build Build[S], settings S, o Options) (*Supervisor, error) {
+	var encoded bytes.Buffer
+	if err := gob.NewEncoder(&encoded).Encode(&boxed[S]{settings}); err != nil {
+		return nil, fmt.Errorf("supervisor: settings: %w", err)
+	}
+	if o.Silence < 0 || o.Grace < 0 {
+		return nil, fmt.Errorf("supervisor: options: got Silence %s and Grace %s, want 0 or more", o.Silence, o.Grace)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Output == nil {
+		o.Output = os.Stderr
+	}
+	if o.Args == nil {
+		o.Args = os.Args
+	}
+	if o.Memory == 0 {
+		o.Memory = DefaultMemory
+	}
+	if o.Silence == 0 {
+		o.Silence = DefaultSilence
+	}
+	if o.Grace == 0 {
+		o.Grace = DefaultGrace
+	}
+	return &Supervisor{
+		options: o, settings: encoded.Bytes(),
+		build: func(w *Worker) (*runner.Runner, error) { return build(settings, w) },
+	}, nil
+}
+
+// boxed lets any type be encoded, also one without exported fields.
+type boxed[S any] struct{ Settings S }
+
+// Kill ends the work at once: what is not restored stays pending. What is being done returns a
+// report of what is known, and an [*IncompleteError].
+func (s *Supervisor) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.killed = true
+	if s.worker != nil {
+		s.worker.Kill()
+	}
+}
+
+func (s *Supervisor) wasKilled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.killed
+}
+
+// IncompleteError means that the work could not be done to its end. What came of a part of it is in the
+// report that comes with it; what is not restored stays pending.
+type IncompleteError struct{ Why string }
+
+func (e *IncompleteError) Error() string { return e.Why }
+
+// errNoProcess means that no worker can be started.
+var errNoProcess = errors.New("no other process can be started")
+
+// task is one replay, run or check: what is common to its workers.
+type task struct {
+	*Supervisor
+	ctx     context.Context
+	does    string        // "replays": what the process does, for messages
+	stopped chan struct{} // closed when ctx is cancelled
+	since   time.Time     // when that was; read after stopped
+	over    func()
+}
+
+func (s *Supervisor) begin(ctx context.Context, does string) *task {
+	s.busy.Lock()
+	s.mu.Lock()
+	s.killed = false
+	s.mu.Unlock()
+	t := &task{Supervisor: s, ctx: ctx, does: does, stopped: make(chan struct{})}
+	stop := context.AfterFunc(ctx, func() {
+		t.since = time.Now()
+		close(t.stopped)
+	})
+	t.over = func() {
+		stop()
+		s.busy.Unlock()
+	}
+	return t
+}
+
+// interrupted is how long ago the context was cancelled, 0 if it was not.
+func (t *task) interrupted() time.Duration {
+	select {
+	case <-t.stopped:
+		return max(1, time.Since(t.since))
+	default:
+		return 0
+	}
+}
+
+// ending is how one worker ended.
+type ending struct {
+	how     string // completes a sentence about it; "" if it ended as it should
+	timeout bool   // it was ended because it was not done in time
+}
+
+// work runs one worker to its end. The error says why there is no worker.
+func (t *task) work(first order, handle func(event)) (ending, error) {
+	p, err := worker.Start[order, event](worker.Options{
+		Args: t.options.Args, Output: t.options.Output, Silence: t.options.Silence, Memory: t.options.Memory,
+	})
+	if err != nil {
+		return ending{}, fmt.Errorf("%w: %w", errNoProcess, err)
+	}
+	first.Settings = t.settings
+	p.Order(first)
+	t.mu.Lock()
+	t.worker = p
+	if t.killed {
+		p.Kill()
+	}
+	t.mu.Unlock()
+	over, timeout := make(chan struct{}), make(chan bool, 1)
+	go func() { timeout <- t.passOn(p, over) }()
+	end := p.Wait(handle)
+	close(over)
+	t.mu.Lock()
+	t.worker = nil
+	t.mu.Unlock()
+	if end.Said != "" {
+		t.options.Log.Debug(fmt.Sprintf("the process that %s said: %s", t.does, end.Said))
+	}
+	return ending{how: end.How, timeout: <-timeout}, nil
+}
+
+// passOn tells a worker when the context is cancelled, and ends it when it is not done in time. It
+// reports whether it did.
+func (t *task) passOn(p *process, over <-chan struct{}) (timeout bool) {
+	select {
+	case <-over:
+		return false
+	case <-t.stopped:
+	}
+	p.Order(order{Stop: &stopOrder{Cause: context.Cause(t.ctx).Error()}})
+	timer := time.NewTimer(t.options.Grace - time.Since(t.since))
+	defer timer.Stop()
+	select {
+	case <-over:
+		return false
+	case <-timer.C:
+	}
+	p.Kill()
+	return true
+}
+
+// here makes a runner in this process, where no other can be started.
+func (t *task) here(err error) (*runner.Runner, error) {
+	var few *worker.FileLimitError
+	if errors.As(err, &few) {
+		return nil, few // nor would it go well here
+	}
+	t.options.Log.Warn(fmt.Sprintf("%v: going on in this one, which a bad file may end", err))
+	w := &Worker{}
+	if abort := t.options.Abort; abort != nil {
+		w.Hooks.Stuck = func(where string) { abort(stuck(where)) }
+		go worker.WatchMemory(t.options.Memory, abort)
+	}
+	r, err := t.build(w)
+	if err != nil {
+		return nil, err
+	}
+	if w.Stopping != nil {
+		context.AfterFunc(t.ctx, func() { w.Stopping(context.Cause(t.ctx).Error()) })
+	}
+	return r, nil
+}
