@@ -35,7 +35,7 @@ func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Clien
 	file.mu.Lock()
 	defer file.mu.Unlock()
 	if !file.rightCluster {
-		if err := r.checkCluster(ctx, client, file.ClusterUID); err != nil {
+		if err := r.checkCluster(ctx, client, file); err != nil {
 			return nil, err
 		}
 		file.rightCluster = true
@@ -44,9 +44,10 @@ func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Clien
 }
 
 // checkCluster refuses a cluster that is known to be another one.
-func (r *Runner) checkCluster(ctx context.Context, client *kube.Client, want string) error {
+func (r *Runner) checkCluster(ctx context.Context, client *kube.Client, file *versionFile) error {
+	want := file.ClusterUID
 	if want == "" {
-		r.options.Log.Warn(fmt.Sprintf("the version file names no cluster, using %s", client.Server()))
+		file.log.Warn(fmt.Sprintf("the version file names no cluster, using %s", client.Server()))
 		return nil
 	}
 	got, err := r.clusterUID(ctx, client)

@@ -37,15 +37,24 @@ func (p *replayer) planContent(ctx context.Context, x source, f versions.File, r
 		return err
 	}
 	defer p.watch(f)()
-	file, err := p.admit(ctx, f, content, result)
+	file, err := p.admit(ctx, x, f, content, result)
 	if err != nil {
 		return err
 	}
 	s := p.undoSession(builtins.Plan, file, nil)
+	var seen touched
+	if result.Integrity == versions.Edited {
+		s.Observe = seen.observe
+	}
 	if err := p.callFile(ctx, s, file.callable, file.content); err != nil {
 		return err
 	}
 	result.Actions = s.Actions()
+	if s.Observe != nil {
+		if err := seen.check(file, len(result.Actions)); err != nil {
+			return err
+		}
+	}
 	if len(result.Actions) == 0 {
 		result.Actions = s.AlreadyRestored()
 	}
@@ -53,11 +62,12 @@ func (p *replayer) planContent(ctx context.Context, x source, f versions.File, r
 }
 
 // admit loads a file and refuses one that must not be replayed. Replays and plans ask it.
-func (p *replayer) admit(ctx context.Context, f versions.File, content []byte, result *Result) (*versionFile, error) {
+func (p *replayer) admit(ctx context.Context, x source, f versions.File, content []byte, result *Result) (*versionFile, error) {
 	result.Integrity = versions.IntegritySince(content, p.journaled.flushed[f.Key()])
 	file, err := p.load(ctx, f.Location, content)
 	if err != nil {
 		return nil, err
 	}
+	file.log = p.fileLog(x, f)
 	return file, p.checkOrigin(file, result)
 }

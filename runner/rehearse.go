@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"go.starlark.net/starlark"
 
@@ -13,7 +14,7 @@ import (
 // verify as it is. Neither changes anything. What is wrong with the script, or not allowed, would be found
 // by the undo, when the chaos is there: so it is found now, and there is no chaos. Whatever else they say is
 // no concern: the chaos is not there yet.
-func (r *Runner) rehearse(ctx context.Context, file *versionFile) error {
+func (r *Runner) rehearse(ctx context.Context, log *slog.Logger, file *versionFile) error {
 	for _, rehearsal := range []struct {
 		mode builtins.Mode
 		name string
@@ -26,7 +27,7 @@ func (r *Runner) rehearse(ctx context.Context, file *versionFile) error {
 			continue
 		}
 		s := r.undoSession(rehearsal.mode, file, nil)
-		s.Quiet = true
+		s.Log, s.Quiet = log, true
 		err := r.callFile(ctx, s, rehearsal.fn, file.content)
 		switch kind := KindOf(err); {
 		case err == nil:
@@ -35,7 +36,7 @@ func (r *Runner) rehearse(ctx context.Context, file *versionFile) error {
 		case kind == KindScript, kind == KindForbidden, kind == KindWrongCluster, kind.General():
 			return fmt.Errorf("the undo would fail, so there is no chaos: rehearsing %s: %w", rehearsal.name, err)
 		default:
-			r.options.Log.Debug(fmt.Sprintf("rehearsing %s: %v", rehearsal.name, err))
+			log.Debug(fmt.Sprintf("rehearsing %s: %v", rehearsal.name, err))
 		}
 	}
 	return nil

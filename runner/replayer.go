@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/patience"
@@ -38,17 +39,17 @@ func (r *Runner) replayer(o ReplayOptions) *replayer {
 // execution replays one execution, or says of each of its files why not. failed is the file of a
 // newer execution that shares a ref and was not undone.
 func (p *replayer) execution(ctx context.Context, info versions.ExecutionInfo, failed *Result) []Result {
+	log := p.executionLog(info.RunUUID, info.ID)
 	for _, problem := range info.Problems {
-		p.options.Log.Warn(fmt.Sprintf("%s: %s", problem.Location, problem.What)) // what it means for a file is the file's outcome
+		log.Warn(fmt.Sprintf("%s: %s", problem.Location, problem.What)) // what it means for a file is the file's outcome
 	}
 	switch {
 	case ctx.Err() != nil:
 		return p.each(info, Blocked, ctx.Err(), "")
 	case failed != nil:
-		p.options.Log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
+		log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
 		return p.each(info, Blocked, fmt.Errorf("blocked by %s", failed.File.Location), failed.File.Location)
 	}
-	log := p.options.Log.With("run_uuid", info.RunUUID, "execution", info.ID)
 	kind := p.ScenarioType
 	if kind == "" {
 		kind = "*"
@@ -79,6 +80,11 @@ func (p *replayer) execution(ctx context.Context, info versions.ExecutionInfo, f
 	return results
 }
 
+// executionLog makes lines that say which execution they are about.
+func (r *Runner) executionLog(runUUID, id string) *slog.Logger {
+	return r.options.Log.With("run_uuid", runUUID, "execution", id)
+}
+
 // each is the same result for all pending files of an execution, or for the execution itself.
 func (p *replayer) each(info versions.ExecutionInfo, outcome Outcome, err error, by string) []Result {
 	var results []Result
@@ -105,7 +111,7 @@ func (p *replayer) files(ctx context.Context, x source) []Result {
 	files, err := x.Files(ctx)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", x.Location(), err)
-		p.options.Log.Error(err.Error())
+		p.executionLog(x.RunUUID(), x.ID()).Error(err.Error())
 		return []Result{unread(x.ID(), x.Location(), x.RunUUID(), outcomeOf(err), err)}
 	}
 	var results []Result
@@ -117,7 +123,7 @@ func (p *replayer) files(ctx context.Context, x source) []Result {
 		result, tried := p.Tried[f.Key()]
 		switch {
 		case blockedBy != nil && !p.KeepGoing:
-			p.options.Log.Error(fmt.Sprintf("%s is blocked by %s", f.Location, blockedBy.Location))
+			p.fileLog(x, f).Error(fmt.Sprintf("%s is blocked by %s", f.Location, blockedBy.Location))
 			result = Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: fmt.Errorf("blocked by %s", blockedBy.Location), BlockedBy: blockedBy.Location}
 		case stopped(p.stop):
 			result = Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: context.Canceled}
@@ -186,7 +192,7 @@ func (p *replayer) tryOpen(ctx context.Context, info versions.ExecutionInfo) (so
 
 // sayOpened says whose execution it was, and what is doubtful in it.
 func (r *Runner) sayOpened(x versions.Execution) {
-	log := r.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID())
+	log := r.executionLog(x.RunUUID(), x.ID())
 	switch holder, ok := x.TookOver(); {
 	case ok && holder.PID == 0: // its note can't be read
 		log.Info(fmt.Sprintf("%s was left by a process that ended without undoing it", x.Location()))

@@ -205,8 +205,9 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 	after, cancel := graceful(ctx, r.options.Grace)
 	defer cancel()
 	report = ScenarioResult{Scenario: s.ScenarioFile, Position: at, Began: time.Now()}
-	x := &scenarioRun{runner: r, scenario: s, runUUID: o.UUID, flushed: map[string]string{}}
-	r.options.Log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
+	log := r.options.Log.With("run_uuid", o.UUID, "scenario", s.Path, "scenario_type", s.Type)
+	x := &scenarioRun{runner: r, scenario: s, runUUID: o.UUID, log: log, flushed: map[string]string{}}
+	log.Info(fmt.Sprintf("Running scenario: %s (%s), run_uuid=%s", s.Path, s.Type, o.UUID))
 	report.Err = x.begin(ctx)
 	if r.options.Hooks.Began != nil {
 		r.options.Hooks.Began(Start{s.ScenarioFile, at, x.id(), report.Began})
@@ -218,7 +219,7 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 		report.Err = x.run(ctx)
 	}
 	if report.Err != nil {
-		r.logFailure(ctx, s, report.Err)
+		x.logFailure(ctx, report.Err)
 	}
 
 	// From here on a signal has been heard or has to be waited for: either way what
@@ -233,7 +234,7 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 	}
 	report.Results, report.Effects = latest(x.reports), x.effects
 	if err := x.close(); err != nil {
-		r.options.Log.Warn(fmt.Sprintf("closing the execution: %v", err))
+		log.Warn(fmt.Sprintf("closing the execution: %v", err))
 	}
 	report.Took = time.Since(report.Began)
 	r.ended(report)
@@ -285,15 +286,14 @@ func (x *scenarioRun) run(ctx context.Context) error {
 }
 
 // logFailure says why a scenario ended, with the script's line where there is one.
-func (r *Runner) logFailure(ctx context.Context, s *Scenario, err error) {
-	log := r.options.Log.With("scenario", s.Path)
+func (x *scenarioRun) logFailure(ctx context.Context, err error) {
 	if ctx.Err() != nil {
-		log.Warn(fmt.Sprintf("Scenario %s was interrupted", s.Path))
+		x.log.Warn(fmt.Sprintf("Scenario %s was interrupted", x.scenario.Path))
 		return
 	}
-	log.Error(fmt.Sprintf("Scenario %s failed: %v", s.Path, err))
+	x.log.Error(fmt.Sprintf("Scenario %s failed: %v", x.scenario.Path, err))
 	var scriptErr *engine.Error
 	if errors.As(err, &scriptErr) && scriptErr.Backtrace() != "" {
-		log.Debug(scriptErr.Backtrace())
+		x.log.Debug(scriptErr.Backtrace())
 	}
 }

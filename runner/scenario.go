@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type scenarioRun struct {
 	runner   *Runner
 	scenario *Scenario
 	runUUID  string
+	log      *slog.Logger // its lines say which scenario it is
 
 	mu        sync.Mutex
 	execution versions.Execution // nil if it could not be begun
@@ -81,12 +83,12 @@ func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 		err = r.checkOverlap(ctx, x.execution.ID(), clusterUID, rb.Undoes)
 	}
 	if err == nil {
-		err = r.rehearse(ctx, file)
+		err = r.rehearse(ctx, x.log, file)
 	}
 	if err != nil {
 		return errors.Join(err, x.execution.Remove(context.WithoutCancel(ctx), f))
 	}
-	r.options.Log.Debug("Flushed rollback version file: " + f.Location)
+	x.log.Debug("Flushed rollback version file: " + f.Location)
 	x.flushed[f.Key()] = versions.Digest(content)
 	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[f.Key()]})
 	x.contents = append(x.contents, rb.Content)
@@ -118,7 +120,7 @@ func (x *scenarioRun) clusterUID(ctx context.Context, undoes []builtins.Ref) (st
 	}
 	if err != nil {
 		x.noCluster = true // don't wait again for the next file
-		x.runner.options.Log.Debug(fmt.Sprintf("the version file names no cluster: %v", err))
+		x.log.Debug(fmt.Sprintf("the version file names no cluster: %v", err))
 	}
 	return uid, ctx.Err()
 }
@@ -168,18 +170,17 @@ func (x *scenarioRun) leave(ctx context.Context) []string {
 	if x.execution == nil {
 		return nil
 	}
-	log := x.runner.options.Log
 	files, err := x.execution.Files(ctx)
 	if err != nil {
 		// Something is there, or Begin would not have made it: say so rather than nothing.
-		log.Error(fmt.Sprintf("%s: %v", x.execution.Location(), err))
+		x.log.Error(fmt.Sprintf("%s: %v", x.execution.Location(), err))
 		return []string{x.execution.Location()}
 	}
 	var left []string
 	for _, f := range files {
 		if f.Replayable() {
 			left = append(left, f.Location)
-			log.Warn("auto_rollback is off, left for execute-rollback: " + f.Location)
+			x.log.Warn("auto_rollback is off, left for execute-rollback: " + f.Location)
 		}
 	}
 	return left
@@ -205,7 +206,7 @@ func (x *scenarioRun) close() error {
 func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builtins.Session {
 	r := x.runner
 	return &builtins.Session{
-		Mode: builtins.Run, Log: r.options.Log, Progress: r.options.Progress,
+		Mode: builtins.Run, Log: x.log, Progress: r.options.Progress,
 		RunUUID: x.runUUID, ScenarioType: x.scenario.Type,
 		GCP: r.outside.gcp, AWS: r.outside.aws,
 		Recorder: x,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -21,7 +22,7 @@ import (
 func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.File) Result {
 	began := time.Now()
 	result := Result{File: f, RunUUID: x.RunUUID()}
-	log := p.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID(), "file", f.Name)
+	log := p.fileLog(x, f)
 	log.Info("Executing rollback version file: " + f.Location)
 	var sha string
 	var err error
@@ -55,6 +56,11 @@ func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.Fi
 	return result
 }
 
+// fileLog makes lines that say which file they are about.
+func (r *Runner) fileLog(x source, f versions.File) *slog.Logger {
+	return r.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID(), "file", f.Name, "scenario_type", f.ScenarioType)
+}
+
 // undoContent does the undoing and sets the outcome of what went well. It returns the
 // SHA-256 of what it replayed.
 func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f versions.File, result *Result) (sha string, err error) {
@@ -68,12 +74,12 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 		Event: versions.EventAttempt, SHA256: sha, Integrity: versions.IntegritySince(content, p.journaled.flushed[f.Key()]),
 	})
 	defer p.watch(f)()
-	file, err := p.admit(ctx, f, content, result)
+	file, err := p.admit(ctx, x, f, content, result)
 	if err != nil {
 		return sha, err
 	}
 	if result.Integrity == versions.Edited {
-		p.options.Log.Info(fmt.Sprintf("%s was edited since it was written", f.Location))
+		file.log.Info(fmt.Sprintf("%s was edited since it was written", f.Location))
 	}
 	marks, err := x.InFlight(ctx)
 	if err != nil {
@@ -82,10 +88,19 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 	s := p.undoSession(builtins.Undo, file, marks)
 	s.Mark = marker(x)
 	s.Changed = func() { p.reach(DuringUndo) }
+	var seen touched
+	if result.Integrity == versions.Edited {
+		s.Observe = seen.observe
+	}
 	p.reach(BeforeUndo)
-	p.options.Log.Info("Executing rollback callable...")
+	file.log.Info("Executing rollback callable...")
 	if err := p.callFile(ctx, s, file.callable, file.content); err != nil {
 		return sha, err
+	}
+	if s.Observe != nil {
+		if err := seen.check(file, s.Changes()); err != nil {
+			return sha, err
+		}
 	}
 	result.Outcome = Unverified
 	if file.verify != nil {
@@ -101,9 +116,9 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 			result.Outcome = AlreadyRestored
 		}
 	} else {
-		p.options.Log.Warn(fmt.Sprintf("%s has no %s: whether all is restored was not checked", f.Location, nameVerify))
+		file.log.Warn(fmt.Sprintf("%s has no %s: whether all is restored was not checked", f.Location, nameVerify))
 	}
-	p.options.Log.Info("Rollback completed.")
+	file.log.Info("Rollback completed.")
 	return sha, nil
 }
 
@@ -120,7 +135,7 @@ func (r *Runner) checkOrigin(file *versionFile, result *Result) error {
 		return nil
 	}
 	if r.options.Force {
-		r.options.Log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
+		file.log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
 		return nil
 	}
 	return &RefusedError{Kind: KindReplaced, Err: err}
@@ -129,7 +144,7 @@ func (r *Runner) checkOrigin(file *versionFile, result *Result) error {
 // undoSession is for a version file's functions.
 func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []versions.Mark) *builtins.Session {
 	s := &builtins.Session{
-		Mode: mode, Log: r.options.Log, Progress: r.options.Progress,
+		Mode: mode, Log: file.log, Progress: r.options.Progress,
 		RunUUID: file.RunUUID, ScenarioType: file.ScenarioType,
 		GCP: r.outside.gcp, AWS: r.outside.aws,
 	}
@@ -152,7 +167,7 @@ func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark
 		if !apierrors.IsConflict(err) || pause > lastRepeat || patience.Sleep(ctx, pause) != nil {
 			return err
 		}
-		r.options.Log.Info(fmt.Sprintf("an object was changed between a look and a change: calling %s again: %v", fn.Name(), err))
+		s.Log.Info(fmt.Sprintf("an object was changed between a look and a change: calling %s again: %v", fn.Name(), err))
 	}
 }
 
@@ -220,7 +235,7 @@ func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Res
 	}
 	if result.File.State == versions.Executed {
 		// Its name says so; only a power loss could still take that back, and then it is undone once more.
-		p.options.Log.Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
+		p.fileLog(x, f).Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
 		return nil
 	}
 	result.File, result.Outcome = f, StillPending

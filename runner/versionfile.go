@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type versionFile struct {
 	content  starlark.Value
 	callable *starlark.Function
 	verify   *starlark.Function // nil in a hand-written file that has none
+	log      *slog.Logger       // its lines say which file it is
 
 	mu           sync.Mutex
 	rightCluster bool // the cluster was checked
@@ -65,7 +67,7 @@ func (r *Runner) load(ctx context.Context, name string, content []byte) (*versio
 	if err != nil {
 		return nil, err
 	}
-	f := &versionFile{}
+	f := &versionFile{log: r.options.Log}
 	var missing []string
 	for _, variable := range []string{nameVersion, nameContent, nameCallable} {
 		if m.Get(variable) == nil {

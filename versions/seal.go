@@ -61,11 +61,14 @@ func Integrity(content []byte) SealState {
 
 // IntegritySince is [Integrity] for a file of which the journal says that ebb last wrote
 // content of the SHA-256 flushed into it; "" if the journal says nothing. Anybody can seal a
-// file, but not so that it has the digest of another.
+// file, but not so that it has the digest of another, and what had a seal and has none was edited.
 func IntegritySince(content []byte, flushed string) SealState {
 	state := Integrity(content)
-	if state == Written && flushed != "" && flushed != Digest(content) {
+	switch {
+	case state == Written && flushed != "" && flushed != Digest(content):
 		return Replaced
+	case state == Unsealed && flushed != "":
+		return Edited // whatever took its seal away: it had one
 	}
 	return state
 }
