@@ -35,7 +35,7 @@ func cmdNetNode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: netnode VAR...")
 	}
-	networkTools(ts)
+	sandboxtest.NeedTools(testOf(ts), "ip", "tc", "iptables", "nsenter")
 	client := clientset(ts)
 	for _, variable := range args {
 		name := ts.Getenv("NS") + "-" + strings.ToLower(variable)
@@ -73,45 +73,6 @@ func cmdLoseNode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: losenode NODE")
 	}
 	ts.Check(clientset(ts).CoreV1().Nodes().Delete(context.Background(), args[0], metav1.DeleteOptions{}))
-}
-
-var installTools = sync.OnceValue(func() error {
-	for _, args := range [][]string{
-		{"update"}, // a new machine has no lists, or old ones
-		{"install", "-y", "--no-install-recommends", "iproute2", "iptables"},
-	} {
-		if out, err := exec.Command("apt-get", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w: %s", args[0], err, out)
-		}
-	}
-	return nil
-})
-
-// networkTools makes sure that the machine has what the sandbox's nodes are given.
-func networkTools(ts *testscript.TestScript) {
-	missing := func() string {
-		for _, tool := range []string{"ip", "tc", "iptables", "nsenter"} {
-			found := false
-			for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin"} {
-				_, err := os.Stat(dir + "/" + tool)
-				found = found || err == nil
-			}
-			if !found {
-				return tool
-			}
-		}
-		return ""
-	}
-	if missing() == "" {
-		return
-	}
-	err := fmt.Errorf("only root can install it")
-	if os.Geteuid() == 0 {
-		err = installTools()
-	}
-	if tool := missing(); tool != "" {
-		testOf(ts).Skipf("SKIPPED, NOTHING OF THIS WAS TESTED: the machine has no %s: %v", tool, err)
-	}
 }
 
 // onNode runs a command in a node's network, not through ebb, and returns its outputs, joined, and its exit code.

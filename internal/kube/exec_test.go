@@ -151,6 +151,7 @@ func TestExecRights(t *testing.T) {
 
 func TestExecEndsWithContext(t *testing.T) {
 	c, ns := admin(t), sandboxtest.Namespace(t)
+	sandboxtest.NeedTools(t, "pgrep")
 	runningPod(t, c, ns, "a")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

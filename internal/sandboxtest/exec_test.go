@@ -1,6 +1,8 @@
 package sandboxtest
 
 import (
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 func TestExecAndOnNodeSeeTheSameProcesses(t *testing.T) {
 	ns := Namespace(t)
+	NeedTools(t, "pgrep", "setsid")
 	c, _, _ := client(t, Kubeconfig(t))
 	pod := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "a"},
@@ -31,17 +34,19 @@ func TestExecAndOnNodeSeeTheSameProcesses(t *testing.T) {
 			t.Fatal("the pod does not run")
 		}
 	}
-	got := Exec(t, ns, "a", "main", "sh", "-c", "setsid sleep 12345 </dev/null >/dev/null 2>&1 & echo out; echo err >&2; exit 3")
+	// Nobody else's, on a node that is not this test's alone.
+	seconds := strconv.Itoa(100_000 + rand.IntN(900_000))
+	got := Exec(t, ns, "a", "main", "sh", "-c", "setsid sleep "+seconds+" </dev/null >/dev/null 2>&1 & echo out; echo err >&2; exit 3")
 	if got.Unsupported() {
 		t.Skipf("SKIPPED, NOTHING WAS TESTED: %s", got.Stderr)
 	}
 	if (got != Result{"out\n", "err\n", 3}) {
 		t.Errorf("got %+v", got)
 	}
-	if node := OnNode(t, "worker-1", "pgrep", "-c", "-f", "^sleep 12345$"); node.Code != 0 || node.Stdout != "1\n" {
+	if node := OnNode(t, "worker-1", "pgrep", "-c", "-f", "^sleep "+seconds+"$"); node.Code != 0 || node.Stdout != "1\n" {
 		t.Errorf("on the pod's node: got %+v, want one process", node)
 	}
-	if other := OnNode(t, "worker-2", "pgrep", "-c", "-f", "^sleep 12345$"); other.Code != 1 || other.Stdout != "0\n" {
+	if other := OnNode(t, "worker-2", "pgrep", "-c", "-f", "^sleep "+seconds+"$"); other.Code != 1 || other.Stdout != "0\n" {
 		t.Errorf("on the other node: got %+v, want none", other)
 	}
 	found := OnNode(t, "worker-1", "chroot", "/host", "crictl", "pods", "--name", "a", "--namespace", ns, "--quiet")

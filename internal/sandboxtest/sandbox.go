@@ -2,15 +2,15 @@
 // front of it that fails on demand.
 //
 // Start with [Main] in the package's TestMain, then [Kubeconfig] or [Namespace] in
-// a test: the sandbox (bin/ebb-sandbox) is started by the first test that needs it. [Own] is
-// one more, for a test that stops it.
+// a test: the sandbox (bin/ebb-sandbox) is started by the first test that needs it, and serves
+// all packages that are tested at the time. [Own] is one more, for a test that stops it.
 // If EBB_TEST_KUBECONFIG names a kubeconfig, that cluster is used instead.
 //
 // Avoid names that another test could choose as well, and cluster-wide lists: one
-// cluster may serve the tests of several packages at the same time.
+// cluster serves the tests of several packages at the same time.
 //
-// What is promised: a missing or broken sandbox fails a test, and never skips it; the
-// process started here ends with the tests, even if they are killed.
+// What is promised: a missing or broken sandbox fails a test, and never skips it; what was
+// started here ends with the last of the tests, even if they are killed.
 package sandboxtest
 
 import (
@@ -41,19 +41,29 @@ var cluster struct {
 	once       sync.Once
 	err        error
 	kubeconfig string
-	binary     string // "" if the sandbox isn't ours
-	process    *exec.Cmd
-	dir        string
+	binary     string
+	leave      func() error // nil if the sandbox isn't ours
+	main       bool         // [Main] runs the tests
 }
 
-// Main runs the tests and stops the sandbox, if they started one. Use it as
+// Main runs the tests and leaves the sandbox, if they used it. Use it as
 //
 //	func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
 func Main(m *testing.M) int {
+	if dir := os.Getenv(keeperEnv); dir != "" { // this process is to keep the sandbox, not to test
+		if err := keep(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "sandboxtest:", err)
+			return 1
+		}
+		return 0
+	}
+	cluster.main = true
 	code := m.Run()
-	if err := stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "sandboxtest:", err)
-		code = max(code, 1)
+	if cluster.leave != nil {
+		if err := cluster.leave(); err != nil {
+			fmt.Fprintln(os.Stderr, "sandboxtest:", err)
+			code = max(code, 1)
+		}
 	}
 	return code
 }
@@ -80,21 +90,19 @@ func start() error {
 		cluster.kubeconfig, cluster.binary = file, binary
 		return nil
 	}
-	dir, err := os.MkdirTemp("", "ebb-sandbox-")
-	if err != nil {
-		return err
+	if !cluster.main {
+		return errors.New("no sandbox: TestMain does not call Main")
 	}
-	file := filepath.Join(dir, "kubeconfig")
-	cmd, err := launch(binary, "--kubeconfig", file)
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
-	}
-	cluster.process, cluster.dir, cluster.kubeconfig, cluster.binary = cmd, dir, file, binary
-	return nil
+	cluster.binary = binary
+	cluster.kubeconfig, cluster.leave, err = join(binary)
+	return err
 }
 
 // launch starts a sandbox and returns when it is ready.
 func launch(binary string, args ...string) (*exec.Cmd, error) {
+	if err := installTools(); err != nil { // the tests that need them skip
+		fmt.Fprintln(os.Stderr, "sandboxtest:", err)
+	}
 	// --with-parent ends it even if this process gets no chance to.
 	cmd := exec.Command(binary, append([]string{"up", "--with-parent"}, args...)...)
 	log := &tail{}
@@ -125,15 +133,6 @@ func launch(binary string, args ...string) (*exec.Cmd, error) {
 	case <-time.After(startLimit):
 		return nil, errors.Join(fmt.Errorf("%s up was not ready after %s: %s", binary, startLimit, log), end(cmd))
 	}
-}
-
-func stop() error {
-	cmd := cluster.process
-	if cmd == nil {
-		return nil
-	}
-	cluster.process = nil
-	return errors.Join(end(cmd), os.RemoveAll(cluster.dir))
 }
 
 // end stops a sandbox and waits for it.
