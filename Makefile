@@ -4,6 +4,12 @@ GO       ?= go
 VERSION  := 0.1.0
 TOOLS    := $(GO) tool -modfile=tools/go.mod
 PACKAGES := ./...
+MODULE   := github.com/ebb-chaos/ebb
+BINARY   := bin/ebb
+# No libc, no loader: the binary runs in any container.
+STATIC   := CGO_ENABLED=0
+# All but the command line, whose tests start thousands of processes: test-race is about those.
+RACED     = $(shell $(GO) list ./... | grep -v '^$(MODULE)/cmd/ebb$$')
 
 # How much of it, for soak and fuzz.
 KILLS    ?= 200
@@ -12,21 +18,33 @@ CRASHES  ?= 20
 FUZZTIME ?= 60s
 FIGURES  := TestCrash|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
 
-.PHONY: help build demo test lint fmt docs bench soak figures fuzz clean
+.PHONY: help build demo test test-packages test-ebb test-race test-race-all lint fmt docs bench soak figures fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
 
-build: ## bin/ebb
+build: ## bin/ebb, which needs nothing else where it runs
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ebb ./cmd/ebb
+	$(STATIC) $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/ebb
 
 demo: build sandbox ## a run is killed in mid-chaos, and what it left is undone
 	@sh testdata/demo/demo.sh
 
-test: sandbox ## everything, against a real control plane, with the race detector
-	$(GO) test -race -timeout 20m $(PACKAGES)
+test: sandbox ## everything, against a real control plane; the race detector looks at all packages but cmd/ebb
+	@$(MAKE) --no-print-directory -j 2 test-ebb test-packages
 	@sh sandbox/build.sh test
+
+test-ebb: # beside test-packages: much of it is waiting, and both have the same sandbox
+	$(STATIC) $(GO) test -trimpath -timeout 20m ./cmd/ebb # built as the binary is, so that each package is compiled once
+
+test-packages:
+	$(GO) test -race -timeout 20m $(RACED)
+
+test-race: sandbox ## the commands under the race detector: the tests in Go, and scripts that have every command
+	$(GO) test -race -timeout 20m ./cmd/ebb
+
+test-race-all: sandbox ## the same with all scripts, scenarios and inputs: a quarter of an hour
+	EBB_RACE=all $(GO) test -race -timeout 60m ./cmd/ebb
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi

@@ -14,10 +14,7 @@ import (
 // executions: what a person waits for.
 func BenchmarkListRollback(b *testing.B) {
 	dir := b.TempDir()
-	binary := filepath.Join(dir, "ebb")
-	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
-	}
+	binary := makeBuild(b, dir)
 	store, err := versions.NewDir(filepath.Join(dir, "versions"))
 	if err != nil {
 		b.Fatal(err)

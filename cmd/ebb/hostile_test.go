@@ -440,7 +440,7 @@ func TestHostileInputs(t *testing.T) {
 		t.Errorf("got %d hostile inputs, want %d: correct the number here and where documentation quotes it", len(inputs), hostileInputs)
 	}
 	t.Run("input", func(t *testing.T) {
-		for _, input := range inputs {
+		for _, input := range every(6, inputs) {
 			t.Run(input.name, func(t *testing.T) {
 				t.Parallel()
 				input.test(newHouse(t, namespace))

@@ -71,7 +71,7 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	t.Parallel()
 	params := scriptParams(t)
-	params.Dir = "../../testdata/script"
+	params.Files = scriptFiles(t, "../../testdata/script", racedScripts)
 	testscript.Run(t, params)
 }
 

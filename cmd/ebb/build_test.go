@@ -1,0 +1,68 @@
+package main
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// makeBuild has make build write the binary to a directory, and returns its path.
+func makeBuild(t testing.TB, dir string) string {
+	t.Helper()
+	binary := filepath.Join(dir, "ebb")
+	build := exec.Command("make", "--silent", "build", "BINARY="+binary)
+	build.Dir = "../.."
+	for _, variable := range os.Environ() { // a make that runs the tests is none of this one's business
+		if name, _, _ := strings.Cut(variable, "="); name != "MAKEFLAGS" && name != "MFLAGS" && name != "MAKELEVEL" {
+			build.Env = append(build.Env, variable)
+		}
+	}
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("make build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// TestBuildNeedsNothing: what make build makes runs where there is nothing else, no libc and no loader.
+func TestBuildNeedsNothing(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("NOT TESTED: only Linux has static binaries")
+	}
+	root := t.TempDir()
+	file, err := elf.Open(makeBuild(t, root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, p := range file.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("the binary has a segment %s: it is not static", p.Type)
+		}
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("NOT RUN IN AN EMPTY ROOT: only root can change the root")
+	}
+	for _, args := range [][]string{{"version"}, {"list-rollback"}} {
+		cmd := exec.Command("/ebb", args...)
+		cmd.Dir, cmd.Env = "/", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+		out, err := cmd.CombinedOutput()
+		if args[0] == "version" && err != nil {
+			t.Errorf("ebb version in an empty root: %v\n%s", err, out)
+		}
+		// Without a configuration it says so, which takes its working directory and its user.
+		if args[0] == "list-rollback" && (codeOf(err) == "killed" || !strings.Contains(string(out), "config/config.yaml")) {
+			t.Errorf("ebb list-rollback in an empty root: %v\n%s", err, out)
+		}
+	}
+}
