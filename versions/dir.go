@@ -19,6 +19,7 @@ import (
 type Dir struct {
 	path   string
 	system durable.System
+	trust  Trust
 
 	// settled says that this process made sure of the directory's own entry: another one could have made it and died before the fsync.
 	settling sync.Mutex
@@ -30,8 +31,9 @@ type Dir struct {
 
 var _ Store = (*Dir)(nil)
 
-// NewDir returns the store in a versions directory, which need not exist: Begin and Append make it.
-func NewDir(path string) (*Dir, error) {
+// NewDir returns the store in a versions directory, which need not exist: Begin and Append make it. A path that is the volume of a
+// pod, see [TrustVolume], names a directory of our user's in it.
+func NewDir(path string, options ...DirOption) (*Dir, error) {
 	if path == "" {
 		return nil, errors.New("versions directory: got an empty path")
 	}
@@ -42,12 +44,17 @@ func NewDir(path string) (*Dir, error) {
 	if path == "/" {
 		return nil, errors.New(`versions directory: got "/", want a directory of its own`)
 	}
-	return &Dir{path: path, system: durable.OS{}}, nil
+	d := &Dir{path: path, system: durable.OS{}}
+	for _, option := range options {
+		option(d)
+	}
+	d.path = d.trust.place(d.path)
+	return d, nil
 }
 
 // Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when there is no such file. It only
 // tells what is there: whoever reads the file later looks at it anew.
-func Locate(path string) (_ *Dir, _ File, err error) {
+func Locate(path string, options ...DirOption) (_ *Dir, _ File, err error) {
 	defer exportTo(&err)
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -61,7 +68,7 @@ func Locate(path string) (_ *Dir, _ File, err error) {
 	if _, _, err := parseExecutionID(id); err != nil {
 		return nil, File{}, err
 	}
-	d, err := NewDir(filepath.Dir(filepath.Dir(path)))
+	d, err := NewDir(filepath.Dir(filepath.Dir(path)), options...)
 	if err != nil {
 		return nil, File{}, err
 	}
@@ -83,7 +90,7 @@ func Locate(path string) (_ *Dir, _ File, err error) {
 // Location implements Store.
 func (d *Dir) Location() string { return d.path }
 
-func (d *Dir) open(create bool) (*durable.Dir, error) { return durable.Open(d.system, d.path, create) }
+func (d *Dir) open(create bool) (*durable.Dir, error) { return d.trust.open(d.system, d.path, create) }
 
 // Begin implements Store.
 func (d *Dir) Begin(ctx context.Context, runUUID string) (_ Execution, err error) {

@@ -228,7 +228,7 @@ func (e *dirExecution) pending(f File) (fileName, error) {
 	if err != nil {
 		return name, err
 	}
-	return name, durable.CheckFile(e.dir.Path()+"/"+f.Name, info)
+	return name, e.dir.CheckFile(e.dir.Path()+"/"+f.Name, info)
 }
 
 // MarkExecuted implements Execution. The rename is all: no other record of the state exists.

@@ -32,6 +32,11 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	case "pod":
+		if err := podProcess(os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "wait":
 		if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 			os.Exit(1)

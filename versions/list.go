@@ -73,7 +73,7 @@ func listExecution(root *durable.Dir, f Filter, info *ExecutionInfo) (err error)
 	if err != nil {
 		// Says what it is if it is no directory; otherwise it can't be opened, and err says why.
 		if entry, statErr := root.Lstat(info.ID); statErr == nil {
-			return cmp.Or(durable.CheckDir(info.Location, entry), err)
+			return cmp.Or(root.CheckDir(info.Location, entry), err)
 		}
 		return err
 	}
@@ -129,7 +129,7 @@ func listFilesOnce(dir *durable.Dir, id string, f Filter) (files []File, problem
 		// For people: what is replayed is checked again at its descriptor.
 		info, err := dir.Lstat(entry)
 		if err == nil {
-			err = durable.CheckFile(location, info)
+			err = dir.CheckFile(location, info)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			vanished = true

@@ -51,28 +51,28 @@ func TestInsecureFiles(t *testing.T) {
 		problem string
 		remedy  string
 	}{
-		{"writable", func(t *testing.T, path string) { must(t, os.Chmod(path, 0o722)) }, "others can write to (mode 0722)", "chmod 0700 "},
-		{"group writable", func(t *testing.T, path string) { must(t, os.Chmod(path, 0o720)) }, "others can write to (mode 0720)", "chmod 0700 "},
-		{"hard link", func(t *testing.T, path string) { must(t, os.Link(path, filepath.Dir(path)+"/../other")) }, "2 names", "cp -p "},
+		{"writable", func(t *testing.T, path string) { must(t, os.Chmod(path, 0o722)) }, "others can write to (mode 0722)", "(umask 077 && cp "},
+		{"group writable", func(t *testing.T, path string) { must(t, os.Chmod(path, 0o720)) }, "others can write to (mode 0720)", "(umask 077 && cp "},
+		{"hard link", func(t *testing.T, path string) { must(t, os.Link(path, filepath.Dir(path)+"/../other")) }, "2 names", "(umask 077 && cp "},
 		{"symbolic link", func(t *testing.T, path string) {
 			target := filepath.Join(tempDir(t), "target")
 			must(t, os.Rename(path, target))
 			must(t, os.Symlink(target, path))
-		}, "is a symbolic link, not a regular file", "rm "},
+		}, "is a symbolic link, not a regular file", "(umask 077 && cp "},
 		{"fifo", func(t *testing.T, path string) {
 			must(t, os.Remove(path))
 			must(t, syscall.Mkfifo(path, 0o700))
-		}, "is a FIFO, not a regular file", "rm "},
+		}, "is a FIFO, not a regular file", "mv "},
 		{"directory", func(t *testing.T, path string) {
 			must(t, os.Remove(path))
 			must(t, os.Mkdir(path, 0o700))
-		}, "is a directory, not a regular file", "rm -r "},
+		}, "is a directory, not a regular file", "mv "},
 		{"owner", func(t *testing.T, path string) {
 			if os.Geteuid() != 0 {
 				t.Skip("only root can give files away")
 			}
 			must(t, os.Chown(path, 12345, -1))
-		}, "is a file of user 12345, want 0", "chown -h 0 "},
+		}, "is a file of user 12345, want 0", "(umask 077 && cp "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d, f := stored(t)
@@ -101,6 +101,23 @@ func TestInsecureFiles(t *testing.T) {
 				}
 			}
 			must(t, e.Close())
+
+			// Whoever has the file open still: the remedy leaves him with it, and with nothing that is read.
+			planter, err := os.OpenFile(f.Location, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+			remedy(t, info.Problems[0].Remedy)
+			if err == nil {
+				_, err := planter.WriteString(hostileContent)
+				must(t, err)
+				must(t, planter.Close())
+			}
+			content, err := d.Read(t.Context(), f)
+			if strings.HasPrefix(test.remedy, "mv ") {
+				if !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("what was put aside: got %q, %v, want that it is gone", content, err)
+				}
+			} else if err != nil || string(content) != "content" {
+				t.Errorf("after the remedy: got %q, %v, want the content as it was looked at", content, err)
+			}
 		})
 	}
 }

@@ -30,23 +30,7 @@ func newStranger(t *testing.T, how string, path string) *stranger {
 	if os.Geteuid() != 0 {
 		t.Skip("NEEDS ROOT: only root can be another user")
 	}
-	// The test binary may stand where nobody else may look.
-	exe, err := os.Executable()
-	must(t, err)
-	content, err := os.ReadFile(exe)
-	must(t, err)
-	public, err := os.MkdirTemp("/tmp", "ebb-stranger-")
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(public)) })
-	must(t, os.Chmod(public, 0o755))
-	copied := filepath.Join(public, "stranger")
-	must(t, os.WriteFile(copied, content, 0o755))
-	must(t, os.Chmod(copied, 0o755))
-	cmd := exec.Command(copied, how, path)
-	cmd.Env = append(os.Environ(), childEnv+"=lock")
-	cmd.Stderr = os.Stderr
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd := childOf(t, &syscall.Credential{Uid: 65534, Gid: 65534}, "lock", how, path)
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	out, err := cmd.StdoutPipe()
@@ -59,6 +43,36 @@ func newStranger(t *testing.T, how string, path string) *stranger {
 	s := &stranger{in, cmd}
 	t.Cleanup(func() { s.end(t) })
 	return s
+}
+
+// childOf is child as another user.
+func childOf(t *testing.T, user *syscall.Credential, role string, args ...string) *exec.Cmd {
+	t.Helper()
+	// The test binary may stand where nobody else may look.
+	exe, err := os.Executable()
+	must(t, err)
+	content, err := os.ReadFile(exe)
+	must(t, err)
+	public := publicDir(t)
+	copied := filepath.Join(public, "child")
+	must(t, os.WriteFile(copied, content, 0o755))
+	must(t, os.Chmod(copied, 0o755))
+	cmd := exec.Command(copied, args...)
+	cmd.Env = append(os.Environ(), childEnv+"="+role)
+	cmd.Stderr = os.Stderr
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	return cmd
+}
+
+// publicDir is a directory of ours that everybody may look into.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "ebb-public-")
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	must(t, os.Chmod(dir, 0o755))
+	return dir
 }
 
 // end makes the stranger give its lock up.
@@ -114,11 +128,7 @@ func openToOthers(t *testing.T) (*versions.Dir, versions.File) {
 	if _, err := os.Stat("/proc/locks"); err != nil {
 		t.Skip("NEEDS /proc/locks: who holds a lock can't be told without it")
 	}
-	parent, err := os.MkdirTemp("/tmp", "ebb-open-")
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(parent)) })
-	must(t, os.Chmod(parent, 0o755))
-	d, err := versions.NewDir(filepath.Join(parent, "versions"))
+	d, err := versions.NewDir(filepath.Join(publicDir(t), "versions"))
 	must(t, err)
 	e, err := d.Begin(t.Context(), "run")
 	must(t, err)
@@ -221,9 +231,7 @@ func TestStrangerHoldsBoth(t *testing.T) {
 	if !errors.As(err, &insecure) || !strings.Contains(insecure.Problem, "is locked by another user's process") {
 		t.Fatalf("got %v, want an *InsecureError", err)
 	}
-	if out, err := exec.Command("sh", "-c", insecure.Remedy).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", insecure.Remedy, err, out)
-	}
+	remedy(t, insecure.Remedy)
 	e, err := d.Open(t.Context(), f.Execution)
 	must(t, err)
 	content, err := e.Read(t.Context(), f)

@@ -39,7 +39,7 @@ func (d *Dir) Warnings() []string {
 			warnings = append(warnings, fmt.Sprintf("versions directory %q is on %s", d.path, who))
 		}
 	}
-	return warnings
+	return append(warnings, d.trust.warnings(d.path)...)
 }
 
 // deepestExisting is the part of a path whose file system a directory at path would be on.

@@ -198,12 +198,11 @@ func builtinNames() ([]string, error) {
 
 // stored gathers words from the executions of the store.
 func (l line) stored(ctx context.Context, of func(versions.ExecutionInfo) []string) ([]string, error) {
-	read := config.DefaultVersionsDirectory
-	// Without a readable configuration there is still Krkn's directory.
-	if c, err := config.LoadForRollback(cmp.Or(l.config, defaultConfig)); err == nil {
-		read = c.VersionsDirectory
+	c, err := config.LoadForRollback(cmp.Or(l.config, defaultConfig))
+	if err != nil { // without a readable configuration there is still Krkn's directory
+		c = &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}
 	}
-	store, err := versions.NewDir(read)
+	store, err := versions.NewDir(c.VersionsDirectory, versions.WithTrust(c.DirectoryTrust))
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func runExec(ctx context.Context, o execOptions) error {
 		return err
 	}
 	var file versions.File
-	if s.store, file, err = locate(o.operands[0]); err != nil {
+	if s.store, file, err = locate(o.operands[0], o.trust(s.DirectoryTrust)); err != nil {
 		return err
 	}
 	s.again = "ebb exec " + o.operands[0]

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
@@ -51,6 +53,12 @@ func kindHint(f *runner.Failure) string {
 		return "docs/scenarios.md lists what each scenario needs; --skip-preflight tries all the same"
 	case runner.KindStore:
 		return "fix the cause, or set kraken.rollback_versions_directory to another place"
+	case runner.KindInsecure:
+		if slices.ContainsFunc(f.Hints(), func(hint string) bool {
+			return strings.HasPrefix(hint, "mkdir ") || strings.HasPrefix(hint, "readlink ")
+		}) {
+			return "the configuration names the directory: kraken.rollback_versions_directory, or kraken.scenario_scripts_directory for scripts"
+		}
 	case runner.KindUnsupported:
 		return "--skip-unsupported runs the rest"
 	case runner.KindUnavailable:

@@ -172,42 +172,42 @@ const hide = "x\x1b]0;title\x07\x1b[2J\u009b31m\u202egpj\x7f\xff\nFORGED: everyt
 
 // hostileFiles stand in the place of a version file.
 var hostileFiles = []hostileInput{
-	{name: "of another user", plant: func(h *house) { h.give(h.file) }, code: 4, says: "is a file of user 65534, want", hint: "chown -h ", run: 4},
-	{name: "writable by a group", plant: func(h *house) { h.chmod(h.file, 0o720) }, code: 4, says: `others can write to \(mode 0720\)`, hint: "chmod 0700 "},
-	{name: "writable by all", plant: func(h *house) { h.chmod(h.file, 0o702) }, code: 4, says: `others can write to \(mode 0702\)`, hint: "chmod 0700 "},
-	{name: "set-uid and writable", plant: func(h *house) { h.chmod(h.file, 0o722|fs.ModeSetuid|fs.ModeSetgid) }, code: 4, says: `others can write to \(mode 6722\)`, hint: "chmod 0700 "},
-	{name: "writable by an access control list", plant: func(h *house) { h.acl(h.file) }, code: 4, says: `others can write to \(mode 0760\)`, hint: "chmod 0700 "},
-	{name: "link of ours", plant: func(h *house) { h.moved(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: "rm "},
-	{name: "link of another user", plant: func(h *house) { h.moved(h.file); h.give(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: "rm "},
+	{name: "of another user", plant: func(h *house) { h.give(h.file) }, code: 4, says: "is a file of user 65534, want", hint: `\(umask 077 && cp `, run: 4},
+	{name: "writable by a group", plant: func(h *house) { h.chmod(h.file, 0o720) }, code: 4, says: `others can write to \(mode 0720\)`, hint: `\(umask 077 && cp `},
+	{name: "writable by all", plant: func(h *house) { h.chmod(h.file, 0o702) }, code: 4, says: `others can write to \(mode 0702\)`, hint: `\(umask 077 && cp `},
+	{name: "set-uid and writable", plant: func(h *house) { h.chmod(h.file, 0o722|fs.ModeSetuid|fs.ModeSetgid) }, code: 4, says: `others can write to \(mode 6722\)`, hint: `\(umask 077 && cp `},
+	{name: "writable by an access control list", plant: func(h *house) { h.acl(h.file) }, code: 4, says: `others can write to \(mode 0760\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "link of ours", plant: func(h *house) { h.moved(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: `\(umask 077 && cp `},
+	{name: "link of another user", plant: func(h *house) { h.moved(h.file); h.give(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: `\(umask 077 && cp `},
 	{name: "link to nothing", plant: func(h *house) {
 		h.instead(h.file, func(p string) error { return os.Symlink("nowhere", p) })
-	}, code: 4, says: "is a symbolic link", hint: "rm "},
+	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
 	{name: "link to itself", plant: func(h *house) {
 		h.instead(h.file, func(p string) error { return os.Symlink(p, p) })
-	}, code: 4, says: "is a symbolic link", hint: "rm "},
+	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
 	{name: "link to a device", plant: func(h *house) {
 		h.instead(h.file, func(p string) error { return os.Symlink("/dev/zero", p) })
-	}, code: 4, says: "is a symbolic link", hint: "rm "},
+	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
 	{name: "link to our own undo", plant: func(h *house) {
 		h.instead(h.file, func(p string) error { return os.Symlink(h.good, p) })
-	}, code: 4, says: "is a symbolic link", hint: "rm "},
-	{name: "hard link", plant: func(h *house) { h.must(os.Link(h.file, filepath.Join(h.dir, "elsewhere"))) }, code: 4, says: `a file with 2 names \(hard links\), want 1`, hint: "cp -p "},
+	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
+	{name: "hard link", plant: func(h *house) { h.must(os.Link(h.file, filepath.Join(h.dir, "elsewhere"))) }, code: 4, says: `a file with 2 names \(hard links\), want 1`, hint: `\(umask 077 && cp `},
 	{name: "hard link of our own undo", plant: func(h *house) {
 		h.instead(h.file, func(p string) error { return os.Link(h.victim, p) })
-	}, code: 4, says: `a file with 2 names \(hard links\), want 1`, hint: "cp -p "},
-	{name: "FIFO", plant: func(h *house) { h.instead(h.file, fifo) }, code: 4, says: "is a FIFO, not a regular file", hint: "rm ", run: 4},
+	}, code: 4, says: `a file with 2 names \(hard links\), want 1`, hint: `\(umask 077 && cp `},
+	{name: "FIFO", plant: func(h *house) { h.instead(h.file, fifo) }, code: 4, says: "is a FIFO, not a regular file", hint: `mv `, run: 4},
 	{name: "FIFO with a silent writer", plant: func(h *house) {
 		h.instead(h.file, fifo)
 		writer, err := os.OpenFile(h.file, os.O_RDWR, 0)
 		h.must(err)
 		h.Cleanup(func() { h.must(writer.Close()) })
-	}, code: 4, says: "is a FIFO, not a regular file", hint: "rm ", run: 4},
-	{name: "socket", plant: func(h *house) { h.instead(h.file, h.socket) }, code: 4, says: "is a socket, not a regular file", hint: "rm "},
-	{name: "device", plant: func(h *house) { h.instead(h.file, h.device) }, code: 4, says: "is a device, not a regular file", hint: "rm "},
+	}, code: 4, says: "is a FIFO, not a regular file", hint: `mv `, run: 4},
+	{name: "socket", plant: func(h *house) { h.instead(h.file, h.socket) }, code: 4, says: "is a socket, not a regular file", hint: `mv `},
+	{name: "device", plant: func(h *house) { h.instead(h.file, h.device) }, code: 4, says: "is a device, not a regular file", hint: `mv `},
 	{name: "directory", plant: func(h *house) {
 		h.instead(h.file, func(p string) error { return os.Mkdir(p, 0o700) })
 		h.write(filepath.Join(h.file, "precious"), "x")
-	}, code: 4, says: "is a directory, not a regular file", hint: "rm -r "},
+	}, code: 4, says: "is a directory, not a regular file", hint: `mv `},
 	{name: "2 GiB", plant: func(h *house) { h.instead(h.file, sparse(2<<30)) }, code: 3, says: "is too long: want at most 1048576 bytes"},
 	{name: "1 MiB and a byte", plant: func(h *house) {
 		h.instead(h.file, text("#"+strings.Repeat("x", 1<<20-1)+"\n"))
@@ -277,23 +277,23 @@ var hostileNames = func() []hostileInput {
 
 // hostileDirectories stand in the place of an execution's directory.
 var hostileDirectories = []hostileInput{
-	{name: "directory of another user", plant: func(h *house) { h.give(h.x) }, code: 4, says: "is a directory of user 65534, want", hint: "chown -h ", run: 4},
-	{name: "directory writable by all", plant: func(h *house) { h.chmod(h.x, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: "chmod 0700 "},
-	{name: "directory writable by a group", plant: func(h *house) { h.chmod(h.x, 0o770) }, code: 4, says: `others can write to \(mode 0770\)`, hint: "chmod 0700 "},
-	{name: "directory with a sticky bit", plant: func(h *house) { h.chmod(h.x, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: "chmod 0700 "},
-	{name: "directory writable by an access control list", plant: func(h *house) { h.acl(h.x) }, code: 4, says: `others can write to \(mode 0760\)`, hint: "chmod 0700 "},
-	{name: "directory a link", plant: func(h *house) { h.moved(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: "rm ", runs: true},
-	{name: "directory a link of another user", plant: func(h *house) { h.moved(h.x); h.give(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: "rm "},
+	{name: "directory of another user", plant: func(h *house) { h.give(h.x) }, code: 4, says: "is a directory of user 65534, want", hint: `(\(umask 077 && cp -R |mkdir |mv )`, run: 4},
+	{name: "directory writable by all", plant: func(h *house) { h.chmod(h.x, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "directory writable by a group", plant: func(h *house) { h.chmod(h.x, 0o770) }, code: 4, says: `others can write to \(mode 0770\)`, hint: `chmod go-w `},
+	{name: "directory with a sticky bit", plant: func(h *house) { h.chmod(h.x, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: `chmod go-w `},
+	{name: "directory writable by an access control list", plant: func(h *house) { h.acl(h.x) }, code: 4, says: `others can write to \(mode 0760\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "directory a link", plant: func(h *house) { h.moved(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `, runs: true},
+	{name: "directory a link of another user", plant: func(h *house) { h.moved(h.x); h.give(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
 	{name: "directory a link to the good one", plant: func(h *house) {
 		h.instead(h.x, func(p string) error { return os.Symlink(filepath.Dir(h.good), p) })
-	}, code: 4, says: "is a symbolic link, not a directory", hint: "rm "},
+	}, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
 	{name: "directory a link to the root", plant: func(h *house) {
 		h.instead(h.x, func(p string) error { return os.Symlink("/", p) })
-	}, code: 4, says: "is a symbolic link, not a directory", hint: "rm "},
-	{name: "directory a file", plant: func(h *house) { h.instead(h.x, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: "rm "},
-	{name: "directory a FIFO", plant: func(h *house) { h.instead(h.x, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: "rm "},
-	{name: "directory a socket", plant: func(h *house) { h.instead(h.x, h.socket) }, code: 4, says: "is a socket, not a directory", hint: "rm "},
-	{name: "directory a device", plant: func(h *house) { h.instead(h.x, h.device) }, code: 4, says: "is a device, not a directory", hint: "rm "},
+	}, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a file", plant: func(h *house) { h.instead(h.x, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a FIFO", plant: func(h *house) { h.instead(h.x, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a socket", plant: func(h *house) { h.instead(h.x, h.socket) }, code: 4, says: "is a socket, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a device", plant: func(h *house) { h.instead(h.x, h.device) }, code: 4, says: "is a device, not a directory", hint: `(mv|mkdir|readlink) `},
 	{name: "directory with escape codes", plant: func(h *house) { h.must(os.Rename(h.x, filepath.Join(h.versions, hide))) }, says: "which is no execution's <timestamp ns>-<run uuid>"},
 	{name: "directory with a line of its own", plant: func(h *house) { h.must(os.Rename(h.x, h.x+"\nFORGED")) }, says: "which is no execution's"},
 	{name: "directory from beyond all times", plant: func(h *house) {
@@ -307,20 +307,20 @@ var hostileDirectories = []hostileInput{
 
 // hostileRoots are about the versions directory itself: nothing in it can be trusted.
 var hostileRoots = []hostileInput{
-	{name: "versions directory writable by all", plant: func(h *house) { h.chmod(h.versions, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: "chmod 0700 "},
-	{name: "versions directory with a sticky bit", plant: func(h *house) { h.chmod(h.versions, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: "chmod 0700 "},
-	{name: "versions directory of another user", plant: func(h *house) { h.give(h.versions) }, code: 4, says: "is a directory of user 65534, want", hint: "chown -h "},
-	{name: "versions directory a link", plant: func(h *house) { h.moved(h.versions) }, code: 4, says: "is a symbolic link, not a directory", hint: "rm "},
-	{name: "versions directory a file", plant: func(h *house) { h.instead(h.versions, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: "rm "},
-	{name: "versions directory a FIFO", plant: func(h *house) { h.instead(h.versions, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: "rm "},
-	{name: "versions directory a socket", plant: func(h *house) { h.instead(h.versions, h.socket) }, code: 4, says: "is a socket, not a directory", hint: "rm "},
-	{name: "versions directory a device", plant: func(h *house) { h.instead(h.versions, h.device) }, code: 4, says: "is a device, not a directory", hint: "rm "},
+	{name: "versions directory writable by all", plant: func(h *house) { h.chmod(h.versions, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "versions directory with a sticky bit", plant: func(h *house) { h.chmod(h.versions, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: `chmod go-w `},
+	{name: "versions directory of another user", plant: func(h *house) { h.give(h.versions) }, code: 4, says: "is a directory of user 65534, want", hint: `(\(umask 077 && cp -R |mkdir |mv )`},
+	{name: "versions directory a link", plant: func(h *house) { h.moved(h.versions) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a file", plant: func(h *house) { h.instead(h.versions, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a FIFO", plant: func(h *house) { h.instead(h.versions, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a socket", plant: func(h *house) { h.instead(h.versions, h.socket) }, code: 4, says: "is a socket, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a device", plant: func(h *house) { h.instead(h.versions, h.device) }, code: 4, says: "is a device, not a directory", hint: `(mv|mkdir|readlink) `},
 	{name: "parent writable by all", plant: func(h *house) { h.chmod(filepath.Dir(h.versions), 0o777) }, code: 4, says: "is a parent directory that others can write to .* without the sticky bit", hint: "chmod go-w "},
-	{name: "parent of another user", plant: func(h *house) { h.give(filepath.Dir(h.versions)) }, code: 4, says: "is a parent directory of user 65534, want", hint: "chown -h "},
+	{name: "parent of another user", plant: func(h *house) { h.give(filepath.Dir(h.versions)) }, code: 4, says: "is a parent directory of user 65534, want", hint: `mkdir `},
 	{name: "parent a link of another user", plant: func(h *house) {
 		h.moved(filepath.Dir(h.versions))
 		h.give(filepath.Dir(h.versions))
-	}, code: 4, says: "is a symbolic link of user 65534, want", hint: "chown -h "},
+	}, code: 4, says: "is a symbolic link of user 65534, want", hint: `mkdir `},
 	{name: "parent a link to itself", plant: func(h *house) {
 		h.instead(filepath.Dir(h.versions), func(p string) error { return os.Symlink(p, p) })
 	}, code: 3, says: "too many levels of symbolic links", run: 4},
@@ -351,12 +351,12 @@ var hostileNotes = []hostileInput{
 	{name: "lock full of escape codes", plant: func(h *house) {
 		h.note(".lock", text(`{"host":"\u001b[2J\nFORGED: restored","pid":7,"command":"\u202e"}`))
 	}, says: `left by PID 7 on host`},
-	{name: "mark a FIFO", plant: func(h *house) { h.note(".inflight-1", fifo) }, code: 4, says: "inflight-1.* is a FIFO", hint: "rm "},
-	{name: "mark a link", plant: func(h *house) { h.note(".inflight-1", func(p string) error { return os.Symlink(h.victim, p) }) }, code: 4, says: "inflight-1.* is a symbolic link", hint: "rm "},
+	{name: "mark a FIFO", plant: func(h *house) { h.note(".inflight-1", fifo) }, code: 4, says: "inflight-1.* is a FIFO", hint: `mv `},
+	{name: "mark a link", plant: func(h *house) { h.note(".inflight-1", func(p string) error { return os.Symlink(h.victim, p) }) }, code: 4, says: "inflight-1.* is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
 	{name: "mark of another user", plant: func(h *house) {
 		h.note(".inflight-1", text("{}"))
 		h.give(filepath.Join(filepath.Dir(h.good), ".inflight-1"))
-	}, code: 4, says: "inflight-1.* of user 65534", hint: "chown -h "},
+	}, code: 4, says: "inflight-1.* of user 65534", hint: `\(umask 077 && cp `},
 	{name: "mark of 1 GiB", plant: func(h *house) { h.note(".inflight-1", sparse(1<<30)) }, code: 3, says: "inflight-1.* is too long"},
 	{name: "mark of garbage", plant: func(h *house) { h.note(".inflight-1", text("\x1b[2J{")) }, says: "GOOD RAN"},
 	{name: "temporary directory", plant: func(h *house) { h.note(".tmp-0", func(p string) error { return os.Mkdir(p, 0o700) }) }, says: "WARNING.*\\.tmp-0"},

@@ -51,7 +51,7 @@ func runMark(ctx context.Context, o markOptions) error {
 	if err != nil {
 		return err
 	}
-	store, file, err := locate(o.operands[0])
+	store, file, err := locate(o.operands[0], o.trust(versions.TrustAuto))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 // A command is a function of its options. The flags that it has are declared with the options, and the
@@ -94,6 +95,7 @@ type commonOptions struct {
 	LogFormat  string
 	LogLevel   string
 	NoColor    bool
+	Trust      string // "" as the configuration says
 }
 
 const defaultConfig = "config/config.yaml"
@@ -106,6 +108,7 @@ func (o *commonOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "log-format", Destination: &o.LogFormat, Value: "text", Usage: "text or json"},
 		&cli.StringFlag{Name: "log-level", Destination: &o.LogLevel, Value: "info", Usage: "debug, info, warning or error"},
 		&cli.BoolFlag{Name: "no-color", Destination: &o.NoColor, Usage: "no colours; NO_COLOR does the same"},
+		&cli.StringFlag{Name: "directory-trust", Destination: &o.Trust, Usage: "what may stand above the versions directory: `TRUST` is auto, strict or volume"},
 	}
 }
 
@@ -114,7 +117,18 @@ func (o *commonOptions) check() error {
 	if strings.ContainsAny(o.Kubeconfig, "\n{") {
 		return errors.New("--kubeconfig: got the text of a kubeconfig, want the path of its file")
 	}
+	if _, err := versions.ParseTrust(o.Trust); err != nil {
+		return fmt.Errorf("--directory-trust: got %q, want auto, strict or volume", o.Trust)
+	}
 	return nil
+}
+
+// trust is what the flag says, or else the configuration.
+func (o *commonOptions) trust(configured versions.Trust) versions.Trust {
+	if trust, err := versions.ParseTrust(o.Trust); err == nil && o.Trust != "" {
+		return trust
+	}
+	return configured
 }
 
 // configFile is the configuration to read.

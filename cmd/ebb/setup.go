@@ -51,15 +51,15 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 	if len(s.Ignored) > 0 {
 		s.log.Debug(fmt.Sprintf("keys of %s that have no effect: %q", s.File, s.Ignored))
 	}
-	if s.store, err = versions.NewDir(s.VersionsDirectory); err != nil {
+	if s.store, err = versions.NewDir(s.VersionsDirectory, versions.WithTrust(o.trust(s.DirectoryTrust))); err != nil {
 		return nil, &usageError{err: err}
 	}
 	return s, nil
 }
 
 // locate finds the version file that an operand names. One that is not there is a mistake in the operand.
-func locate(operand string) (*versions.Dir, versions.File, error) {
-	store, file, err := versions.Locate(operand)
+func locate(operand string, trust versions.Trust) (*versions.Dir, versions.File, error) {
+	store, file, err := versions.Locate(operand, versions.WithTrust(trust))
 	if err != nil && !runner.IsRefused(err) {
 		err = &usageError{err: err}
 	}

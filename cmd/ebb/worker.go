@@ -28,6 +28,7 @@ var stopping = make(chan struct{})
 // workerSettings are what a worker needs of the command line and the configuration.
 type workerSettings struct {
 	Versions   string // the versions directory
+	Trust      versions.Trust
 	Scripts    string // a directory of scenario scripts; "" for none beside the built-in ones
 	Kubeconfig string // "" for what Kubernetes' own tools take
 	Context    string
@@ -44,7 +45,7 @@ type workerSettings struct {
 // settings makes those of a command.
 func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	w := workerSettings{
-		Versions: s.store.Location(), Scripts: s.ScriptsDirectory, Kubeconfig: s.Kubeconfig, Context: o.Context,
+		Versions: s.store.Location(), Trust: o.trust(s.DirectoryTrust), Scripts: s.ScriptsDirectory, Kubeconfig: s.Kubeconfig, Context: o.Context,
 		LogFormat: o.LogFormat, LogLevel: o.LogLevel, NoColor: o.NoColor,
 		Times: times, OnStop: "finishing the file at hand",
 	}
@@ -62,7 +63,7 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 	if err != nil {
 		return nil, err
 	}
-	store, err := versions.NewDir(w.Versions)
+	store, err := versions.NewDir(w.Versions, versions.WithTrust(w.Trust))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ebb-chaos/ebb/schema"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 // DefaultVersionsDirectory is where version files are when the configuration names no directory.
@@ -22,6 +23,7 @@ type Config struct {
 	AutoRollback               bool            // true unless switched off
 	VersionsDirectory          string          // ~ expanded
 	VersionsDirectoryDefaulted bool            // the file names none
+	DirectoryTrust             versions.Trust  // what may stand above the versions directory
 	ExitOnFailure              bool            // stop after the first scenario that fails
 	ScriptsDirectory           string          // the user's own scenario scripts, ~ expanded; "" when there is none
 	Scenarios                  []ScenarioEntry // in the order of the file

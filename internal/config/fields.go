@@ -16,6 +16,7 @@ var sections = map[string]schema.Field{
 		"kubeconfig_path":             {Type: schema.String},
 		"auto_rollback":               {Type: schema.Bool, Default: true},
 		"rollback_versions_directory": {Type: schema.String},
+		"rollback_directory_trust":    {Type: schema.String, Enum: []any{"auto", "strict", "volume"}},
 		"exit_on_failure":             {Type: schema.Bool, Default: false},
 		"scenario_scripts_directory":  {Type: schema.String},
 		"signal_state":                {Type: schema.String},
@@ -127,5 +128,5 @@ func meant(key string) string {
 
 // needed reports whether an undo depends on a key.
 func needed(key string) bool {
-	return slices.Contains([]string{"kraken", "kraken.kubeconfig_path", "kraken.rollback_versions_directory"}, key)
+	return slices.Contains([]string{"kraken", "kraken.kubeconfig_path", "kraken.rollback_versions_directory", "kraken.rollback_directory_trust"}, key)
 }

@@ -112,6 +112,10 @@ func (l *loader) fields() {
 	if c.VersionsDirectory == "" {
 		c.VersionsDirectory, c.VersionsDirectoryDefaulted = DefaultVersionsDirectory, true
 	}
+	trust, err := versions.ParseTrust(get[string](l, "kraken", "rollback_directory_trust"))
+	if err == nil { // otherwise it has been said that the key can't be so
+		c.DirectoryTrust = trust
+	}
 	kubeconfig, err := KubeconfigPath(get[string](l, "kraken", "kubeconfig_path"))
 	if err != nil {
 		l.problem(l.node("kraken", "kubeconfig_path"), "kraken.kubeconfig_path", "%v", err)

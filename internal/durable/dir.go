@@ -13,6 +13,7 @@ import (
 
 // Dir is an open directory. Its methods may be called from several goroutines.
 type Dir struct {
+	checker
 	f        *os.File
 	system   System
 	lockFile *os.File // see TryLock
@@ -24,6 +25,7 @@ type Dir struct {
 type Info struct {
 	mode    uint32
 	uid     uint32
+	gid     uint32
 	links   uint64
 	dev     uint64
 	ino     uint64
@@ -38,7 +40,7 @@ func newInfo(st *unix.Stat_t) Info {
 	sec, nsec := st.Ctim.Unix()
 	// The fields' types differ between systems.
 	return Info{
-		mode: uint32(st.Mode), uid: st.Uid, links: uint64(st.Nlink), dev: uint64(st.Dev), ino: st.Ino, //nolint:unconvert
+		mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid, links: uint64(st.Nlink), dev: uint64(st.Dev), ino: st.Ino, //nolint:unconvert
 		Size: st.Size, Changed: time.Unix(sec, nsec),
 	}
 }
@@ -95,7 +97,7 @@ func (d *Dir) Enter(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{f: f, system: d.system}, nil
+	return &Dir{checker: d.checker, f: f, system: d.system}, nil
 }
 
 // OpenDir opens a directory below, which must be ours alone.
@@ -103,7 +105,7 @@ func (d *Dir) OpenDir(name string) (*Dir, error) {
 	sub, err := d.Enter(name)
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK) {
 		if info, statErr := d.Lstat(name); statErr == nil {
-			if err := CheckDir(join(d.Path(), name), info); err != nil {
+			if err := d.CheckDir(join(d.Path(), name), info); err != nil {
 				return nil, err
 			}
 		}
@@ -111,8 +113,15 @@ func (d *Dir) OpenDir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sub.Check(); err != nil {
-		return nil, errors.Join(err, sub.Close())
+	info, err := stat(sub.f)
+	if err == nil {
+		err = sub.CheckDir(sub.Path(), info)
+	}
+	if err == nil {
+		err = sub.narrow(sub.f, info)
+	}
+	if err != nil {
+		return nil, errors.Join(mendAll(err), sub.Close())
 	}
 	return sub, nil
 }
@@ -123,7 +132,7 @@ func (d *Dir) Check() error {
 	if err != nil {
 		return err
 	}
-	return CheckDir(d.Path(), info)
+	return d.CheckDir(d.Path(), info)
 }
 
 // Is reports whether d's entry of that name is sub itself: not gone, and not another one that took its place.
@@ -168,7 +177,7 @@ func (d *Dir) checked(f *os.File, name string, err error) (*os.File, error) {
 	if err != nil {
 		// What can't be opened because of its kind (a link, a socket) deserves a better message than the kernel's.
 		if info, statErr := d.Lstat(name); statErr == nil {
-			if insecure := CheckFile(join(d.Path(), name), info); insecure != nil {
+			if insecure := d.CheckFile(join(d.Path(), name), info); insecure != nil {
 				return nil, insecure
 			}
 		}
@@ -176,7 +185,10 @@ func (d *Dir) checked(f *os.File, name string, err error) (*os.File, error) {
 	}
 	info, err := stat(f)
 	if err == nil {
-		err = CheckFile(f.Name(), info)
+		err = d.CheckFile(f.Name(), info)
+	}
+	if err == nil {
+		err = d.narrow(f, info)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

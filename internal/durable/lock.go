@@ -41,6 +41,9 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	if free && errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // it was removed while we opened it: who had it is just leaving
+	}
 	if err != nil {
 		if !free {
 			err = fmt.Errorf("%q is locked by another user's process, and no lock of our own can be had: %w", d.Path(), err)

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,32 +29,78 @@ const maxLinks = 40
 // *InsecureError. With create, what is missing of the path is made, mode 0700, each entry on stable storage before
 // the next; without, it is an error that wraps [fs.ErrNotExist].
 func Open(system System, path string, create bool) (*Dir, error) {
-	parent, missing, err := resolve(filepath.Dir(path))
+	return checker{}.open(system, path, create)
+}
+
+// OpenVolume is Open for a directory on the volume of a pod, whose mount belongs to root and can be written by others in the pod. Such a
+// directory is a parent like any other; what is below it belongs to us, or is such a volume. Others can then take our directory
+// away, and put nothing of theirs in its place. What the kubelet made writable by the volume's group is taken back where it is ours.
+func OpenVolume(system System, path string, create bool) (*Dir, error) {
+	return checker{volume: true}.open(system, path, create)
+}
+
+// IsVolume reports whether a path is a directory that [OpenVolume] takes for a parent, and not for one of ours.
+func IsVolume(path string) bool {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return false
+	}
+	info := newInfo(&st)
+	return isVolume(info) && checker{volume: true}.ours(path, info, "directory") != nil
+}
+
+// Volumes returns those parents of a path that only [OpenVolume] takes.
+func Volumes(path string) []string {
+	var found []string
+	for parent := filepath.Dir(path); parent != "/"; parent = filepath.Dir(parent) {
+		var st unix.Stat_t
+		if err := unix.Stat(parent, &st); err != nil {
+			continue // not made yet
+		}
+		if info := newInfo(&st); strictParent(parent, info) != nil && isVolume(info) {
+			found = append(found, parent)
+		}
+	}
+	return found
+}
+
+func (c checker) open(system System, path string, create bool) (*Dir, error) {
+	dir, err := c.walk(system, path, create)
+	if err != nil {
+		return nil, c.mendPath(path, err)
+	}
+	return dir, nil
+}
+
+func (c checker) walk(system System, path string, create bool) (*Dir, error) {
+	parent, names, err := c.resolve(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	missing = append(missing, filepath.Base(path))
+	names = append(names, filepath.Base(path))
 	f, err := os.OpenFile(parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		// Parents that we may pass but not read are fine as long as nothing has to be created in them.
-		if errors.Is(err, fs.ErrPermission) && len(missing) == 1 {
-			return openUnder(system, parent, missing[0])
+		if errors.Is(err, fs.ErrPermission) && len(names) == 1 {
+			return c.openUnder(system, parent, names[0])
 		}
 		return nil, err
 	}
-	dir := &Dir{f: f, system: system}
+	dir := &Dir{checker: c, f: f, system: system}
 	// What was opened, and not what was there a moment before: see resolve.
 	info, err := stat(f)
 	if err == nil {
-		err = checkParentInfo(parent, info)
+		err = c.parent(parent, info)
 	}
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	for i, name := range missing {
-		sub, err := dir.OpenDir(name)
+	made := false
+	for i, name := range names {
+		sub, err := dir.next(name, i == len(names)-1)
 		if create && errors.Is(err, fs.ErrNotExist) {
-			sub, err = dir.makeDir(name, i == 0)
+			sub, err = dir.makeDir(name, !made)
+			made = true
 		}
 		if err = errors.Join(err, dir.Close()); err != nil {
 			if sub != nil {
@@ -65,6 +111,23 @@ func Open(system System, path string, create bool) (*Dir, error) {
 		dir = sub
 	}
 	return dir, nil
+}
+
+// next opens the next directory of a path: one of ours, or on the way to it a volume in a volume.
+func (d *Dir) next(name string, last bool) (*Dir, error) {
+	sub, err := d.OpenDir(name)
+	if last || !d.volume || !errors.As(err, new(*InsecureError)) {
+		return sub, err
+	}
+	below, enterErr := d.Enter(name)
+	if enterErr != nil {
+		return nil, err
+	}
+	info, statErr := stat(below.f)
+	if statErr != nil || below.parent(below.Path(), info) != nil {
+		return nil, errors.Join(err, below.Close())
+	}
+	return below, nil
 }
 
 // makeDir makes and opens a directory. It is fine if somebody else of our user was faster.
@@ -100,13 +163,13 @@ func (d *Dir) SyncEntry() error {
 	return errors.Join(parent.Sync(), parent.Close())
 }
 
-func openUnder(system System, parent, name string) (*Dir, error) {
+func (c checker) openUnder(system System, parent, name string) (*Dir, error) {
 	path := join(parent, name)
 	f, err := os.OpenFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	dir := &Dir{f: f, system: system}
+	dir := &Dir{checker: c, f: f, system: system}
 	if err := dir.Check(); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -122,10 +185,17 @@ func openUnder(system System, parent, name string) (*Dir, error) {
 // can write it only if it is sticky, and then they can't touch what is root's or ours, which the entry is. The same holds for
 // where a link leads. A name that is missing can be taken by anybody in a sticky directory, and is then opened like one that
 // was there: through the directory's descriptor, and checked at its own.
-func resolve(path string) (real string, missing []string, err error) {
+//
+// The induction ends at a volume. What is below it is opened and checked one by one, each through the descriptor of the one before; the
+// names are those that are returned.
+func (c checker) resolve(path string) (real string, names []string, err error) {
 	real = "/"
 	rest := split(path)
-	if err := checkParent(real); err != nil {
+	var st unix.Stat_t
+	if err := unix.Lstat(real, &st); err != nil {
+		return "", nil, &fs.PathError{Op: "lstat", Path: real, Err: err}
+	}
+	if err := c.parent(real, newInfo(&st)); err != nil {
 		return "", nil, err
 	}
 	for links := 0; len(rest) > 0; {
@@ -150,7 +220,7 @@ func resolve(path string) (real string, missing []string, err error) {
 				return "", nil, &fs.PathError{Op: "lstat", Path: path, Err: unix.ELOOP}
 			}
 			if !rootOrUs(info.uid) {
-				return "", nil, foreign(next, info.uid, "symbolic link")
+				return "", nil, &InsecureError{next, fmt.Sprintf("is a symbolic link of user %d, want %d or root", info.uid, us()), ownDirectory}
 			}
 			target, err := os.Readlink(next)
 			if err != nil {
@@ -162,130 +232,20 @@ func resolve(path string) (real string, missing []string, err error) {
 			rest = append(split(target), rest...)
 			continue
 		}
-		if err := checkParentInfo(next, info); err != nil {
+		if err := c.parent(next, info); err != nil {
 			return "", nil, err
 		}
 		real = next
+		if strictParent(next, info) != nil {
+			if slices.Contains(rest, "..") {
+				return "", nil, &InsecureError{path, fmt.Sprintf("leads through a link out of %q, which others can write to", next), ownDirectory}
+			}
+			return real, rest, nil
+		}
 	}
 	return real, nil, nil
 }
 
 func split(path string) []string {
 	return strings.FieldsFunc(filepath.ToSlash(path), func(r rune) bool { return r == '/' })
-}
-
-func checkParent(path string) error {
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return &fs.PathError{Op: "lstat", Path: path, Err: err}
-	}
-	return checkParentInfo(path, newInfo(&st))
-}
-
-func checkParentInfo(path string, info Info) error {
-	switch {
-	case !info.IsDir():
-		return &fs.PathError{Op: "open", Path: path, Err: unix.ENOTDIR}
-	case !rootOrUs(info.uid):
-		return foreign(path, info.uid, "parent directory")
-	case info.mode&0o022 != 0 && info.mode&unix.S_ISVTX == 0:
-		return &InsecureError{path, fmt.Sprintf("is a parent directory that others can write to (mode %04o) without the sticky bit", info.mode&0o7777), "chmod go-w " + Quote(path)}
-	}
-	return nil
-}
-
-// CheckDir returns an *InsecureError unless info is of a directory of ours alone.
-func CheckDir(path string, info Info) error {
-	if !info.IsDir() {
-		return &InsecureError{path, "is " + kind(info.mode) + ", not a directory", "rm " + Quote(path)}
-	}
-	return checkOurs(path, info, "directory")
-}
-
-// CheckFile returns an *InsecureError unless info is of a regular file of ours alone, with one name. For a file that was removed meanwhile
-// the error wraps [fs.ErrNotExist].
-func CheckFile(path string, info Info) error {
-	if info.mode&unix.S_IFMT != unix.S_IFREG {
-		remedy := "rm " + Quote(path)
-		if info.IsDir() {
-			remedy = "rm -r " + Quote(path)
-		}
-		return &InsecureError{path, "is " + kind(info.mode) + ", not a regular file", remedy}
-	}
-	if err := checkOurs(path, info, "file"); err != nil {
-		return err
-	}
-	if info.links == 0 {
-		// The kernel can describe a file whose last name is just being removed.
-		return &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
-	}
-	if info.links != 1 {
-		q := Quote(path)
-		return &InsecureError{path, fmt.Sprintf("is a file with %d names (hard links), want 1", info.links), "cp -p " + q + " " + Quote(path+".copy") + " && mv " + Quote(path+".copy") + " " + q}
-	}
-	return nil
-}
-
-func checkOurs(path string, info Info, what string) error {
-	if info.uid != uint32(os.Geteuid()) {
-		return foreign(path, info.uid, what)
-	}
-	if info.mode&0o022 != 0 {
-		return &InsecureError{path, fmt.Sprintf("is a %s that others can write to (mode %04o)", what, info.mode&0o7777), "chmod 0700 " + Quote(path)}
-	}
-	return nil
-}
-
-func foreign(path string, uid uint32, what string) error {
-	us := os.Geteuid()
-	return &InsecureError{path, fmt.Sprintf("is a %s of user %d, want %d", what, uid, us), fmt.Sprintf("chown -h %d %s", us, Quote(path))}
-}
-
-func rootOrUs(uid uint32) bool { return uid == 0 || uid == uint32(os.Geteuid()) }
-
-func kind(mode uint32) string {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return "a regular file"
-	case unix.S_IFDIR:
-		return "a directory"
-	case unix.S_IFLNK:
-		return "a symbolic link"
-	case unix.S_IFIFO:
-		return "a FIFO"
-	case unix.S_IFSOCK:
-		return "a socket"
-	default:
-		return "a device"
-	}
-}
-
-// CopyDir returns the command that puts a copy of a directory in its place, which nobody else has open.
-func CopyDir(path string) string {
-	p, c, old := Quote(path), Quote(path+".copy"), Quote(path+".old")
-	return "(umask 077 && cp -RL " + p + " " + c + ") && mv " + p + " " + old + " && mv " + c + " " + p
-}
-
-var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
-// Quote makes one shell word of a path. Names can hold anything, and remedies are there to be pasted.
-func Quote(path string) string {
-	if plain.MatchString(path) {
-		return path
-	}
-	var b strings.Builder
-	b.WriteString("$'")
-	for i := range len(path) {
-		switch c := path[i]; {
-		case c == '\'' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c >= 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('\'')
-	return b.String()
 }

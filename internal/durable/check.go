@@ -1,0 +1,154 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const othersWrite = 0o022
+
+// checker says what is ours alone. With volume, what a pod's volume looks like is taken for what it is: see [OpenVolume].
+type checker struct{ volume bool }
+
+// parent returns an error unless nobody but root and us can change what a name in a directory means; or, with volume, unless it
+// is a volume, in which others of the pod can.
+func (c checker) parent(path string, info Info) error {
+	strict := strictParent(path, info)
+	if strict != nil && c.volume && isVolume(info) {
+		return nil
+	}
+	return strict
+}
+
+func strictParent(path string, info Info) error {
+	switch {
+	case !info.IsDir():
+		return &fs.PathError{Op: "open", Path: path, Err: unix.ENOTDIR}
+	case !rootOrUs(info.uid):
+		return &InsecureError{path, fmt.Sprintf("is a parent directory of user %d, want %d or root", info.uid, os.Geteuid()), ownDirectory}
+	case info.mode&othersWrite != 0 && info.mode&unix.S_ISVTX == 0:
+		remedy := "chmod go-w " + Quote(path)
+		if info.uid != us() && us() != 0 {
+			remedy = ownDirectory
+		}
+		return &InsecureError{path, fmt.Sprintf("is a parent directory that others can write to (mode %04o) without the sticky bit", info.mode&0o7777), remedy}
+	}
+	return nil
+}
+
+// isVolume reports whether a directory is as a pod has them for writing: root's, or writable by our group, which is how an
+// image prepares a directory for a user whose number it does not know.
+func isVolume(info Info) bool {
+	return info.IsDir() && (rootOrUs(info.uid) || info.mode&0o020 != 0 && isOurGroup(info.gid))
+}
+
+func isOurGroup(gid uint32) bool {
+	if gid == uint32(os.Getegid()) {
+		return true
+	}
+	groups, err := os.Getgroups()
+	if err != nil {
+		return false
+	}
+	for _, group := range groups {
+		if gid == uint32(group) {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckDir returns an *InsecureError unless info is of a directory of ours alone. The path is that of an entry of a directory of ours.
+func (c checker) CheckDir(path string, info Info) error {
+	if !info.IsDir() {
+		return &InsecureError{path, "is " + kind(info.mode) + ", not a directory", putAside(path)}
+	}
+	return c.ours(path, info, "directory")
+}
+
+// CheckFile returns an *InsecureError unless info is of a regular file of ours alone, with one name. For a file that was removed meanwhile
+// the error wraps [fs.ErrNotExist].
+func (c checker) CheckFile(path string, info Info) error {
+	if info.mode&unix.S_IFMT != unix.S_IFREG {
+		remedy := putAside(path)
+		if info.mode&unix.S_IFMT == unix.S_IFLNK {
+			remedy = copyFile(path)
+		}
+		return &InsecureError{path, "is " + kind(info.mode) + ", not a regular file", remedy}
+	}
+	if err := c.ours(path, info, "file"); err != nil {
+		return err
+	}
+	if info.links == 0 {
+		// The kernel can describe a file whose last name is just being removed.
+		return &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
+	}
+	if info.links != 1 {
+		return &InsecureError{path, fmt.Sprintf("is a file with %d names (hard links), want 1", info.links), copyFile(path)}
+	}
+	return nil
+}
+
+func (c checker) ours(path string, info Info, what string) error {
+	if info.uid != us() {
+		remedy := copyFile(path)
+		switch {
+		case us() != 0 && info.mode&0o004 == 0: // we can't copy it
+			remedy = putAside(path)
+		case info.IsDir():
+			remedy = CopyDir(path)
+		}
+		return &InsecureError{path, fmt.Sprintf("is a %s of user %d, want %d", what, info.uid, us()), remedy}
+	}
+	if info.mode&othersWrite != 0 && !c.isWidened(info) {
+		remedy := copyFile(path)
+		if info.IsDir() {
+			remedy = "chmod go-w " + Quote(path)
+		}
+		return &InsecureError{path, fmt.Sprintf("is a %s that others can write to (mode %04o)", what, info.mode&0o7777), remedy}
+	}
+	return nil
+}
+
+// isWidened reports whether something of ours is as the kubelet leaves it when it gives a volume to a group at a pod's start: writable by
+// the group. Who is in that group is in the pod, and could write to the volume before.
+func (c checker) isWidened(info Info) bool {
+	return c.volume && info.uid == us() && info.mode&othersWrite == 0o020
+}
+
+// narrow takes back what the kubelet has added. A file system that takes no change keeps it.
+func (c checker) narrow(f *os.File, info Info) error {
+	if !c.isWidened(info) {
+		return nil
+	}
+	err := f.Chmod(fs.FileMode(info.mode & 0o700))
+	if errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+func us() uint32 { return uint32(os.Geteuid()) }
+
+func rootOrUs(uid uint32) bool { return uid == 0 || uid == us() }
+
+func kind(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return "a regular file"
+	case unix.S_IFDIR:
+		return "a directory"
+	case unix.S_IFLNK:
+		return "a symbolic link"
+	case unix.S_IFIFO:
+		return "a FIFO"
+	case unix.S_IFSOCK:
+		return "a socket"
+	default:
+		return "a device"
+	}
+}

@@ -1,0 +1,179 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Remedies are commands to paste. Each can be carried out by the user that is told of it, and loses nothing. Whoever could write to a file may
+// have it open still, and write to it after it was looked at: the remedy is a copy, which only we ever had. A directory gives nobody who has it
+// open a right that its mode does not.
+
+// ownDirectory is for places that are somebody else's to change.
+const ownDirectory = "mkdir -p -m 0700 ~/rollback-versions  # a directory of your own, to be named in place of this one"
+
+// copyFile returns the command that shows a copy of a file and then asks whether to put it in its place.
+func copyFile(path string) string {
+	p, c := Quote(path), Quote(path+".copy")
+	return "(umask 077 && cp " + p + " " + c + ") && cat -v " + c + " && mv -i " + c + " " + p
+}
+
+// CopyDir returns the command that puts a copy of a directory in its place, which nobody else has open.
+func CopyDir(path string) string {
+	p, c := Quote(path), Quote(join(filepath.Dir(path), "copy."+filepath.Base(path)))
+	return "(umask 077 && cp -R " + p + " " + c + ") && cat -v " + c + "/* && mv " + p + " " + Quote(aside(path)) + " && mv " + c + " " + p
+}
+
+// putAside returns the command that gives an entry a name that is neither an execution's nor a file's.
+func putAside(path string) string { return "mv " + Quote(path) + " " + Quote(aside(path)) }
+
+// mendable bounds how much below a directory is looked at for one remedy, and named in it.
+const (
+	mendable = 10_000
+	nameable = 20
+)
+
+// mendPath gives the error of a path that was refused a remedy for all of it, or none that can't be carried out.
+func (c checker) mendPath(path string, err error) error {
+	var insecure *InsecureError
+	if !errors.As(err, &insecure) || insecure.Remedy == ownDirectory {
+		return err
+	}
+	info, statErr := os.Lstat(path)
+	own := statErr == nil && info.IsDir()
+	switch {
+	case statErr == nil && info.Mode()&fs.ModeSymlink != 0:
+		insecure.Remedy = "readlink -f " + Quote(path) + "  # the directory to be named in place of this link"
+		return err
+	case insecure.Path == path && !own:
+		insecure.Remedy = ownDirectory
+		return err
+	case insecure.Path == path && statErr == nil:
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != us() {
+			insecure.Remedy = ownDirectory
+			return err
+		}
+	}
+	real, evalErr := filepath.EvalSymlinks(path)
+	if evalErr != nil {
+		real = path // not made yet
+	}
+	var wide []string
+	for parent := filepath.Dir(real); parent != "/"; parent = filepath.Dir(parent) {
+		var st unix.Stat_t
+		if unix.Lstat(parent, &st) != nil {
+			continue
+		}
+		var flaw *InsecureError
+		if errors.As(c.parent(parent, newInfo(&st)), &flaw) {
+			if flaw.Remedy == ownDirectory {
+				insecure.Remedy = ownDirectory
+				return err
+			}
+			wide = append(wide, parent)
+		}
+	}
+	slices.Reverse(wide)
+	insecure.Remedy = mendTree(real, wide)
+	return err
+}
+
+// mendAll gives the error of a directory of ours that others can write to a remedy for all that is below it, too.
+func mendAll(err error) error {
+	var insecure *InsecureError
+	if errors.As(err, &insecure) && strings.HasPrefix(insecure.Remedy, "chmod ") {
+		insecure.Remedy = mendTree(insecure.Path, nil)
+	}
+	return err
+}
+
+// mendTree returns one command for everything that is wrong with some parents, with the modes of directories at and below a path,
+// and with the files there.
+func mendTree(path string, parents []string) string {
+	wide, files := flaws(path)
+	var commands []string
+	if len(wide) > nameable {
+		commands = append(commands, "find "+Quote(path)+" -type d -exec chmod go-w {} +")
+		wide = nil
+	}
+	if all := append(parents, wide...); len(all) > 0 {
+		commands = append([]string{"chmod go-w " + quoteAll(all)}, commands...)
+	}
+	loop := `do (umask 077 && cp "$f" "$f.copy") && cat -v "$f.copy" && mv -i "$f.copy" "$f"; done`
+	switch {
+	case len(files) == 1:
+		commands = append(commands, copyFile(files[0]))
+	case len(files) > nameable:
+		commands = append(commands, fmt.Sprintf(`find %s -type f \( -perm -020 -o -perm -002 -o -links +1 -o ! -user %d \) -exec sh -c 'for f; %s' sh {} +`, Quote(path), us(), loop))
+	case len(files) > 1:
+		commands = append(commands, "for f in "+quoteAll(files)+"; "+loop)
+	}
+	return strings.Join(commands, " && ")
+}
+
+// flaws returns the directories of ours at and below a path that others can write to, and the files that others could have written.
+func flaws(path string) (wide, files []string) {
+	seen := 0
+	// It gives no error: what can't be looked at is told of when it is opened.
+	_ = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
+		if seen++; seen > mendable {
+			return fs.SkipAll
+		}
+		var st unix.Stat_t
+		if err != nil || unix.Lstat(at, &st) != nil {
+			return nil
+		}
+		info := newInfo(&st)
+		switch {
+		case info.IsDir() && info.uid == us() && info.mode&othersWrite != 0:
+			wide = append(wide, at)
+		case entry.Type().IsRegular() && (info.uid != us() || info.mode&othersWrite != 0 || info.links > 1):
+			files = append(files, at)
+		}
+		return nil
+	})
+	return wide, files
+}
+
+func quoteAll(paths []string) string {
+	quoted := make([]string, len(paths))
+	for i, path := range paths {
+		quoted[i] = Quote(path)
+	}
+	return strings.Join(quoted, " ")
+}
+
+func aside(path string) string { return join(filepath.Dir(path), "old."+filepath.Base(path)) }
+
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// Quote makes one shell word of a path. Names can hold anything, and remedies are there to be pasted.
+func Quote(path string) string {
+	if plain.MatchString(path) {
+		return path
+	}
+	var b strings.Builder
+	b.WriteString("$'")
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c == '\'' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('\'')
+	return b.String()
+}
