@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -155,11 +154,7 @@ func (l line) values(ctx context.Context) ([]string, error) {
 			}
 			return types
 		})
-		builtIn, globErr := fs.Glob(scripts.FS, "*.star")
-		for _, name := range builtIn {
-			types = append(types, strings.TrimSuffix(name, ".star"))
-		}
-		return types, errors.Join(err, globErr)
+		return append(types, builtInTypes()...), err
 	}
 	return nil, nil
 }
@@ -182,6 +177,18 @@ func (l line) operands(ctx context.Context) ([]string, error) {
 		})
 	}
 	return nil, nil
+}
+
+// builtInTypes are the scenario types of ebb's own scripts, whose files are named after them.
+func builtInTypes() []string {
+	names, err := fs.Glob(scripts.FS, "*.star")
+	if err != nil {
+		panic(err) // the pattern is bad
+	}
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(name, ".star")
+	}
+	return names
 }
 
 func builtinNames() ([]string, error) {

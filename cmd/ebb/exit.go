@@ -94,7 +94,8 @@ func (e *untriedError) Unwrap() error { return e.error }
 func isUsage(err error) bool {
 	var usage *usageError
 	var kubeconfig *kube.ConfigError
-	if errors.As(err, &usage) || errors.As(err, &kubeconfig) {
+	var unknown *unknownTypeError
+	if errors.As(err, &usage) || errors.As(err, &unknown) || errors.As(err, &kubeconfig) {
 		return true
 	}
 	switch runner.KindOf(err) {

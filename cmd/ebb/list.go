@@ -16,13 +16,15 @@ import (
 type listOptions struct {
 	commonOptions
 	selectionOptions
-	Pending bool
-	Output  string
+	Pending  bool
+	ExitCode bool
+	Output   string
 }
 
 func (o *listOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "pending", Destination: &o.Pending, Usage: "only what is not restored"},
+		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "exit with 5 when something of what is listed is pending"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "tree", Usage: "tree or json"},
 	}, o.commonOptions.flags())
 }
@@ -40,7 +42,7 @@ func listCommand() *cli.Command {
 Lists the version files below the versions directory, oldest execution first. A
 file that ends in .star is pending, one that ends in .star.executed was restored.
 No cluster is needed.
-` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
+` + exitHelp(helpDone, helpFailed, helpRefused, helpSomeToDo, helpUsage),
 	}, runList)
 }
 
@@ -62,9 +64,22 @@ func runList(ctx context.Context, o listOptions) error {
 	if o.Output == "json" {
 		e := json.NewEncoder(console.JSON(s.stdout))
 		e.SetIndent("", "  ")
-		return e.Encode(listing)
+		err = e.Encode(listing)
+	} else {
+		err = console.Tree(s.stdout, tree(s.store.Location(), listing))
 	}
-	return console.Tree(s.stdout, tree(s.store.Location(), listing))
+	if err != nil {
+		return err
+	}
+	// A filter that matches nothing is no error of a list, but it may be a slip.
+	if _, err := s.selected(ctx, o.selectionOptions); err != nil {
+		s.log.Warn(err.Error())
+	}
+	s.sayElsewhere(ctx)
+	if ours, krkns := pending(listing); o.ExitCode && ours+krkns > 0 {
+		return outcomeError(exitSomeToDo)
+	}
+	return nil
 }
 
 // withFiles leaves out the executions that have no file to show.

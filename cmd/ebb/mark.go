@@ -55,7 +55,8 @@ func runMark(ctx context.Context, o markOptions) error {
 	if err != nil {
 		return err
 	}
-	if !file.Replayable() {
+	// Krkn's own may be marked, too: nothing else takes them from the list.
+	if file.State != versions.Pending {
 		return &usageError{err: fmt.Errorf("%q is no pending version file", file.Location)}
 	}
 	marked, err := mark(ctx, store, file)
