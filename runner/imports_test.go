@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"versions":             {"internal/durable"},
 	"versions/storetest":   {"versions"},
 	"builtins":             {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
-	"runner":               {"engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
+	"runner":               {"internal/suggest", "engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
 	"cmd/ebb":              {"engine", "builtins", "versions", "scripts", "runner", "supervisor", "internal/config", "internal/console", "internal/kube", "schema", "internal/suggest"},
 	"supervisor":           {"runner", "versions", "schema", "internal/worker"},
 	"internal/worker":      {},

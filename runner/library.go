@@ -13,6 +13,7 @@ import (
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/suggest"
 	"github.com/ebb-chaos/ebb/schema"
 )
 
@@ -132,8 +133,26 @@ type UnsupportedError struct {
 	Known []string
 }
 
-func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("%s: scenario type %q is not supported", e.From, e.Type)
+func (e *UnsupportedError) Error() string { return e.From + ": " + e.what() }
+
+func (e *UnsupportedError) what() string {
+	text := fmt.Sprintf("scenario type %q is not supported", e.Type)
+	if meant := e.meant(); meant != "" {
+		text += fmt.Sprintf("; did you mean %q?", meant)
+	}
+	return text
+}
+
+// meant returns the type that was probably meant. Krkn's older names are shorter.
+func (e *UnsupportedError) meant() string {
+	if meant := suggest.Nearest(e.Type, e.Known); meant != "" {
+		return meant
+	}
+	long := strings.TrimSuffix(strings.ReplaceAll(e.Type, "-", "_"), "_scenario") + "_scenarios"
+	if slices.Contains(e.Known, long) {
+		return long
+	}
+	return suggest.Nearest(long, e.Known)
 }
 
 // Hints say what to do about it.

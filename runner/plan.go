@@ -68,6 +68,6 @@ func (p *replayer) admit(ctx context.Context, x source, f versions.File, content
 	if err != nil {
 		return nil, err
 	}
-	file.log = p.fileLog(x, f)
+	file.log = p.fileLog(x, f).With("objects", file.objects())
 	return file, p.checkOrigin(file, result)
 }

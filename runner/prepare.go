@@ -18,6 +18,9 @@ type ScenarioFile struct {
 	Path string
 	From string // where it is listed, for messages: "config.yaml:14"
 	Data []byte // the file's content; nil: it is read from Path
+
+	// Problem is what is wrong with the place where it is listed. It is an error unless the type is skipped.
+	Problem string
 }
 
 // Scenario is a scenario file that was checked and can be run.
@@ -39,11 +42,16 @@ func (r *Runner) Prepare(ctx context.Context, files []ScenarioFile, skipUnsuppor
 	for _, file := range files {
 		script, ok := library[file.Type]
 		if !ok {
+			unsupported := &UnsupportedError{From: file.From, Type: file.Type, Known: library.Types()}
 			if !skipUnsupported {
-				errs = append(errs, &UnsupportedError{From: file.From, Type: file.Type, Known: library.Types()})
+				errs = append(errs, unsupported)
 				continue
 			}
-			r.options.Log.Warn(fmt.Sprintf("%s: skipping %s: scenario type %q is not supported", file.From, file.Path, file.Type))
+			r.options.Log.Warn(fmt.Sprintf("%s: skipping %s: %s", file.From, file.Path, unsupported.what()))
+			continue
+		}
+		if file.Problem != "" {
+			errs = append(errs, errors.New(file.Problem))
 			continue
 		}
 		s, err := r.prepare(ctx, file, script)

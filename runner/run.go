@@ -159,6 +159,9 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
+	if err := r.checkConfiguration(scenarios, o); err != nil {
+		return nil, err
+	}
 	if o.UUID == "" {
 		o.UUID = uuid.NewString()
 	}
@@ -188,6 +191,21 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (
 		}
 	}
 	return report, nil
+}
+
+// checkConfiguration makes sure, before the first scenario, that the cluster can be reached as it is
+// configured. Nothing is sent. It is no matter where no scenario asks the cluster.
+func (r *Runner) checkConfiguration(scenarios []*Scenario, o RunOptions) error {
+	if o.SkipPreflight || o.From != (Position{}) {
+		return nil
+	}
+	for _, s := range scenarios {
+		if len(s.script.Rights) > 0 {
+			_, err := r.outside.cluster()
+			return err
+		}
+	}
+	return nil
 }
 
 // pause waits between scenarios and reports whether it was left in peace.

@@ -35,6 +35,15 @@ type versionFile struct {
 	rightCluster bool // the cluster was checked
 }
 
+// objects names what the file undoes, for log lines.
+func (f *versionFile) objects() []string {
+	names := make([]string, len(f.Undoes))
+	for i, ref := range f.Undoes {
+		names[i] = ref.Text()
+	}
+	return names
+}
+
 // compose writes the version file of a rollback: everything that the replay needs
 // and nothing that it has to load.
 func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Rollback) ([]byte, error) {

@@ -41,6 +41,9 @@ func (s *files) add(r runner.Result) {
 		s.results[i] = r
 		return
 	}
+	if s.task.options.Finished != nil {
+		s.task.options.Finished(r)
+	}
 	s.place[key] = len(s.results)
 	s.results = append(s.results, r)
 }

@@ -40,6 +40,9 @@ type Options struct {
 	// than the runner's own. 0: that of [runner.DefaultGrace] and 3 s.
 	Grace time.Duration
 
+	// Finished is told of the first result of each version file. Nil: nobody.
+	Finished func(runner.Result)
+
 	// Abort is called where no other process can be started, so that the work is done in this one, and the
 	// work has to be ended because it takes too much memory or can't be stopped. why completes a sentence
 	// about the process. Abort ends the process: what is not restored stays pending. Nil: the work goes on.

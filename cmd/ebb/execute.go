@@ -20,6 +20,7 @@ type executeOptions struct {
 	selectionOptions
 	timeOptions
 	DryRun    bool
+	ExitCode  bool
 	KeepGoing bool
 	Parallel  int
 	Force     bool
@@ -29,6 +30,7 @@ type executeOptions struct {
 func (o *executeOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be done, change nothing"},
+		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "with --dry-run: exit with 5 when there is something to restore"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay older files of an execution after a newer one failed"},
 		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: 1, Usage: "how many independent executions to replay at the same time"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
@@ -38,6 +40,9 @@ func (o *executeOptions) flags() []cli.Flag {
 
 func (o *executeOptions) check() error {
 	err := errors.Join(o.noOperands(), o.commonOptions.check(), o.timeOptions.check(), oneOf("output", o.Output, "text", "json"))
+	if o.ExitCode && !o.DryRun {
+		err = errors.Join(err, errors.New("--exit-code: got it without --dry-run"))
+	}
 	if o.Parallel < 1 || o.Parallel > 64 {
 		err = errors.Join(err, fmt.Errorf("--parallel: got %d, want 1 to 64", o.Parallel))
 	}
@@ -54,7 +59,7 @@ Replays the pending version files, newest first, verifies each, and renames it t
 .executed. Without filters everything that is pending is replayed. A file that
 fails stays pending and blocks the older files of its execution; other executions
 go on.
-` + exitHelp(helpUndone, helpFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
+` + exitHelp(helpUndone, helpFailed, helpPending, helpRefused, helpSomeToDo, helpUsage, helpInterrupted),
 	}, runExecute)
 }
 
@@ -64,6 +69,18 @@ func runExecute(ctx context.Context, o executeOptions) error {
 		return err
 	}
 	s.again = "ebb execute-rollback --config " + o.configFile()
+	ours, krkns, err := s.selected(ctx, o.selectionOptions)
+	if err != nil {
+		return &untriedError{err}
+	}
+	s.krkns, s.exitCode = krkns, o.ExitCode
+	end := func() {}
+	if o.DryRun { // which says nothing else until all is known
+		var one func()
+		one, end = s.progress.Count(s.log, ours, "version files looked at")
+		s.finished = func(runner.Result) { one() }
+	}
+	defer end()
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.Force = o.Force
 	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
@@ -82,6 +99,7 @@ func runExecute(ctx context.Context, o executeOptions) error {
 		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType,
 		DryRun: o.DryRun, KeepGoing: o.KeepGoing, Parallel: o.Parallel,
 	})
+	end()
 	return v.replayed(report, err, o.Output)
 }
 
@@ -101,9 +119,15 @@ func (s *setup) finish(report *runner.Report, output string) error {
 	for reason, n := range shared(report) {
 		s.log.Error(fmt.Sprintf("%d version files failed for one reason: %s", n, reason))
 	}
+	s.sayKrkns(s.krkns)
 	switch pending := report.Pending(); {
 	case pending > 0:
-		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored; when what stands in the way is mended: %s", pending+report.Refused(), len(report.Results), s.again))
+		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored; fix the cause, then run: %s", pending+report.Refused(), len(report.Results), s.again))
+		if unconfigured(report) {
+			return outcomeError(exitUsage)
+		}
+		return outcomeError(exitPending)
+	case s.krkns > 0:
 		return outcomeError(exitPending)
 	case report.Refused() > 0:
 		s.log.Error(fmt.Sprintf("%d of %d version file(s) refused or in use", report.Refused(), len(report.Results)))
@@ -112,10 +136,23 @@ func (s *setup) finish(report *runner.Report, output string) error {
 		return outcomeError(exitInterrupted)
 	case len(report.Results) == 0:
 		s.log.Info("Nothing to do: no pending version files")
-	case report.Results[0].Outcome != runner.Planned:
+	case !planned(report):
 		s.log.Info("Rollback execution and cleanup completed successfully")
+	case s.exitCode:
+		return outcomeError(exitSomeToDo)
 	}
 	return nil
+}
+
+func planned(report *runner.Report) bool {
+	return slices.ContainsFunc(report.Results, func(x runner.Result) bool { return x.Outcome == runner.Planned })
+}
+
+// unconfigured reports whether nothing was tried because the cluster can't be reached as it is configured.
+func unconfigured(report *runner.Report) bool {
+	return !slices.ContainsFunc(report.Results, func(x runner.Result) bool {
+		return x.Outcome != runner.Blocked && runner.KindOf(x.Err) != runner.KindConfiguration
+	})
 }
 
 func printText(w io.Writer, report *runner.Report) error {

@@ -72,7 +72,7 @@ func runList(ctx context.Context, o listOptions) error {
 		return err
 	}
 	// A filter that matches nothing is no error of a list, but it may be a slip.
-	if _, err := s.selected(ctx, o.selectionOptions); err != nil {
+	if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
 		s.log.Warn(err.Error())
 	}
 	s.sayElsewhere(ctx)

@@ -30,10 +30,11 @@ func pending(listing versions.Listing) (ours, krkns int) {
 }
 
 // sayPending says at the start of a run what earlier runs have left.
-func (s *setup) sayPending(ctx context.Context) error {
+func (s *setup) sayPending(ctx context.Context) {
 	listing, err := s.store.List(ctx, versions.Filter{PendingOnly: true})
 	if err != nil {
-		return err
+		s.log.Warn(fmt.Sprintf("whether other runs left anything pending is not known: %v", err))
+		return
 	}
 	ours, krkns := pending(listing)
 	if ours > 0 {
@@ -41,7 +42,6 @@ func (s *setup) sayPending(ctx context.Context) error {
 	}
 	s.sayKrkns(krkns)
 	s.sayElsewhere(ctx)
-	return nil
 }
 
 // sayKrkns says how many files only Krkn can replay.
@@ -92,14 +92,14 @@ func (e *unknownTypeError) Error() string {
 }
 
 // selected looks at what a selection matches: a mistyped type must not pass for "nothing to do". The error
-// is a *runner.UnknownRunError or an *unknownTypeError. krkns counts what is pending and only Krkn's.
-func (s *setup) selected(ctx context.Context, o selectionOptions) (krkns int, err error) {
+// is a *runner.UnknownRunError or an *unknownTypeError. ours and krkns count what it matches.
+func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns int, err error) {
 	all, err := s.store.List(ctx, versions.Filter{})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var runs, types, pendingTypes []string
-	other, matched := 0, 0
+	other := 0
 	for _, x := range all.Executions {
 		runs = append(runs, x.RunUUID)
 		for _, f := range x.Files {
@@ -110,24 +110,23 @@ func (s *setup) selected(ctx context.Context, o selectionOptions) (krkns int, er
 			case !wanted:
 				other++
 				pendingTypes = append(pendingTypes, f.ScenarioType)
+			case f.Kind == versions.KindForeign:
+				krkns++
 			default:
-				matched++
-				if f.Kind == versions.KindForeign {
-					krkns++
-				}
+				ours++
 			}
 		}
 	}
 	slices.Sort(pendingTypes)
 	switch {
 	case o.RunUUID != "" && !slices.Contains(runs, o.RunUUID):
-		return 0, &runner.UnknownRunError{RunUUID: o.RunUUID, Known: unique(runs)}
+		return 0, 0, &runner.UnknownRunError{RunUUID: o.RunUUID, Known: unique(runs)}
 	case o.ScenarioType != "" && other > 0 && !slices.Contains(types, o.ScenarioType) && !slices.Contains(builtInTypes(), o.ScenarioType):
-		return 0, &unknownTypeError{o.ScenarioType, slices.Compact(pendingTypes), other}
-	case matched == 0 && other > 0:
+		return 0, 0, &unknownTypeError{o.ScenarioType, slices.Compact(pendingTypes), other}
+	case ours+krkns == 0 && other > 0:
 		s.log.Info(fmt.Sprintf("nothing is pending of what was asked for; %d other pending file(s)", other))
 	}
-	return krkns, nil
+	return ours, krkns, nil
 }
 
 // unique returns words without repetition, in their order.

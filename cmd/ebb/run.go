@@ -60,6 +60,7 @@ func runRun(ctx context.Context, o runOptions) error {
 	for _, w := range s.store.Warnings() {
 		s.log.Warn(w)
 	}
+	s.sayPending(ctx)
 	id := s.RunUUID
 	if id == "" {
 		id = uuid.NewString()
@@ -74,10 +75,10 @@ func runRun(ctx context.Context, o runOptions) error {
 	defer v.stop()
 	files := make([]runner.ScenarioFile, len(s.Scenarios))
 	for i, scenario := range s.Scenarios {
-		if scenario.Err != nil && !o.SkipUnsupported {
-			return &usageError{err: scenario.Err}
-		}
 		files[i] = runner.ScenarioFile{Type: scenario.Type, Path: scenario.Path, From: fmt.Sprintf("%s:%d", s.File, scenario.Line)}
+		if scenario.Err != nil {
+			files[i].Problem = scenario.Err.Error()
+		}
 	}
 	report, err := v.Run(v.ctx, supervisor.Scenarios{Files: files, SkipUnsupported: o.SkipUnsupported}, runner.RunOptions{
 		UUID: id, LeaveFailed: !s.AutoRollback, ExitOnFailure: s.ExitOnFailure,

@@ -22,7 +22,10 @@ type setup struct {
 	store    *versions.Dir
 	stdout   io.Writer
 
-	again string // the command that goes on with a replay
+	again    string // the command that goes on with a replay
+	krkns    int    // pending files that a replay selects and only Krkn can replay
+	exitCode bool   // a plan with something to do has an exit code of its own
+	finished func(runner.Result)
 }
 
 // newSetup is what a command has without a configuration: it can speak.

@@ -28,7 +28,7 @@ func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSetting
 	v := &supervised{setup: s, killed: make(chan struct{})}
 	var err error
 	v.Supervisor, err = supervisor.New(buildRunner, w, supervisor.Options{
-		Log: s.log, Output: o.stderr, Args: o.args, Abort: s.abort,
+		Log: s.log, Output: o.stderr, Args: o.args, Abort: s.abort, Finished: s.finished,
 		Grace: w.Times.Grace + time.Hour, // onSignals is sooner
 	})
 	if err != nil {

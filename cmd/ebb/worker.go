@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -51,8 +54,20 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	}
 	if o.Kubeconfig != "" {
 		w.Kubeconfig = o.Kubeconfig
+	} else if w.Kubeconfig != "" && missing(w.Kubeconfig) && !missing(serviceAccount) {
+		// As Krkn in a pod, whose configuration often names a file of the machine that it was written on.
+		s.log.Warn(fmt.Sprintf("kubeconfig_path %q does not exist: using the pod's service account", w.Kubeconfig))
+		w.Kubeconfig = ""
 	}
 	return w
+}
+
+// serviceAccount is what each pod has that may speak to the API server.
+const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // buildRunner makes the runner of a worker.

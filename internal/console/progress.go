@@ -100,14 +100,14 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 }
 
 // Count shows how many of total things are done: each call of one is one more, and end takes the display away. Off a
-// terminal there is a line every ten seconds. Both may be called from any goroutine, end once.
+// terminal there is a line every ten seconds. Both may be called from any goroutine, end more than once.
 func (p *Progress) Count(logger *slog.Logger, total int, what string) (one, end func()) {
 	var done atomic.Int64
 	bar := p.start(int64(total), what, func(s decor.Statistics) string {
 		return fmt.Sprintf("%d / %d", s.Current, total)
 	})
 	if bar != nil {
-		return func() { bar.SetCurrent(min(done.Add(1), int64(total))) }, func() { p.end(bar) }
+		return func() { bar.SetCurrent(min(done.Add(1), int64(total))) }, sync.OnceFunc(func() { p.end(bar) })
 	}
 	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -123,10 +123,10 @@ func (p *Progress) Count(logger *slog.Logger, total int, what string) (one, end 
 			}
 		}
 	}()
-	return func() { done.Add(1) }, func() {
+	return func() { done.Add(1) }, sync.OnceFunc(func() {
 		close(over)
 		<-ended
-	}
+	})
 }
 
 // start shows a bar, nil off a terminal.

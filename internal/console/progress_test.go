@@ -99,6 +99,7 @@ func TestCount(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		one()
 		end()
+		end()
 		time.Sleep(time.Minute)
 	})
 	if d := cmp.Diff([]string{"[INFO] looked at files: 1 of 3", "[INFO] looked at files: 2 of 3"}, lines); d != "" {
