@@ -99,7 +99,7 @@ func statuses(names []string, found map[string]string) (starlark.Value, error) {
 // changeCloud makes a change to r, or lists it.
 func (s *Session) changeCloud(ctx context.Context, verb string, r Ref, send func() error) error {
 	if s.Mode == Plan {
-		s.plan("%s %s", verb, r.Text())
+		s.plan(verb, r, "%s %s", verb, r.Text())
 		return nil
 	}
 	if _, err := s.settle(ctx, func(u Ref) bool { return u == r }, false); err != nil {

@@ -160,7 +160,7 @@ func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, su
 		return false, asConflict(&aws.ChangedError{Subnet: subnet, List: found, Expected: expected})
 	}
 	if s.Mode == Plan {
-		s.plan("give %s the network ACL %q in place of %q", r.Text(), acl, expected)
+		s.plan("replace", r, "give %s the network ACL %q in place of %q", r.Text(), acl, expected)
 		return true, nil
 	}
 	err = s.changeCloud(ctx, "replace", r, func() (err error) {

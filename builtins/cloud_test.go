@@ -145,8 +145,8 @@ func TestCloudModes(t *testing.T) {
 				t.Errorf("got %v in a verify callable", err)
 			}
 			s.Mode = builtins.Plan
-			if _, err := s.main(t, call); err != nil || len(s.Actions()) != 1 {
-				t.Errorf("got %v, listed %q", err, s.Actions())
+			if _, err := s.main(t, call); err != nil || len(texts(s.Planned())) != 1 {
+				t.Errorf("got %v, listed %q", err, texts(s.Planned()))
 			}
 			if s.look() != before || s.set > 0 {
 				t.Errorf("it was sent: %s, was %s", s.look(), before)

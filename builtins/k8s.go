@@ -67,6 +67,9 @@ func (s *Session) resolve(ctx context.Context, apiVersion, kind, name, namespace
 
 // get reads o and returns nil when it is absent, for sure.
 func (s *Session) get(ctx context.Context, o *object) (kube.Object, error) {
+	if obj, ok := s.believed(o.ref); ok {
+		return obj, nil
+	}
 	match := func(r Ref) bool { return r == o.ref }
 	read := func() (kube.Object, error) {
 		obj, err := o.client.Get(ctx, o.resource, o.ref.Namespace, o.ref.Name)
@@ -128,6 +131,7 @@ func (s *Session) list(ctx context.Context, client *kube.Client, r kube.Resource
 	if err != nil {
 		return nil, err
 	}
+	objects = s.believedOf(r, objects)
 	list := make([]any, len(objects))
 	for i, obj := range objects {
 		list[i] = withoutSecrets(r, obj)

@@ -76,7 +76,7 @@ func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 		return nil, notFound("exec in", pod)
 	}
 	if c.Mode == Plan && !a.ReadOnly {
-		c.plan("run in %s: %s", pod.ref.Text(), brief(o.Command))
+		c.plan("exec", pod.ref, "run in %s: %s", pod.ref.Text(), brief(o.Command))
 		return execValue(kube.ExecResult{}), nil
 	}
 	limit := time.Duration(a.Timeout)

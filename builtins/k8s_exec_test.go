@@ -159,7 +159,7 @@ def main():
         fail("a command that only reads is run in a plan too")
 `)
 	want := []string{`run in Pod "a" in namespace "` + h.namespace + `": sh -c touch /tmp/x; exit 1`}
-	if got := h.Actions(); !slices.Equal(got, want) {
+	if got := texts(h.Planned()); !slices.Equal(got, want) {
 		t.Errorf("got actions %q, want %q", got, want)
 	}
 	if h.outside(t, "a", "test", "-e", "/tmp/x").Code != 1 {

@@ -89,13 +89,22 @@ func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
 		return nil, err
 	}
 	c.own(a.Object)
+	send := func(ctx context.Context) (kube.Object, error) {
+		return o.client.Create(ctx, o.resource, o.ref.Namespace, a.Object)
+	}
 	if c.Mode == Plan {
-		c.plan("create %s", o.ref.Text())
-		return objectValue(o.resource, a.Object)
+		made, err := c.planObject(c.ctx, o, intent{
+			verb: "create", text: "create " + o.ref.Text(), send: send,
+			local: func(kube.Object) kube.Object { return a.Object },
+		})
+		if err != nil {
+			return nil, err
+		}
+		return objectValue(o.resource, made)
 	}
 	var made kube.Object
 	err = c.change(c.ctx, "create", o.ref, func(ctx context.Context) (err error) {
-		made, err = o.client.Create(ctx, o.resource, o.ref.Namespace, a.Object)
+		made, err = send(ctx)
 		return err
 	}, unknownOutcome)
 	if err != nil {
@@ -114,16 +123,25 @@ func k8sApply(c *call, a *applyArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	send := func(ctx context.Context) (kube.Object, error) {
+		return o.client.Apply(ctx, o.resource, o.ref.Namespace, o.ref.Name, a.Object, "ebb", a.Force)
+	}
 	if c.Mode == Plan {
-		c.plan("apply %s", o.ref.Text())
-		return objectValue(o.resource, a.Object)
+		made, err := c.planObject(c.ctx, o, intent{
+			verb: "apply", text: "apply " + o.ref.Text(), send: send,
+			local: func(before kube.Object) kube.Object { return merge(before, kube.Object(a.Object)) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		return objectValue(o.resource, made)
 	}
 	if _, err := c.settle(c.ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
 		return nil, err
 	}
 	var made kube.Object
 	err = c.change(c.ctx, "apply", o.ref, func(ctx context.Context) (err error) {
-		made, err = o.client.Apply(ctx, o.resource, o.ref.Namespace, o.ref.Name, a.Object, "ebb", a.Force)
+		made, err = send(ctx)
 		return err
 	}, unknownOutcome)
 	if err != nil {
@@ -147,16 +165,26 @@ func k8sPatch(c *call, a *patchArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	send := func(ctx context.Context) (kube.Object, error) {
+		return o.client.Patch(ctx, o.resource, o.ref.Namespace, o.ref.Name, kube.Object(a.Patch), kube.PatchOptions{UID: a.UID, ResourceVersion: a.ResourceVersion})
+	}
 	if c.Mode == Plan {
-		c.plan("patch %s: %s", o.ref.Text(), strings.Join(leaves("", withoutEnvironment(withoutSecrets(o.resource, kube.Object(a.Patch)))), ", "))
-		return starlark.None, nil
+		values := leaves("", withoutEnvironment(withoutSecrets(o.resource, kube.Object(a.Patch))))
+		made, err := c.planObject(c.ctx, o, intent{
+			verb: "patch", text: fmt.Sprintf("patch %s: %s", o.ref.Text(), strings.Join(values, ", ")), send: send,
+			local: func(before kube.Object) kube.Object { return merge(before, kube.Object(a.Patch)) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		return objectValue(o.resource, made)
 	}
 	if _, err := c.settle(c.ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
 		return nil, err
 	}
 	var made kube.Object
 	err = c.change(c.ctx, "patch", o.ref, func(ctx context.Context) (err error) {
-		made, err = o.client.Patch(ctx, o.resource, o.ref.Namespace, o.ref.Name, kube.Object(a.Patch), kube.PatchOptions{UID: a.UID, ResourceVersion: a.ResourceVersion})
+		made, err = send(ctx)
 		return err
 	}, unknownOutcome)
 	if err != nil {
@@ -208,13 +236,18 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 	case opts.UID != uid:
 		return false, &ConflictError{fmt.Sprintf("%s is another one than before and was left alone: its UID is %s, not %s", o.ref.Text(), uid, opts.UID)}
 	}
-	if s.Mode == Plan {
-		s.plan("delete %s", o.ref.Text())
-		return true, nil
-	}
-	err = s.change(ctx, "delete", o.ref, func(ctx context.Context) error {
+	send := func(ctx context.Context) error {
 		return o.client.Delete(ctx, o.resource, o.ref.Namespace, o.ref.Name, opts)
-	}, unknownOutcome)
+	}
+	if s.Mode == Plan {
+		_, err := s.planObject(ctx, o, intent{
+			verb: "delete", text: "delete " + o.ref.Text(), before: obj,
+			local: func(kube.Object) kube.Object { return nil },
+			send:  func(ctx context.Context) (kube.Object, error) { return nil, send(ctx) },
+		})
+		return err == nil, err
+	}
+	err = s.change(ctx, "delete", o.ref, send, unknownOutcome)
 	if err != nil && !apierrors.IsNotFound(err) { // it may have gone between the look and the request
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package builtins_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -110,10 +111,15 @@ func TestPlanHidesSecrets(t *testing.T) {
 	h.mustRun(t, `
 def main():
     k8s.patch("Secret", "a", {"stringData": {"password": "hush-hush", "old": None}, "metadata": {"labels": {"app": "y"}}}, NS)
+    k8s.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "b", "namespace": NS}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
     k8s.patch("Pod", "b", {"spec": {"containers": [{"name": "c", "env": [{"name": "PASSWORD", "value": "hush-hush"}, {"name": "N"}]}]}}, NS)
     k8s.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "c", "namespace": NS}, "stringData": {"password": "hush-hush"}})
 `)
-	got := strings.Join(h.Actions(), "\n")
+	objects, err := json.Marshal(h.Planned())
+	if err != nil || strings.Contains(string(objects), hush) || !strings.Contains(string(objects), `"password":"(secret)"`) {
+		t.Errorf("got the objects %s and error %v, want them without the secret", objects, err)
+	}
+	got := strings.Join(texts(h.Planned()), "\n")
 	for _, want := range []string{`stringData.password = (secret)`, "remove stringData.old", "metadata.labels.app = y", "name:PASSWORD value:(secret)", `create Secret "c"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got the plan %s, want %q in it", got, want)

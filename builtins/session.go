@@ -81,14 +81,15 @@ type Session struct {
 	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
 	Progress func(d time.Duration, what string) (done func())
 
-	mu         sync.Mutex
-	covered    map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
-	stragglers []Unsettled  // attempts of this call whose answers were lost
-	changes    int
-	effect     Effect
-	made       map[Ref]bool // what this call created
-	notes      []string     // what already_restored said
-	actions    []string     // what Plan would have done
+	mu             sync.Mutex
+	covered        map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
+	stragglers     []Unsettled  // attempts of this call whose answers were lost
+	changes        int
+	effect         Effect
+	made           map[Ref]bool        // what this call created
+	notes          []string            // what already_restored said
+	changesPlanned []Change            // what Plan would have done
+	planned        map[Ref]kube.Object // objects as it would have left them; nil: deleted
 }
 
 // Unsettled is a request that may still land until the given time.
@@ -128,13 +129,6 @@ func (s *Session) AlreadyRestored() []string {
 	return append([]string(nil), s.notes...)
 }
 
-// Actions returns what a [Plan] session would have done, in order.
-func (s *Session) Actions() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.actions...)
-}
-
 // Catch logs an error that the script caught: it may be all that a reader of the
 // log has to go by.
 func (s *Session) Catch(err error) {
@@ -147,12 +141,6 @@ func (s *Session) level(at slog.Level) slog.Level {
 		return slog.LevelDebug
 	}
 	return at
-}
-
-func (s *Session) plan(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.actions = append(s.actions, fmt.Sprintf(format, args...))
 }
 
 func (s *Session) changed(verb string, r Ref) {

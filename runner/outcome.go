@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -50,9 +51,10 @@ type Result struct {
 	File      versions.File
 	RunUUID   string
 	Outcome   Outcome
-	Err       error    // why it is not restored
-	BlockedBy string   // the location of the file that failed
-	Actions   []string // a dry run: what would be done
+	Err       error             // why it is not restored
+	BlockedBy string            // the location of the file that failed
+	Actions   []string          // a dry run: what would be done, a line each
+	Changes   []builtins.Change // the same with the objects as they are and as they would be
 	Took      time.Duration
 
 	// Integrity compares the file with what was written; empty if it was not read.
@@ -67,13 +69,14 @@ type resultJSON struct {
 	Failure   *Failure           `json:"failure,omitempty"`
 	BlockedBy string             `json:"blocked_by,omitempty"`
 	Actions   []string           `json:"actions,omitempty"`
+	Changes   []builtins.Change  `json:"changes,omitempty"`
 	Took      time.Duration      `json:"took_ns"`
 	Integrity versions.SealState `json:"integrity,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (r Result) MarshalJSON() ([]byte, error) {
-	return json.Marshal(resultJSON{r.File, r.RunUUID, r.Outcome, FailureOf(r.Err), r.BlockedBy, r.Actions, r.Took, r.Integrity})
+	return json.Marshal(resultJSON{r.File, r.RunUUID, r.Outcome, FailureOf(r.Err), r.BlockedBy, r.Actions, r.Changes, r.Took, r.Integrity})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -84,7 +87,7 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	}
 	*r = Result{
 		File: j.File, RunUUID: j.RunUUID, Outcome: j.Outcome, BlockedBy: j.BlockedBy,
-		Actions: j.Actions, Took: j.Took, Integrity: j.Integrity,
+		Actions: j.Actions, Changes: j.Changes, Took: j.Took, Integrity: j.Integrity,
 	}
 	if j.Failure != nil {
 		r.Err = j.Failure

@@ -46,10 +46,14 @@ func (p *replayer) planContent(ctx context.Context, x source, f versions.File, r
 	if result.Integrity == versions.Edited {
 		s.Observe = seen.observe
 	}
-	if err := p.callFile(ctx, s, file.callable, file.content); err != nil {
+	err = p.callFile(ctx, s, file.callable, file.content)
+	result.Changes = s.Planned()
+	for _, change := range result.Changes {
+		result.Actions = append(result.Actions, change.Text)
+	}
+	if err != nil {
 		return err
 	}
-	result.Actions = s.Actions()
 	if s.Observe != nil {
 		if err := seen.check(file, len(result.Actions)); err != nil {
 			return err

@@ -134,6 +134,9 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	}
 	if q.mutates {
 		req.Param("timeout", (limit - slack).String())
+		if ctx.Value(dryRunKey{}) != nil {
+			req.Param("dryRun", metav1.DryRunAll)
+		}
 	}
 	if q.body != nil {
 		req.SetHeader("Content-Type", q.contentType).Body(q.body)

@@ -175,6 +175,13 @@ func (d doubt) none() bool { return d.attempts == 0 }
 
 type stragglersKey struct{}
 
+type dryRunKey struct{}
+
+// WithDryRun returns a context for changing requests that the server checks as any other, and does not carry out.
+func WithDryRun(ctx context.Context) context.Context {
+	return context.WithValue(ctx, dryRunKey{}, true)
+}
+
 // WithStragglers returns a context for changing requests. They call note when they
 // return anything but an [*UnknownOutcomeError], while an attempt of theirs whose answer was lost may
 // still land: what a later attempt made can be gone by then, and would come back.

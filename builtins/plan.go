@@ -1,0 +1,147 @@
+package builtins
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+)
+
+// Change is one change that a [Plan] session would have made. Before and After are the object without the
+// values of secrets and of environment variables; nil where there is none.
+type Change struct {
+	Verb   string         `json:"verb"`   // create, apply, patch, delete, exec, or a cloud's
+	Object string         `json:"object"` // for a reader: Pod "a" in namespace "b"
+	Text   string         `json:"text"`   // the whole change on one line
+	Before map[string]any `json:"before,omitempty"`
+	After  map[string]any `json:"after,omitempty"`
+}
+
+// plan notes a change that has no object to show.
+func (s *Session) plan(verb string, r Ref, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changesPlanned = append(s.changesPlanned, Change{Verb: verb, Object: r.Text(), Text: fmt.Sprintf(format, args...)})
+}
+
+// Planned returns what a [Plan] session would have done, in order.
+func (s *Session) Planned() []Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Change(nil), s.changesPlanned...)
+}
+
+// intent is a change of an object that a plan asks about.
+type intent struct {
+	verb, text string
+	before     kube.Object                                // nil: it is read
+	local      func(before kube.Object) kube.Object       // what the change makes of it, as far as can be told here
+	send       func(context.Context) (kube.Object, error) // the change
+}
+
+// planObject asks the API server what it would make of a change, and notes that. The server checks rights,
+// admission, preconditions and the object, and stores nothing. It does not know what was planned before: then,
+// and where a webhook can't answer such a question, what the change makes of the object is told here.
+func (s *Session) planObject(ctx context.Context, o *object, i intent) (after kube.Object, err error) {
+	before, known := s.believed(o.ref)
+	if !known {
+		if before = i.before; before == nil && i.verb != "create" {
+			if before, err = s.get(ctx, o); err != nil {
+				return nil, err
+			}
+		}
+		if after, err = i.send(kube.WithDryRun(ctx)); err != nil && !noDryRun(err) {
+			return nil, err
+		}
+	}
+	if known || err != nil {
+		after = i.local(before)
+	}
+	if i.verb == "delete" {
+		after = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.planned == nil {
+		s.planned = map[Ref]kube.Object{}
+	}
+	s.planned[o.ref] = after
+	s.changesPlanned = append(s.changesPlanned, Change{
+		Verb: i.verb, Object: o.ref.Text(), Text: i.text, Before: shown(o.resource, before), After: shown(o.resource, after),
+	})
+	return after, nil
+}
+
+// noDryRun reports whether an admission webhook has effects of its own, so that the API server does not ask it.
+func noDryRun(err error) bool {
+	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
+}
+
+// merge returns an object after a JSON merge patch (RFC 7386).
+func merge(obj, patch kube.Object) kube.Object {
+	out := maps.Clone(obj)
+	if out == nil {
+		out = kube.Object{}
+	}
+	for key, value := range patch {
+		switch value := value.(type) {
+		case nil:
+			delete(out, key)
+		case map[string]any:
+			inner, _ := out[key].(map[string]any)
+			out[key] = merge(inner, value)
+		default:
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// believed returns an object as a plan has changed it.
+func (s *Session) believed(r Ref) (kube.Object, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	obj, ok := s.planned[r]
+	return obj, ok
+}
+
+// believedOf returns a list as a plan has changed it: without what it would have deleted.
+func (s *Session) believedOf(r kube.Resource, objects []kube.Object) []kube.Object {
+	var there []kube.Object
+	for _, obj := range objects {
+		name, _, _ := unstructured.NestedString(obj, "metadata", "name")
+		namespace, _, _ := unstructured.NestedString(obj, "metadata", "namespace")
+		if changed, ok := s.believed(Ref{Kind: r.Kind, Name: name, Namespace: namespace}); ok {
+			obj = changed
+		}
+		if obj != nil {
+			there = append(there, obj)
+		}
+	}
+	return there
+}
+
+// shown is an object as a person may see it.
+func shown(r kube.Resource, obj kube.Object) map[string]any {
+	if obj == nil {
+		return nil
+	}
+	clean, _ := withoutEnvironment(map[string]any(withoutSecrets(r, obj))).(map[string]any)
+	clean = maps.Clone(clean)
+	if meta, ok := clean["metadata"].(map[string]any); ok {
+		meta = maps.Clone(meta)
+		delete(meta, "managedFields")
+		clean["metadata"] = meta
+	}
+	return clean
+}
+
+// MarshalJSON keeps a hidden value hidden.
+func (h hidden) MarshalJSON() ([]byte, error) { return json.Marshal(h.String()) }
