@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,36 +21,71 @@ type Diagnostic struct {
 }
 
 // Check returns what is wrong with a file that is to be loaded with Load, in the order of its lines, without running
-// any of it: all errors that Load has, and 100 warnings at most. entries are the top-level variables that the host uses; with some given, others that nothing uses are
-// warned of.
-func (e *Engine) Check(name string, src []byte, entries ...string) []Diagnostic {
+// any of it: all errors that Load has, or else what CheckModule finds, as far as it can be told from the text, and 100
+// warnings at most.
+func (e *Engine) Check(name string, src []byte, contract Contract) []Diagnostic {
 	m := &Module{name: name, lines: splitLines(src)}
 	e.remember(m)
 	defer runtime.KeepAlive(m)
 
-	file, err := e.resolved(name, src)
+	file, err := e.resolved(name, src, false)
 	if err != nil {
-		first := e.explain(&call{engine: e, ctx: context.Background()}, err)
-		others := first.Others
-		first.Others = nil
-		found := []Diagnostic{{Error: first}}
-		for _, other := range others {
-			found = append(found, Diagnostic{Error: other})
-		}
-		return found
+		return e.diagnostics(err)
 	}
-	c := &checker{engine: e, writes: map[*syntax.Ident]bool{}, reads: map[*syntax.Ident]int{}}
-	c.block(file.Stmts)
-	syntax.Walk(file, c.node)
-	c.unused(entries)
-	slices.SortStableFunc(c.found, func(a, b Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
-	})
-	return c.found
+	m.file = file
+	return merge(e.warnings(file, contract.Entries), e.audit(m, contract))
 }
 
-// resolved parses a file and resolves its names, as Load would.
-func (e *Engine) resolved(name string, src []byte) (*syntax.File, error) {
+// CheckScript is Check for a file that is to be loaded with LoadScript. It loads the file and what it loads, since
+// otherwise nothing is known of the functions that come from there.
+func (e *Engine) CheckScript(ctx context.Context, fsys fs.FS, path string, contract Contract) []Diagnostic {
+	l := &loader{engine: e, ctx: ctx, fsys: fsys}
+	src, err := l.read(path)
+	if err != nil {
+		return e.diagnostics(err)
+	}
+	own := &Module{name: path, lines: splitLines(src)}
+	e.remember(own)
+	defer runtime.KeepAlive(own)
+
+	file, err := e.resolved(path, src, true)
+	if err != nil {
+		return e.diagnostics(err)
+	}
+	found := e.warnings(file, contract.Entries)
+	m, err := e.LoadScript(ctx, fsys, path)
+	if err != nil {
+		return append(e.diagnostics(err), found...)
+	}
+	return merge(found, e.audit(m, contract))
+}
+
+// diagnostics takes apart the error of a file that can't be loaded.
+func (e *Engine) diagnostics(err error) []Diagnostic {
+	first := *e.explain(&call{engine: e, ctx: context.Background()}, err)
+	others := first.Others
+	first.Others = nil
+	found := []Diagnostic{{Error: &first}}
+	for _, other := range others {
+		found = append(found, Diagnostic{Error: other})
+	}
+	return found
+}
+
+// merge puts warnings and errors in the order of the lines, those of other files first.
+func merge(found []Diagnostic, errs []*Error) []Diagnostic {
+	for _, x := range errs {
+		found = append(found, Diagnostic{Error: x})
+	}
+	slices.SortStableFunc(found, func(a, b Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(a.Pos.Filename(), b.Pos.Filename()), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+	})
+	return found
+}
+
+// resolved parses a file and resolves its names, as Load and LoadScript would.
+func (e *Engine) resolved(name string, src []byte, loads bool) (*syntax.File, error) {
 	if err := checkSource(name, src, e.limits.SourceBytes); err != nil {
 		return nil, err
 	}
@@ -60,10 +96,21 @@ func (e *Engine) resolved(name string, src []byte) (*syntax.File, error) {
 	if err := checkNesting(file); err != nil {
 		return nil, err
 	}
-	if err := refuseLoads(file); err != nil {
-		return nil, err
+	if !loads {
+		if err := refuseLoads(file); err != nil {
+			return nil, err
+		}
 	}
 	return file, resolve.File(file, e.predeclared.Has, starlark.Universe.Has)
+}
+
+// warnings returns what can be loaded but is hardly meant.
+func (e *Engine) warnings(file *syntax.File, entries []string) []Diagnostic {
+	c := &checker{engine: e, writes: map[*syntax.Ident]bool{}, reads: map[*syntax.Ident]int{}}
+	c.block(file.Stmts)
+	syntax.Walk(file, c.node)
+	c.unused(entries)
+	return c.found
 }
 
 // A checker looks for what can be loaded but is hardly meant.

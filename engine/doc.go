@@ -2,7 +2,8 @@
 // functions out of a script into a file that stands for itself, and says what is wrong with a file.
 //
 // Start with [New] and [Engine.Load], take a function with [Module.Get], and call it with [Engine.Call]. For scripts
-// of several files there is [Engine.LoadScript]. [Engine.Carve] writes, [Engine.Check] reads without running. The
+// of several files there is [Engine.LoadScript]. [Engine.Carve] writes. [Engine.Check]
+// reads without running; [Engine.CheckModule] finds in a loaded file what would fail once it is reached. The
 // host's builtins find their [Context] on the thread, and return errors that are [Catchable] for whatever the world
 // answers, as opposed to what a script got wrong.
 //

@@ -20,6 +20,10 @@ type Options struct {
 	// can't be replaced. New freezes the values: threads share them.
 	Predeclared starlark.StringDict
 
+	// Signatures says how functions among the predeclared are called, by name: "log.info". Check holds calls to
+	// them; calls of others are not judged.
+	Signatures map[string]Signature
+
 	// Bind is called for each thread that the engine makes, parallel's too, before anything runs on it, so
 	// that the host's builtins find what they need among the thread's locals.
 	Bind func(ctx context.Context, t *starlark.Thread)
@@ -64,6 +68,7 @@ type Engine struct {
 	print       func(context.Context, string)
 	limits      Limits
 	predeclared starlark.StringDict
+	signatures  map[string]Signature
 
 	// loaded finds the source line that an error excerpts. Weak, so that an engine which replays files for days
 	// keeps none of them.
@@ -84,6 +89,8 @@ func New(o Options) *Engine {
 	if e.predeclared == nil {
 		e.predeclared = starlark.StringDict{}
 	}
+	e.signatures = Signatures()
+	maps.Copy(e.signatures, o.Signatures)
 	e.predeclared["attempt"] = starlark.NewBuiltin("attempt", attempt)
 	e.predeclared["fail"] = starlark.NewBuiltin("fail", fail)
 	e.predeclared["parallel"] = starlark.NewBuiltin("parallel", parallel)

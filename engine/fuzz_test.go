@@ -19,7 +19,7 @@ func FuzzLoad(f *testing.F) {
 		Print:  func(context.Context, string) {},
 	})
 	f.Fuzz(func(t *testing.T, src []byte) {
-		checked := e.Check("x.star", src, "f")
+		checked := e.Check("x.star", src, engine.Contract{Entries: []string{"f"}})
 		m, err := e.Load(context.Background(), "x.star", src)
 		if err != nil {
 			x, ok := err.(*engine.Error)

@@ -70,7 +70,7 @@ func TestCheck(t *testing.T) {
 	e := engine.New(engine.Options{Predeclared: starlark.StringDict{"k8s": starlark.None}})
 	golden(t, "check.txtar", func(t *testing.T, name string, src []byte) string {
 		var lines []string
-		for _, d := range e.Check(name, src, "entry", "value") {
+		for _, d := range e.Check(name, src, engine.Contract{Entries: []string{"entry", "value"}}) {
 			kind := "error: "
 			if d.Warning {
 				kind = "warning: "

@@ -95,7 +95,7 @@ func TestLoadSurvivesNesting(t *testing.T) {
 		if err != nil && len(err.Error()) > 1<<12 {
 			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
 		}
-		for _, d := range e.Check("x.star", []byte(src)) {
+		for _, d := range e.Check("x.star", []byte(src), engine.Contract{}) {
 			if len(d.Detail()) > 1<<20 {
 				t.Errorf("%s: a diagnostic of %d bytes", name, len(d.Detail()))
 			}
@@ -106,7 +106,7 @@ func TestLoadSurvivesNesting(t *testing.T) {
 // However much there is to say about a file, it is said in good time.
 func TestCheckFindsNoMoreThanAPersonReads(t *testing.T) {
 	e := engine.New(engine.Options{})
-	if found := e.Check("x.star", []byte("x=1\n"+strings.Repeat("x;", (1<<20-100)/2))); len(found) != 100 {
+	if found := e.Check("x.star", []byte("x=1\n"+strings.Repeat("x;", (1<<20-100)/2)), engine.Contract{}); len(found) != 100 {
 		t.Errorf("got %d warnings, want 100", len(found))
 	}
 }
@@ -128,7 +128,7 @@ func TestLoadRefusesLongChains(t *testing.T) {
 		if !errors.As(err, &x) || !strings.Contains(x.Error(), test.want) || len(x.Detail()) > 1<<12 {
 			t.Errorf("%s: got %.200v, want %s", name, err, test.want)
 		}
-		found := e.Check("x.star", []byte(test.src))
+		found := e.Check("x.star", []byte(test.src), engine.Contract{})
 		if len(found) != 1 || found[0].Warning || !strings.Contains(found[0].Error.Error(), test.want) {
 			t.Errorf("%s: Check found %d things, want %q alone", name, len(found), test.want)
 		}

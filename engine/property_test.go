@@ -175,7 +175,7 @@ func TestCarvedChainsDoTheSame(t *testing.T) {
 		if got, want := carved.Get("f0").(*starlark.Function).Doc(), script.Get("f0").(*starlark.Function).Doc(); got != want {
 			t.Fatalf("got docstring %q, want %q", got, want)
 		}
-		if found := e.Check("carved", src, "entry"); len(found) > 0 && found[0].Msg != `"entry" is never used` {
+		if found := e.Check("carved", src, engine.Contract{Entries: []string{"entry"}}); len(found) > 0 && found[0].Msg != `"entry" is never used` {
 			for _, d := range found {
 				// What nothing uses must not have been carried over.
 				if strings.Contains(d.Msg, "never used") {

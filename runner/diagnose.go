@@ -2,28 +2,126 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
 )
 
-// Diagnose says what is wrong with a version file, without running its functions.
+// Diagnose says what is wrong with a version file, without running its functions: all that is found, at once.
 // Warnings are findings that a replay can live with.
 func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (errs []error, warnings []error) {
-	for _, d := range r.engine.Check(name, content, nameVersion, nameContent, nameCallable, nameVerify) {
+	errs, warnings = sortFindings(r.engine.Check(name, content, versionFileContract))
+	m, err := r.loadModule(ctx, name, content)
+	if err != nil {
+		return addFinding(errs, err), warnings
+	}
+	file, problems := readVersionFile(m, name)
+	errs = append(errs, problems...)
+	if file.verify == nil && len(problems) == 0 {
+		warnings = append(warnings, fmt.Errorf("%s: has no %s: a replay will be \"%s\"", name, nameVerify, Unverified))
+	}
+	for _, text := range unnamed(m, file) {
+		warnings = append(warnings, fmt.Errorf("%s: %s", name, text))
+	}
+	return errs, warnings
+}
+
+// DiagnoseScript says what is wrong with a scenario script at the root of a directory, and with what it loads, without
+// running its functions.
+func (r *Runner) DiagnoseScript(ctx context.Context, dir ScriptDir, name string) (errs []error, warnings []error) {
+	loading := builtins.WithSession(ctx, r.initSession())
+	errs, warnings = sortFindings(r.engine.CheckScript(loading, dir.FS, name, scriptContract))
+	if _, err := r.script(ctx, dir, name); err != nil {
+		errs = addFinding(errs, err)
+	}
+	return errs, warnings
+}
+
+func sortFindings(found []engine.Diagnostic) (errs []error, warnings []error) {
+	for _, d := range found {
 		if d.Warning {
 			warnings = append(warnings, d.Error)
 		} else {
 			errs = append(errs, d.Error)
 		}
 	}
-	if len(errs) > 0 {
-		return errs, warnings
-	}
-	file, err := r.load(ctx, name, content)
-	switch {
-	case err != nil:
-		errs = append(errs, err)
-	case file.verify == nil:
-		warnings = append(warnings, fmt.Errorf("%s: has no %s: a replay will be \"%s\"", name, nameVerify, Unverified))
-	}
 	return errs, warnings
+}
+
+// addFinding adds an error unless it is of a place of which something is said already.
+func addFinding(errs []error, err error) []error {
+	var found *engine.Error
+	if errors.As(err, &found) {
+		for _, known := range errs {
+			var x *engine.Error
+			if errors.As(known, &x) && x.Pos == found.Pos {
+				return errs
+			}
+		}
+	}
+	return append(errs, err)
+}
+
+// unnamed says which refs of a version file name something that nothing else in it names. What an edit changed in one
+// place only is undone elsewhere than where it was done.
+func unnamed(m *engine.Module, f *versionFile) []string {
+	var texts []string
+	for name, v := range m.Globals() {
+		if name != nameVersion {
+			texts = appendTexts(texts, v, 0)
+		}
+	}
+	named := func(text string) bool {
+		for _, t := range texts {
+			if strings.Contains(t, text) {
+				return true
+			}
+		}
+		return false
+	}
+	var found []string
+	for _, r := range f.Undoes {
+		if !named(r.Name) {
+			found = append(found, fmt.Sprintf("%s undoes %s, but nothing in %s is %q: was one of them edited?", nameVersion, r.Text(), nameContent, r.Name))
+		} else if !named(r.Namespace) {
+			found = append(found, fmt.Sprintf("%s undoes %s, but nothing in %s is %q: was one of them edited?", nameVersion, r.Text(), nameContent, r.Namespace))
+		}
+	}
+	return found
+}
+
+// appendTexts adds the strings in a value. Some levels are enough for any content that a person reads.
+func appendTexts(texts []string, v starlark.Value, depth int) []string {
+	const most = 20
+	if depth == most {
+		return texts
+	}
+	switch v := v.(type) {
+	case starlark.String:
+		return append(texts, string(v))
+	case starlark.IterableMapping:
+		for _, item := range v.Items() {
+			texts = appendTexts(appendTexts(texts, item[0], depth+1), item[1], depth+1)
+		}
+	case starlark.Iterable:
+		it := v.Iterate()
+		defer it.Done()
+		for x := starlark.Value(nil); it.Next(&x); {
+			texts = appendTexts(texts, x, depth+1)
+		}
+	case builtins.Ref:
+		return append(texts, v.Name, v.Namespace)
+	case starlark.HasAttrs:
+		for _, name := range v.AttrNames() {
+			if field, err := v.Attr(name); err == nil && field != nil {
+				texts = appendTexts(texts, field, depth+1)
+			}
+		}
+	}
+	return texts
 }

@@ -35,6 +35,7 @@ func New(store versions.Store, o Options) (*Runner, error) {
 	r := &Runner{store: store, options: o, outside: newOutside(o)}
 	r.engine = engine.New(engine.Options{
 		Predeclared: builtins.Predeclared(),
+		Signatures:  signatures(),
 		Bind:        builtins.Bind,
 		Caught: func(ctx context.Context, err error) {
 			if s := builtins.SessionOf(ctx); s != nil {

@@ -66,17 +66,33 @@ func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Ro
 	return versions.Seal(content), nil
 }
 
-// load reads a version file as every replay does. Its time is a file's, since it may
-// compute at its top level.
+// load reads a version file as every replay does.
 func (r *Runner) load(ctx context.Context, name string, content []byte) (*versionFile, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.options.FileTimeout)
-	defer cancel()
-	defer r.notStuck(ctx, name)()
-	m, err := r.engine.Load(builtins.WithSession(ctx, r.initSession()), name, content)
+	m, err := r.loadModule(ctx, name, content)
 	if err != nil {
 		return nil, err
 	}
-	f := &versionFile{log: r.options.Log}
+	f, problems := readVersionFile(m, name)
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	f.log = r.options.Log
+	return f, nil
+}
+
+// loadModule runs a version file's top level. Its time is a file's, since it may compute there.
+func (r *Runner) loadModule(ctx context.Context, name string, content []byte) (*engine.Module, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.options.FileTimeout)
+	defer cancel()
+	defer r.notStuck(ctx, name)()
+	return r.engine.Load(builtins.WithSession(ctx, r.initSession()), name, content)
+}
+
+// readVersionFile finds the parts of a version file in its variables, and says all that is wrong with them.
+func readVersionFile(m *engine.Module, name string) (*versionFile, []error) {
+	f := &versionFile{}
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	var missing []string
 	for _, variable := range []string{nameVersion, nameContent, nameCallable} {
 		if m.Get(variable) == nil {
@@ -84,20 +100,24 @@ func (r *Runner) load(ctx context.Context, name string, content []byte) (*versio
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%s: not a complete version file, it lacks %s", name, strings.Join(missing, ", "))
+		problem("%s: not a complete version file, it lacks %s", name, strings.Join(missing, ", "))
 	}
-	if f.Version, err = builtins.VersionOf(m.Get(nameVersion)); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", name, nameVersion, err)
+	var err error
+	if v := m.Get(nameVersion); v != nil {
+		if f.Version, err = builtins.VersionOf(v); err != nil {
+			problem("%s: %s: %w", name, nameVersion, err)
+		}
 	}
-	f.content = m.Get(nameContent)
-	if !builtins.IsContent(f.content) {
-		return nil, fmt.Errorf("%s: %s is a %s, want RollbackContent(…)", name, nameContent, f.content.Type())
+	if f.content = m.Get(nameContent); f.content != nil && !builtins.IsContent(f.content) {
+		problem("%s: %s is a %s, want RollbackContent(…)", name, nameContent, f.content.Type())
 	}
 	if f.callable, err = callable(m, name, nameCallable); err != nil {
-		return nil, err
+		problems = append(problems, err)
 	}
-	f.verify, err = callable(m, name, nameVerify)
-	return f, err
+	if f.verify, err = callable(m, name, nameVerify); err != nil {
+		problems = append(problems, err)
+	}
+	return f, problems
 }
 
 // callable returns a variable that holds a function of one parameter, or nil where there is none.

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// Source is a version file to check.
+// Source is a version file or a scenario script to check.
 type Source struct {
 	Name    string // for messages
 	Content []byte
+	Script  string // of a scenario script, where it is: it is read there again, with what it loads
 }
 
 // Diagnosis is what is wrong with a source. Warnings are findings that a replay can live with.
@@ -30,7 +33,7 @@ type Finding struct {
 // checkOrder is sources to check.
 type checkOrder struct{ Sources []Source }
 
-// Check is [runner.Runner.Diagnose] in a worker, for each of the sources. One whose code ends the
+// Check is [runner.Runner.Diagnose], or DiagnoseScript, in a worker, for each of the sources. One whose code ends the
 // worker has that as its error, and another worker goes on with the next.
 func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, error) {
 	t := s.begin(ctx, "checks")
@@ -106,7 +109,13 @@ func (h *hand) check(ctx context.Context, r *runner.Runner, o *checkOrder) error
 }
 
 func diagnose(ctx context.Context, r *runner.Runner, source Source) Diagnosis {
-	errs, warnings := r.Diagnose(ctx, source.Name, source.Content)
+	var errs, warnings []error
+	if source.Script != "" {
+		dir := runner.ScriptDir{Name: filepath.Dir(source.Name), FS: os.DirFS(filepath.Dir(source.Script))}
+		errs, warnings = r.DiagnoseScript(ctx, dir, filepath.Base(source.Script))
+	} else {
+		errs, warnings = r.Diagnose(ctx, source.Name, source.Content)
+	}
 	return Diagnosis{source.Name, findings(errs), findings(warnings)}
 }
 

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -20,12 +24,17 @@ type checkOptions struct{ commonOptions }
 func checkCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "check-rollback",
-		Usage:     "say what is wrong with version files",
+		Usage:     "say what is wrong with version files and scenario scripts",
 		UsageText: "ebb check-rollback [flags] [FILE...]",
 		Description: `
-Checks that version files load and are complete: syntax, names, shape, things that
-are never used. Without operands it checks everything that is pending. No cluster
-is needed and no function of a file is called.
+Checks that version files load and are complete: syntax, names, shape, calls of
+functions that there are with arguments that they have, fields of the content that
+are there, things that are never used; and that a replay would accept them: owner
+and mode. Without operands it checks everything that is pending. No cluster is
+needed and no function of a file is called.
+
+A FILE may also be a scenario script, which declares scenario = Scenario(...). It is
+checked with what it loads from its directory.
 ` + exitHelp(helpDone, helpInvalid, helpRefused, helpUsage),
 	}, runCheck)
 }
@@ -39,7 +48,7 @@ func runCheck(ctx context.Context, o checkOptions) error {
 	if err != nil {
 		return err
 	}
-	sources, unread, err := s.sources(ctx, o.operands)
+	sources, err := s.sources(ctx, o.operands)
 	if err != nil {
 		return err
 	}
@@ -48,66 +57,125 @@ func runCheck(ctx context.Context, o checkOptions) error {
 		return err
 	}
 	defer v.stop()
-	found, err := v.Check(v.ctx, sources)
+	var readable []supervisor.Source
+	for _, source := range sources {
+		if source.Content != nil {
+			readable = append(readable, source.Source)
+		}
+	}
+	found, err := v.Check(v.ctx, readable)
 	if err != nil {
 		return err
 	}
-	bad := len(unread)
-	for _, f := range unread {
-		if err := printFinding(s.stdout, "error", f); err != nil {
+	bad := false
+	for _, source := range sources {
+		d := supervisor.Diagnosis{Name: source.Name}
+		if source.Content != nil {
+			d, found = found[0], found[1:]
+		}
+		if err := printDiagnosis(s.stdout, source, d); err != nil {
 			return err
 		}
+		bad = bad || len(source.refused) > 0 || !d.OK()
 	}
-	for i, d := range found {
-		if !d.OK() {
-			bad++
-		}
-		if err := printDiagnosis(s.stdout, d, sources[i].Content); err != nil {
-			return err
-		}
-	}
-	if bad > 0 {
+	if bad {
 		return outcomeError(exitFailed)
 	}
 	return nil
 }
 
-// sources reads what is to be checked: the operands, or all that is pending. What can't be read is a
-// finding.
-func (s *setup) sources(ctx context.Context, operands []string) (sources []supervisor.Source, unread []supervisor.Finding, err error) {
-	add := func(name string, content []byte, err error) {
-		if err != nil {
-			unread = append(unread, supervisor.Finding{Failure: runner.FailureOf(err)})
-			return
-		}
-		// Before it becomes part of lines: a name with a line end would begin one of its own.
-		sources = append(sources, supervisor.Source{Name: console.Clean(name), Content: content})
-	}
+// A source is what is to be checked.
+type source struct {
+	supervisor.Source         // without Content if it can't be read
+	refused           []error // why a replay, or a run of a script, would not take it
+}
+
+// sources reads what is to be checked: the operands, or all that is pending.
+func (s *setup) sources(ctx context.Context, operands []string) ([]source, error) {
+	var sources []source
 	for _, file := range operands {
-		content, err := schema.ReadFile(file)
-		add(file, content, err)
+		sources = append(sources, readSource(ctx, file))
 	}
 	if len(operands) > 0 {
-		return sources, unread, nil
+		return sources, nil
 	}
 	listing, err := s.store.List(ctx, versions.Filter{PendingOnly: true})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.problems(listing)
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
 			if f.Replayable() {
 				content, err := s.store.Read(ctx, f)
-				add(f.Location, content, err)
+				sources = append(sources, newSource(f.Location, content, err))
 			}
 		}
 	}
-	return sources, unread, nil
+	return sources, nil
+}
+
+func newSource(name string, content []byte, errs ...error) source {
+	// Before it becomes part of lines: a name with a line end would begin one of its own.
+	x := source{Source: supervisor.Source{Name: console.Clean(name), Content: content}}
+	for _, err := range errs {
+		if err != nil {
+			x.refused = append(x.refused, err)
+		}
+	}
+	return x
+}
+
+var declaresScenario = regexp.MustCompile(`(?m)^scenario\s*=\s*Scenario\(`)
+
+// readSource reads a file that the user names, and finds out whether a replay or a run would take it: what they
+// refuse is refused here for the same reason.
+func readSource(ctx context.Context, path string) source {
+	content, err := schema.ReadFile(path)
+	if err != nil {
+		return newSource(path, nil, err)
+	}
+	if declaresScenario.Match(content) {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return newSource(path, nil, err)
+		}
+		x := newSource(path, content, refusedScripts(absolute)...)
+		x.Script = absolute
+		return x
+	}
+	// A file that is no part of a versions directory yet still has to be fit for one.
+	store, f, err := versions.Locate(path)
+	var insecure *versions.InsecureError
+	switch {
+	case err == nil:
+		_, err = store.Read(ctx, f)
+	case !errors.As(err, &insecure):
+		err = versions.CheckFile(path)
+	}
+	return newSource(path, content, err)
+}
+
+// refusedScripts says what a run would refuse of a scenario script and the files beside it that it can load.
+func refusedScripts(path string) []error {
+	files := versions.SafeFS(filepath.Dir(path), schema.MaxSize)
+	libraries, err := fs.Glob(files, "lib/*.star")
+	errs := []error{err}
+	for _, name := range append([]string{filepath.Base(path)}, libraries...) {
+		if _, err := fs.ReadFile(files, name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 // printDiagnosis prints what is wrong with one file.
-func printDiagnosis(w io.Writer, d supervisor.Diagnosis, content []byte) error {
+func printDiagnosis(w io.Writer, x source, d supervisor.Diagnosis) error {
+	for _, err := range x.refused {
+		if err := printFinding(w, "error", supervisor.Finding{Failure: runner.FailureOf(err)}); err != nil {
+			return err
+		}
+	}
 	for _, f := range d.Errors {
 		if err := printFinding(w, "error", f); err != nil {
 			return err
@@ -118,10 +186,14 @@ func printDiagnosis(w io.Writer, d supervisor.Diagnosis, content []byte) error {
 			return err
 		}
 	}
-	if !d.OK() {
+	if !d.OK() || len(x.refused) > 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%s: ok, %s\n", d.Name, versions.Integrity(content))
+	what := string(versions.Integrity(x.Content))
+	if x.Script != "" {
+		what = "a scenario script"
+	}
+	_, err := fmt.Fprintf(w, "%s: ok, %s\n", d.Name, what)
 	return err
 }
 

@@ -152,3 +152,12 @@ func kind(mode uint32) string {
 		return "a device"
 	}
 }
+
+// CheckPath is CheckFile for what is under a path now. The directories above it are not looked at.
+func CheckPath(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return checker{}.CheckFile(path, newInfo(&st))
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
+
+	"github.com/ebb-chaos/ebb/internal/suggest"
+)
+
+// A Contract is what Check can't see in a file: how the host uses it. The zero value is that of a file of which
+// nothing is known.
+type Contract struct {
+	// Entries are the top-level variables that the host uses. With some given, Check warns of others that
+	// nothing uses.
+	Entries []string
+
+	// Arguments says with what the host calls functions: the variable that holds the function, then the one
+	// that holds its only argument.
+	Arguments map[string]string
+
+	// Handovers are the builtins that take functions and, at the same time, what they will be called with.
+	Handovers []Handover
+}
+
+// A Handover is a builtin that is given functions and their only argument.
+type Handover struct {
+	Builtin   string
+	Functions []string // the parameters that take functions
+	Argument  string   // the parameter that takes the argument
+}
+
+// CheckModule finds in a loaded file, and in those that it loaded, what would fail once it is reached: attributes
+// that a module of builtins does not have, calls that do not fit the signature of a builtin or of a function of the
+// file, and fields that the value which a function is called with does not have. It returns nil or an *Error for the
+// first finding, with the further ones in Others.
+//
+// It does not run anything, and costs less than loading the file.
+func (e *Engine) CheckModule(m *Module, c Contract) error {
+	found := e.audit(m, c)
+	if len(found) == 0 {
+		return nil
+	}
+	first := *found[0]
+	others := found[1:]
+	if len(others) > maxOthers {
+		first.omitted = len(others) - maxOthers
+		others = others[:maxOthers]
+	}
+	first.Others = others
+	return &first
+}
+
+// audit returns what CheckModule finds, by file and line.
+func (e *Engine) audit(m *Module, c Contract) []*Error {
+	a := &auditor{
+		engine: e, handovers: c.Handovers,
+		seen: map[string]bool{}, followed: map[followed]bool{}, indices: map[*Module]*index{},
+	}
+	a.module(m)
+	a.contract(a.index(m), c.Arguments)
+	runtime.KeepAlive(m) // findings show its lines
+	slices.SortStableFunc(a.found, func(x, y *Error) int {
+		return cmp.Or(cmp.Compare(x.Pos.Filename(), y.Pos.Filename()), cmp.Compare(x.Pos.Line, y.Pos.Line), cmp.Compare(x.Pos.Col, y.Pos.Col))
+	})
+	return a.found
+}
+
+// An auditor looks for what can be loaded and will fail.
+type auditor struct {
+	engine    *Engine
+	handovers []Handover
+	found     []*Error
+	seen      map[string]bool
+	followed  map[followed]bool
+	indices   map[*Module]*index
+}
+
+func (a *auditor) index(m *Module) *index {
+	if a.indices[m] == nil {
+		a.indices[m] = newIndex(m)
+	}
+	return a.indices[m]
+}
+
+func (a *auditor) add(pos syntax.Position, hint, msg string) {
+	x := &Error{Pos: pos, Msg: msg}
+	if len(a.found) == maxWarnings || a.seen[x.Error()] {
+		return
+	}
+	a.seen[x.Error()] = true
+	if hint != "" {
+		x.Advice = []string{hint}
+	}
+	a.engine.excerpt(x)
+	a.found = append(a.found, x)
+}
+
+// module looks through a file, after those that it loads.
+func (a *auditor) module(m *Module) {
+	if a.indices[m] != nil {
+		return
+	}
+	x := a.index(m)
+	for _, loaded := range m.loads {
+		a.module(loaded.module)
+	}
+	syntax.Walk(m.file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.DotExpr:
+			a.attribute(n)
+		case *syntax.CallExpr:
+			for _, c := range a.calls(x, n) {
+				for _, f := range c.args.misfits(c.name, c.signature) {
+					a.add(f.pos, f.hint, f.msg)
+				}
+				a.handover(x, c)
+			}
+		}
+		return true
+	})
+}
+
+// attribute refuses what a module of builtins does not have.
+func (a *auditor) attribute(n *syntax.DotExpr) {
+	value, path := a.builtin(n.X)
+	module, ok := value.(*starlarkstruct.Module)
+	if !ok || module.Members.Has(n.Name.Name) {
+		return
+	}
+	hint := ""
+	if near := suggest.Nearest(n.Name.Name, module.Members.Keys()); near != "" {
+		hint = fmt.Sprintf("did you mean %s.%s?", path, near)
+	}
+	a.add(n.Name.NamePos, hint, fmt.Sprintf("%s has no %q", path, n.Name.Name))
+}
+
+// builtin returns what the host predeclared under an expression such as k8s or k8s.get, and its name.
+func (a *auditor) builtin(x syntax.Expr) (starlark.Value, string) {
+	switch x := x.(type) {
+	case *syntax.ParenExpr:
+		return a.builtin(x.X)
+	case *syntax.Ident:
+		if b, ok := x.Binding.(*resolve.Binding); ok && b.Scope == resolve.Predeclared {
+			return a.engine.predeclared[x.Name], x.Name
+		}
+	case *syntax.DotExpr:
+		value, path := a.builtin(x.X)
+		if module, ok := value.(*starlarkstruct.Module); ok {
+			return module.Members[x.Name.Name], path + "." + x.Name.Name
+		}
+	}
+	return nil, ""
+}
+
+// A target is a call, and what is known of the function that it calls.
+type target struct {
+	name      string
+	signature *Signature
+	in        *index          // of its file, if a script defines it
+	def       *syntax.DefStmt // nil for a builtin
+	args      arguments
+}
+
+// calls returns the call that an expression is, and the one that attempt or parallel make of it, as far as it is known
+// what they call.
+func (a *auditor) calls(x *index, call *syntax.CallExpr) []target {
+	args := argumentsOf(call)
+	outer, ok := a.target(x, call.Fn, args)
+	if !ok {
+		return nil
+	}
+	inner := arguments{at: args.at}
+	switch {
+	case outer.name == "attempt" && outer.def == nil && len(args.positional) > 0:
+		inner.positional, inner.named, inner.unpacked = args.positional[1:], args.named, args.unpacked
+	case outer.name == "parallel" && outer.def == nil:
+		inner.positional = []syntax.Expr{nil}
+	default:
+		return []target{outer}
+	}
+	if passed, ok := a.target(x, args.get(outer.signature, "fn"), inner); ok {
+		return []target{outer, passed}
+	}
+	return []target{outer}
+}
+
+// target finds the function that an expression names.
+func (a *auditor) target(x *index, fn syntax.Expr, args arguments) (target, bool) {
+	if paren, ok := fn.(*syntax.ParenExpr); ok {
+		return a.target(x, paren.X, args)
+	}
+	if _, path := a.builtin(fn); path != "" {
+		s, ok := a.engine.signatures[path]
+		return target{name: path, signature: &s, args: args}, ok
+	}
+	id, ok := fn.(*syntax.Ident)
+	if !ok {
+		return target{}, false
+	}
+	in, def := x.function(id, a.index)
+	if def == nil {
+		return target{}, false
+	}
+	return target{name: id.Name, signature: signatureOf(def), in: in, def: def, args: args}, true
+}
+
+// list names fields for a message.
+func list(names []string) string {
+	const most = 8
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+)
+
+// An index says where the functions and variables of a file come from. Variables are known by the identifier that was
+// the first to name them.
+type index struct {
+	module *Module
+	defs   map[string]*syntax.DefStmt    // at the top level
+	tops   map[string]*syntax.Ident      // variables at the top level
+	writes map[*syntax.Ident]int         // how often a variable gets a value
+	values map[*syntax.Ident]syntax.Expr // what is assigned to a variable on its own
+}
+
+func newIndex(m *Module) *index {
+	x := &index{m, map[string]*syntax.DefStmt{}, map[string]*syntax.Ident{}, map[*syntax.Ident]int{}, map[*syntax.Ident]syntax.Expr{}}
+	for _, stmt := range m.file.Stmts {
+		switch s := stmt.(type) {
+		case *syntax.DefStmt:
+			x.defs[s.Name.Name], x.tops[s.Name.Name] = s, s.Name
+		case *syntax.AssignStmt:
+			if id, ok := s.LHS.(*syntax.Ident); ok {
+				x.tops[id.Name] = id
+			}
+		}
+	}
+	syntax.Walk(m.file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.AssignStmt:
+			x.write(n.LHS)
+			if id, ok := n.LHS.(*syntax.Ident); ok && n.Op == syntax.EQ {
+				x.values[first(id)] = n.RHS
+			}
+		case *syntax.DefStmt:
+			x.write(n.Name)
+			x.write(n.Params...)
+		case *syntax.LambdaExpr:
+			x.write(n.Params...)
+		case *syntax.ForStmt:
+			x.write(n.Vars)
+		case *syntax.ForClause:
+			x.write(n.Vars)
+		}
+		return true
+	})
+	return x
+}
+
+// write counts the variables among targets. In x.f and x[i] they are only read.
+func (x *index) write(targets ...syntax.Expr) {
+	for _, target := range targets {
+		switch t := target.(type) {
+		case *syntax.Ident:
+			x.writes[first(t)]++
+		case *syntax.ParenExpr:
+			x.write(t.X)
+		case *syntax.TupleExpr:
+			x.write(t.List...)
+		case *syntax.ListExpr:
+			x.write(t.List...)
+		case *syntax.BinaryExpr: // a parameter with a default
+			x.write(t.X)
+		case *syntax.UnaryExpr: // *args
+			if t.X != nil {
+				x.write(t.X)
+			}
+		}
+	}
+}
+
+// value returns what a variable always is, or nil if it gets a value more than once, or otherwise.
+func (x *index) value(id *syntax.Ident) syntax.Expr {
+	if id = first(id); id == nil || x.writes[id] != 1 {
+		return nil
+	}
+	return x.values[id]
+}
+
+// maxSteps bounds how far a value is followed from one name to the next.
+const maxSteps = 5
+
+// function returns the top-level function that a name stands for, and the file that it is in.
+func (x *index) function(id *syntax.Ident, of func(*Module) *index) (*index, *syntax.DefStmt) {
+	for range maxSteps {
+		b, ok := id.Binding.(*resolve.Binding)
+		if !ok {
+			return nil, nil
+		}
+		if loaded, ok := x.module.loads[b.First]; ok {
+			x = of(loaded.module)
+			if id = x.tops[loaded.name]; id == nil {
+				return nil, nil
+			}
+			continue
+		}
+		if b.Scope != resolve.Global {
+			return nil, nil
+		}
+		if def := x.defs[id.Name]; def != nil {
+			return x, def
+		}
+		// A top-level variable: rollback_callable = rollback_pods.
+		if id, ok = x.value(id).(*syntax.Ident); !ok {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// first returns the identifier that was the first to name a variable, or nil.
+func first(id *syntax.Ident) *syntax.Ident {
+	if b, ok := id.Binding.(*resolve.Binding); ok {
+		return b.First
+	}
+	return nil
+}
+
+// refers reports whether an identifier stands for the same variable as another one.
+func refers(id, to *syntax.Ident) bool { return first(id) != nil && first(id) == first(to) }

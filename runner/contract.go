@@ -1,0 +1,33 @@
+package runner
+
+import (
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
+)
+
+// versionFileContract is how a replay uses a version file.
+var versionFileContract = engine.Contract{
+	Entries:   []string{nameVersion, nameContent, nameCallable, nameVerify},
+	Arguments: map[string]string{nameCallable: nameContent, nameVerify: nameContent},
+}
+
+// scriptContract is how a run uses a scenario script.
+var scriptContract = engine.Contract{
+	Entries: []string{"scenario", "run", "check", "between", "effect"},
+	Handovers: []engine.Handover{
+		{Builtin: "set_rollback_callable", Functions: []string{"callable", "verify"}, Argument: "content"},
+	},
+}
+
+// signatures are those of the builtins, in the engine's words.
+func signatures() map[string]engine.Signature {
+	all := map[string]engine.Signature{}
+	for name, s := range builtins.Signatures() {
+		signature := engine.Signature{Named: s.Named, Rest: s.Rest != ""}
+		for _, p := range s.Params {
+			signature.Params = append(signature.Params, engine.Param{Name: p.Name, Required: !p.Optional})
+		}
+		all[name] = signature
+	}
+	return all
+}
