@@ -138,6 +138,9 @@ func (x *scenarioRun) readBack(ctx context.Context, f versions.File, want []byte
 	if err != nil {
 		return nil, fmt.Errorf("the version file can't be replayed: %w", err)
 	}
+	if err := x.runner.engine.CheckModule(file.module, versionFileContract); err != nil {
+		return nil, fmt.Errorf("the undo would fail, so there is no chaos: %w", err)
+	}
 	return file, nil
 }
 

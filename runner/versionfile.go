@@ -26,6 +26,7 @@ const (
 // versionFile is a loaded version file.
 type versionFile struct {
 	builtins.Version
+	module   *engine.Module
 	content  starlark.Value
 	callable *starlark.Function
 	verify   *starlark.Function // nil in a hand-written file that has none
@@ -90,7 +91,7 @@ func (r *Runner) loadModule(ctx context.Context, name string, content []byte) (*
 
 // readVersionFile finds the parts of a version file in its variables, and says all that is wrong with them.
 func readVersionFile(m *engine.Module, name string) (*versionFile, []error) {
-	f := &versionFile{}
+	f := &versionFile{module: m}
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	var missing []string

@@ -64,6 +64,9 @@ func runCheck(ctx context.Context, o checkOptions) error {
 		}
 	}
 	found, err := v.Check(v.ctx, readable)
+	if err == nil && len(found) < len(readable) {
+		err = fmt.Errorf("%d of %d files were checked", len(found), len(readable))
+	}
 	if err != nil {
 		return err
 	}
