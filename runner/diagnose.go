@@ -59,7 +59,7 @@ func addFinding(errs []error, err error) []error {
 	if errors.As(err, &found) {
 		for _, known := range errs {
 			var x *engine.Error
-			if errors.As(known, &x) && x.Pos == found.Pos {
+			if errors.As(known, &x) && x.Pos.String() == found.Pos.String() {
 				return errs
 			}
 		}
