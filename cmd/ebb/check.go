@@ -48,7 +48,7 @@ func runCheck(ctx context.Context, o checkOptions) error {
 	if err != nil {
 		return err
 	}
-	sources, err := s.sources(ctx, o.operands)
+	sources, err := s.sources(ctx, o.operands, o.trust(s.DirectoryTrust))
 	if err != nil {
 		return err
 	}
@@ -94,10 +94,10 @@ type source struct {
 }
 
 // sources reads what is to be checked: the operands, or all that is pending.
-func (s *setup) sources(ctx context.Context, operands []string) ([]source, error) {
+func (s *setup) sources(ctx context.Context, operands []string, trust versions.Trust) ([]source, error) {
 	var sources []source
 	for _, file := range operands {
-		sources = append(sources, readSource(ctx, file))
+		sources = append(sources, readSource(ctx, file, trust))
 	}
 	if len(operands) > 0 {
 		return sources, nil
@@ -133,7 +133,7 @@ var declaresScenario = regexp.MustCompile(`(?m)^scenario\s*=\s*Scenario\(`)
 
 // readSource reads a file that the user names, and finds out whether a replay or a run would take it: what they
 // refuse is refused here for the same reason.
-func readSource(ctx context.Context, path string) source {
+func readSource(ctx context.Context, path string, trust versions.Trust) source {
 	content, err := schema.ReadFile(path)
 	if err != nil {
 		return newSource(path, nil, err)
@@ -148,7 +148,7 @@ func readSource(ctx context.Context, path string) source {
 		return x
 	}
 	// A file that is no part of a versions directory yet still has to be fit for one.
-	store, f, err := versions.Locate(path)
+	store, f, err := versions.Locate(path, versions.WithTrust(trust))
 	var insecure *versions.InsecureError
 	switch {
 	case err == nil:
