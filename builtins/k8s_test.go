@@ -145,6 +145,16 @@ func (h *host) exists(t *testing.T, name string) bool {
 	return err == nil
 }
 
+// get returns a config map, nil if there is none.
+func (h *host) get(t *testing.T, name string) kube.Object {
+	t.Helper()
+	obj, err := h.client.Get(t.Context(), configMaps, h.namespace, name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	return obj
+}
+
 // create makes a config map as somebody else would.
 func (h *host) create(t *testing.T, name string, labels map[string]any) string {
 	t.Helper()

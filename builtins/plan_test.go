@@ -1,6 +1,7 @@
 package builtins_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,28 @@ func TestPlanAsksTheServer(t *testing.T) {
 			h.create(t, "there", nil)
 			if err := h.wantError(t, "def main(): "+call, want); err != nil && len(h.Planned()) != 0 {
 				t.Errorf("%s: planned %q although it is refused", call, texts(h.Planned()))
+			}
+		}
+	})
+	// Each verb by itself, so that the server is asked: none of them may change anything.
+	t.Run("changes nothing", func(t *testing.T) {
+		for _, call := range []string{
+			`k8s.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new", "namespace": NS}})`,
+			`k8s.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new", "namespace": NS}})`,
+			`k8s.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "there", "namespace": NS}, "data": {"a": "b"}})`,
+			`k8s.patch("ConfigMap", "there", {"data": {"a": "b"}}, NS)`,
+			`k8s.delete("ConfigMap", "there", NS)`,
+			`k8s.delete("ConfigMap", "there", NS, grace_period = 0)`,
+		} {
+			h := newHost(t, builtins.Plan, kubeconfig)
+			h.create(t, "there", nil)
+			before := h.get(t, "there")
+			h.mustRun(t, "def main(): "+call)
+			if after := h.get(t, "there"); !reflect.DeepEqual(before, after) || h.exists(t, "new") {
+				t.Errorf("%s: changed %v to %v; new is there: %v", call, before, after, h.exists(t, "new"))
+			}
+			if len(h.Planned()) != 1 {
+				t.Errorf("%s: planned %q", call, texts(h.Planned()))
 			}
 		}
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
@@ -120,6 +121,9 @@ func (s *setup) finish(report *runner.Report, output string) error {
 		s.log.Error(fmt.Sprintf("%d version files failed for one reason: %s", n, reason))
 	}
 	s.sayKrkns(s.krkns)
+	if planned(report) {
+		s.log.Info(planSummary(report))
+	}
 	switch pending := report.Pending(); {
 	case pending > 0:
 		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored; fix the cause, then run: %s", pending+report.Refused(), len(report.Results), s.again))
@@ -175,10 +179,8 @@ func printText(w io.Writer, report *runner.Report) error {
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
 		}
-		for _, action := range x.Actions {
-			if _, err := fmt.Fprintln(w, "  "+console.Clean(action)); err != nil {
-				return err
-			}
+		if err := printActions(w, x, console.Color(w)); err != nil {
+			return err
 		}
 		for _, hint := range advice {
 			if _, err := fmt.Fprintln(w, "  hint: "+console.Clean(hint)); err != nil {
@@ -199,6 +201,7 @@ type jsonResult struct {
 	BlockedBy string             `json:"blocked_by,omitempty"`
 	Integrity versions.SealState `json:"integrity,omitempty"` // written, edited, replaced or unsealed
 	Actions   []string           `json:"actions,omitempty"`
+	Changes   []builtins.Change  `json:"changes,omitempty"` // of a dry run: each object as it is and as it would be
 	Seconds   float64            `json:"seconds"`
 }
 
@@ -207,7 +210,7 @@ func printJSON(w io.Writer, report *runner.Report) error {
 	for _, x := range report.Results {
 		r := jsonResult{
 			File: x.File.Location, RunUUID: x.RunUUID, Outcome: string(x.Outcome), BlockedBy: x.BlockedBy,
-			Integrity: x.Integrity, Actions: x.Actions, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
+			Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
 		}
 		if x.Err != nil {
 			r.Error = x.Reason()

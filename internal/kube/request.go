@@ -134,7 +134,7 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	}
 	if q.mutates {
 		req.Param("timeout", (limit - slack).String())
-		if ctx.Value(dryRunKey{}) != nil {
+		if isDryRun(ctx) {
 			req.Param("dryRun", metav1.DryRunAll)
 		}
 	}

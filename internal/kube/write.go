@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // PatchOptions are preconditions: a mismatch is a conflict.
@@ -132,6 +133,10 @@ func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string,
 	if o.GraceSeconds != nil {
 		options["gracePeriodSeconds"] = *o.GraceSeconds
 	}
+	if isDryRun(ctx) {
+		// The server reads the options of a delete from its body, and then none from the query.
+		options["dryRun"] = []any{metav1.DryRunAll}
+	}
 	_, body, err := normal(options)
 	if err != nil {
 		return fmt.Errorf("delete: %w", err)
@@ -181,6 +186,8 @@ type dryRunKey struct{}
 func WithDryRun(ctx context.Context) context.Context {
 	return context.WithValue(ctx, dryRunKey{}, true)
 }
+
+func isDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
 
 // WithStragglers returns a context for changing requests. They call note when they
 // return anything but an [*UnknownOutcomeError], while an attempt of theirs whose answer was lost may

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/internal/console"
+)
+
+// diffContext is how many unchanged lines a diff shows around a changed one.
+const diffContext = 2
+
+// diff returns what a planned change makes of its object, as the lines of a unified diff without its header.
+// A whole object that comes or goes is named by the change itself.
+func diff(c builtins.Change) ([]string, error) {
+	if c.Before == nil || c.After == nil {
+		return nil, nil
+	}
+	before, err := desired(c.Before)
+	if err != nil {
+		return nil, err
+	}
+	after, err := desired(c.After)
+	if err != nil || before == after {
+		return nil, err
+	}
+	unified, err := udiff.ToUnified("", "", before, udiff.Strings(before, after), diffContext)
+	if err != nil {
+		return nil, fmt.Errorf("diff of %s: %w", c.Object, err)
+	}
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimRight(unified, "\n"), "\n") {
+		if strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "+++ ") || line == "---" || line == "+++" || strings.HasPrefix(line, "@@") {
+			continue
+		}
+		lines = append(lines, console.Clean(line))
+	}
+	return lines, nil
+}
+
+// desired is an object as YAML, without what the API server writes into it.
+func desired(object map[string]any) (string, error) {
+	object = maps.Clone(object)
+	delete(object, "status")
+	if meta, ok := object["metadata"].(map[string]any); ok {
+		meta = maps.Clone(meta)
+		for _, key := range []string{"resourceVersion", "generation", "managedFields", "creationTimestamp", "uid"} {
+			delete(meta, key)
+		}
+		object["metadata"] = meta
+	}
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		return "", fmt.Errorf("an object has no YAML form: %w", err)
+	}
+	return string(text), nil
+}
