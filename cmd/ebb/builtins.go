@@ -16,7 +16,7 @@ type builtinsOptions struct {
 }
 
 func (o *builtinsOptions) flags() []cli.Flag {
-	return []cli.Flag{&cli.BoolFlag{Name: "stubs", Destination: &o.Stubs, Usage: "print api.star, the stubs that editors complete from"}}
+	return []cli.Flag{&cli.BoolFlag{Name: "stubs", Destination: &o.Stubs, Usage: "print api.star, which editors complete from"}}
 }
 
 func (o *builtinsOptions) check() error {
@@ -32,9 +32,8 @@ func builtinsCommand() *cli.Command {
 		Usage:     "document what scripts can call",
 		UsageText: "ebb builtins [--stubs] [NAME]",
 		Description: `
-Without an operand it lists everything that scripts can call; with the name of a
-function (k8s.get) or of a module (k8s) it documents that. --stubs prints the stubs
-for an editor.
+Lists all that scripts can call. With the name of a function (k8s.get) or a module
+(k8s) it prints the documentation of that. --stubs prints stubs for editors.
 ` + exitHelp(helpDone, helpFailed, helpUsage),
 	}, runBuiltins)
 }

@@ -24,17 +24,16 @@ type checkOptions struct{ commonOptions }
 func checkCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "check-rollback",
-		Usage:     "say what is wrong with version files and scenario scripts",
+		Usage:     "find mistakes in version files and scenario scripts",
 		UsageText: "ebb check-rollback [flags] [FILE...]",
 		Description: `
-Checks that version files load and are complete: syntax, names, shape, calls of
-functions that there are with arguments that they have, fields of the content that
-are there, things that are never used; and that a replay would accept them: owner
-and mode. Without operands it checks everything that is pending. No cluster is
-needed and no function of a file is called.
+Checks version files: that they load and are complete, that each function they call
+exists and gets arguments that it has, that each field of the content exists, that no
+name is unused, and that a replay would accept their owner and mode. Without operands
+it checks all pending files. It needs no cluster and calls no function of a file.
 
-A FILE may also be a scenario script, which declares scenario = Scenario(...). It is
-checked with what it loads from its directory.
+FILE may also be a scenario script, which declares scenario = Scenario(...). It is
+checked together with what it loads.
 ` + exitHelp(helpDone, helpInvalid, helpRefused, helpUsage),
 	}, runCheck)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,8 +20,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// completeName is the command that the shells' completion scripts ask. Its operands are the words of the
-// command line behind "ebb", up to the one that is completed, which may be empty.
+// completeName is the command that the shells' completion scripts ask. Its operands are the words
+// of the command line behind "ebb", up to the one that is completed, which may be empty.
 const completeName = "__complete"
 
 func completeCommand() *cli.Command {
@@ -74,7 +76,7 @@ func complete(ctx context.Context, app *cli.App, words []string) ([]string, erro
 			all = append(all, c.Name)
 		}
 	default:
-		all, err = l.operands(ctx)
+		all, err = l.operands(ctx, word)
 	}
 	var found []string
 	for _, text := range all {
@@ -138,6 +140,8 @@ func (l line) values(ctx context.Context) ([]string, error) {
 	switch l.flag {
 	case "log-format":
 		return []string{"text", "json"}, nil
+	case "directory-trust":
+		return []string{"auto", "strict", "volume"}, nil
 	case "log-level":
 		return []string{"debug", "info", "warning", "error"}, nil
 	case "output", "o":
@@ -160,7 +164,7 @@ func (l line) values(ctx context.Context) ([]string, error) {
 }
 
 // operands are those that a command can have.
-func (l line) operands(ctx context.Context) ([]string, error) {
+func (l line) operands(ctx context.Context, word string) ([]string, error) {
 	switch l.command.Name {
 	case "completion":
 		return shells(), nil
@@ -170,13 +174,29 @@ func (l line) operands(ctx context.Context) ([]string, error) {
 		return l.stored(ctx, func(x versions.ExecutionInfo) (files []string) {
 			for _, f := range x.Files {
 				if f.Replayable() || l.command.Name == "exec" && f.Kind == versions.KindVersion {
-					files = append(files, f.Location)
+					files = append(files, asTyped(f.Location, word))
 				}
 			}
 			return files
 		})
 	}
 	return nil, nil
+}
+
+// asTyped is a path as it begins on the command line: relative to the working directory, unless the
+// word is an absolute path or the file is elsewhere.
+func asTyped(path, word string) string {
+	if filepath.IsAbs(word) {
+		return path
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if relative, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(relative) {
+		return relative
+	}
+	return path
 }
 
 // builtInTypes are the scenario types of ebb's own scripts, whose files are named after them.

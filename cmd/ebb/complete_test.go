@@ -110,7 +110,8 @@ func TestCompletionInShells(t *testing.T) {
 COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _ebb
 printf '%%s\n' "${COMPREPLY[@]}"`
-	// What compadd and _files would offer: without a terminal there is nothing that they could show it on.
+	// What compadd and _files would offer: without a terminal there is nothing that they could show
+	// it on.
 	const zsh = `compdef() { :; }
 compadd() { printf '%%s\n' "${(@)found}"; }
 _files() { print FILES; }
@@ -119,6 +120,10 @@ words=(%s) CURRENT=$#words
 _ebb`
 	const fish = `ebb completion fish | source
 complete -C %s`
+	relative, err := filepath.Rel(dir, pending)
+	if err != nil {
+		t.Fatal(err)
+	}
 	in := func(form, words string) string { return fmt.Sprintf(form, words) }
 	for _, c := range []struct {
 		shell, script string
@@ -127,14 +132,14 @@ complete -C %s`
 		{"bash", in(bash, "ebb list-"), "list-rollback"},
 		{"bash", in(bash, "ebb list-rollback --pe"), "--pending"},
 		{"bash", in(bash, "ebb -c config.yaml list-rollback -r ''"), "run-one"},
-		{"bash", in(bash, "ebb mark-rollback -c config.yaml ''"), strings.ReplaceAll(pending, " ", `\ `)},
+		{"bash", in(bash, "ebb mark-rollback -c config.yaml ''"), strings.ReplaceAll(relative, " ", `\ `)},
 		{"zsh", in(zsh, "ebb list-"), "list-rollback"},
 		{"zsh", in(zsh, "ebb -c config.yaml list-rollback -r ''"), "run-one"},
-		{"zsh", in(zsh, "ebb mark-rollback -c config.yaml ''"), pending},
+		{"zsh", in(zsh, "ebb mark-rollback -c config.yaml ''"), relative},
 		{"zsh", in(zsh, "ebb run --config ''"), "FILES"},
 		{"fish", in(fish, "'ebb list-'"), "list-rollback"},
 		{"fish", in(fish, "'ebb -c config.yaml list-rollback -r '"), "run-one"},
-		{"fish", in(fish, "'ebb mark-rollback -c config.yaml '"), pending},
+		{"fish", in(fish, "'ebb mark-rollback -c config.yaml '"), relative},
 		{"fish", in(fish, "'ebb run --config ze'"), "zebra.star"},
 	} {
 		path, err := exec.LookPath(c.shell)

@@ -21,8 +21,8 @@ type execOptions struct {
 
 func (o *execOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
-		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay it although a newer file of its execution is pending"},
-		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
+		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay it even if a newer file of its execution is pending"},
+		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
 	}, o.commonOptions.flags())
 }
 
@@ -36,12 +36,12 @@ func (o *execOptions) check() error {
 func execCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "exec",
-		Usage:     "undo one version file; what its first line calls",
+		Usage:     "undo one version file (its first line calls this)",
 		UsageText: "ebb exec [flags] FILE",
 		Description: `
 Replays one version file of a versions directory. A pending one is renamed to
 .executed when it is restored; an executed one is replayed again and keeps its
-name. The configuration is read only where --config is given.
+name. The configuration is read only if --config is given.
 ` + exitHelp(helpUndone, helpFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runExec)
 }

@@ -34,7 +34,7 @@ func (o *executeOptions) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "with --dry-run: exit with 5 when there is something to restore"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay older files of an execution after a newer one failed"},
 		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: 1, Usage: "how many independent executions to replay at the same time"},
-		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay on another cluster than the one in the version file, and files that took another's place"},
+		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
 	}, o.commonOptions.flags())
 }
@@ -57,9 +57,8 @@ func executeCommand() *cli.Command {
 		UsageText: "ebb execute-rollback [-c FILE] [-r UUID] [-s TYPE] [--dry-run]",
 		Description: `
 Replays the pending version files, newest first, verifies each, and renames it to
-.executed. Without filters everything that is pending is replayed. A file that
-fails stays pending and blocks the older files of its execution; other executions
-go on.
+.executed. Without filters it replays all pending files. A file that fails stays
+pending and blocks the older files of its execution. Other executions go on.
 ` + exitHelp(helpUndone, helpFailed, helpPending, helpRefused, helpSomeToDo, helpUsage, helpInterrupted),
 	}, runExecute)
 }
@@ -152,7 +151,8 @@ func planned(report *runner.Report) bool {
 	return slices.ContainsFunc(report.Results, func(x runner.Result) bool { return x.Outcome == runner.Planned })
 }
 
-// unconfigured reports whether nothing was tried because the cluster can't be reached as it is configured.
+// unconfigured reports whether nothing was tried because the cluster can't be reached as it is
+// configured.
 func unconfigured(report *runner.Report) bool {
 	return !slices.ContainsFunc(report.Results, func(x runner.Result) bool {
 		return x.Outcome != runner.Blocked && runner.KindOf(x.Err) != runner.KindConfiguration

@@ -85,8 +85,8 @@ func exitCode(stderr io.Writer, err error) int {
 	return exitFailed
 }
 
-// untriedError is why a replay could not begin. Whether anything is pending is not known then, and nobody
-// must take it for restored.
+// untriedError is why a replay could not begin. Whether anything is pending is not known then, and
+// nobody must take it for restored.
 type untriedError struct{ error }
 
 func (e *untriedError) Unwrap() error { return e.error }

@@ -116,7 +116,8 @@ func helpText(b *strings.Builder, text string) {
 	}
 }
 
-// helpEntry writes a name, and beside it a text that is broken into lines. indent is where the text begins.
+// helpEntry writes a name, and beside it a text that is broken into lines. indent is where the text
+// begins.
 func helpEntry(b *strings.Builder, name, text string, indent int) {
 	line := "   " + name
 	if len(line) > indent-2 {

@@ -9,8 +9,8 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// hints returns what can be done about an error: its own hints, and the flags and commands that help
-// against its kind. It is the only place that names those.
+// hints returns what can be done about an error: its own hints, and the flags and commands that
+// help against its kind. It is the only place that names those.
 func hints(err error) []string {
 	if err == nil {
 		return nil

@@ -35,15 +35,15 @@ func (o *historyOptions) check() error {
 func historyCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "history",
-		Usage:     "show who did what when, across runs",
+		Usage:     "show who did what and when, in all runs",
 		UsageText: "ebb history [-c FILE] [-r UUID] [-s TYPE] [-o text|json]",
 		Description: `
-Prints the journal of the versions directory: what was flushed, tried, restored,
-and by whom. It stays when a successful run removes its files.
+Prints the journal of the versions directory: what was written, tried and restored,
+when and by whom. It stays when a successful run removes its version files.
 
-Beside an attempt stands what was found: the file as ebb wrote it (written), changed
-by hand since (edited), another one under its name (replaced), or one without the
-line that could tell (unsealed). -o json has the SHA-256 of each.
+Each attempt has the state of its file: as ebb wrote it (written), changed by hand
+(edited), another file under the same name (replaced), or without its checksum line
+(unsealed). -o json has the SHA-256 of each.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runHistory)
 }

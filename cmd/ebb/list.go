@@ -24,7 +24,7 @@ type listOptions struct {
 func (o *listOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "pending", Destination: &o.Pending, Usage: "only what is not restored"},
-		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "exit with 5 when something of what is listed is pending"},
+		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "exit with 5 if a listed file is pending"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "tree", Usage: "tree or json"},
 	}, o.commonOptions.flags())
 }
@@ -39,9 +39,9 @@ func listCommand() *cli.Command {
 		Usage:     "list the version files in a tree",
 		UsageText: "ebb list-rollback [-c FILE] [-r UUID] [-s TYPE] [--pending] [-o tree|json]",
 		Description: `
-Lists the version files below the versions directory, oldest execution first. A
-file that ends in .star is pending, one that ends in .star.executed was restored.
-No cluster is needed.
+Lists the version files in the versions directory, oldest execution first. A file
+named *.star is pending, and one named *.star.executed is restored. No cluster is
+needed.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpSomeToDo, helpUsage),
 	}, runList)
 }

@@ -42,13 +42,13 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Usage:     "chaos for Kubernetes that is always undone",
 		UsageText: "ebb COMMAND [flags] [operands]",
 		Description: `
-Before every change, ebb writes down how to undo it: a version file, readable and
-editable. When a scenario ends, fails, is interrupted or killed, that file is
-replayed. After a kill:
+Before each change, ebb writes a version file: a script, readable and editable, that
+undoes the change. It is replayed when the scenario ends, fails or is interrupted.
+After a kill:
 
-   ebb list-rollback --pending       what is still to be undone
-   ebb execute-rollback --dry-run    what undoing it would do
-   ebb execute-rollback              undo it
+   ebb list-rollback --pending       what is not restored
+   ebb execute-rollback --dry-run    what restoring it would do
+   ebb execute-rollback              restore it
 
 As in Krkn, flags may also come before the command, and flags without a command
 mean "run".

@@ -37,11 +37,12 @@ func (o *markOptions) check() error {
 func markCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "mark-rollback",
-		Usage:     "say that a version file was restored by hand",
+		Usage:     "mark a version file as restored by hand",
 		UsageText: "ebb mark-rollback --reason TEXT FILE",
 		Description: `
-Renames a pending version file to .executed without running it, and notes who did so
-and why in the journal: for what a person has restored, or what is gone for good.
+Renames a pending version file to .executed without running it, and writes into the
+journal who did it and why. Use it for what a person has restored, and for what can
+never be restored. It takes Krkn's own .py files, too.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runMark)
 }

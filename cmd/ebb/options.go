@@ -15,8 +15,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// A command is a function of its options. The flags that it has are declared with the options, and the
-// parser writes into their fields: no command asks the parser for the value of a flag.
+// A command is a function of its options. The flags that it has are declared with the options, and
+// the parser writes into their fields: no command asks the parser for the value of a flag.
 
 // options is what the command line becomes.
 type options interface {
@@ -104,7 +104,7 @@ func (o *commonOptions) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Destination: &o.Config, DefaultText: defaultConfig, Usage: "Krkn's configuration `FILE`"},
 		&cli.StringFlag{Name: "kubeconfig", Destination: &o.Kubeconfig, Usage: "kubeconfig `FILE`, instead of kubeconfig_path"},
-		&cli.StringFlag{Name: "context", Destination: &o.Context, Usage: "`CONTEXT` of the kubeconfig"},
+		&cli.StringFlag{Name: "context", Destination: &o.Context, Usage: "use this `CONTEXT` of the kubeconfig"},
 		&cli.StringFlag{Name: "log-format", Destination: &o.LogFormat, Value: "text", Usage: "text or json"},
 		&cli.StringFlag{Name: "log-level", Destination: &o.LogLevel, Value: "info", Usage: "debug, info, warning or error"},
 		&cli.BoolFlag{Name: "no-color", Destination: &o.NoColor, Usage: "no colours; NO_COLOR does the same"},
@@ -144,8 +144,8 @@ func (o *commonOptions) readRollback() (*config.Config, error) {
 	return config.LoadForRollback(o.configFile())
 }
 
-// readIfNamed is for commands that are given a version file: where it lies says what its store is, and
-// the configuration is read only if it was named.
+// readIfNamed is for commands that are given a version file: where it lies says what its store is,
+// and the configuration is read only if it was named.
 func (o *commonOptions) readIfNamed() (*config.Config, error) {
 	if o.Config == "" {
 		return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
@@ -177,7 +177,7 @@ func (o *timeOptions) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.DurationFlag{Name: "timeout", Destination: &o.Timeout, Value: 5 * time.Minute, Usage: "how long to wait for an API server or a cloud that is down; a replay waits so long in all"},
 		&cli.DurationFlag{Name: "file-timeout", Destination: &o.FileTimeout, Value: runner.DefaultFileTimeout, Usage: "how long one file's undo, and then its verify, may take"},
-		&cli.DurationFlag{Name: "grace", Destination: &o.Grace, Value: runner.DefaultGrace, Usage: "how long to go on undoing after a signal"},
+		&cli.DurationFlag{Name: "grace", Destination: &o.Grace, Value: runner.DefaultGrace, Usage: "how long an undo may go on after a signal"},
 	}
 }
 

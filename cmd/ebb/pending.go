@@ -13,8 +13,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// pending counts the pending files of a listing: those that ebb can replay, and those of Krkn, which it
-// can't.
+// pending counts the pending files of a listing: those that ebb can replay, and those of Krkn,
+// which it can't.
 func pending(listing versions.Listing) (ours, krkns int) {
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
@@ -51,8 +51,8 @@ func (s *setup) sayKrkns(n int) {
 	}
 }
 
-// sayElsewhere says what is pending in the directory that Krkn uses when its configuration names none,
-// where nobody who uses this one looks.
+// sayElsewhere says what is pending in the directory that Krkn uses when its configuration names
+// none, where nobody who uses this one looks.
 func (s *setup) sayElsewhere(ctx context.Context) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -91,8 +91,9 @@ func (e *unknownTypeError) Error() string {
 	return fmt.Sprintf("%s: %d pending file(s) are of %s", text, e.other, strings.Join(e.known, ", "))
 }
 
-// selected looks at what a selection matches: a mistyped type must not pass for "nothing to do". The error
-// is a *runner.UnknownRunError or an *unknownTypeError. ours and krkns count what it matches.
+// selected looks at what a selection matches: a mistyped type must not pass for "nothing to do".
+// The error is a *runner.UnknownRunError or an *unknownTypeError. ours and krkns count what it
+// matches.
 func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns int, err error) {
 	all, err := s.store.List(ctx, versions.Filter{})
 	if err != nil {

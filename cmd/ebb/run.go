@@ -24,8 +24,8 @@ type runOptions struct {
 
 func (o *runOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
-		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "run the rest when the configuration lists types that ebb does not support"},
-		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't ask first whether the user may do what the scenarios and their undo need"},
+		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "skip scenario types that ebb does not support"},
+		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't check first that the user has the rights that the scenarios and their undo need"},
 		&cli.BoolFlag{Name: "ignore-safety-keys", Destination: &o.IgnoreSafetyKeys, Usage: "run even if unsupported safety keys are enabled"},
 	}, o.commonOptions.flags())
 }
@@ -41,11 +41,11 @@ func runCommand() *cli.Command {
 		UsageText: "ebb run [-c FILE]",
 		Description: `
 Runs the scenarios of the configuration one after the other. Every scenario is
-undone when it ends, fails or is interrupted; with auto_rollback: False a failure
-is left for execute-rollback.
+undone when it ends, fails or is interrupted. With auto_rollback: False, a scenario
+that fails stays pending, for execute-rollback.
 
-The first SIGINT, SIGTERM or SIGHUP undoes what was begun and exits; a second
-SIGINT or SIGTERM exits at once and leaves the version files.
+The first SIGINT, SIGTERM or SIGHUP undoes the current scenario and exits. A second
+SIGINT or SIGTERM exits at once and leaves the version files pending.
 ` + exitHelp(helpUndone, helpRunFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runRun)
 }

@@ -60,7 +60,8 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 	return s, nil
 }
 
-// locate finds the version file that an operand names. One that is not there is a mistake in the operand.
+// locate finds the version file that an operand names. One that is not there is a mistake in the
+// operand.
 func locate(operand string, trust versions.Trust) (*versions.Dir, versions.File, error) {
 	store, file, err := versions.Locate(operand, versions.WithTrust(trust))
 	if err != nil && !runner.IsRefused(err) {

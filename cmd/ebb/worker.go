@@ -19,8 +19,8 @@ import (
 )
 
 // Scripts and version files are run by workers, which are this program again: see the package
-// supervisor. The process that the user started reads the command line and the configuration, and tells
-// its workers what they need of both; they read neither.
+// supervisor. The process that the user started reads the command line and the configuration, and
+// tells its workers what they need of both; they read neither.
 
 // reached is set by the tests that end the process at a point.
 var reached func(runner.Point)
@@ -39,7 +39,8 @@ type workerSettings struct {
 	LogLevel   string
 	NoColor    bool
 	Times      timeOptions
-	// TotalPatience bounds all waiting for one server; 0 is no bound: the timeout is for each outage.
+	// TotalPatience bounds all waiting for one server; 0 is no bound: the timeout is for each
+	// outage.
 	TotalPatience time.Duration
 	Force         bool
 	OnStop        string // what is done after a signal, for messages
@@ -55,7 +56,8 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	if o.Kubeconfig != "" {
 		w.Kubeconfig = o.Kubeconfig
 	} else if w.Kubeconfig != "" && missing(w.Kubeconfig) && !missing(serviceAccount) {
-		// As Krkn in a pod, whose configuration often names a file of the machine that it was written on.
+		// As Krkn in a pod, whose configuration often names a file of the machine that it was
+		// written on.
 		s.log.Warn(fmt.Sprintf("kubeconfig_path %q does not exist: using the pod's service account", w.Kubeconfig))
 		w.Kubeconfig = ""
 	}

@@ -56,8 +56,9 @@ func Load(file string, o Options) (*Config, error) {
 	}, read)
 }
 
-// LoadForRollback reads what undoing needs: where the version files and the cluster are. Other mistakes in the
-// file are warnings, and safety keys don't matter, since an undo is no chaos. Scenarios are not filled in.
+// LoadForRollback reads what undoing needs: where the version files and the cluster are. Other
+// mistakes in the file are warnings, and safety keys don't matter, since an undo is no chaos.
+// Scenarios are not filled in.
 func LoadForRollback(file string) (*Config, error) {
 	return load(file, func(*loader) {}, needed)
 }

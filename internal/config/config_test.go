@@ -17,7 +17,8 @@ import (
 
 const fixtures = "../../testdata/config"
 
-// write makes a configuration file and changes to its directory, so that errors name the file alone.
+// write makes a configuration file and changes to its directory, so that errors name the file
+// alone.
 func write(t *testing.T, name, content string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -346,7 +347,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// A list within the list is the mistake of its own type: who skips that type need not mend it.
+// A list within the list is the mistake of its own type: who skips that type need not fix it.
 func TestNestedList(t *testing.T) {
 	write(t, "c.yaml", "kraken:\n  chaos_scenarios:\n    - pod_scenarios:\n        - - etcd.yml\n          - check.py\n    - hog_scenarios: [cpu.yml]\n")
 	got, err := config.Load("c.yaml", config.Options{})

@@ -9,8 +9,9 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// sections are config.yaml's keys, as Krkn has them. A key of type Any is accepted and has no effect. Any other key
-// that is not here is unknown: an error if it resembles one that is read, a warning otherwise.
+// sections are config.yaml's keys, as Krkn has them. A key of type Any is accepted and has no
+// effect. Any other key that is not here is unknown: an error if it resembles one that is read, a
+// warning otherwise.
 var sections = map[string]schema.Field{
 	"kraken": {Type: schema.Map, Required: true, Fields: map[string]schema.Field{
 		"kubeconfig_path":             {Type: schema.String},

@@ -11,11 +11,13 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// KubeconfigPath is the file that a flag or config.yaml names, ~ expanded. Without one it stays empty, which to the client means what it means
-// to kubectl: the files in KUBECONFIG, which may be several, then ~/.kube/config, then the pod's own account.
+// KubeconfigPath is the file that a flag or config.yaml names, ~ expanded. Without one it stays
+// empty, which to the client means what it means to kubectl: the files in KUBECONFIG, which may be
+// several, then ~/.kube/config, then the pod's own account.
 func KubeconfigPath(written string) (string, error) { return expand(written) }
 
-// expand replaces a leading ~ by the home directory. Nothing else is expanded: a path with a $ is a path with a $.
+// expand replaces a leading ~ by the home directory. Nothing else is expanded: a path with a $ is a
+// path with a $.
 func expand(path string) (string, error) {
 	if !strings.HasPrefix(path, "~") {
 		return path, nil

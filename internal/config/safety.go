@@ -9,8 +9,8 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// SafetyError means that keys are enabled with which Krkn would delay, hold, stop or judge a run, and that ebb
-// does not have. Whoever enabled one relies on it.
+// SafetyError means that keys are enabled with which Krkn would delay, hold, stop or judge a run,
+// and that ebb does not have. Whoever enabled one relies on it.
 type SafetyError struct{ schema.Problems }
 
 // Unwrap returns the problems, each with its line and key.

@@ -8,7 +8,8 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// scenarios reads kraken.chaos_scenarios: a list of maps, each of a scenario type to the files to run, in order.
+// scenarios reads kraken.chaos_scenarios: a list of maps, each of a scenario type to the files to
+// run, in order.
 func (l *loader) scenarios() {
 	const key = "kraken.chaos_scenarios"
 	if k := schema.Lookup(l.root, "kraken"); k == nil || k.Kind != yaml.MappingNode {

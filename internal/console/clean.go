@@ -8,8 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes text from outside safe to print on one line of a terminal: what can't be seen is escaped as in Go, so
-// that no name moves the cursor, reverses the line or hides a part of itself. Tabs and plain spaces stay.
+// Clean makes text from outside safe to print on one line of a terminal: what can't be seen is
+// escaped as in Go, so that no name moves the cursor, reverses the line or hides a part of itself.
+// Tabs and plain spaces stay.
 func Clean(s string) string {
 	if strings.IndexFunc(s, hidden) < 0 {
 		return s

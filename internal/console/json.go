@@ -8,15 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// JSON returns a writer for what a JSON encoder prints, which escapes what can't be seen: encoding/json leaves C1 controls, DEL
-// and characters that reverse the line as they are, and results are looked at on terminals too. They can only be in strings,
-// so that the meaning stays. Each write must end between characters, as those of encoders do.
+// JSON returns a writer for what a JSON encoder prints, which escapes what can't be seen:
+// encoding/json leaves C1 controls, DEL and characters that reverse the line as they are, and
+// results are looked at on terminals too. They can only be in strings, so that the meaning stays.
+// Each write must end between characters, as those of encoders do.
 func JSON(w io.Writer) io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ io.Writer }
 
 func (w jsonWriter) Write(b []byte) (int, error) {
-	// What was escaped, and so has no offset in b, was written all or not at all: an error counts nothing.
+	// What was escaped, and so has no offset in b, was written all or not at all: an error counts
+	// nothing.
 	if _, err := w.Writer.Write(escapeJSON(b)); err != nil {
 		return 0, err
 	}

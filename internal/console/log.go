@@ -12,8 +12,9 @@ import (
 	"golang.org/x/term"
 )
 
-// NewLogger returns a logger that writes to w, in one write a record. Format is "text" or "json"; level "debug", "info", "warning" or
-// "error"; color colours the level, and only in text. Attributes are in JSON only.
+// NewLogger returns a logger that writes to w, in one write a record. Format is "text" or "json";
+// level "debug", "info", "warning" or "error"; color colours the level, and only in text.
+// Attributes are in JSON only.
 func NewLogger(w io.Writer, format, level string, color bool) (*slog.Logger, error) {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warning": slog.LevelWarn, "warn": slog.LevelWarn, "error": slog.LevelError,
@@ -42,8 +43,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// handler prints records as Krkn does, which no slog handler that was tried can be told to do without losing
-// the escaping. It leaves attributes out: they are for programs, which read JSON.
+// handler prints records as Krkn does, which no slog handler that was tried can be told to do
+// without losing the escaping. It leaves attributes out: they are for programs, which read JSON.
 type handler struct {
 	w     io.Writer
 	mu    *sync.Mutex

@@ -115,7 +115,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// What a query needs is in JSON, also from loggers that were derived, and in text it changes nothing.
+// What a query needs is in JSON, also from loggers that were derived, and in text it changes
+// nothing.
 func TestAttributes(t *testing.T) {
 	log := func(format string) string {
 		var b bytes.Buffer
@@ -140,7 +141,8 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-// The JSON handler keeps slog's contract: groups, inherited attributes, resolved values, no zero time.
+// The JSON handler keeps slog's contract: groups, inherited attributes, resolved values, no zero
+// time.
 func TestHandlerContract(t *testing.T) {
 	var b bytes.Buffer
 	slogtest.Run(t, func(*testing.T) slog.Handler {

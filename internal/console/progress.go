@@ -21,8 +21,8 @@ const (
 	barWidth = 24
 )
 
-// Progress shows what is being waited for: bars below the log lines on a terminal, log lines elsewhere. It is an
-// [io.Writer] for the logger.
+// Progress shows what is being waited for: bars below the log lines on a terminal, log lines
+// elsewhere. It is an [io.Writer] for the logger.
 type Progress struct {
 	out io.Writer
 	bar bool
@@ -50,8 +50,8 @@ func (p *Progress) Write(b []byte) (int, error) {
 	return p.out.Write(b)
 }
 
-// Interrupted is for after a signal: a terminal echoes Ctrl-C where the bars are drawn, and they can only clear
-// their own line from its start.
+// Interrupted is for after a signal: a terminal echoes Ctrl-C where the bars are drawn, and they
+// can only clear their own line from its start.
 func (p *Progress) Interrupted() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,8 +99,9 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 	}
 }
 
-// Count shows how many of total things are done: each call of one is one more, and end takes the display away. Off a
-// terminal there is a line every ten seconds. Both may be called from any goroutine, end more than once.
+// Count shows how many of total things are done: each call of one is one more, and end takes the
+// display away. Off a terminal there is a line every ten seconds. Both may be called from any
+// goroutine, end more than once.
 func (p *Progress) Count(logger *slog.Logger, total int, what string) (one, end func()) {
 	var done atomic.Int64
 	bar := p.start(int64(total), what, func(s decor.Statistics) string {
@@ -139,7 +140,8 @@ func (p *Progress) start(total int64, what string, count func(decor.Statistics) 
 	if p.all == nil {
 		p.all = mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(refresh))
 	}
-	// The text comes last and is cut, because on a narrow terminal mpb would leave out the bar instead.
+	// The text comes last and is cut, because on a narrow terminal mpb would leave out the bar
+	// instead.
 	bar, err := p.all.Add(total, mpb.BarStyle().Build(),
 		mpb.BarRemoveOnComplete(),
 		mpb.BarWidth(barWidth),

@@ -75,7 +75,8 @@ func (s *screen) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// until waits for output that matches, and returns everything so far. Its patience only bounds how long a failure takes.
+// until waits for output that matches, and returns everything so far. Its patience only bounds how
+// long a failure takes.
 func (s *screen) until(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -98,7 +99,8 @@ func (s *screen) until(t *testing.T, pattern string) string {
 	return s.all
 }
 
-// draw returns the lines that a terminal shows after it was sent all: enough of one for the cursor movements used here.
+// draw returns the lines that a terminal shows after it was sent all: enough of one for the cursor
+// movements used here.
 func draw(all string) []string {
 	lines := []string{""}
 	at := 0
