@@ -34,8 +34,10 @@ test: sandbox ## everything, against a real control plane; the race detector loo
 	@$(MAKE) --no-print-directory -j 2 test-ebb test-packages
 	@sh sandbox/build.sh test
 
-test-ebb: # beside test-packages: much of it is waiting, and both have the same sandbox
-	$(STATIC) $(GO) test -trimpath -timeout 20m ./cmd/ebb # built as the binary is, so that each package is compiled once
+# Beside test-packages: much of it is waiting, and both have the same sandbox. It is built as the
+# binary is, so that no package is compiled once more for it.
+test-ebb:
+	$(STATIC) $(GO) test -trimpath -timeout 20m ./cmd/ebb
 
 test-packages:
 	$(GO) test -race -timeout 20m $(RACED)
@@ -43,7 +45,7 @@ test-packages:
 test-race: sandbox ## the commands under the race detector: the tests in Go, and scripts that have every command
 	$(GO) test -race -timeout 20m ./cmd/ebb
 
-test-race-all: sandbox ## the same with all scripts, scenarios and inputs: a quarter of an hour
+test-race-all: sandbox ## the same with all scripts, scenarios and inputs
 	EBB_RACE=all $(GO) test -race -timeout 60m ./cmd/ebb
 
 lint: ## gofmt, vet, staticcheck
