@@ -20,6 +20,29 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
 
+// README.md shows this program's own code.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("embed/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("README.md shows no Go code")
+	}
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		indented := "\t" + strings.ReplaceAll(strings.TrimSuffix(block, "\n"), "\n", "\n\t") + "\n"
+		if !strings.Contains(string(program), block) && !strings.Contains(string(program), indented) {
+			t.Errorf("README.md shows what is not in examples/embed/main.go:\n%s", block)
+		}
+	}
+}
+
 // A program sets a rollback, changes the cluster and dies; another process of it restores the cluster.
 func TestEmbed(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "embed")
