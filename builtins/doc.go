@@ -17,8 +17,8 @@
 //     since the thing was last changed. There is no other way to a change.
 //   - In [Verify] mode nothing is changed; in [Plan] mode changes are listed and
 //     not made; in [Init] mode, while a module loads, the outside is out of reach.
-//   - What is created carries the run's labels; what is deleted as owned must
-//     carry them.
+//   - What is created carries the run's labels, or is deleted again at once; what is
+//     deleted as owned must carry them. What is restored is as it was.
 //   - While a create may still be on its way, absence is not believed.
 //   - Every function that waits honours the context of its thread.
 //

@@ -25,6 +25,7 @@ var k8sFunctions = []*function{
 	builtin("k8s.apply", Write, applyArgs{}, k8sApply),
 	builtin("k8s.patch", Write, patchArgs{}, k8sPatch),
 	builtin("k8s.delete", Write, deleteArgs{}, k8sDelete),
+	builtin("k8s.restore", Write, restoreArgs{}, k8sRestore),
 	builtin("k8s.exec", Write, execArgs{Check: true, Timeout: seconds(60 * time.Second)}, k8sExec),
 	builtin("k8s.wait", Read, waitArgs{Timeout: seconds(60 * time.Second)}, k8sWait),
 	builtin("k8s.logs", Read, logsArgs{TailLines: 100}, k8sLogs),

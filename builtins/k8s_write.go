@@ -110,7 +110,23 @@ func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ours, why := c.owned(made); !ours {
+		return nil, c.takeBack(o, made, why)
+	}
 	return objectValue(o.resource, made)
+}
+
+// takeBack deletes at once what was created without our labels: an undo would take it for somebody else's.
+func (c *call) takeBack(o *object, made kube.Object, why string) error {
+	c.cover([]Ref{o.ref}) // it was flushed for the create, of which this is the end
+	err := c.change(c.ctx, "delete", o.ref, func(ctx context.Context) error {
+		return o.client.Delete(ctx, o.resource, o.ref.Namespace, o.ref.Name, kube.DeleteOptions{UID: uidOf(made)})
+	}, unknownOutcome)
+	text := fmt.Sprintf("%s was created without our labels (%s), which a policy of the cluster must have removed, so no undo could tell it for ours", o.ref.Text(), why)
+	if err != nil {
+		return fmt.Errorf("%s; it could not be deleted either: %w", text, err)
+	}
+	return &ConflictError{text + "; it was deleted again"}
 }
 
 type applyArgs struct {
