@@ -1,9 +1,7 @@
 package versions
 
 import (
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,18 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/durable/crashfs"
 )
-
-// crashes examines what power losses leave of recorded lives.
-type crashes struct {
-	at       string // where trees are planted
-	random   *rand.Rand
-	each     int // states drawn at each prefix, of those that are possible; 0: all
-	oneOf    int // so many prefixes is examined; 0: each of them
-	prefixes int
-	states   int
-	examined map[[2 * sha256.Size]byte]bool
-}
 
 // soak is how many times as much as usual is to be tried.
 func soak(t testing.TB) int {
@@ -43,7 +31,7 @@ func soak(t testing.TB) int {
 	return n
 }
 
-func newCrashes(t testing.TB) *crashes {
+func newCrashes(t testing.TB) *crashfs.Crasher {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("EBB_CRASH_SEED"); text != "" {
@@ -52,97 +40,25 @@ func newCrashes(t testing.TB) *crashes {
 			t.Fatalf("EBB_CRASH_SEED: got %q, want a number", text)
 		}
 	}
-	c := &crashes{at: filepath.Join(fastDir(t), "crash"), random: rand.New(rand.NewPCG(seed, 0)), examined: map[[2 * sha256.Size]byte]bool{}}
+	c := &crashfs.Crasher{At: filepath.Join(fastDir(t), "crash"), Random: rand.New(rand.NewPCG(seed, 0))}
 	before := stamps.last.Load()
 	t.Cleanup(func() {
 		stamps.last.Store(before)
-		t.Logf("figures: %d prefixes, %d crash states, %d of them different; EBB_CRASH_SEED=%d", c.prefixes, c.states, len(c.examined), seed)
+		t.Logf("figures: %d prefixes, %d crash states, %d of them different; EBB_CRASH_SEED=%d", c.Points, c.States, c.Different(), seed)
 	})
 	return c
 }
 
 // examine crashes a life after each of its events from one on, and says what is wrong.
-func (c *crashes) examine(l *life, from int) error {
-	d, known := newDisk(), &truth{}
-	sum := sha256.Sum256(nil)
-	for i := -1; i < len(l.rec.events); i++ {
-		if i >= 0 {
-			e := l.rec.events[i]
-			d.apply(e)
-			if e.truth != nil {
-				known = e.truth
-				sum = sha256.Sum256(fmt.Appendf(nil, "%+v", *known))
-			}
-		}
-		last := i == len(l.rec.events)-1
-		if !last && (i < from || c.oneOf > 1 && c.random.IntN(c.oneOf) > 0) {
-			continue
-		}
-		c.prefixes++
-		if err := c.crash(l, d, known, sum, last); err != nil {
-			return fmt.Errorf("after %d events, the last of which is %s: %w", i+1, l.rec.tail(i), err)
-		}
+func (l *life) examine(c *crashfs.Crasher, from int) error {
+	rel, err := filepath.Rel(l.rec.Base(), l.path)
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// tail prints the last events before a crash.
-func (r *recorder) tail(i int) string {
-	text := ""
-	for _, e := range r.events[max(i-11, 0) : i+1] {
-		if e.truth != nil {
-			continue
-		}
-		text += fmt.Sprintf("\n\t%s %d/%d %s %s", e.op, e.dir, e.node, e.name, e.to)
-	}
-	return text
-}
-
-func (c *crashes) crash(l *life, d *disk, known *truth, sum [sha256.Size]byte, last bool) error {
-	outcomes := d.outcomes(c.random, 8)
-	lost := len(tears) + 1
-	if last || !d.dirty() {
-		lost = 1
-	}
-	n := len(outcomes) * lost
-	tries := n
-	if c.each > 0 && !last { // what was forgotten until the end of a life has no other prefix to show at
-		tries = min(n, c.each)
-	}
-	for i := range tries {
-		if tries < n {
-			i = c.random.IntN(n)
-		}
-		c.states++
-		t := d.crash(c.random, outcomes[i/lost], i%lost)
-		id := [2 * sha256.Size]byte{}
-		state := t.sum()
-		copy(id[:], state[:])
-		copy(id[sha256.Size:], sum[:])
-		if c.examined[id] {
-			continue
-		}
-		if err := t.plant(c.at); err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(l.rec.base, l.path)
-		if err != nil {
-			return err
-		}
-		if err := known.examine(filepath.Join(c.at, rel), true); err != nil {
-			return fmt.Errorf("power loss: %w\n%s", err, t)
-		}
-		c.examined[id] = true
-	}
-	return nil
-}
-
-func (t tree) String() string {
-	text := ""
-	for path, o := range t {
-		text += fmt.Sprintf("\t%s %v %o %q\n", path, o.isDir, o.mode, shorten(o.content, 60))
-	}
-	return text
+	return c.Examine(l.rec, from, func(root string, note any) error {
+		known, _ := note.(truth) // nothing was promised before the first
+		return known.examine(filepath.Join(root, rel), true)
+	})
 }
 
 // rival makes each directory of the path a moment earlier, and does not sync it.
@@ -160,7 +76,7 @@ func (r rival) Mkdir(dir *os.File, name string) error {
 func TestCrash(t *testing.T) {
 	c := newCrashes(t)
 	dir := fastDir(t)
-	c.each = 20 * soak(t)
+	c.Each = 20 * soak(t)
 	for range soak(t) {
 		l, err := newLife(dir, nil)
 		if err != nil {
@@ -169,7 +85,7 @@ func TestCrash(t *testing.T) {
 		if err := l.start().wholeLife(); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.examine(l, -1); err != nil {
+		if err := l.examine(c, -1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -186,7 +102,7 @@ func TestCrashWithRival(t *testing.T) {
 		if err := heir.do(l.start()); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.examine(l, -1); err != nil {
+		if err := l.examine(c, -1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,7 +113,7 @@ func TestCrashAfterDeath(t *testing.T) {
 	for _, heir := range heirs {
 		t.Run(heir.name, func(t *testing.T) {
 			c := newCrashes(t)
-			c.each, c.oneOf = soak(t), max(5-soak(t), 1)
+			c.Each, c.OneOf = soak(t), max(5-soak(t), 1)
 			dir := fastDir(t)
 			for call := 1; ; call++ {
 				l, err := newLife(dir, nil)
@@ -214,12 +130,12 @@ func TestCrashAfterDeath(t *testing.T) {
 				if err := p.bury(); err != nil {
 					t.Fatal(err)
 				}
-				death := len(l.rec.events) - 1
+				death := l.rec.Len() - 1
 				if err := heir.do(l.start()); err != nil {
-					t.Fatalf("after a death at call %d, %s: %v", call, l.rec.tail(death), err)
+					t.Fatalf("after a death at call %d, %s: %v", call, l.rec.Tail(death), err)
 				}
-				if err := c.examine(l, death); err != nil {
-					t.Fatalf("after a death at call %d, %s: %v", call, l.rec.tail(death), err)
+				if err := l.examine(c, death); err != nil {
+					t.Fatalf("after a death at call %d, %s: %v", call, l.rec.Tail(death), err)
 				}
 			}
 		})
@@ -229,7 +145,7 @@ func TestCrashAfterDeath(t *testing.T) {
 // Two processes do what they like, fail and die, and others take their place.
 func TestCrashOfRandomLives(t *testing.T) {
 	c := newCrashes(t)
-	c.each, c.oneOf = soak(t), max(4-soak(t), 1)
+	c.Each, c.OneOf = soak(t), max(4-soak(t), 1)
 	dir := fastDir(t)
 	for range soak(t) {
 		rapid.Check(t, func(t *rapid.T) {
@@ -255,11 +171,11 @@ func TestCrashOfRandomLives(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c.random = rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-			if err := c.examine(l, -1); err != nil {
+			c.Random = rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+			if err := l.examine(c, -1); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.RemoveAll(l.rec.base); err != nil {
+			if err := os.RemoveAll(l.rec.Base()); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -271,7 +187,7 @@ func (p *process) anything(t *rapid.T) error {
 	fate := rapid.SampledFrom([]string{"lives", "lives", "lives", "lives", "fails", "dies"}).Draw(t, "fate")
 	switch at := rapid.IntRange(1, 9).Draw(t, "at"); fate {
 	case "fails":
-		p.sys.record(func(call int, _ string) error {
+		p.sys.Inject(func(call int, _ string) error {
 			if call == at {
 				return syscall.EIO
 			}
@@ -284,7 +200,7 @@ func (p *process) anything(t *rapid.T) error {
 		"begin", "open", "append", "close", "probe", "flush", "flush", "flush", "replace", "mark executed", "mark executed", "remove", "mark", "unmark",
 	}).Draw(t, "act"))
 	if !p.dead {
-		p.sys.record(nil)
+		p.sys.Inject(nil)
 	}
 	if errors.Is(err, errDead) || fate == "fails" && errors.Is(err, syscall.EIO) || errors.As(err, new(*LockedError)) {
 		err = nil

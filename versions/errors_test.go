@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
 
 // What leaves the package has the package's types, and the whole chain behind them.
@@ -47,7 +48,7 @@ func TestReadOnly(t *testing.T) {
 	for _, refusal := range []syscall.Errno{syscall.EROFS, syscall.EACCES, syscall.EPERM} {
 		t.Run(refusal.Error(), func(t *testing.T) {
 			d := testDir(t)
-			sys := newFaults(durable.OS{})
+			sys := errorfs.New(durable.OS{})
 			d.system = sys
 			e, err := d.Begin(t.Context(), "run")
 			if err != nil {
@@ -61,7 +62,7 @@ func TestReadOnly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sys.record(func(int, string) error { return refusal })
+			sys.Inject(func(int, string) error { return refusal })
 			for name, change := range map[string]func() error{
 				"Begin":        func() error { _, err := d.Begin(t.Context(), "run"); return err },
 				"Append":       func() error { return d.Append(t.Context(), Entry{Event: EventFlushed}) },
@@ -77,7 +78,7 @@ func TestReadOnly(t *testing.T) {
 					t.Errorf("%s: got %v, want ErrReadOnly and %v", name, err, refusal)
 				}
 			}
-			sys.record(nil)
+			sys.Inject(nil)
 			if got, err := e.Files(t.Context()); err != nil || len(got) != 1 || got[0].State != Pending {
 				t.Errorf("got %+v, %v, want the file pending", got, err)
 			}

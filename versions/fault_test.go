@@ -1,138 +1,15 @@
 package versions
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
-
-// faults is a system that records its calls and fails at chosen ones.
-type faults struct {
-	durable.System
-
-	mu    sync.Mutex
-	calls []string
-	fail  func(call int, op string) error // nil: go on. After errShort, a write writes half and reports no error.
-}
-
-var errShort = errors.New("short write")
-
-func newFaults(under durable.System) *faults { return &faults{System: under} }
-
-func (f *faults) try(op, name string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls = append(f.calls, op+" "+name)
-	if f.fail == nil {
-		return nil
-	}
-	if err := f.fail(len(f.calls), op); err != nil {
-		return fmt.Errorf("%s %s: %w", op, name, err)
-	}
-	return nil
-}
-
-func (f *faults) Create(dir *os.File, name string) (*os.File, error) {
-	if err := f.try("create", name); err != nil {
-		return nil, err
-	}
-	return f.System.Create(dir, name)
-}
-
-func (f *faults) OpenAppend(dir *os.File, name string) (*os.File, error) {
-	if err := f.try("append", name); err != nil {
-		return nil, err
-	}
-	return f.System.OpenAppend(dir, name)
-}
-
-func (f *faults) Write(file *os.File, b []byte) (int, error) {
-	if err := f.try("write", filepath.Base(file.Name())); err != nil {
-		n, writeErr := f.System.Write(file, b[:len(b)/2]) // what a full disk leaves
-		if errors.Is(err, errShort) {
-			return n, writeErr
-		}
-		return n, err
-	}
-	return f.System.Write(file, b)
-}
-
-func (f *faults) Chmod(file *os.File, mode fs.FileMode) error {
-	if err := f.try("chmod", filepath.Base(file.Name())); err != nil {
-		return err
-	}
-	return f.System.Chmod(file, mode)
-}
-
-func (f *faults) Sync(file *os.File) error {
-	if err := f.try("sync", filepath.Base(file.Name())); err != nil {
-		return err
-	}
-	return f.System.Sync(file)
-}
-
-func (f *faults) Close(file *os.File) error {
-	// Closed all the same, as the kernel does; only the error is injected.
-	return errors.Join(f.try("close", filepath.Base(file.Name())), f.System.Close(file))
-}
-
-func (f *faults) Rename(dir *os.File, from, to string) error {
-	if err := f.try("rename", to); err != nil {
-		return err
-	}
-	return f.System.Rename(dir, from, to)
-}
-
-func (f *faults) Replace(dir *os.File, from, to string) error {
-	if err := f.try("replace", to); err != nil {
-		return err
-	}
-	return f.System.Replace(dir, from, to)
-}
-
-func (f *faults) Unlink(dir *os.File, name string) error {
-	if err := f.try("unlink", name); err != nil {
-		return err
-	}
-	return f.System.Unlink(dir, name)
-}
-
-func (f *faults) Mkdir(dir *os.File, name string) error {
-	if err := f.try("mkdir", name); err != nil {
-		return err
-	}
-	return f.System.Mkdir(dir, name)
-}
-
-func (f *faults) Rmdir(dir *os.File, name string) error {
-	if err := f.try("rmdir", name); err != nil {
-		return err
-	}
-	return f.System.Rmdir(dir, name)
-}
-
-// record makes f forget its calls and choose new ones to fail.
-func (f *faults) record(fail func(call int, op string) error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls, f.fail = nil, fail
-}
-
-func (f *faults) recorded() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.calls)
-}
 
 // normal replaces what is random in calls.
 func normal(calls []string, parent string) []string {
@@ -162,7 +39,7 @@ func TestOrderOfOperations(t *testing.T) {
 	d := testDir(t)
 	parent := filepath.Base(filepath.Dir(d.path))
 	d.path = filepath.Join(d.path, "deep")
-	sys := newFaults(durable.OS{})
+	sys := errorfs.New(durable.OS{})
 	d.system = sys
 	e, err := d.Begin(t.Context(), "run")
 	if err != nil {
@@ -170,10 +47,10 @@ func TestOrderOfOperations(t *testing.T) {
 	}
 	check := func(step string, want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, normal(sys.recorded(), parent)); diff != "" {
+		if diff := cmp.Diff(want, normal(sys.Calls(), parent)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step, diff)
 		}
-		sys.record(nil)
+		sys.Inject(nil)
 	}
 	grandparent := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(d.path))))
 	check("begin",
@@ -217,7 +94,7 @@ func TestOrderOfOperations(t *testing.T) {
 	if f, err = e.Flush(t.Context(), "pod", []byte("z")); err != nil {
 		t.Fatal(err)
 	}
-	sys.record(nil)
+	sys.Inject(nil)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +106,7 @@ func TestOrderOfOperations(t *testing.T) {
 	if err := e.Remove(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
-	sys.record(nil)
+	sys.Inject(nil)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
 
 func testDir(t testing.TB) *Dir {
@@ -89,7 +90,7 @@ func TestJournalSkipsTornLines(t *testing.T) {
 
 // After an fsync that failed the kernel shows what the disk has not: the next line must not be lost with it.
 func TestJournalAfterFailedSync(t *testing.T) {
-	sys := newFaults(durable.OS{})
+	sys := errorfs.New(durable.OS{})
 	d := testDir(t)
 	d.system = sys
 	add := func(file string) error { return d.Append(t.Context(), Entry{Event: EventFlushed, File: file}) }
@@ -101,7 +102,7 @@ func TestJournalAfterFailedSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sys.record(func(_ int, op string) error {
+	sys.Inject(func(_ int, op string) error {
 		if op == "sync" {
 			return syscall.EIO
 		}
@@ -110,7 +111,7 @@ func TestJournalAfterFailedSync(t *testing.T) {
 	if err := add("lost"); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("got %v, want EIO", err)
 	}
-	sys.record(nil)
+	sys.Inject(nil)
 	after, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

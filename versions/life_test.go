@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/durable/crashfs"
+	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
 
 // life is a store that processes use and die of, from its first directory on. It keeps the truth, and a record of it all.
 type life struct {
 	path   string
-	rec    *recorder
+	rec    *crashfs.Recorder
 	under  durable.System // the recorder, or a mutant of it
 	known  truth
 	serial int
@@ -26,7 +28,7 @@ type life struct {
 // process is one user of the store.
 type process struct {
 	*life
-	sys     *faults
+	sys     *errorfs.FS
 	store   *Dir
 	held    []*dirExecution
 	unmarks []func() error
@@ -44,7 +46,7 @@ func newLife(parent string, mutate func(durable.System) durable.System) (*life, 
 		return nil, err
 	}
 	stamps.last.Store(time.Now().Add(time.Hour).UnixNano())
-	l := &life{path: filepath.Join(base, "deep", "versions"), rec: newRecorder(base)}
+	l := &life{path: filepath.Join(base, "deep", "versions"), rec: crashfs.NewRecorder(base)}
 	l.under = l.rec
 	if mutate != nil {
 		l.under = mutate(l.rec)
@@ -53,14 +55,14 @@ func newLife(parent string, mutate func(durable.System) durable.System) (*life, 
 }
 
 func (l *life) start() *process {
-	p := &process{life: l, sys: newFaults(l.under)}
+	p := &process{life: l, sys: errorfs.New(l.under)}
 	p.store = &Dir{path: l.path, system: p.sys}
 	return p
 }
 
 // dieAt makes a process die at its n-th call from now on.
 func (p *process) dieAt(n int) {
-	p.sys.record(func(call int, _ string) error {
+	p.sys.Inject(func(call int, _ string) error {
 		if call < n {
 			return nil
 		}
@@ -109,7 +111,7 @@ func (l *life) settle(id string) error {
 			known.name, known.contents = strings.TrimSuffix(f.Name, executedSuffix), []string{f.content}
 		}
 	}
-	l.rec.note(&l.known)
+	l.rec.Note(*l.known.clone())
 	return nil
 }
 
@@ -163,7 +165,7 @@ func (p *process) flush(e *dirExecution, size int) (File, error) {
 	text := p.text(size)
 	p.known.files = append(p.known.files, fileTruth{execution: e.id, contents: []string{text}, absent: true, pending: true})
 	i := len(p.known.files) - 1
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	f, err := e.Flush(context.Background(), "pod", []byte(text))
 	if p.dead {
 		return f, errDead
@@ -179,7 +181,7 @@ func (p *process) flush(e *dirExecution, size int) (File, error) {
 func (p *process) replace(e *dirExecution, f File, size int) error {
 	text, known := p.text(size), &p.known.files[p.index(f)]
 	known.contents = append(slices.Clone(known.contents), text)
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	if _, err := e.Replace(context.Background(), f, []byte(text)); err != nil || p.dead {
 		return p.failed(err)
 	}
@@ -190,7 +192,7 @@ func (p *process) replace(e *dirExecution, f File, size int) error {
 func (p *process) markExecuted(e *dirExecution, f File) (File, error) {
 	known := &p.known.files[p.index(f)]
 	known.executed = true
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	got, err := e.MarkExecuted(context.Background(), f)
 	if p.dead {
 		return got, errDead
@@ -209,7 +211,7 @@ func (p *process) remove(e *dirExecution, files ...File) error {
 	for _, f := range files {
 		p.known.files[p.index(f)].absent = true
 	}
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	if err := e.Remove(context.Background(), files...); err != nil || p.dead {
 		return p.failed(err)
 	}
@@ -224,7 +226,7 @@ func (p *process) mark(e *dirExecution) (unmark func() error, err error) {
 	p.serial++
 	p.known.marks = append(p.known.marks, markTruth{execution: e.id, name: fmt.Sprint(p.serial)})
 	i := len(p.known.marks) - 1
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	release, err := e.MarkInFlight(Mark{Verb: "create", Kind: "Pod", Name: p.known.marks[i].name, Until: time.Now().Add(time.Hour)})
 	if p.dead {
 		return nil, errDead
@@ -234,10 +236,10 @@ func (p *process) mark(e *dirExecution) (unmark func() error, err error) {
 		return nil, err
 	}
 	p.known.marks[i].placed = true
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	return func() error {
 		p.known.marks[i].released = true
-		p.rec.note(&p.known)
+		p.rec.Note(*p.known.clone())
 		return p.failed(release())
 	}, nil
 }
@@ -252,12 +254,12 @@ func (p *process) append() error {
 	entry := newEntry(fmt.Sprintf("%d %s", p.serial, strings.Repeat("message ", p.serial%40)))
 	p.known.lines = append(p.known.lines, lineTruth{entry: entry})
 	i := len(p.known.lines) - 1
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	if err := p.store.Append(context.Background(), entry); err != nil || p.dead {
 		return p.failed(err)
 	}
 	p.known.lines[i].acked = true
-	p.rec.note(&p.known)
+	p.rec.Note(*p.known.clone())
 	return p.known.read(p.store)
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/durable/crashfs"
+	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
 
 // operations are all that change something. Each prepares a process, and returns what is to fail: it tells its warnings, and may be tried again.
@@ -115,7 +117,7 @@ func (p *process) unsettled() (*dirExecution, error) {
 	}
 	dying := p.start()
 	made := false
-	dying.sys.record(func(_ int, op string) error {
+	dying.sys.Inject(func(_ int, op string) error {
 		if dying.dead = made; dying.dead {
 			return errDead
 		}
@@ -129,14 +131,14 @@ func (p *process) unsettled() (*dirExecution, error) {
 	if err != nil || len(listing.Executions) != 1 {
 		return nil, fmt.Errorf("got %d executions, %w, want 1", len(listing.Executions), err)
 	}
-	p.sys.record(func(_ int, op string) error {
+	p.sys.Inject(func(_ int, op string) error {
 		if op == "sync" {
 			return syscall.EIO
 		}
 		return nil
 	})
 	e, err := p.open(listing.Executions[0].ID)
-	p.sys.record(nil)
+	p.sys.Inject(nil)
 	return e, err
 }
 
@@ -171,13 +173,13 @@ func TestFaults(t *testing.T) {
 	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
 			c := newCrashes(t)
-			c.each, c.oneOf = soak(t), max(20/soak(t), 1)
+			c.Each, c.OneOf = soak(t), max(20/soak(t), 1)
 			dir := fastDir(t)
 			struck, err := misfortune{}.strike(c, dir, op.harmless, op.prepare)
 			if err != nil || len(struck) > 0 {
 				t.Fatalf("without a fault: %v", err)
 			}
-			for _, fault := range []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.EDQUOT, errShort} {
+			for _, fault := range []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.EDQUOT, errorfs.ErrShort} {
 				for _, once := range []bool{true, false} {
 					for call := 1; ; call++ {
 						struck, err := misfortune{call, fault, once}.strike(c, dir, op.harmless, op.prepare)
@@ -202,7 +204,7 @@ type misfortune struct {
 }
 
 // strike lets an operation fail, checks what it says and leaves, and tries it again. It returns the calls that failed.
-func (m misfortune) strike(c *crashes, dir string, harmless []string, prepare func(p *process) (func() ([]string, error), error)) (struck []string, err error) {
+func (m misfortune) strike(c *crashfs.Crasher, dir string, harmless []string, prepare func(p *process) (func() ([]string, error), error)) (struck []string, err error) {
 	l, err := newLife(dir, nil)
 	if err != nil {
 		return nil, err
@@ -216,7 +218,7 @@ func (m misfortune) strike(c *crashes, dir string, harmless []string, prepare fu
 	if err != nil {
 		return struck, err
 	}
-	from := len(l.rec.events) - 1
+	from := l.rec.Len() - 1
 	if failed {
 		if _, err := run(); err != nil {
 			return struck, fmt.Errorf("again: %w", err)
@@ -233,7 +235,7 @@ func (m misfortune) strike(c *crashes, dir string, harmless []string, prepare fu
 	if err := p.check(); err != nil {
 		return struck, fmt.Errorf("closed: %w", err)
 	}
-	return struck, c.examine(l, from)
+	return struck, l.examine(c, from)
 }
 
 // fail runs an operation in misfortune and checks what it says. failed tells whether it said that it failed.
@@ -243,17 +245,17 @@ func (m misfortune) fail(p *process, harmless []string, run func() ([]string, er
 		return nil, false, err
 	}
 	p.halfway = !m.once
-	p.sys.record(func(call int, op string) error {
+	p.sys.Inject(func(call int, op string) error {
 		hit := m.call > 0 && call >= m.call && (!m.once || len(struck) == 0)
-		if !hit || errors.Is(m.fault, errShort) && op != "write" {
+		if !hit || errors.Is(m.fault, errorfs.ErrShort) && op != "write" {
 			return nil
 		}
-		struck = append(struck, p.sys.calls[call-1])
+		struck = append(struck, p.sys.Call(call))
 		return m.fault
 	})
 	warnings, err := run()
 	p.halfway = false
-	p.sys.record(nil)
+	p.sys.Inject(nil)
 
 	mayPass := !slices.ContainsFunc(normal(struck, ""), func(call string) bool { return !slices.Contains(harmless, call) })
 	switch {
@@ -261,7 +263,7 @@ func (m misfortune) fail(p *process, harmless []string, run func() ([]string, er
 		return struck, false, fmt.Errorf("got no error, warnings %q", warnings)
 	case err != nil && mayPass:
 		return struck, true, fmt.Errorf("got %w, want a warning", err)
-	case err != nil && !errors.Is(m.fault, errShort) && !errors.Is(err, m.fault):
+	case err != nil && !errors.Is(m.fault, errorfs.ErrShort) && !errors.Is(err, m.fault):
 		return struck, true, fmt.Errorf("got %w, want %w", err, m.fault)
 	}
 	temps, globErr := filepath.Glob(filepath.Join(p.path, "*", ".tmp-*"))
@@ -312,7 +314,7 @@ func TestUndoOnFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sys.record(func(_ int, op string) error {
+	p.sys.Inject(func(_ int, op string) error {
 		if slices.Contains([]string{"create", "write", "mkdir", "append"}, op) {
 			return syscall.ENOSPC
 		}

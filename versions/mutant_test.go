@@ -2,50 +2,13 @@ package versions
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
+	"github.com/ebb-chaos/ebb/internal/durable/crashfs"
 )
-
-// careless is a system that leaves out what it should have done. What is nil is done.
-type careless struct {
-	durable.System
-	forgets func(f *os.File) bool // to sync it
-	noChmod bool
-	rename  func(s durable.System, dir *os.File, from, to string) error
-	replace func(s durable.System, dir *os.File, from, to string) error
-}
-
-func (c careless) Sync(f *os.File) error {
-	if c.forgets != nil && c.forgets(f) {
-		return nil
-	}
-	return c.System.Sync(f)
-}
-
-func (c careless) Chmod(f *os.File, mode fs.FileMode) error {
-	if c.noChmod {
-		return nil
-	}
-	return c.System.Chmod(f, mode)
-}
-
-func (c careless) Rename(dir *os.File, from, to string) error {
-	if c.rename != nil {
-		return c.rename(c.System, dir, from, to)
-	}
-	return c.System.Rename(dir, from, to)
-}
-
-func (c careless) Replace(dir *os.File, from, to string) error {
-	if c.replace != nil {
-		return c.replace(c.System, dir, from, to)
-	}
-	return c.System.Replace(dir, from, to)
-}
 
 func isTempFile(f *os.File) bool { return durable.IsTemp(filepath.Base(f.Name())) }
 
@@ -77,26 +40,26 @@ func copyAndUnlink(s durable.System, dir *os.File, from, to string) error {
 
 // A store that is careless about one thing loses something, and the crashes find it: a test of the test.
 func TestCrashFindsMutants(t *testing.T) {
-	for name, mutate := range map[string]func(s durable.System) careless{
-		"no sync of files":      func(s durable.System) careless { return careless{System: s, forgets: isTempFile} },
-		"no sync of executions": func(s durable.System) careless { return careless{System: s, forgets: isExecution} },
-		"no sync of the versions directory": func(s durable.System) careless {
-			return careless{System: s, forgets: func(f *os.File) bool { return isNamed(f, "versions") }}
+	for name, mutate := range map[string]func(s durable.System) crashfs.Careless{
+		"no sync of files":      func(s durable.System) crashfs.Careless { return crashfs.Careless{System: s, Forgets: isTempFile} },
+		"no sync of executions": func(s durable.System) crashfs.Careless { return crashfs.Careless{System: s, Forgets: isExecution} },
+		"no sync of the versions directory": func(s durable.System) crashfs.Careless {
+			return crashfs.Careless{System: s, Forgets: func(f *os.File) bool { return isNamed(f, "versions") }}
 		},
-		"no sync of its parent": func(s durable.System) careless {
-			return careless{System: s, forgets: func(f *os.File) bool { return isNamed(f, "deep") }}
+		"no sync of its parent": func(s durable.System) crashfs.Careless {
+			return crashfs.Careless{System: s, Forgets: func(f *os.File) bool { return isNamed(f, "deep") }}
 		},
-		"no sync of its parent's parent": func(s durable.System) careless {
-			return careless{System: s, forgets: func(f *os.File) bool {
+		"no sync of its parent's parent": func(s durable.System) crashfs.Careless {
+			return crashfs.Careless{System: s, Forgets: func(f *os.File) bool {
 				return !isNamed(f, "deep") && !isNamed(f, "versions") && !isExecution(f) && !isTempFile(f) && !isNamed(f, journalName)
 			}}
 		},
-		"no sync of the journal": func(s durable.System) careless {
-			return careless{System: s, forgets: func(f *os.File) bool { return isNamed(f, journalName) }}
+		"no sync of the journal": func(s durable.System) crashfs.Careless {
+			return crashfs.Careless{System: s, Forgets: func(f *os.File) bool { return isNamed(f, journalName) }}
 		},
-		"no mode": func(s durable.System) careless { return careless{System: s, noChmod: true} },
-		"a sync of files after the rename": func(s durable.System) careless {
-			return careless{System: s, forgets: isTempFile, rename: func(s durable.System, dir *os.File, from, to string) error {
+		"no mode": func(s durable.System) crashfs.Careless { return crashfs.Careless{System: s, NoChmod: true} },
+		"a sync of files after the rename": func(s durable.System) crashfs.Careless {
+			return crashfs.Careless{System: s, Forgets: isTempFile, Renames: func(s durable.System, dir *os.File, from, to string) error {
 				if err := s.Rename(dir, from, to); err != nil {
 					return err
 				}
@@ -107,10 +70,10 @@ func TestCrashFindsMutants(t *testing.T) {
 				return errors.Join(s.Sync(f), s.Close(f))
 			}}
 		},
-		"unlink, then rename": func(s durable.System) careless { return careless{System: s, replace: unlinkFirst} },
-		"copy, then unlink":   func(s durable.System) careless { return careless{System: s, rename: copyAndUnlink} },
-		"a sync of executions before the rename": func(s durable.System) careless {
-			return careless{System: s, forgets: isExecution, rename: func(s durable.System, dir *os.File, from, to string) error {
+		"unlink, then rename": func(s durable.System) crashfs.Careless { return crashfs.Careless{System: s, Replaces: unlinkFirst} },
+		"copy, then unlink":   func(s durable.System) crashfs.Careless { return crashfs.Careless{System: s, Renames: copyAndUnlink} },
+		"a sync of executions before the rename": func(s durable.System) crashfs.Careless {
+			return crashfs.Careless{System: s, Forgets: isExecution, Renames: func(s durable.System, dir *os.File, from, to string) error {
 				return errors.Join(s.Sync(dir), s.Rename(dir, from, to))
 			}}
 		},
@@ -123,7 +86,7 @@ func TestCrashFindsMutants(t *testing.T) {
 			}
 			err = l.start().wholeLife()
 			if err == nil {
-				err = c.examine(l, -1)
+				err = l.examine(c, -1)
 			}
 			if err == nil {
 				t.Fatal("nothing was found")

@@ -1,4 +1,4 @@
-package versions
+package crashfs
 
 import (
 	"crypto/sha256"
@@ -11,16 +11,16 @@ import (
 	"slices"
 )
 
-// event is one thing that happened: a call that changed the file system, or, with a truth, what the one who called knew from then on.
+// event is one thing that happened: a call that changed the file system, or a note of what the one who called knew from then on.
 type event struct {
-	op    string
-	dir   int // the inodes of the directory, and of the entry
-	node  int
-	name  string
-	to    string
-	data  []byte
-	mode  fs.FileMode
-	truth *truth
+	op   string
+	dir  int // the inodes of the directory, and of the entry
+	node int
+	name string
+	to   string
+	data []byte
+	mode fs.FileMode
+	note any
 }
 
 // disk is a model of what a file system promises. An inode's data and mode are on stable storage when the inode was synced, an entry

@@ -1,4 +1,4 @@
-package versions
+package crashfs
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// recorder is the real system below one directory, its base. It records what was changed, and waits for no disk: what a sync is worth is for the model
+// Recorder is the real system below one directory, its base. It records what was changed, and waits for no disk: what a sync is worth is for the model
 // to say.
-type recorder struct {
+type Recorder struct {
 	durable.OS
 	base string
 
@@ -26,21 +26,41 @@ type recorder struct {
 	open   map[*os.File]int
 }
 
-func newRecorder(base string) *recorder {
-	return &recorder{base: base, nodes: 1, dirs: map[string]int{base: 0}, names: map[string]map[string]int{base: {}}, open: map[*os.File]int{}}
+// NewRecorder returns a recorder of what happens below a directory that is there and empty.
+func NewRecorder(base string) *Recorder {
+	return &Recorder{base: base, nodes: 1, dirs: map[string]int{base: 0}, names: map[string]map[string]int{base: {}}, open: map[*os.File]int{}}
 }
 
 // record adds an event. Where the path is that of a directory above the base, nothing is at stake.
-func (r *recorder) record(e event) { r.events = append(r.events, e) }
+func (r *Recorder) record(e event) { r.events = append(r.events, e) }
 
-// note records what is known by now.
-func (r *recorder) note(known *truth) {
+// Note records what somebody who uses the system may count on from now on. It is printed with %+v to tell states apart, and
+// must not change any more.
+func (r *Recorder) Note(known any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.record(event{op: "truth", truth: known.clone()})
+	r.record(event{op: "note", note: known})
 }
 
-func (r *recorder) add(dir *os.File, name, op string) int {
+// Base is the directory that is recorded.
+func (r *Recorder) Base() string { return r.base }
+
+// Len is how many events were recorded.
+func (r *Recorder) Len() int { return len(r.events) }
+
+// Tail prints the last events before one, and that.
+func (r *Recorder) Tail(i int) string {
+	text := ""
+	for _, e := range r.events[max(i-11, 0) : i+1] {
+		if e.op == "note" {
+			continue
+		}
+		text += fmt.Sprintf("\n\t%s %d/%d %s %s", e.op, e.dir, e.node, e.name, e.to)
+	}
+	return text
+}
+
+func (r *Recorder) add(dir *os.File, name, op string) int {
 	node := r.nodes
 	r.nodes++
 	r.names[dir.Name()][name] = node
@@ -49,7 +69,7 @@ func (r *recorder) add(dir *os.File, name, op string) int {
 }
 
 // dir is the inode of a directory. One that the recorder has not seen is a mistake of the test.
-func (r *recorder) dir(dir *os.File) int {
+func (r *Recorder) dir(dir *os.File) int {
 	node, ok := r.dirs[dir.Name()]
 	if !ok {
 		panic(fmt.Sprintf("%q is not below %q", dir.Name(), r.base))
@@ -57,7 +77,8 @@ func (r *recorder) dir(dir *os.File) int {
 	return node
 }
 
-func (r *recorder) Create(dir *os.File, name string) (*os.File, error) {
+// Create implements durable.System.
+func (r *Recorder) Create(dir *os.File, name string) (*os.File, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f, err := r.OS.Create(dir, name)
@@ -67,7 +88,8 @@ func (r *recorder) Create(dir *os.File, name string) (*os.File, error) {
 	return f, err
 }
 
-func (r *recorder) OpenAppend(dir *os.File, name string) (*os.File, error) {
+// OpenAppend implements durable.System.
+func (r *Recorder) OpenAppend(dir *os.File, name string) (*os.File, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f, err := r.OS.OpenAppend(dir, name)
@@ -81,7 +103,8 @@ func (r *recorder) OpenAppend(dir *os.File, name string) (*os.File, error) {
 	return f, err
 }
 
-func (r *recorder) Write(f *os.File, b []byte) (int, error) {
+// Write implements durable.System.
+func (r *Recorder) Write(f *os.File, b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n, err := r.OS.Write(f, b)
@@ -89,7 +112,8 @@ func (r *recorder) Write(f *os.File, b []byte) (int, error) {
 	return n, err
 }
 
-func (r *recorder) Chmod(f *os.File, mode fs.FileMode) error {
+// Chmod implements durable.System.
+func (r *Recorder) Chmod(f *os.File, mode fs.FileMode) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := r.OS.Chmod(f, mode)
@@ -99,7 +123,8 @@ func (r *recorder) Chmod(f *os.File, mode fs.FileMode) error {
 	return err
 }
 
-func (r *recorder) Sync(f *os.File) error {
+// Sync implements durable.System.
+func (r *Recorder) Sync(f *os.File) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	node, isFile := r.open[f]
@@ -113,22 +138,25 @@ func (r *recorder) Sync(f *os.File) error {
 	return nil
 }
 
-func (r *recorder) Close(f *os.File) error {
+// Close implements durable.System.
+func (r *Recorder) Close(f *os.File) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.open, f)
 	return r.OS.Close(f)
 }
 
-func (r *recorder) Rename(dir *os.File, from, to string) error {
+// Rename implements durable.System.
+func (r *Recorder) Rename(dir *os.File, from, to string) error {
 	return r.move(dir, from, to, r.OS.Rename)
 }
 
-func (r *recorder) Replace(dir *os.File, from, to string) error {
+// Replace implements durable.System.
+func (r *Recorder) Replace(dir *os.File, from, to string) error {
 	return r.move(dir, from, to, r.OS.Replace)
 }
 
-func (r *recorder) move(dir *os.File, from, to string, rename func(dir *os.File, from, to string) error) error {
+func (r *Recorder) move(dir *os.File, from, to string, rename func(dir *os.File, from, to string) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := rename(dir, from, to)
@@ -141,15 +169,17 @@ func (r *recorder) move(dir *os.File, from, to string, rename func(dir *os.File,
 	return err
 }
 
-func (r *recorder) Unlink(dir *os.File, name string) error {
+// Unlink implements durable.System.
+func (r *Recorder) Unlink(dir *os.File, name string) error {
 	return r.remove(dir, name, r.OS.Unlink)
 }
 
-func (r *recorder) Rmdir(dir *os.File, name string) error {
+// Rmdir implements durable.System.
+func (r *Recorder) Rmdir(dir *os.File, name string) error {
 	return r.remove(dir, name, r.OS.Rmdir)
 }
 
-func (r *recorder) remove(dir *os.File, name string, remove func(dir *os.File, name string) error) error {
+func (r *Recorder) remove(dir *os.File, name string, remove func(dir *os.File, name string) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := remove(dir, name)
@@ -161,7 +191,8 @@ func (r *recorder) remove(dir *os.File, name string, remove func(dir *os.File, n
 	return err
 }
 
-func (r *recorder) Mkdir(dir *os.File, name string) error {
+// Mkdir implements durable.System.
+func (r *Recorder) Mkdir(dir *os.File, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := r.OS.Mkdir(dir, name)
