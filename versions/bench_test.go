@@ -103,7 +103,8 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkList lists 100,000 files in directories of one, a hundred and a thousand; -short a hundredth of them.
+// BenchmarkList lists 100,000 files in directories of one, a hundred and a thousand; -short a
+// hundredth of them.
 func BenchmarkList(b *testing.B) {
 	total := 100_000
 	if testing.Short() {

@@ -29,8 +29,8 @@ func isBookkeeping(name string) bool {
 // actsFor is what ActFor was given.
 var actsFor atomic.Int64
 
-// ActFor has this process' notes of what it holds, and its journal, name another one: that which a user started and
-// can send a signal to. Call it before anything else.
+// ActFor has this process' notes of what it holds, and its journal, name another one: that which a
+// user started and can send a signal to. Call it before anything else.
 func ActFor(pid int) { actsFor.Store(int64(pid)) }
 
 // self describes this process.
@@ -47,7 +47,8 @@ func hostName() string {
 	return host
 }
 
-// command is the program and what it was told to do. What else is on a command line need not be in a file.
+// command is the program and what it was told to do. What else is on a command line need not be in
+// a file.
 func command(args []string) string {
 	words := []string{filepath.Base(args[0])}
 	if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
@@ -64,7 +65,8 @@ func writeHolder(dir *durable.Dir) error {
 	return dir.Create(holderName, append(line, '\n'))
 }
 
-// readHolder returns what can be known of a holder: it may not have written its note yet, or not all of it.
+// readHolder returns what can be known of a holder: it may not have written its note yet, or not
+// all of it.
 func readHolder(dir *durable.Dir) Holder {
 	var h Holder
 	content, err := dir.ReadFile(holderName, maxNote)
@@ -74,7 +76,8 @@ func readHolder(dir *durable.Dir) Holder {
 	return h
 }
 
-// liveHolder is readHolder for a lock that is held now. The note of one who died is not the holder's, who may not have written his own yet.
+// liveHolder is readHolder for a lock that is held now. The note of one who died is not the
+// holder's, who may not have written his own yet.
 func liveHolder(dir *durable.Dir) Holder {
 	h := readHolder(dir)
 	if h.Local() && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH) {

@@ -18,7 +18,8 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(id))
 })
 
-// thisBoot reads the clock that nobody sets and that counts on while the machine sleeps, which Go's monotonic clock does not.
+// thisBoot reads the clock that nobody sets and that counts on while the machine sleeps, which Go's
+// monotonic clock does not.
 func thisBoot() boot {
 	here := boot{host: hostName()}
 	var ts unix.Timespec

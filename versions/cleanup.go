@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Cleanup removes version files that were executed longer than olderThan ago, and executions that a crash left empty as long ago. It
-// removes no pending file and nothing of Krkn's, and leaves alone what somebody has locked. After an error it goes on; removed
-// has what is gone.
+// Cleanup removes version files that were executed longer than olderThan ago, and executions that a
+// crash left empty as long ago. It removes no pending file and nothing of Krkn's, and leaves alone
+// what somebody has locked. After an error it goes on; removed has what is gone.
 func Cleanup(ctx context.Context, s Store, olderThan time.Duration, now time.Time) (removed []File, err error) {
 	listing, err := s.List(ctx, Filter{})
 	if err != nil {
@@ -56,7 +56,8 @@ func cleanExecution(ctx context.Context, s Store, id string, before time.Time) (
 	return old, nil
 }
 
-// outdated returns the executed files of ours that last changed, that is were executed, before a time.
+// outdated returns the executed files of ours that last changed, that is were executed, before a
+// time.
 func outdated(files []File, before time.Time) (old []File) {
 	for _, f := range files {
 		if f.Kind == KindVersion && f.State == Executed && f.Changed.Before(before) {

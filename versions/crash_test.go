@@ -71,8 +71,8 @@ func (r rival) Mkdir(dir *os.File, name string) error {
 	return errors.Join(r.System.Mkdir(dir, name), r.System.Mkdir(dir, name))
 }
 
-// Whatever of the last changes a power loss took, at every point of a store's life: no file that was acknowledged is missing, none is torn,
-// and it goes on.
+// Whatever of the last changes a power loss took, at every point of a store's life: no file that
+// was acknowledged is missing, none is torn, and it goes on.
 func TestCrash(t *testing.T) {
 	c := newCrashes(t)
 	dir := fastDir(t)
@@ -108,7 +108,8 @@ func TestCrashWithRival(t *testing.T) {
 	}
 }
 
-// A process that dies at any call leaves a store in order to the next one; and what that one did survives a power loss, too.
+// A process that dies at any call leaves a store in order to the next one; and what that one did
+// survives a power loss, too.
 func TestCrashAfterDeath(t *testing.T) {
 	for _, heir := range heirs {
 		t.Run(heir.name, func(t *testing.T) {

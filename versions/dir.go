@@ -21,7 +21,8 @@ type Dir struct {
 	system durable.System
 	trust  Trust
 
-	// settled says that this process made sure of the directory's own entry: another one could have made it and died before the fsync.
+	// settled says that this process made sure of the directory's own entry: another one could have
+	// made it and died before the fsync.
 	settling sync.Mutex
 	settled  bool
 
@@ -31,8 +32,8 @@ type Dir struct {
 
 var _ Store = (*Dir)(nil)
 
-// NewDir returns the store in a versions directory, which need not exist: Begin and Append make it. A path that is the volume of a
-// pod, see [TrustVolume], names a directory of our user's in it.
+// NewDir returns the store in a versions directory, which need not exist: Begin and Append make it.
+// A path that is the volume of a pod, see [TrustVolume], names a directory of our user's in it.
 func NewDir(path string, options ...DirOption) (*Dir, error) {
 	if path == "" {
 		return nil, errors.New("versions directory: got an empty path")
@@ -52,8 +53,9 @@ func NewDir(path string, options ...DirOption) (*Dir, error) {
 	return d, nil
 }
 
-// Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when there is no such file. It only
-// tells what is there: whoever reads the file later looks at it anew.
+// Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when
+// there is no such file. It only tells what is there: whoever reads the file later looks at it
+// anew.
 func Locate(path string, options ...DirOption) (_ *Dir, _ File, err error) {
 	defer exportTo(&err)
 	path, err = filepath.Abs(path)
@@ -225,8 +227,9 @@ func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	// Its last holder may have removed the directory between our open and our lock: then this is a lock on nothing. A context
-	// directory is never made twice under one name, so there is no use in trying again.
+	// Its last holder may have removed the directory between our open and our lock: then this is a
+	// lock on nothing. A context directory is never made twice under one name, so there is no use
+	// in trying again.
 	same, err := root.Is(id, dir)
 	if err == nil && !same {
 		err = &fs.PathError{Op: "lock", Path: dir.Path(), Err: fs.ErrNotExist}

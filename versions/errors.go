@@ -13,10 +13,10 @@ import (
 // ErrClosed is the error of an execution's methods after Close.
 var ErrClosed = errors.New("execution is closed")
 
-// ErrReadOnly is behind the error of a method that changes something when the store takes no change at
-// all: its file system is mounted read-only, or its directory may not be written. What was done before
-// still stands. A file that was undone and can't be marked for this reason is undone all the same: it is
-// pending by its name only, and is no reason to leave others alone.
+// ErrReadOnly is behind the error of a method that changes something when the store takes no change
+// at all: its file system is mounted read-only, or its directory may not be written. What was done
+// before still stands. A file that was undone and can't be marked for this reason is undone all the
+// same: it is pending by its name only, and is no reason to leave others alone.
 var ErrReadOnly = errors.New("the store is read-only")
 
 // LockedError says that somebody else has the execution: a run or a replay that is alive.
@@ -48,8 +48,8 @@ func (e *LockedError) Hints() []string {
 // Local reports whether the holder is on this host, where its PID means something.
 func (h Holder) Local() bool { return h.Host == hostName() }
 
-// InsecureError says that a directory or file is refused because somebody else might have put it there or
-// written to it.
+// InsecureError says that a directory or file is refused because somebody else might have put it
+// there or written to it.
 type InsecureError struct {
 	Path    string
 	Problem string // reads on after the path
@@ -75,14 +75,15 @@ type JournalError struct {
 func (e *JournalError) Error() string { return fmt.Sprintf("journal line %d: %v", e.Line, e.Err) }
 func (e *JournalError) Unwrap() error { return e.Err }
 
-// kindError is an error with the kind that it has for users of this package. Its text is the error's own.
+// kindError is an error with the kind that it has for users of this package. Its text is the
+// error's own.
 type kindError struct{ err, kind error }
 
 func (e *kindError) Error() string   { return e.err.Error() }
 func (e *kindError) Unwrap() []error { return []error{e.kind, e.err} }
 
-// export gives an error that leaves the package the types that the package promises, and keeps its chain.
-// Every exported function that touches a disk ends with it: defer exportTo(&err).
+// export gives an error that leaves the package the types that the package promises, and keeps its
+// chain. Every exported function that touches a disk ends with it: defer exportTo(&err).
 func export(err error) error {
 	if err == nil {
 		return nil
@@ -99,8 +100,8 @@ func export(err error) error {
 
 func exportTo(err *error) { *err = export(*err) }
 
-// exportChange is exportTo for what changes a directory that was opened and checked before: there, a
-// permission that is missing is the whole store's.
+// exportChange is exportTo for what changes a directory that was opened and checked before: there,
+// a permission that is missing is the whole store's.
 func exportChange(err *error) {
 	if errors.Is(*err, fs.ErrPermission) && !errors.Is(*err, ErrReadOnly) {
 		*err = &kindError{*err, ErrReadOnly}

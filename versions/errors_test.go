@@ -43,7 +43,8 @@ func TestErrorsKeepTheirChain(t *testing.T) {
 	}
 }
 
-// A store that takes no change says so by the kind of its error, whatever is to be changed, and by which refusal of the kernel.
+// A store that takes no change says so by the kind of its error, whatever is to be changed, and by
+// which refusal of the kernel.
 func TestReadOnly(t *testing.T) {
 	for _, refusal := range []syscall.Errno{syscall.EROFS, syscall.EACCES, syscall.EPERM} {
 		t.Run(refusal.Error(), func(t *testing.T) {

@@ -33,7 +33,8 @@ type dirExecution struct {
 	settling sync.Mutex
 	settled  bool
 
-	// Methods hold it for reading, Close for writing: nothing is under way when an execution is unlocked.
+	// Methods hold it for reading, Close for writing: nothing is under way when an execution is
+	// unlocked.
 	mu     sync.RWMutex
 	closed bool
 }
@@ -61,7 +62,8 @@ func newDirExecution(root, dir *durable.Dir, id string) (*dirExecution, error) {
 			e.tookOver = &holder
 		}
 	}
-	// An undo has to go on when the disk is full, so that nobody can read who holds the lock is not worth an error.
+	// An undo has to go on when the disk is full, so that nobody can read who holds the lock is not
+	// worth an error.
 	if e.tookOver != nil {
 		e.warn(dir.Unlink(holderName))
 	}
@@ -75,9 +77,10 @@ func (e *dirExecution) warn(err error) {
 	}
 }
 
-// settle waits until what was found is on stable storage: a holder that died may not have waited for it. A file that was seen to be there, or
-// to be done with, must not change its mind after a power loss when others were undone in the belief; and what is written into a directory is
-// worth no more than the directory's own entry.
+// settle waits until what was found is on stable storage: a holder that died may not have waited
+// for it. A file that was seen to be there, or to be done with, must not change its mind after a
+// power loss when others were undone in the belief; and what is written into a directory is worth
+// no more than the directory's own entry.
 func (e *dirExecution) settle() error {
 	e.settling.Lock()
 	defer e.settling.Unlock()
@@ -213,9 +216,10 @@ func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (_ F
 	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: time.Now()}), nil
 }
 
-// pending checks that a file is ours, there, secure and pending. What is done next is done to the name: who could put something else
-// in its place meanwhile, which is us and root, gets that renamed or replaced. No link is followed, nothing is read or written
-// through the name, and a name says nothing about a content: that is checked at the descriptor, each time it is read.
+// pending checks that a file is ours, there, secure and pending. What is done next is done to the
+// name: who could put something else in its place meanwhile, which is us and root, gets that
+// renamed or replaced. No link is followed, nothing is read or written through the name, and a name
+// says nothing about a content: that is checked at the descriptor, each time it is read.
 func (e *dirExecution) pending(f File) (fileName, error) {
 	name, err := e.own(f)
 	if err != nil {
@@ -286,8 +290,9 @@ func (e *dirExecution) Close() (err error) {
 	return errors.Join(e.tidy(time.Now()), e.dir.Close(), e.root.Close())
 }
 
-// tidy removes the bookkeeping, and the directory if nothing else is in it. None of this has to be durable: what a power
-// loss brings back says nothing wrong, and is removed by the next holder. Marks that may still matter to a replay stay.
+// tidy removes the bookkeeping, and the directory if nothing else is in it. None of this has to be
+// durable: what a power loss brings back says nothing wrong, and is removed by the next holder.
+// Marks that may still matter to a replay stay.
 func (e *dirExecution) tidy(now time.Time) error {
 	names, err := e.dir.Names()
 	if err != nil {
@@ -298,7 +303,8 @@ func (e *dirExecution) tidy(now time.Time) error {
 		empty = empty && isBookkeeping(name)
 	}
 	var errs []error
-	// The lock file goes last: once it is gone, another process can have one of its own, and write its notes.
+	// The lock file goes last: once it is gone, another process can have one of its own, and write
+	// its notes.
 	if at := slices.Index(names, durable.LockFile); at >= 0 {
 		names = append(slices.Delete(names, at, at+1), durable.LockFile)
 	}

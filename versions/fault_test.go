@@ -34,7 +34,8 @@ func normal(calls []string, parent string) []string {
 	return out
 }
 
-// The order of operations is what makes a flush durable: each step needs the one before it on the disk.
+// The order of operations is what makes a flush durable: each step needs the one before it on the
+// disk.
 func TestOrderOfOperations(t *testing.T) {
 	d := testDir(t)
 	parent := filepath.Base(filepath.Dir(d.path))

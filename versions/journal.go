@@ -33,8 +33,8 @@ const (
 	EventCleanup = "cleanup"
 )
 
-// Entry is one line of the journal. Append fills in Time, User, Host and PID where they are zero, and shortens the
-// longest fields of a line over 4 KiB.
+// Entry is one line of the journal. Append fills in Time, User, Host and PID where they are zero,
+// and shortens the longest fields of a line over 4 KiB.
 type Entry struct {
 	Time         time.Time `json:"time"`
 	Event        string    `json:"event"`
@@ -104,7 +104,8 @@ func (e Entry) matches(f Filter) bool {
 	return (f.RunUUID == "" || f.RunUUID == e.RunUUID) && (f.ScenarioType == "" || f.ScenarioType == e.ScenarioType)
 }
 
-// Append implements Store. It returns once the line and every directory entry above it are on stable storage.
+// Append implements Store. It returns once the line and every directory entry above it are on
+// stable storage.
 func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 	defer exportChange(&err)
 	if err := ctx.Err(); err != nil {
@@ -119,7 +120,8 @@ func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	// What the page cache shows as the end of a line need not be on the disk after an fsync that failed.
+	// What the page cache shows as the end of a line need not be on the disk after an fsync that
+	// failed.
 	if d.doubtful.Swap(false) {
 		line = append([]byte{'\n'}, line...)
 	}

@@ -88,7 +88,8 @@ func TestJournalSkipsTornLines(t *testing.T) {
 	}
 }
 
-// After an fsync that failed the kernel shows what the disk has not: the next line must not be lost with it.
+// After an fsync that failed the kernel shows what the disk has not: the next line must not be lost
+// with it.
 func TestJournalAfterFailedSync(t *testing.T) {
 	sys := errorfs.New(durable.OS{})
 	d := testDir(t)

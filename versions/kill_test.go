@@ -80,8 +80,8 @@ func child(t *testing.T, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// After a kill at any moment every file that was reported is there, every file that is there is whole, the lock is free,
-// and the next holder knows whose it was.
+// After a kill at any moment every file that was reported is there, every file that is there is
+// whole, the lock is free, and the next holder knows whose it was.
 func TestKill(t *testing.T) {
 	kills := 25
 	if testing.Short() {
@@ -169,7 +169,8 @@ func TestLockIsNotInherited(t *testing.T) {
 	must(t, cmd.Wait())
 }
 
-// Executions that are opened, emptied and listed at once never show anything but a *LockedError or that they are gone.
+// Executions that are opened, emptied and listed at once never show anything but a *LockedError or
+// that they are gone.
 func TestContention(t *testing.T) {
 	d := newDir(t)
 	done := make(chan error, 1)

@@ -16,7 +16,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
 
-// life is a store that processes use and die of, from its first directory on. It keeps the truth, and a record of it all.
+// life is a store that processes use and die of, from its first directory on. It keeps the truth,
+// and a record of it all.
 type life struct {
 	path   string
 	rec    *crashfs.Recorder
@@ -33,13 +34,15 @@ type process struct {
 	held    []*dirExecution
 	unmarks []func() error
 	dead    bool
-	// halfway says that cleaning up may fail, too, so that an error leaves more behind than it should.
+	// halfway says that cleaning up may fail, too, so that an error leaves more behind than it
+	// should.
 	halfway bool
 }
 
 var errDead = errors.New("the process is dead")
 
-// newLife returns a life in a new directory below parent. Its times are an hour ahead, so that what comes later can't be in order by its clock alone.
+// newLife returns a life in a new directory below parent. Its times are an hour ahead, so that what
+// comes later can't be in order by its clock alone.
 func newLife(parent string, mutate func(durable.System) durable.System) (*life, error) {
 	base, err := os.MkdirTemp(parent, "life")
 	if err != nil {
@@ -92,7 +95,8 @@ func newEntry(message string) Entry {
 	return Entry{Time: time.Unix(1_800_000_000, 0).UTC(), Event: EventOutcome, Message: message, User: "user", Host: "host", PID: 1}
 }
 
-// settle looks at the store as it is, and makes what is there the truth: what syncs an execution's directory makes all before it last.
+// settle looks at the store as it is, and makes what is there the truth: what syncs an execution's
+// directory makes all before it last.
 func (l *life) settle(id string) error {
 	stampsLast := stamps.last.Load()
 	defer stamps.last.Store(stampsLast)
@@ -281,7 +285,8 @@ func (p *process) close(e *dirExecution) error {
 	return err
 }
 
-// heirs are what the next process may do after a death. Each of them waits for the disk where nobody after it does.
+// heirs are what the next process may do after a death. Each of them waits for the disk where
+// nobody after it does.
 var heirs = []struct {
 	name string
 	do   func(p *process) error

@@ -90,15 +90,17 @@ func listExecution(root *durable.Dir, f Filter, info *ExecutionInfo) (err error)
 	return err
 }
 
-// listFiles returns the files that a filter selects, newest first, and what is wrong with entries. A file with a problem is in both:
-// nobody may take an execution for restored because its file can't be read.
+// listFiles returns the files that a filter selects, newest first, and what is wrong with entries.
+// A file with a problem is in both: nobody may take an execution for restored because its file
+// can't be read.
 func listFiles(dir *durable.Dir, id string, f Filter) ([]File, []Problem, error) {
 	for attempt := 1; ; attempt++ {
 		files, problems, vanished, err := listFilesOnce(dir, id, f)
 		if err != nil {
 			return []File{}, nil, err
 		}
-		// A name that was there and isn't any more was probably renamed to F.executed, which a listing must not miss.
+		// A name that was there and isn't any more was probably renamed to F.executed, which a
+		// listing must not miss.
 		if !vanished || attempt == listAttempts {
 			sortFiles(files)
 			return files, problems, nil
@@ -145,7 +147,8 @@ func listFilesOnce(dir *durable.Dir, id string, f Filter) (files []File, problem
 	return files, problems, vanished, nil
 }
 
-// oneLine is a name for a message: one that could begin a line of its own, or worse, is written as in Go.
+// oneLine is a name for a message: one that could begin a line of its own, or worse, is written as
+// in Go.
 func oneLine(name string) string {
 	quoted := strconv.Quote(name)
 	return quoted[1 : len(quoted)-1]

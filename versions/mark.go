@@ -15,8 +15,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// Mark is a mutating request under way. After Until, as its sender computed it, the request can't land any more. Ask [Mark.Left] how long
-// that is from now: the wall clock may have been set since.
+// Mark is a mutating request under way. After Until, as its sender computed it, the request can't
+// land any more. Ask [Mark.Left] how long that is from now: the wall clock may have been set since.
 type Mark struct {
 	Verb      string    `json:"verb"`
 	Kind      string    `json:"kind"`
@@ -32,10 +32,12 @@ type Mark struct {
 	Uptime time.Duration `json:"uptime,omitempty"` // CLOCK_BOOTTIME at At: it counts on while the machine sleeps
 }
 
-// Left is how long a mark's request may still land: 0 if it can't any more, and never longer than from At to Until, wherever the clocks went.
+// Left is how long a mark's request may still land: 0 if it can't any more, and never longer than
+// from At to Until, wherever the clocks went.
 //
-// On the boot that the mark was made on, the time since then is the kernel's, and the wall clock does not matter. The machine that made
-// it and was booted since has no request under way any more. Of another machine's mark, and of one that names no boot, only the wall clock tells.
+// On the boot that the mark was made on, the time since then is the kernel's, and the wall clock
+// does not matter. The machine that made it and was booted since has no request under way any more.
+// Of another machine's mark, and of one that names no boot, only the wall clock tells.
 func (m Mark) Left(now time.Time) time.Duration { return m.left(thisBoot(), now) }
 
 func (m Mark) left(here boot, now time.Time) time.Duration {
@@ -108,8 +110,9 @@ func (m *marks) seen(name string) {
 	}
 }
 
-// MarkInFlight implements Execution. No fsync: the mark has to survive the death of this process, and for that the page cache
-// is enough. After a power loss the machine needs longer to come back than any request lives.
+// MarkInFlight implements Execution. No fsync: the mark has to survive the death of this process,
+// and for that the page cache is enough. After a power loss the machine needs longer to come back
+// than any request lives.
 func (e *dirExecution) MarkInFlight(m Mark) (_ func() error, err error) {
 	defer exportChange(&err)
 	leave, err := e.enter(context.Background())
@@ -139,7 +142,8 @@ func (e *dirExecution) MarkInFlight(m Mark) (_ func() error, err error) {
 	}, nil
 }
 
-// InFlight implements Execution. A mark that can't be parsed was being written when its process died, and a request is only sent after that.
+// InFlight implements Execution. A mark that can't be parsed was being written when its process
+// died, and a request is only sent after that.
 func (e *dirExecution) InFlight(ctx context.Context) (_ []Mark, err error) {
 	defer exportTo(&err)
 	leave, err := e.enter(ctx)
@@ -176,8 +180,8 @@ func readMark(dir *durable.Dir, name string) (m Mark, ok bool, err error) {
 	return m, json.Unmarshal(content, &m) == nil, nil
 }
 
-// isOver reports whether the request of a mark can't land any more. A mark that was here when the execution was opened is of a request that
-// was sent before that, whatever the clocks say.
+// isOver reports whether the request of a mark can't land any more. A mark that was here when the
+// execution was opened is of a request that was sent before that, whatever the clocks say.
 func (e *dirExecution) isOver(name string, now time.Time) bool {
 	m, ok, err := readMark(e.dir, name)
 	if err != nil || !ok {

@@ -95,7 +95,8 @@ func TestMarkOutlivesTheWallClock(t *testing.T) {
 	}
 }
 
-// A mark from the future is waited for once: who had the execution for as long as a request lives, forgets it.
+// A mark from the future is waited for once: who had the execution for as long as a request lives,
+// forgets it.
 func TestMarkFromTheFuture(t *testing.T) {
 	d := testDir(t)
 	e, err := d.Begin(t.Context(), "run")

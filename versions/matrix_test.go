@@ -14,7 +14,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
 
-// operations are all that change something. Each prepares a process, and returns what is to fail: it tells its warnings, and may be tried again.
+// operations are all that change something. Each prepares a process, and returns what is to fail:
+// it tells its warnings, and may be tried again.
 var operations = []struct {
 	name     string
 	harmless []string
@@ -93,8 +94,9 @@ var operations = []struct {
 	}},
 }
 
-// Calls that may fail without failing an operation, which warns. Who holds a lock is for messages only; and an undo has to go on when the disk is
-// full, read-only or broken: nothing of this kind keeps an execution from being opened.
+// Calls that may fail without failing an operation, which warns. Who holds a lock is for messages
+// only; and an undo has to go on when the disk is full, read-only or broken: nothing of this kind
+// keeps an execution from being opened.
 var (
 	note    = []string{"create .lock", "write .lock", "close .lock", "unlink .lock"}
 	opening = append([]string{"unlink TEMP", "sync versions", "sync EXECUTION"}, note...)
@@ -110,7 +112,8 @@ func (p *process) flushed() (*dirExecution, File, error) {
 	return e, f, err
 }
 
-// unsettled opens an execution whose entry is not on the disk: its maker died too soon, and the disk fails just now.
+// unsettled opens an execution whose entry is not on the disk: its maker died too soon, and the
+// disk fails just now.
 func (p *process) unsettled() (*dirExecution, error) {
 	if err := p.append(); err != nil {
 		return nil, err
@@ -167,8 +170,9 @@ func onExecution(do func(p *process, e *dirExecution, f File) error) func(p *pro
 	}
 }
 
-// Whatever call fails in whatever operation: the operation says so, what was acknowledged is there and whole, nothing else is, and when the fault
-// is gone, the operation works. Then the power fails.
+// Whatever call fails in whatever operation: the operation says so, what was acknowledged is there
+// and whole, nothing else is, and when the fault is gone, the operation works. Then the power
+// fails.
 func TestFaults(t *testing.T) {
 	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
@@ -196,14 +200,16 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// misfortune is a fault at one call, or from that call on until the operation ends. A short write happens at the call or the next write after it.
+// misfortune is a fault at one call, or from that call on until the operation ends. A short write
+// happens at the call or the next write after it.
 type misfortune struct {
 	call  int // 0: never
 	fault error
 	once  bool
 }
 
-// strike lets an operation fail, checks what it says and leaves, and tries it again. It returns the calls that failed.
+// strike lets an operation fail, checks what it says and leaves, and tries it again. It returns the
+// calls that failed.
 func (m misfortune) strike(c *crashfs.Crasher, dir string, harmless []string, prepare func(p *process) (func() ([]string, error), error)) (struck []string, err error) {
 	l, err := newLife(dir, nil)
 	if err != nil {
@@ -238,7 +244,8 @@ func (m misfortune) strike(c *crashfs.Crasher, dir string, harmless []string, pr
 	return struck, l.examine(c, from)
 }
 
-// fail runs an operation in misfortune and checks what it says. failed tells whether it said that it failed.
+// fail runs an operation in misfortune and checks what it says. failed tells whether it said that
+// it failed.
 func (m misfortune) fail(p *process, harmless []string, run func() ([]string, error)) (struck []string, failed bool, err error) {
 	before, err := p.executions()
 	if err != nil {

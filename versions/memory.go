@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Memory is a store that lives and dies with the process: for tests, and for programs that embed ebb and need no undo after their own death.
+// Memory is a store that lives and dies with the process: for tests, and for programs that embed
+// ebb and need no undo after their own death.
 type Memory struct {
 	mu         sync.Mutex
 	executions map[string]*memoryExecution

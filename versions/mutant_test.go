@@ -38,7 +38,8 @@ func copyAndUnlink(s durable.System, dir *os.File, from, to string) error {
 	return errors.Join(err, s.Chmod(f, fileMode), s.Close(f), s.Unlink(dir, from))
 }
 
-// A store that is careless about one thing loses something, and the crashes find it: a test of the test.
+// A store that is careless about one thing loses something, and the crashes find it: a test of the
+// test.
 func TestCrashFindsMutants(t *testing.T) {
 	for name, mutate := range map[string]func(s durable.System) crashfs.Careless{
 		"no sync of files":      func(s durable.System) crashfs.Careless { return crashfs.Careless{System: s, Forgets: isTempFile} },

@@ -17,7 +17,8 @@ const (
 	executedSuffix = ".executed"
 )
 
-// maxTimestamp, in the year 2116, leaves room for adding one to whatever is parsed, and keeps names at one length from 2001 on.
+// maxTimestamp, in the year 2116, leaves room for adding one to whatever is parsed, and keeps names
+// at one length from 2001 on.
 const maxTimestamp = 1 << 62
 
 // runUUID is a Kubernetes label value: everything that a run creates carries it.
@@ -49,7 +50,8 @@ func executionID(timestamp int64, runUUID string) (string, error) {
 	return strconv.FormatInt(timestamp, 10) + "-" + runUUID, nil
 }
 
-// parseExecutionID is the reverse of executionID. The first dash divides: a run's UUID may have some of its own.
+// parseExecutionID is the reverse of executionID. The first dash divides: a run's UUID may have
+// some of its own.
 func parseExecutionID(id string) (timestamp int64, runUUID string, err error) {
 	digits, runUUID, _ := strings.Cut(id, "-")
 	timestamp, ok := parseTimestamp(digits)
@@ -68,7 +70,8 @@ type fileName struct {
 	state        State
 }
 
-// String prints `<scenario type>_<timestamp ns>_<8 random letters>.star[.executed]`, or .py for Krkn's.
+// String prints `<scenario type>_<timestamp ns>_<8 random letters>.star[.executed]`, or .py for
+// Krkn's.
 func (n fileName) String() string {
 	ext := starSuffix
 	if n.kind == KindForeign {
@@ -95,7 +98,8 @@ func newFileName(scenarioType string, timestamp int64) (fileName, error) {
 	return fileName{scenarioType, timestamp, string(suffix), KindVersion, Pending}, nil
 }
 
-// parseFileName is the reverse of String. It reads from the right: scenario types have underscores and digits.
+// parseFileName is the reverse of String. It reads from the right: scenario types have underscores
+// and digits.
 func parseFileName(name string) (fileName, error) {
 	n := fileName{kind: KindVersion, state: Pending}
 	stem, executed := strings.CutSuffix(name, executedSuffix)
@@ -149,12 +153,14 @@ func checkTimestamp(timestamp int64) error {
 	return nil
 }
 
-// stamps hands out the timestamps of this process. Nothing but the order of its numbers is shared between stores.
+// stamps hands out the timestamps of this process. Nothing but the order of its numbers is shared
+// between stores.
 var stamps clock
 
 type clock struct{ last atomic.Int64 }
 
-// after returns a timestamp that is greater than floor and all earlier ones: now, unless the clock is behind.
+// after returns a timestamp that is greater than floor and all earlier ones: now, unless the clock
+// is behind.
 func (c *clock) after(floor int64, now time.Time) int64 {
 	for {
 		last := c.last.Load()

@@ -24,8 +24,8 @@ type podReport struct {
 	ReadOnly bool
 }
 
-// podProcess uses the store at a path as a runner in a pod does: it writes two undos and marks one; or, as the pod's next start, replays what
-// is left. It prints a podReport.
+// podProcess uses the store at a path as a runner in a pod does: it writes two undos and marks one;
+// or, as the pod's next start, replays what is left. It prints a podReport.
 func podProcess(path, start string) error {
 	d, err := versions.NewDir(path)
 	if err != nil {
@@ -148,8 +148,8 @@ func (l *layout) start(t *testing.T, path, start string, inPod bool) podReport {
 	return report
 }
 
-// In a pod, every directory that a pod can have for writing takes a versions directory, and says what that is worth. Outside of one, nothing
-// that others can write to does.
+// In a pod, every directory that a pod can have for writing takes a versions directory, and says
+// what that is worth. Outside of one, nothing that others can write to does.
 func TestPodLayouts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NEEDS ROOT: only root can be all these users")
@@ -192,7 +192,8 @@ func TestPodLayouts(t *testing.T) {
 	}
 }
 
-// At a pod's start the kubelet gives a volume to its fsGroup: everything in it becomes writable by the group. What is ours is taken back.
+// At a pod's start the kubelet gives a volume to its fsGroup: everything in it becomes writable by
+// the group. What is ours is taken back.
 func TestPodFSGroup(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NEEDS ROOT: only root can do what a kubelet does")
@@ -240,7 +241,8 @@ func TestPodFSGroup(t *testing.T) {
 	}
 }
 
-// Below a volume every name is opened through the directory above it: nobody's link leads elsewhere.
+// Below a volume every name is opened through the directory above it: nobody's link leads
+// elsewhere.
 func TestVolumeFollowsNoLinks(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NEEDS ROOT: only root can make another user's link")

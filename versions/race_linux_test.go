@@ -59,14 +59,16 @@ func foreign(t *testing.T, path string) {
 	must(t, os.Lchown(path, 65534, -1))
 }
 
-// outcomes counts what came of reading: the good content, or a refusal. Anything else fails the test.
+// outcomes counts what came of reading: the good content, or a refusal. Anything else fails the
+// test.
 type outcomes struct {
 	good, refused int
 	rounds        int
 	began         time.Time
 }
 
-// more goes on for a number of rounds, and until both sides of the race were seen. The limit only ends a test that fails.
+// more goes on for a number of rounds, and until both sides of the race were seen. The limit only
+// ends a test that fails.
 func (o *outcomes) more(rounds int) bool {
 	if o.rounds++; o.rounds == 1 {
 		o.began = time.Now()
@@ -97,7 +99,8 @@ func (o *outcomes) check(t *testing.T, swaps int64) {
 	}
 }
 
-// A file is what it was found to be at the descriptor that it is read from: whatever takes its name meanwhile.
+// A file is what it was found to be at the descriptor that it is read from: whatever takes its name
+// meanwhile.
 func TestRaceFile(t *testing.T) {
 	for name, plant := range map[string]func(t *testing.T, path, elsewhere string){
 		"foreign":   func(t *testing.T, path, _ string) { foreign(t, path) },
@@ -140,7 +143,8 @@ func TestRaceFile(t *testing.T) {
 	}
 }
 
-// A directory is what it was found to be at the descriptor through which everything in it is reached.
+// A directory is what it was found to be at the descriptor through which everything in it is
+// reached.
 func TestRaceDirectory(t *testing.T) {
 	for name, plant := range map[string]func(t *testing.T, dir, elsewhere string){
 		"foreign":  func(t *testing.T, dir, _ string) { foreign(t, dir) },
@@ -208,7 +212,8 @@ func replay(ctx context.Context, d *versions.Dir, f versions.File) (content []by
 	return e.Read(ctx, files[0])
 }
 
-// An undo that has begun ends in the directory that it has locked: nothing of the one that took its name is renamed, removed or written.
+// An undo that has begun ends in the directory that it has locked: nothing of the one that took its
+// name is renamed, removed or written.
 func TestRaceMarkExecuted(t *testing.T) {
 	d, f := stored(t)
 	dir := filepath.Dir(f.Location)
@@ -252,8 +257,9 @@ func (s swapper) Replace(dir *os.File, from, to string) error {
 	return s.OS.Replace(dir, from, to)
 }
 
-// MarkExecuted and Replace check a name, and then rename it. What takes its place in between is renamed or replaced itself, as a name: no
-// link is followed, and what now bears the name of a restored file is refused when somebody reads it.
+// MarkExecuted and Replace check a name, and then rename it. What takes its place in between is
+// renamed or replaced itself, as a name: no link is followed, and what now bears the name of a
+// restored file is refused when somebody reads it.
 func TestSwapBeforeRename(t *testing.T) {
 	for _, what := range []string{"mark", "replace"} {
 		t.Run(what, func(t *testing.T) {

@@ -98,7 +98,8 @@ func TestOneRemedyForAll(t *testing.T) {
 	allGood(t, d, 30)
 }
 
-// A path that is somebody's own file, or another one's directory, is no reason to remove or change anything.
+// A path that is somebody's own file, or another one's directory, is no reason to remove or change
+// anything.
 func TestRemedyLeavesOthersAlone(t *testing.T) {
 	notes := filepath.Join(tempDir(t), "notes")
 	must(t, os.WriteFile(notes, []byte("precious"), 0o600))
@@ -122,7 +123,8 @@ func TestRemedyLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// What is in a versions directory and is none of ours is put aside under a name that means nothing, or copied.
+// What is in a versions directory and is none of ours is put aside under a name that means nothing,
+// or copied.
 func TestRemediesOfExecutions(t *testing.T) {
 	for name, plant := range map[string]func(t *testing.T, dir string, f versions.File){
 		"link": func(t *testing.T, dir string, _ versions.File) {

@@ -22,7 +22,8 @@ const sealPrefix = "# sha256: "
 
 const sealLen = len(sealPrefix) + 2*sha256.Size + 1
 
-// sealLine finds a seal in any line: one that isn't the last any more means that lines were added below it.
+// sealLine finds a seal in any line: one that isn't the last any more means that lines were added
+// below it.
 var sealLine = regexp.MustCompile(`(?m)^` + sealPrefix + `[0-9a-f]{64}$`)
 
 // Digest returns the SHA-256 of content in hexadecimal, as the journal and the seal have it.
@@ -31,8 +32,8 @@ func Digest(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Seal returns content with a last line that holds the SHA-256 of all lines above it, in place of the one that may be there.
-// Content that doesn't end in a newline gets one.
+// Seal returns content with a last line that holds the SHA-256 of all lines above it, in place of
+// the one that may be there. Content that doesn't end in a newline gets one.
 func Seal(content []byte) []byte {
 	body, _, _ := cutSeal(content)
 	sealed := make([]byte, 0, len(body)+1+sealLen)

@@ -102,7 +102,8 @@ func TestInsecureFiles(t *testing.T) {
 			}
 			must(t, e.Close())
 
-			// Whoever has the file open still: the remedy leaves him with it, and with nothing that is read.
+			// Whoever has the file open still: the remedy leaves him with it, and with nothing that
+			// is read.
 			planter, err := os.OpenFile(f.Location, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 			remedy(t, info.Problems[0].Remedy)
 			if err == nil {
@@ -182,7 +183,8 @@ func TestInsecureDirectories(t *testing.T) {
 	}
 }
 
-// Parents that others can write to are fine with the sticky bit, and so are links of ours on the way.
+// Parents that others can write to are fine with the sticky bit, and so are links of ours on the
+// way.
 func TestParents(t *testing.T) {
 	parent := filepath.Join(tempDir(t), "sticky")
 	must(t, os.Mkdir(parent, 0o700))

@@ -10,33 +10,38 @@ import (
 // MaxFileSize bounds a version file: an undo is a page of text, and whatever is longer is no undo.
 const MaxFileSize = 1 << 20
 
-// Store keeps executions, their version files and the journal. Its methods may be called from several goroutines.
+// Store keeps executions, their version files and the journal. Its methods may be called from
+// several goroutines.
 type Store interface {
-	// Begin makes a new execution for a run and locks it until its Close. When Begin returns, every new
-	// directory entry is on stable storage.
+	// Begin makes a new execution for a run and locks it until its Close. When Begin returns, every
+	// new directory entry is on stable storage.
 	Begin(ctx context.Context, runUUID string) (Execution, error)
 
-	// Open locks an existing execution until its Close. The error is a *LockedError while somebody else holds it
-	// and wraps [io/fs.ErrNotExist] when it is gone, which can happen between List and Open.
+	// Open locks an existing execution until its Close. The error is a *LockedError while somebody
+	// else holds it and wraps [io/fs.ErrNotExist] when it is gone, which can happen between List
+	// and Open.
 	Open(ctx context.Context, id string) (Execution, error)
 
-	// Busy tells whether an execution is in use now, without changing anything: nil if it is not, a *LockedError if it is,
-	// and an error that wraps [io/fs.ErrNotExist] when it is gone. It may be otherwise a moment later; whoever goes on to
-	// do something to the execution opens it. Nobody's Begin or Open fails because somebody asks.
+	// Busy tells whether an execution is in use now, without changing anything: nil if it is not, a
+	// *LockedError if it is, and an error that wraps [io/fs.ErrNotExist] when it is gone. It may be
+	// otherwise a moment later; whoever goes on to do something to the execution opens it. Nobody's
+	// Begin or Open fails because somebody asks.
 	Busy(ctx context.Context, id string) error
 
-	// List tells what there is, newest first. It takes no lock and creates nothing; what is wrong with one entry is in
-	// the problems and never hides another entry.
+	// List tells what there is, newest first. It takes no lock and creates nothing; what is wrong
+	// with one entry is in the problems and never hides another entry.
 	List(ctx context.Context, f Filter) (Listing, error)
 
-	// Read returns the content of a file without locking its execution: for plans, reports and overlap checks.
+	// Read returns the content of a file without locking its execution: for plans, reports and
+	// overlap checks.
 	Read(ctx context.Context, f File) ([]byte, error)
 
-	// Append adds a line to the journal, which is history and not state: callers report its failure and go on.
+	// Append adds a line to the journal, which is history and not state: callers report its failure
+	// and go on.
 	Append(ctx context.Context, e Entry) error
 
-	// Journal reads the journal, oldest first. A line that can't be read is yielded as a *JournalError, and
-	// the reading goes on after it; any other error ends it.
+	// Journal reads the journal, oldest first. A line that can't be read is yielded as a
+	// *JournalError, and the reading goes on after it; any other error ends it.
 	Journal(ctx context.Context, f Filter) iter.Seq2[Entry, error]
 
 	// Location names the store in messages: for a directory, its path.
@@ -46,9 +51,9 @@ type Store interface {
 	Warnings() []string
 }
 
-// Execution is one locked execution. Its methods may be called from several goroutines. A cancelled context
-// stops each of them before it changes anything; what must happen after a signal too, such as MarkExecuted after an
-// undo that was verified, takes a context.WithoutCancel.
+// Execution is one locked execution. Its methods may be called from several goroutines. A cancelled
+// context stops each of them before it changes anything; what must happen after a signal too, such
+// as MarkExecuted after an undo that was verified, takes a context.WithoutCancel.
 type Execution interface {
 	ID() string
 	RunUUID() string
@@ -60,32 +65,37 @@ type Execution interface {
 	// Warnings says what went wrong without harm while the execution was opened.
 	Warnings() []string
 
-	// Flush writes a new version file, pending, named after everything written before it. It returns once the file and
-	// every directory entry above it are on stable storage; after an error no file is left.
+	// Flush writes a new version file, pending, named after everything written before it. It
+	// returns once the file and every directory entry above it are on stable storage; after an
+	// error no file is left.
 	Flush(ctx context.Context, scenarioType string, content []byte) (File, error)
 
-	// Probe finds out whether a Flush would succeed now: it writes a temporary file of 64 KiB as Flush does, reads it back and removes
-	// it. Ask before the first change of a scenario: a full or broken disk is better found there than between two changes.
+	// Probe finds out whether a Flush would succeed now: it writes a temporary file of 64 KiB as
+	// Flush does, reads it back and removes it. Ask before the first change of a scenario: a full
+	// or broken disk is better found there than between two changes.
 	Probe(ctx context.Context) error
 
 	// Files returns the execution's files, newest first.
 	Files(ctx context.Context) ([]File, error)
 
-	// Read returns the content of a file of this execution, checked as it is opened. Insecure files are an *InsecureError.
+	// Read returns the content of a file of this execution, checked as it is opened. Insecure files
+	// are an *InsecureError.
 	Read(ctx context.Context, f File) ([]byte, error)
 
 	// Replace durably gives a pending file another content, all or nothing.
 	Replace(ctx context.Context, f File, content []byte) (File, error)
 
-	// MarkExecuted renames a pending file F to F.executed, never over another file. When the returned file is executed
-	// although there is an error, the name changed but might not survive a power loss; the undo would then run again.
+	// MarkExecuted renames a pending file F to F.executed, never over another file. When the
+	// returned file is executed although there is an error, the name changed but might not survive
+	// a power loss; the undo would then run again.
 	MarkExecuted(ctx context.Context, f File) (File, error)
 
 	// Remove durably removes files of this execution: version files only, never foreign ones.
 	Remove(ctx context.Context, files ...File) error
 
-	// MarkInFlight notes a mutating request that is about to be sent; unmark is called after its answer. A mark survives the
-	// death of this process, not a power loss: by the time a machine is up again no request of its is under way.
+	// MarkInFlight notes a mutating request that is about to be sent; unmark is called after its
+	// answer. A mark survives the death of this process, not a power loss: by the time a machine is
+	// up again no request of its is under way.
 	MarkInFlight(m Mark) (unmark func() error, err error)
 
 	// InFlight returns the marks that are there: those left by a dead process, and this one's own.

@@ -140,8 +140,8 @@ func openToOthers(t *testing.T) (*versions.Dir, versions.File) {
 	return d, f
 }
 
-// Any user may lock a directory that he may read, for as long as he likes. That keeps nobody of us out, and two of us keep each
-// other out all the same.
+// Any user may lock a directory that he may read, for as long as he likes. That keeps nobody of us
+// out, and two of us keep each other out all the same.
 func TestStrangerHoldsTheDirectory(t *testing.T) {
 	for _, how := range []string{"exclusive", "shared"} {
 		t.Run(how, func(t *testing.T) {
@@ -181,7 +181,8 @@ func TestStrangerHoldsTheDirectory(t *testing.T) {
 	}
 }
 
-// A lock of our own user is believed, whoever it is, since an older ebb locks the directory and nothing else.
+// A lock of our own user is believed, whoever it is, since an older ebb locks the directory and
+// nothing else.
 func TestOlderHolder(t *testing.T) {
 	d, f := stored(t)
 	dir, err := os.Open(filepath.Dir(f.Location))
@@ -218,7 +219,8 @@ func TestDeadHolderIsNotNamed(t *testing.T) {
 	must(t, e.Close())
 }
 
-// Where a stranger has both locks, nothing is guessed, and the remedy puts a directory in its place that he does not have.
+// Where a stranger has both locks, nothing is guessed, and the remedy puts a directory in its place
+// that he does not have.
 func TestStrangerHoldsBoth(t *testing.T) {
 	d, f := openToOthers(t)
 	lock := filepath.Join(filepath.Dir(f.Location), ".flock")

@@ -12,18 +12,21 @@ import (
 // Trust says what may stand above a versions directory.
 type Trust string
 
-// The kinds of trust. TrustAuto, the zero value, is TrustVolume inside a pod and TrustStrict elsewhere.
+// The kinds of trust. TrustAuto, the zero value, is TrustVolume inside a pod and TrustStrict
+// elsewhere.
 const (
 	TrustAuto Trust = ""
 
-	// TrustStrict wants every parent to belong to root or us, and to be sticky where others can write to it.
+	// TrustStrict wants every parent to belong to root or us, and to be sticky where others can
+	// write to it.
 	TrustStrict Trust = "strict"
 
-	// TrustVolume also takes for a parent what a pod has as a volume: a directory that root owns and that others in the pod can write to,
-	// or one that our group can. A directory of ours, mode 0700, is made in it, and from there down everything is as strict. What
-	// is lost: whoever else can write to the volume can take that directory away, with what is in it, or put an older one of ours back. He
-	// can't read or change what is in it, unless the kubelet gives it to the volume's group at the start of the pod, which the next
-	// call here takes back.
+	// TrustVolume also takes for a parent what a pod has as a volume: a directory that root owns
+	// and that others in the pod can write to, or one that our group can. A directory of ours, mode
+	// 0700, is made in it, and from there down everything is as strict. What is lost: whoever else
+	// can write to the volume can take that directory away, with what is in it, or put an older one
+	// of ours back. He can't read or change what is in it, unless the kubelet gives it to the
+	// volume's group at the start of the pod, which the next call here takes back.
 	TrustVolume Trust = "volume"
 )
 

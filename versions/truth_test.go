@@ -11,14 +11,16 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// truth is what somebody who used a store may count on. Whoever looks at the store later has to find it so.
+// truth is what somebody who used a store may count on. Whoever looks at the store later has to
+// find it so.
 type truth struct {
 	files []fileTruth
 	lines []lineTruth
 	marks []markTruth
 }
 
-// fileTruth is a version file since its Flush began. Contents are never the same twice, so that a file is known by its content.
+// fileTruth is a version file since its Flush began. Contents are never the same twice, so that a
+// file is known by its content.
 type fileTruth struct {
 	execution string
 	name      string   // as a pending one; "" until somebody has seen it
@@ -167,8 +169,8 @@ type lazy struct{ durable.OS }
 
 func (lazy) Sync(*os.File) error { return nil }
 
-// examine opens a store as the next process would, after a power loss or a mere kill, and says what is wrong: with what is there, or with
-// what can be done from there on.
+// examine opens a store as the next process would, after a power loss or a mere kill, and says what
+// is wrong: with what is there, or with what can be done from there on.
 func (t *truth) examine(path string, powerLoss bool) error {
 	ctx := context.Background()
 	d := &Dir{path: path, system: lazy{}}
@@ -233,7 +235,8 @@ func (t *truth) takeOver(ctx context.Context, d *Dir, info ExecutionInfo, powerL
 	return flushAfter(ctx, e, files)
 }
 
-// flushAfter does what a scenario does with an execution that may have files, and leaves it as it was.
+// flushAfter does what a scenario does with an execution that may have files, and leaves it as it
+// was.
 func flushAfter(ctx context.Context, e Execution, files []File) error {
 	f, err := e.Flush(ctx, "after", []byte("after"))
 	if err != nil {

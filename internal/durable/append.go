@@ -5,9 +5,10 @@ import (
 	"os"
 )
 
-// AppendLine durably adds a line, which ends in a newline, to a file that must be ours alone, and makes the file if it is missing.
-// It writes once, so that a short line isn't interleaved with those of other processes. A last line that a crash or a full disk tore
-// off gets its end first: otherwise it would swallow this one too.
+// AppendLine durably adds a line, which ends in a newline, to a file that must be ours alone, and
+// makes the file if it is missing. It writes once, so that a short line isn't interleaved with
+// those of other processes. A last line that a crash or a full disk tore off gets its end first:
+// otherwise it would swallow this one too.
 //
 // After an error the line may be there all the same, whole or in part.
 func (d *Dir) AppendLine(name string, line []byte) (err error) {
@@ -29,8 +30,8 @@ func (d *Dir) AppendLine(name string, line []byte) (err error) {
 	if err := d.system.Sync(f); err != nil {
 		return err
 	}
-	// Each time, and not only when this call made the file: another process may have, and died before this, or somebody who rotates
-	// files. It costs nothing when there is nothing to write.
+	// Each time, and not only when this call made the file: another process may have, and died
+	// before this, or somebody who rotates files. It costs nothing when there is nothing to write.
 	return d.Sync()
 }
 

@@ -11,11 +11,12 @@ import (
 
 const othersWrite = 0o022
 
-// checker says what is ours alone. With volume, what a pod's volume looks like is taken for what it is: see [OpenVolume].
+// checker says what is ours alone. With volume, what a pod's volume looks like is taken for what it
+// is: see [OpenVolume].
 type checker struct{ volume bool }
 
-// parent returns an error unless nobody but root and us can change what a name in a directory means; or, with volume, unless it
-// is a volume, in which others of the pod can.
+// parent returns an error unless nobody but root and us can change what a name in a directory
+// means; or, with volume, unless it is a volume, in which others of the pod can.
 func (c checker) parent(path string, info Info) error {
 	strict := strictParent(path, info)
 	if strict != nil && c.volume && isVolume(info) {
@@ -40,8 +41,8 @@ func strictParent(path string, info Info) error {
 	return nil
 }
 
-// isVolume reports whether a directory is as a pod has them for writing: root's, or writable by our group, which is how an
-// image prepares a directory for a user whose number it does not know.
+// isVolume reports whether a directory is as a pod has them for writing: root's, or writable by our
+// group, which is how an image prepares a directory for a user whose number it does not know.
 func isVolume(info Info) bool {
 	return info.IsDir() && (rootOrUs(info.uid) || info.mode&0o020 != 0 && isOurGroup(info.gid))
 }
@@ -62,7 +63,8 @@ func isOurGroup(gid uint32) bool {
 	return false
 }
 
-// CheckDir returns an *InsecureError unless info is of a directory of ours alone. The path is that of an entry of a directory of ours.
+// CheckDir returns an *InsecureError unless info is of a directory of ours alone. The path is that
+// of an entry of a directory of ours.
 func (c checker) CheckDir(path string, info Info) error {
 	if !info.IsDir() {
 		return &InsecureError{path, "is " + kind(info.mode) + ", not a directory", putAside(path)}
@@ -70,8 +72,8 @@ func (c checker) CheckDir(path string, info Info) error {
 	return c.ours(path, info, "directory")
 }
 
-// CheckFile returns an *InsecureError unless info is of a regular file of ours alone, with one name. For a file that was removed meanwhile
-// the error wraps [fs.ErrNotExist].
+// CheckFile returns an *InsecureError unless info is of a regular file of ours alone, with one
+// name. For a file that was removed meanwhile the error wraps [fs.ErrNotExist].
 func (c checker) CheckFile(path string, info Info) error {
 	if info.mode&unix.S_IFMT != unix.S_IFREG {
 		remedy := putAside(path)
@@ -114,8 +116,9 @@ func (c checker) ours(path string, info Info, what string) error {
 	return nil
 }
 
-// isWidened reports whether something of ours is as the kubelet leaves it when it gives a volume to a group at a pod's start: writable by
-// the group. Who is in that group is in the pod, and could write to the volume before.
+// isWidened reports whether something of ours is as the kubelet leaves it when it gives a volume to
+// a group at a pod's start: writable by the group. Who is in that group is in the pod, and could
+// write to the volume before.
 func (c checker) isWidened(info Info) bool {
 	return c.volume && info.uid == us() && info.mode&othersWrite == 0o020
 }

@@ -135,7 +135,8 @@ func (d *Dir) Check() error {
 	return d.CheckDir(d.Path(), info)
 }
 
-// Is reports whether d's entry of that name is sub itself: not gone, and not another one that took its place.
+// Is reports whether d's entry of that name is sub itself: not gone, and not another one that took
+// its place.
 func (d *Dir) Is(name string, sub *Dir) (bool, error) {
 	return d.isFile(name, sub.f)
 }
@@ -161,7 +162,8 @@ func (d *Dir) ReadFile(name string, limit int64) (content []byte, err error) {
 // OpenFile opens a file for reading, which must be ours alone.
 func (d *Dir) OpenFile(name string) (*os.File, error) { return d.openFile(name, unix.O_RDONLY) }
 
-// openAppend opens a file for reading and appending, which must be ours alone, and creates it if it is missing.
+// openAppend opens a file for reading and appending, which must be ours alone, and creates it if it
+// is missing.
 func (d *Dir) openAppend(name string) (*os.File, error) {
 	f, err := d.system.OpenAppend(d.f, name)
 	return d.checked(f, name, err)
@@ -175,7 +177,8 @@ func (d *Dir) openFile(name string, flag int) (*os.File, error) {
 // checked is what opening a file gave, if the file is ours alone.
 func (d *Dir) checked(f *os.File, name string, err error) (*os.File, error) {
 	if err != nil {
-		// What can't be opened because of its kind (a link, a socket) deserves a better message than the kernel's.
+		// What can't be opened because of its kind (a link, a socket) deserves a better message
+		// than the kernel's.
 		if info, statErr := d.Lstat(name); statErr == nil {
 			if insecure := d.CheckFile(join(d.Path(), name), info); insecure != nil {
 				return nil, insecure

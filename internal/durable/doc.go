@@ -1,16 +1,19 @@
 // Package durable reads and writes small files in directories that nobody else can write.
 //
-// Use [Open] first: it walks the path, refuses what others could have tampered with, creates what is missing if asked to, and returns a [Dir].
-// Everything else is a method of Dir and takes the name of an entry, never a path: all calls go through the directory's
-// descriptor, follow no symbolic link, and check what they opened and not what was there a moment before. [Dir.Probe] finds out whether
-// the disk takes a file at all.
+// Use [Open] first: it walks the path, refuses what others could have tampered with, creates what
+// is missing if asked to, and returns a [Dir]. Everything else is a method of Dir and takes the
+// name of an entry, never a path: all calls go through the directory's descriptor, follow no
+// symbolic link, and check what they opened and not what was there a moment before. [Dir.Probe]
+// finds out whether the disk takes a file at all.
 //
 // Avoid [Dir.Create] for anything that must outlive the machine: it is for bookkeeping.
 //
-// Promised: [Dir.WriteFile], [Dir.ReplaceFile], [Dir.AppendLine], [Dir.Rename], [Dir.Remove] and [Dir.Mkdir] return nil only when the
-// change is on stable storage. A file gets there in this order: temporary file in the same directory, write, length, mode, fsync, close,
-// rename, fsync of the directory; a line in this one: one write, fsync of the file, fsync of the directory. A reader sees the whole file or
-// none. After an error the temporary file is gone, and so is the new name; where even this removal fails, the error says both.
+// Promised: [Dir.WriteFile], [Dir.ReplaceFile], [Dir.AppendLine], [Dir.Rename], [Dir.Remove] and
+// [Dir.Mkdir] return nil only when the change is on stable storage. A file gets there in this
+// order: temporary file in the same directory, write, length, mode, fsync, close, rename, fsync of
+// the directory; a line in this one: one write, fsync of the file, fsync of the directory. A reader
+// sees the whole file or none. After an error the temporary file is gone, and so is the new name;
+// where even this removal fails, the error says both.
 //
 // The package needs a Unix.
 package durable

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// FS reads the tree below a directory that must be ours alone, and so must be everything in it that is read: see [Open].
+// FS reads the tree below a directory that must be ours alone, and so must be everything in it that
+// is read: see [Open].
 type FS struct {
 	System System
 	Path   string

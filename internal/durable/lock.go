@@ -10,19 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LockFile is the name of the file that is locked where a directory's own lock is in the hands of another user.
+// LockFile is the name of the file that is locked where a directory's own lock is in the hands of
+// another user.
 const LockFile = ".flock"
 
-// lookersPatience bounds how long a lock is tried for that nobody has and somebody looks at, again and again.
+// lookersPatience bounds how long a lock is tried for that nobody has and somebody looks at, again
+// and again.
 const lookersPatience = time.Second
 
-// TryLock takes the directory's lock until Close, or says that somebody has it: another process, or another Dir of this one. The kernel
-// gives the lock up when its owner dies.
+// TryLock takes the directory's lock until Close, or says that somebody has it: another process, or
+// another Dir of this one. The kernel gives the lock up when its owner dies.
 //
-// The lock is flock on the directory itself. Where others may read the directory, or once could, any user can hold that as long as he
-// likes. Such a lock counts for nothing: [LockFile] in the directory, which only we can open, is locked in its place. Who has one of the
-// two and finds the other one with a process of our own user, gives way; since each looks at the other's after it has its own, not both
-// can miss it. So nobody has to know which of the two an earlier process took.
+// The lock is flock on the directory itself. Where others may read the directory, or once could,
+// any user can hold that as long as he likes. Such a lock counts for nothing: [LockFile] in the
+// directory, which only we can open, is locked in its place. Who has one of the two and finds the
+// other one with a process of our own user, gives way; since each looks at the other's after it has
+// its own, not both can miss it. So nobody has to know which of the two an earlier process took.
 func (d *Dir) TryLock() (bool, error) {
 	free, err := tryLock(d.f)
 	if err != nil || !free && !strangersHold(d.f) {
@@ -31,7 +34,8 @@ func (d *Dir) TryLock() (bool, error) {
 	return d.tryLockFile(free)
 }
 
-// tryLockFile does with the lock file what is to be done once the directory's own lock is taken or not to be had.
+// tryLockFile does with the lock file what is to be done once the directory's own lock is taken or
+// not to be had.
 func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	open := d.OpenFile
 	if !free {
@@ -64,7 +68,8 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	case !fileFree && !free:
 		return false, &InsecureError{d.Path(), "is locked by another user's process, and so is " + LockFile + " in it", CopyDir(d.Path())}
 	}
-	// Whoever had it before us may have removed it meanwhile: a lock on a file without a name is nobody's.
+	// Whoever had it before us may have removed it meanwhile: a lock on a file without a name is
+	// nobody's.
 	if same, err := d.isFile(LockFile, file); err != nil || !same {
 		return false, err
 	}
@@ -77,7 +82,8 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	return true, nil
 }
 
-// Locked reports whether a process of our user has the directory's lock now. It changes nothing, and nobody's TryLock fails for it.
+// Locked reports whether a process of our user has the directory's lock now. It changes nothing,
+// and nobody's TryLock fails for it.
 func (d *Dir) Locked() (bool, error) {
 	held, err := isLocked(d.f)
 	if err != nil || held {
@@ -99,8 +105,8 @@ func isLocked(f *os.File) (bool, error) {
 	return err == nil && !free && !strangersHold(f), err
 }
 
-// tryLock takes a lock. It is not kept from it by those who only look, which share the lock for a moment: while a lock can be shared,
-// nobody has it.
+// tryLock takes a lock. It is not kept from it by those who only look, which share the lock for a
+// moment: while a lock can be shared, nobody has it.
 func tryLock(f *os.File) (bool, error) {
 	for until := time.Now().Add(lookersPatience); ; time.Sleep(time.Millisecond) {
 		got, err := flock(f, unix.LOCK_EX, false)

@@ -14,26 +14,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Remedies are commands to paste. Each can be carried out by the user that is told of it, and loses nothing. Whoever could write to a file may
-// have it open still, and write to it after it was looked at: the remedy is a copy, which only we ever had. A directory gives nobody who has it
-// open a right that its mode does not.
+// Remedies are commands to paste. Each can be carried out by the user that is told of it, and loses
+// nothing. Whoever could write to a file may have it open still, and write to it after it was
+// looked at: the remedy is a copy, which only we ever had. A directory gives nobody who has it open
+// a right that its mode does not.
 
 // ownDirectory is for places that are somebody else's to change.
 const ownDirectory = "mkdir -p -m 0700 ~/rollback-versions  # a directory of your own, to be named in place of this one"
 
-// copyFile returns the command that shows a copy of a file and then asks whether to put it in its place.
+// copyFile returns the command that shows a copy of a file and then asks whether to put it in its
+// place.
 func copyFile(path string) string {
 	p, c := Quote(path), Quote(path+".copy")
 	return "(umask 077 && cp " + p + " " + c + ") && cat -v " + c + " && mv -i " + c + " " + p
 }
 
-// CopyDir returns the command that puts a copy of a directory in its place, which nobody else has open.
+// CopyDir returns the command that puts a copy of a directory in its place, which nobody else has
+// open.
 func CopyDir(path string) string {
 	p, c := Quote(path), Quote(join(filepath.Dir(path), "copy."+filepath.Base(path)))
 	return "(umask 077 && cp -R " + p + " " + c + ") && cat -v " + c + "/* && mv " + p + " " + Quote(aside(path)) + " && mv " + c + " " + p
 }
 
-// putAside returns the command that gives an entry a name that is neither an execution's nor a file's.
+// putAside returns the command that gives an entry a name that is neither an execution's nor a
+// file's.
 func putAside(path string) string { return "mv " + Quote(path) + " " + Quote(aside(path)) }
 
 // mendable bounds how much below a directory is looked at for one remedy, and named in it.
@@ -42,7 +46,8 @@ const (
 	nameable = 20
 )
 
-// mendPath gives the error of a path that was refused a remedy for all of it, or none that can't be carried out.
+// mendPath gives the error of a path that was refused a remedy for all of it, or none that can't be
+// carried out.
 func (c checker) mendPath(path string, err error) error {
 	var insecure *InsecureError
 	if !errors.As(err, &insecure) || insecure.Remedy == ownDirectory {
@@ -87,7 +92,8 @@ func (c checker) mendPath(path string, err error) error {
 	return err
 }
 
-// mendAll gives the error of a directory of ours that others can write to a remedy for all that is below it, too.
+// mendAll gives the error of a directory of ours that others can write to a remedy for all that is
+// below it, too.
 func mendAll(err error) error {
 	var insecure *InsecureError
 	if errors.As(err, &insecure) && strings.HasPrefix(insecure.Remedy, "chmod ") {
@@ -96,8 +102,8 @@ func mendAll(err error) error {
 	return err
 }
 
-// mendTree returns one command for everything that is wrong with some parents, with the modes of directories at and below a path,
-// and with the files there.
+// mendTree returns one command for everything that is wrong with some parents, with the modes of
+// directories at and below a path, and with the files there.
 func mendTree(path string, parents []string) string {
 	wide, files := flaws(path)
 	var commands []string
@@ -120,7 +126,8 @@ func mendTree(path string, parents []string) string {
 	return strings.Join(commands, " && ")
 }
 
-// flaws returns the directories of ours at and below a path that others can write to, and the files that others could have written.
+// flaws returns the directories of ours at and below a path that others can write to, and the files
+// that others could have written.
 func flaws(path string) (wide, files []string) {
 	seen := 0
 	// It gives no error: what can't be looked at is told of when it is opened.
@@ -156,7 +163,8 @@ func aside(path string) string { return join(filepath.Dir(path), "old."+filepath
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// Quote makes one shell word of a path. Names can hold anything, and remedies are there to be pasted.
+// Quote makes one shell word of a path. Names can hold anything, and remedies are there to be
+// pasted.
 func Quote(path string) string {
 	if plain.MatchString(path) {
 		return path

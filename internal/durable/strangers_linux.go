@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// strangersHold reports whether it is certain that a lock is held, and by no living process of ours or root's. The kernel names the
-// process that took a lock. One that is gone left its lock to a child, which no lock of ours ever goes to. Where the kernel names nobody
-// (another PID namespace, a file system whose inodes stat shows otherwise), nothing is certain.
+// strangersHold reports whether it is certain that a lock is held, and by no living process of ours
+// or root's. The kernel names the process that took a lock. One that is gone left its lock to a
+// child, which no lock of ours ever goes to. Where the kernel names nobody (another PID namespace,
+// a file system whose inodes stat shows otherwise), nothing is certain.
 func strangersHold(f *os.File) bool {
 	var st unix.Stat_t
 	if err := at(f, "stat", ".", func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
@@ -27,7 +28,8 @@ func strangersHold(f *os.File) bool {
 	}
 	found := false
 	for lines := bufio.NewScanner(bytes.NewReader(locks)); lines.Scan(); {
-		// 1: FLOCK  ADVISORY  WRITE 1234 fd:01:567 0 EOF; who waits for it has "->" after the number.
+		// 1: FLOCK  ADVISORY  WRITE 1234 fd:01:567 0 EOF; who waits for it has "->" after the
+		// number.
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != inode {
 			continue
@@ -41,8 +43,8 @@ func strangersHold(f *os.File) bool {
 	return found
 }
 
-// isStranger reports whether a process is another user's, or is not there. Its real user counts: a program that
-// is root's by its set-user-ID bit is still run by somebody else.
+// isStranger reports whether a process is another user's, or is not there. Its real user counts: a
+// program that is root's by its set-user-ID bit is still run by somebody else.
 func isStranger(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System is the part of the operating system that changes directories. It is an interface for the sake of tests, which
-// put one under a Dir that fails at a chosen call; everybody else uses [OS].
+// System is the part of the operating system that changes directories. It is an interface for the
+// sake of tests, which put one under a Dir that fails at a chosen call; everybody else uses [OS].
 type System interface {
 	Create(dir *os.File, name string) (*os.File, error)     // for writing, never an existing name, mode 0600
 	OpenAppend(dir *os.File, name string) (*os.File, error) // for reading and appending; made if it is missing, mode 0600
@@ -74,8 +74,9 @@ func (OS) Rmdir(dir *os.File, name string) error {
 	return at(dir, "rmdir", name, func(fd int) error { return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR) })
 }
 
-// openAt opens an entry of dir. It never follows a link nor waits for the other end of a FIFO in a file's place, and the descriptor is
-// closed in child processes: a lock that a child inherited would outlive its owner.
+// openAt opens an entry of dir. It never follows a link nor waits for the other end of a FIFO in a
+// file's place, and the descriptor is closed in child processes: a lock that a child inherited
+// would outlive its owner.
 func openAt(dir *os.File, name string, flag int, mode uint32) (*os.File, error) {
 	var f *os.File
 	err := at(dir, "open", name, func(fd int) error {
@@ -110,7 +111,8 @@ func at(dir *os.File, op, name string, call func(fd int) error) error {
 	return nil
 }
 
-// join is filepath.Join for a clean directory and a single name: listings call it a hundred thousand times.
+// join is filepath.Join for a clean directory and a single name: listings call it a hundred
+// thousand times.
 func join(dir, name string) string {
 	if dir == "/" {
 		return dir + name

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InsecureError says that a directory or file is refused because somebody else might have put it there or written to it.
+// InsecureError says that a directory or file is refused because somebody else might have put it
+// there or written to it.
 type InsecureError struct {
 	Path    string
 	Problem string // reads on after the path
@@ -24,22 +25,26 @@ func (e *InsecureError) Error() string { return fmt.Sprintf("%q %s", e.Path, e.P
 // maxLinks is how many symbolic links a path may lead through, as in Linux.
 const maxLinks = 40
 
-// Open opens a directory that must be ours alone: no link, owned by the effective user, not writable by others, below
-// parents that belong to root or us and are sticky where others can write to them. Otherwise the error is an
-// *InsecureError. With create, what is missing of the path is made, mode 0700, each entry on stable storage before
-// the next; without, it is an error that wraps [fs.ErrNotExist].
+// Open opens a directory that must be ours alone: no link, owned by the effective user, not
+// writable by others, below parents that belong to root or us and are sticky where others can write
+// to them. Otherwise the error is an *InsecureError. With create, what is missing of the path is
+// made, mode 0700, each entry on stable storage before the next; without, it is an error that wraps
+// [fs.ErrNotExist].
 func Open(system System, path string, create bool) (*Dir, error) {
 	return checker{}.open(system, path, create)
 }
 
-// OpenVolume is Open for a directory on the volume of a pod, whose mount belongs to root and can be written by others in the pod. Such a
-// directory is a parent like any other; what is below it belongs to us, or is such a volume. Others can then take our directory
-// away, and put nothing of theirs in its place. What the kubelet made writable by the volume's group is taken back where it is ours.
+// OpenVolume is Open for a directory on the volume of a pod, whose mount belongs to root and can be
+// written by others in the pod. Such a directory is a parent like any other; what is below it
+// belongs to us, or is such a volume. Others can then take our directory away, and put nothing of
+// theirs in its place. What the kubelet made writable by the volume's group is taken back where it
+// is ours.
 func OpenVolume(system System, path string, create bool) (*Dir, error) {
 	return checker{volume: true}.open(system, path, create)
 }
 
-// IsVolume reports whether a path is a directory that [OpenVolume] takes for a parent, and not for one of ours.
+// IsVolume reports whether a path is a directory that [OpenVolume] takes for a parent, and not for
+// one of ours.
 func IsVolume(path string) bool {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -80,7 +85,8 @@ func (c checker) walk(system System, path string, create bool) (*Dir, error) {
 	names = append(names, filepath.Base(path))
 	f, err := os.OpenFile(parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		// Parents that we may pass but not read are fine as long as nothing has to be created in them.
+		// Parents that we may pass but not read are fine as long as nothing has to be created in
+		// them.
 		if errors.Is(err, fs.ErrPermission) && len(names) == 1 {
 			return c.openUnder(system, parent, names[0])
 		}
@@ -132,8 +138,9 @@ func (d *Dir) next(name string, last bool) (*Dir, error) {
 
 // makeDir makes and opens a directory. It is fine if somebody else of our user was faster.
 func (d *Dir) makeDir(name string, first bool) (*Dir, error) {
-	// A process that died between mkdir and fsync may have left us a parent whose own entry isn't on the disk yet. Only the deepest
-	// one that exists can be such: each is on the disk before the next is made in it. The root has no entry.
+	// A process that died between mkdir and fsync may have left us a parent whose own entry isn't
+	// on the disk yet. Only the deepest one that exists can be such: each is on the disk before the
+	// next is made in it. The root has no entry.
 	if first && d.Path() != "/" {
 		if err := d.SyncEntry(); err != nil {
 			return nil, err
@@ -149,7 +156,8 @@ func (d *Dir) makeDir(name string, first bool) (*Dir, error) {
 	return d.OpenDir(name)
 }
 
-// SyncEntry waits until the directory's own entry is on stable storage, for a directory that somebody else may have just made.
+// SyncEntry waits until the directory's own entry is on stable storage, for a directory that
+// somebody else may have just made.
 func (d *Dir) SyncEntry() error {
 	f, err := os.OpenFile(filepath.Dir(d.Path()), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) {
@@ -176,18 +184,19 @@ func (c checker) openUnder(system System, parent, name string) (*Dir, error) {
 	return dir, nil
 }
 
-// resolve follows a path from the root and checks every directory and link on the way. It returns the real path
-// of what exists, and the names of what doesn't.
+// resolve follows a path from the root and checks every directory and link on the way. It returns
+// the real path of what exists, and the names of what doesn't.
 //
-// It looks at names, which are opened later, and needs no descriptors for that (a parent may be one that we can pass and not
-// read): nobody but root and us can change what a checked part of the path means, by induction. To rename or
-// remove an entry one has to be able to write its directory, which was checked before it and belongs to root or us: others
-// can write it only if it is sticky, and then they can't touch what is root's or ours, which the entry is. The same holds for
-// where a link leads. A name that is missing can be taken by anybody in a sticky directory, and is then opened like one that
-// was there: through the directory's descriptor, and checked at its own.
+// It looks at names, which are opened later, and needs no descriptors for that (a parent may be one
+// that we can pass and not read): nobody but root and us can change what a checked part of the path
+// means, by induction. To rename or remove an entry one has to be able to write its directory,
+// which was checked before it and belongs to root or us: others can write it only if it is sticky,
+// and then they can't touch what is root's or ours, which the entry is. The same holds for where a
+// link leads. A name that is missing can be taken by anybody in a sticky directory, and is then
+// opened like one that was there: through the directory's descriptor, and checked at its own.
 //
-// The induction ends at a volume. What is below it is opened and checked one by one, each through the descriptor of the one before; the
-// names are those that are returned.
+// The induction ends at a volume. What is below it is opened and checked one by one, each through
+// the descriptor of the one before; the names are those that are returned.
 func (c checker) resolve(path string) (real string, names []string, err error) {
 	real = "/"
 	rest := split(path)

@@ -29,14 +29,15 @@ func (d *Dir) WriteFile(name string, content []byte, mode fs.FileMode) error {
 		return errors.Join(err, d.Unlink(temp))
 	}
 	if err := d.Sync(); err != nil {
-		// Nobody knows whether the entry is on the disk. An error means that it is not there, so make it true.
+		// Nobody knows whether the entry is on the disk. An error means that it is not there, so
+		// make it true.
 		return errors.Join(err, d.Unlink(name))
 	}
 	return nil
 }
 
-// ReplaceFile durably replaces a file's content, all or nothing. When only the last step failed, the content is new but
-// might not survive a power loss.
+// ReplaceFile durably replaces a file's content, all or nothing. When only the last step failed,
+// the content is new but might not survive a power loss.
 func (d *Dir) ReplaceFile(name string, content []byte, mode fs.FileMode) error {
 	temp, err := d.writeTemp(content, mode)
 	if err != nil {
@@ -48,7 +49,8 @@ func (d *Dir) ReplaceFile(name string, content []byte, mode fs.FileMode) error {
 	return d.Sync()
 }
 
-// writeTemp writes a temporary file as far as stable storage and returns its name; after an error there is none.
+// writeTemp writes a temporary file as far as stable storage and returns its name; after an error
+// there is none.
 func (d *Dir) writeTemp(content []byte, mode fs.FileMode) (string, error) {
 	temp := tempName()
 	f, err := d.system.Create(d.f, temp)
@@ -92,7 +94,8 @@ func (d *Dir) writeAll(f *os.File, content []byte) error {
 	return err
 }
 
-// Create makes a small file without waiting for the disk: for notes whose use ends with the machine's uptime.
+// Create makes a small file without waiting for the disk: for notes whose use ends with the
+// machine's uptime.
 func (d *Dir) Create(name string, content []byte) error {
 	f, err := d.system.Create(d.f, name)
 	if err != nil {
@@ -105,7 +108,8 @@ func (d *Dir) Create(name string, content []byte) error {
 	return nil
 }
 
-// Rename durably renames an entry, never over another one. renamed tells how far an error let it come.
+// Rename durably renames an entry, never over another one. renamed tells how far an error let it
+// come.
 func (d *Dir) Rename(from, to string) (renamed bool, err error) {
 	if err := d.system.Rename(d.f, from, to); err != nil {
 		return false, err
@@ -127,7 +131,8 @@ func (d *Dir) Remove(names ...string) error {
 // Unlink removes a file without waiting for the disk.
 func (d *Dir) Unlink(name string) error { return d.system.Unlink(d.f, name) }
 
-// Mkdir durably makes a directory that is ours alone. A directory whose entry might not last is removed again.
+// Mkdir durably makes a directory that is ours alone. A directory whose entry might not last is
+// removed again.
 func (d *Dir) Mkdir(name string) error {
 	if err := d.system.Mkdir(d.f, name); err != nil {
 		return err
@@ -138,7 +143,8 @@ func (d *Dir) Mkdir(name string) error {
 	return nil
 }
 
-// Rmdir removes an empty directory without waiting for the disk. The second result is false when it isn't empty.
+// Rmdir removes an empty directory without waiting for the disk. The second result is false when it
+// isn't empty.
 func (d *Dir) Rmdir(name string) (bool, error) {
 	err := d.system.Rmdir(d.f, name)
 	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
@@ -147,8 +153,9 @@ func (d *Dir) Rmdir(name string) (bool, error) {
 	return err == nil, err
 }
 
-// Sync waits until the directory's entries are on stable storage. A file system that has no such operation says EINVAL or ENOTSUP
-// and writes entries when it likes to: no caller could do better there, so this is no error.
+// Sync waits until the directory's entries are on stable storage. A file system that has no such
+// operation says EINVAL or ENOTSUP and writes entries when it likes to: no caller could do better
+// there, so this is no error.
 func (d *Dir) Sync() error {
 	err := d.system.Sync(d.f)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
@@ -157,8 +164,9 @@ func (d *Dir) Sync() error {
 	return err
 }
 
-// Probe finds out whether WriteFile works now for a file of a size: it writes one, reads it back and removes it, all as durably as
-// if it mattered. A process that dies meanwhile leaves nothing but a temporary file.
+// Probe finds out whether WriteFile works now for a file of a size: it writes one, reads it back
+// and removes it, all as durably as if it mattered. A process that dies meanwhile leaves nothing
+// but a temporary file.
 func (d *Dir) Probe(size int) error {
 	// Nothing that a file system can compress, share or keep out of its blocks.
 	content := make([]byte, size)

@@ -1,7 +1,8 @@
 // Package storetest is the test suite of every [versions.Store].
 //
-// Use [Run] first and only, with a function that makes an empty store. Avoid testing a store's own promises (a disk, a lock between
-// processes) here. Promised: a store that passes can replace another one under the runner.
+// Use [Run] first and only, with a function that makes an empty store. Avoid testing a store's own
+// promises (a disk, a lock between processes) here. Promised: a store that passes can replace
+// another one under the runner.
 package storetest
 
 import (

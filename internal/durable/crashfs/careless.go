@@ -7,7 +7,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// Careless is a system that leaves out what it should have done, for tests of a test: what it does to a store, crashes must find. What is nil is done.
+// Careless is a system that leaves out what it should have done, for tests of a test: what it does
+// to a store, crashes must find. What is nil is done.
 type Careless struct {
 	durable.System
 	Forgets  func(f *os.File) bool // to sync it

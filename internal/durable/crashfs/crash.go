@@ -6,7 +6,8 @@ import (
 	"math/rand/v2"
 )
 
-// Crasher examines what power losses leave of recorded lives. Its zero value but for At and Random examines all states at all points.
+// Crasher examines what power losses leave of recorded lives. Its zero value but for At and Random
+// examines all states at all points.
 type Crasher struct {
 	At     string // where trees are planted; what is there is removed
 	Random *rand.Rand
@@ -20,8 +21,9 @@ type Crasher struct {
 // Different is how many of the states were not the same as one before.
 func (c *Crasher) Different() int { return len(c.examined) }
 
-// Examine crashes a life after each of its events from one on, and says what is wrong: check looks at what is planted at a directory, which
-// stands for the recorder's base, and knows what was noted last before the crash; nil if nothing was.
+// Examine crashes a life after each of its events from one on, and says what is wrong: check looks
+// at what is planted at a directory, which stands for the recorder's base, and knows what was noted
+// last before the crash; nil if nothing was.
 func (c *Crasher) Examine(r *Recorder, from int, check func(root string, note any) error) error {
 	if c.examined == nil {
 		c.examined = map[[2 * sha256.Size]byte]bool{}

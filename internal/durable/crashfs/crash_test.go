@@ -12,7 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable/crashfs"
 )
 
-// A store of one file, whose user may count on its newest content: each that was stored, or the one that is just being stored.
+// A store of one file, whose user may count on its newest content: each that was stored, or the one
+// that is just being stored.
 func survives(t *testing.T, careless func(durable.System) durable.System) error {
 	t.Helper()
 	base := filepath.Join(t.TempDir(), "base")

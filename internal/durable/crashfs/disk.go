@@ -11,7 +11,8 @@ import (
 	"slices"
 )
 
-// event is one thing that happened: a call that changed the file system, or a note of what the one who called knew from then on.
+// event is one thing that happened: a call that changed the file system, or a note of what the one
+// who called knew from then on.
 type event struct {
 	op   string
 	dir  int // the inodes of the directory, and of the entry
@@ -23,9 +24,10 @@ type event struct {
 	note any
 }
 
-// disk is a model of what a file system promises. An inode's data and mode are on stable storage when the inode was synced, an entry
-// when its directory was; until then, both may be there or not, each for itself. One entry's changes happen in order, and a rename happens as one.
-// Where an fsync failed, what it was for is as before it: not promised.
+// disk is a model of what a file system promises. An inode's data and mode are on stable storage
+// when the inode was synced, an entry when its directory was; until then, both may be there or not,
+// each for itself. One entry's changes happen in order, and a rename happens as one. Where an fsync
+// failed, what it was for is as before it: not promised.
 type disk struct {
 	nodes   []*inode // 0 is the root
 	pending []change // of entries, not yet promised, oldest first
@@ -40,7 +42,8 @@ type inode struct {
 	promise fs.FileMode // the mode promised
 }
 
-// change is one of the entries of a directory: from "" to a name, from a name to "", or from one to another.
+// change is one of the entries of a directory: from "" to a name, from a name to "", or from one to
+// another.
 type change struct {
 	dir, node int
 	from, to  string
@@ -91,14 +94,16 @@ func (c change) apply(entries map[string]int) {
 	}
 }
 
-// after reports whether c can't be on the disk without an earlier change: they are about the same name.
+// after reports whether c can't be on the disk without an earlier change: they are about the same
+// name.
 func (c change) after(earlier change) bool {
 	same := func(a, b string) bool { return a != "" && a == b }
 	return c.dir == earlier.dir && (same(c.from, earlier.from) || same(c.from, earlier.to) || same(c.to, earlier.from) || same(c.to, earlier.to))
 }
 
-// outcomes are subsets of the pending changes that a power loss may leave: first those of a file system that writes entries in order, then
-// those of one that doesn't. There are at most some of the latter; which, is drawn.
+// outcomes are subsets of the pending changes that a power loss may leave: first those of a file
+// system that writes entries in order, then those of one that doesn't. There are at most some of
+// the latter; which, is drawn.
 func (d *disk) outcomes(random *rand.Rand, some int) [][]bool {
 	n := len(d.pending)
 	var all [][]bool
@@ -132,7 +137,8 @@ func (d *disk) outcomes(random *rand.Rand, some int) [][]bool {
 // sector is the least that is written as one. It is small so that small files can be torn, too.
 const sector = 128
 
-// tears are the ways to lose what was written to a file and not synced. Each gets the file's content, and how much of it is promised.
+// tears are the ways to lose what was written to a file and not synced. Each gets the file's
+// content, and how much of it is promised.
 var tears = []struct {
 	name string
 	tear func(random *rand.Rand, content []byte, synced int) []byte
@@ -174,8 +180,8 @@ type object struct {
 	content string
 }
 
-// crash returns the tree after a power loss that left a subset of the pending changes. tear chooses what became of unsynced data; an index
-// beyond tears chooses for each file anew.
+// crash returns the tree after a power loss that left a subset of the pending changes. tear chooses
+// what became of unsynced data; an index beyond tears chooses for each file anew.
 func (d *disk) crash(random *rand.Rand, kept []bool, tear int) tree {
 	out := tree{}
 	d.grow(out, random, kept, tear, 0, ".")

@@ -12,8 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// Recorder is the real system below one directory, its base. It records what was changed, and waits for no disk: what a sync is worth is for the model
-// to say.
+// Recorder is the real system below one directory, its base. It records what was changed, and waits
+// for no disk: what a sync is worth is for the model to say.
 type Recorder struct {
 	durable.OS
 	base string
@@ -34,8 +34,8 @@ func NewRecorder(base string) *Recorder {
 // record adds an event. Where the path is that of a directory above the base, nothing is at stake.
 func (r *Recorder) record(e event) { r.events = append(r.events, e) }
 
-// Note records what somebody who uses the system may count on from now on. It is printed with %+v to tell states apart, and
-// must not change any more.
+// Note records what somebody who uses the system may count on from now on. It is printed with %+v
+// to tell states apart, and must not change any more.
 func (r *Recorder) Note(known any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,11 +1,15 @@
-// Package errorfs is a file system that fails at chosen calls, for tests of what is built on package durable.
+// Package errorfs is a file system that fails at chosen calls, for tests of what is built on
+// package durable.
 //
-// Use [New] on another system, the real one or one that records, and [FS.Inject] with a function that chooses what fails: the third call,
-// each write, everything from now on. [FS.Calls] has the order of what was done, which is what makes a write durable.
+// Use [New] on another system, the real one or one that records, and [FS.Inject] with a function
+// that chooses what fails: the third call, each write, everything from now on. [FS.Calls] has the
+// order of what was done, which is what makes a write durable.
 //
-// Avoid judging a store by its error alone: look at what is on the disk afterwards, and try the operation again without the fault.
+// Avoid judging a store by its error alone: look at what is on the disk afterwards, and try the
+// operation again without the fault.
 //
-// Promised: a call that fails has no effect, but for two. Close closes all the same, as the kernel does. Write writes half, as a full disk does.
+// Promised: a call that fails has no effect, but for two. Close closes all the same, as the kernel
+// does. Write writes half, as a full disk does.
 package errorfs
 
 import (
@@ -20,7 +24,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// FS is a system that records its calls and fails at chosen ones. Its methods may be called from several goroutines.
+// FS is a system that records its calls and fails at chosen ones. Its methods may be called from
+// several goroutines.
 type FS struct {
 	durable.System
 
@@ -29,10 +34,12 @@ type FS struct {
 	fail  Fault
 }
 
-// Fault chooses the calls that fail, by their number since the last Inject, from 1 on, and what they do: nil lets a call go on.
+// Fault chooses the calls that fail, by their number since the last Inject, from 1 on, and what
+// they do: nil lets a call go on.
 type Fault func(call int, op string) error
 
-// ErrShort as a fault has a write write half of what it got, and report no error: what a careless file system does.
+// ErrShort as a fault has a write write half of what it got, and report no error: what a careless
+// file system does.
 var ErrShort = errors.New("short write")
 
 // New returns a system on another one, which never fails as yet.
@@ -51,7 +58,8 @@ func (f *FS) try(op, name string) error {
 	return nil
 }
 
-// Call returns one of the calls since the last Inject, by its number. A Fault may ask for the one it decides on.
+// Call returns one of the calls since the last Inject, by its number. A Fault may ask for the one
+// it decides on.
 func (f *FS) Call(number int) string { return f.calls[number-1] }
 
 // Create implements durable.System.

@@ -13,7 +13,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable/errorfs"
 )
 
-// Whatever call of a durable write fails, the write says so, and nothing is left; without a fault it works again.
+// Whatever call of a durable write fails, the write says so, and nothing is left; without a fault
+// it works again.
 func TestFS(t *testing.T) {
 	parent := t.TempDir()
 	if err := os.Chmod(parent, 0o700); err != nil {
