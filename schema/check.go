@@ -81,7 +81,9 @@ func (c *checker) declared(node *yaml.Node, path string, fields map[string]Field
 	for _, p := range c.pairs(node, path) {
 		f, ok := fields[p.name]
 		if !ok {
-			c.unknown(p, join(path, p.name), sorted(fields))
+			if path != "" || !anchored(p, sorted(fields)) {
+				c.unknown(p, join(path, p.name), sorted(fields))
+			}
 			continue
 		}
 		set[p.name] = true

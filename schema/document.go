@@ -2,8 +2,11 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 // Document is one map of a scenario file.
@@ -24,14 +27,14 @@ func Documents(file string, data []byte, root string, list bool) ([]Document, er
 	var docs []Document
 	switch {
 	case !list:
-		docs = c.document(docs, node, root, "")
+		docs = c.document(docs, node, root, "", false)
 	case node.Kind != yaml.SequenceNode:
 		c.bad(node, "", "got %s, want a list of maps: start each with \"- \"", describe(node))
 	case len(node.Content) == 0:
 		c.bad(node, "", "got an empty list, want a list of maps")
 	default:
 		for i, n := range node.Content {
-			docs = c.document(docs, n, root, fmt.Sprintf("[%d]", i))
+			docs = c.document(docs, n, root, fmt.Sprintf("[%d]", i), true)
 		}
 	}
 	c.problems.Sort()
@@ -41,7 +44,7 @@ func Documents(file string, data []byte, root string, list bool) ([]Document, er
 	return docs, nil
 }
 
-func (c *checker) document(docs []Document, node *yaml.Node, root, path string) []Document {
+func (c *checker) document(docs []Document, node *yaml.Node, root, path string, list bool) []Document {
 	node = target(node)
 	if node.Kind != yaml.MappingNode {
 		want := "a map"
@@ -54,10 +57,16 @@ func (c *checker) document(docs []Document, node *yaml.Node, root, path string) 
 	if root == "" {
 		return append(docs, Document{c.file, path, node})
 	}
+	if list && !c.wrapped(node, root) {
+		return append(docs, Document{c.file, path, node})
+	}
 	inner := (*yaml.Node)(nil)
 	for _, p := range c.pairs(node, path) {
 		if p.name == root {
 			inner = p.value
+			continue
+		}
+		if anchored(p, []string{root}) {
 			continue
 		}
 		c.unknown(p, join(path, p.name), []string{root})
@@ -72,6 +81,20 @@ func (c *checker) document(docs []Document, node *yaml.Node, root, path string) 
 		docs = append(docs, Document{c.file, path, inner})
 	}
 	return docs
+}
+
+// wrapped reports whether an element of a list holds its keys under the root key, or was meant to. Krkn reads any other
+// element as the keys themselves.
+func (c *checker) wrapped(node *yaml.Node, root string) bool {
+	var quiet checker // the problems of the keys are reported by whoever reads them
+	pairs := quiet.pairs(node, "")
+	return len(pairs) == 0 || slices.ContainsFunc(pairs, func(p pair) bool { return p.name == root || suggest.Nearest(p.name, []string{root}) != "" })
+}
+
+// anchored reports whether an unknown key only holds what aliases elsewhere in the file repeat. A near miss of a known key
+// is a mistake all the same.
+func anchored(p pair, known []string) bool {
+	return p.value.Anchor != "" && suggest.Nearest(p.name, known) == ""
 }
 
 // Check reads the document: [Check], with keys named from the top of the file.

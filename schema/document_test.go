@@ -31,9 +31,14 @@ func TestDocuments(t *testing.T) {
 		{"no list", "id: a", "", true, `f.yml:1: got a map, want a list of maps: start each with "- "`},
 		{"empty list", "[]", "", true, "f.yml:1: got an empty list, want a list of maps"},
 		{"bad element", "- id: a\n- b\n- load:", "load", true,
-			"f.yml:1: key \"[0].id\": unknown; want one of \"load\"\nf.yml:1: key \"[0].load\": missing; want a map with the scenario's keys\n" +
-				"f.yml:2: key \"[1]\": got the string \"b\", want a map with the key \"load\"\n" +
+			"f.yml:2: key \"[1]\": got the string \"b\", want a map with the key \"load\"\n" +
 				"f.yml:3: key \"[2].load\": got nothing, want a map with the scenario's keys"},
+		{"a list without the root", "- load: {id: a}\n- id: b", "load", true, "a b"}, // as Krkn reads it
+		{"nearly the root", "- lod: {id: a}", "load", true,
+			"f.yml:1: key \"[0].lod\": unknown; did you mean \"load\"?\nf.yml:1: key \"[0].load\": missing; want a map with the scenario's keys"},
+		{"anchors", "x: &a b\noutage: {id: *a}", "outage", false, "b"},
+		{"anchors of flat maps", "x: &a b\nid: *a", "", false, "b"},
+		{"an anchor at a slip", "idd: &a b\nid: *a", "", false, `f.yml:1: key "idd": unknown; did you mean "id"?`},
 		{"path in problems", "- load: {id: a}\n- load: {}", "load", true, `f.yml:2: key "[1].load.id": missing; want a string`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
