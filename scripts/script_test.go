@@ -287,3 +287,45 @@ func paramName(e syntax.Expr) string {
 	}
 	return "?"
 }
+
+// TestTexts holds the scripts to values as they are written. Label values are such: true, 1.10 and 007 must not become
+// other texts on the way. So each list and map declares what is in it, and str() is not used: it would hide that a value of
+// the scenario file was read as a number or a bool.
+func TestTexts(t *testing.T) {
+	for _, name := range files(t) {
+		syntax.Walk(parse(t, name), func(n syntax.Node) bool {
+			call, ok := n.(*syntax.CallExpr)
+			if !ok {
+				return true
+			}
+			pos, _ := call.Span()
+			switch called(call) {
+			case "str":
+				t.Errorf("%s: str() rewrites what was written: use it as it is, or %%d for numbers", pos)
+			case "field":
+				types := kindsOf(argument(call, 0, "type"))
+				if slices.Contains(types, "list") && argument(call, -1, "items") == nil {
+					t.Errorf("%s: a list that does not declare its items", pos)
+				}
+				if slices.Contains(types, "map") && argument(call, -1, "values") == nil && argument(call, -1, "fields") == nil {
+					t.Errorf("%s: a map that declares neither its values nor its keys", pos)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// kindsOf returns the types that a field is declared with.
+func kindsOf(e syntax.Expr) []string {
+	var types []string
+	if e != nil {
+		syntax.Walk(e, func(n syntax.Node) bool {
+			if lit, ok := n.(*syntax.Literal); ok && lit.Token == syntax.STRING {
+				types = append(types, lit.Value.(string))
+			}
+			return true
+		})
+	}
+	return types
+}

@@ -21,6 +21,7 @@ func init() {
 	kinds["endpoints"] = schema.GroupVersionResource{Version: "v1", Resource: "endpoints"}
 	kinds["endpointslices"] = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
 	kinds["resourcequotas"] = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
+	kinds["limitranges"] = schema.GroupVersionResource{Version: "v1", Resource: "limitranges"}
 }
 
 // What dump writes. Endpoints are left out: controllers write them in their own time.

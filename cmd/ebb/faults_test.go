@@ -86,6 +86,7 @@ func (f *faulting) one(t *testing.T, namespace string, random *rand.Rand) {
 
 	w := &faultyWorld{world: newWorld(t, namespace, kubeconfig), faulting: f}
 	w.setUp(types)
+	addApplication(w.world)
 	var list strings.Builder
 	for _, kind := range types {
 		fmt.Fprintf(&list, "    - %s: [%s.yaml]\n", kind, kind)

@@ -17,6 +17,7 @@ import (
 
 func init() {
 	kinds["persistentvolumeclaims"] = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
+	kinds["persistentvolumes"] = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"}
 }
 
 // inpod POD[/CONTAINER] FILE COMMAND ARG... runs a command in a pod of $NS, not through

@@ -55,6 +55,7 @@ type killing struct {
 // one starts a run, kills it, looks, replays and looks again.
 func (k *killing) one(t *testing.T, namespace string, random *rand.Rand) {
 	w := newWorld(t, namespace, sandboxtest.Kubeconfig(t), "application_outages_scenarios: [outage.yaml]", "steps_scenarios: [steps.yaml]", "hog_scenarios: [hog.yaml]")
+	addApplication(w)
 	w.write("outage.yaml", "application_outage: {namespace: %s, duration: 0}\n", namespace)
 	w.write("steps.yaml", "{namespace: %s, steps: [one, two, three]}\n", namespace)
 	w.write("hog.yaml", "{hog-type: cpu, namespace: %s, duration: 1, node-selector: node-role.kubernetes.io/worker=}\n", namespace)

@@ -28,7 +28,7 @@ func TestLateRequest(t *testing.T) {
 		resource string // of the request that is held back
 	}{
 		"network policy": {
-			types: "application_outages_scenarios: [scenario.yaml]", method: http.MethodPost, resource: "networkpolicies",
+			types: "application_outages_scenarios: [scenario.yaml]", method: http.MethodPost, resource: "networkpolicies", prepare: addApplication,
 			file: "application_outage: {namespace: NAMESPACE, duration: 600}\n",
 		},
 		"pod": {

@@ -179,6 +179,14 @@ func kindOf(ts *testscript.TestScript, name string) schema.GroupVersionResource 
 	return gvr
 }
 
+// inScope returns the objects of a kind: those in the script's namespace, or of a kind that has none.
+func inScope(ts *testscript.TestScript, client dynamic.Interface, kind string) dynamic.ResourceInterface {
+	if kind == "persistentvolumes" {
+		return client.Resource(kindOf(ts, kind))
+	}
+	return client.Resource(kindOf(ts, kind)).Namespace(ts.Getenv("NS"))
+}
+
 // found lists a kind in the script's namespace, without what Kubernetes itself puts there.
 func found(ts *testscript.TestScript, kind string) []string {
 	list, err := dynamicClient(ts).Resource(kindOf(ts, kind)).Namespace(ts.Getenv("NS")).List(context.Background(), metav1.ListOptions{})
@@ -248,7 +256,7 @@ func cmdApply(ts *testscript.TestScript, neg bool, args []string) {
 	for _, document := range strings.Split(ts.ReadFile(args[1]), "\n---\n") {
 		var object map[string]any
 		ts.Check(yaml.Unmarshal([]byte(document), &object))
-		_, err := client.Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).
+		_, err := inScope(ts, client, args[0]).
 			Create(context.Background(), &unstructured.Unstructured{Object: object}, metav1.CreateOptions{})
 		ts.Check(err)
 	}
@@ -256,14 +264,14 @@ func cmdApply(ts *testscript.TestScript, neg bool, args []string) {
 
 // patch KIND NAME JSON changes an object as somebody else would.
 func cmdPatch(ts *testscript.TestScript, neg bool, args []string) {
-	_, err := dynamicClient(ts).Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).
+	_, err := inScope(ts, dynamicClient(ts), args[0]).
 		Patch(context.Background(), args[1], types.MergePatchType, []byte(args[2]), metav1.PatchOptions{})
 	ts.Check(err)
 }
 
 // remove KIND NAME deletes an object as somebody else would.
 func cmdRemove(ts *testscript.TestScript, neg bool, args []string) {
-	ts.Check(dynamicClient(ts).Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).
+	ts.Check(inScope(ts, dynamicClient(ts), args[0]).
 		Delete(context.Background(), args[1], metav1.DeleteOptions{}))
 }
 

@@ -14,6 +14,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -235,6 +236,18 @@ func objects(t *testing.T, client dynamic.Interface, namespace string) []object 
 		}
 	}
 	return found
+}
+
+// addApplication makes a pod with the label app=foo, if there is none yet: an outage needs somebody to hit.
+func addApplication(w *world) {
+	w.Helper()
+	_, err := w.client.Resource(kinds["pods"]).Namespace(w.namespace).Create(context.Background(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "foo-1", "labels": map[string]any{"app": "foo"}},
+		"spec": map[string]any{"containers": []any{map[string]any{"name": "foo", "image": "example.com/foo:1"}}},
+	}}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		w.Fatal(err)
+	}
 }
 
 func (w *world) objects() []object {
