@@ -374,9 +374,9 @@ var hostileInputFiles = []hostileInput{
 	{name: "configuration with a hidden directory", plant: func(h *house) {
 		h.instead(h.config(), text("kraken:\n  rollback_versions_directory: \"/nowhere/\\e[2J\\u202e\\nFORGED\"\n"))
 	}, code: 0, says: "Nothing to do", all: true},
-	{name: "scenario a FIFO", plant: func(h *house) { h.instead(h.scenario(), fifo) }, says: "GOOD RAN", run: 2},
-	{name: "scenario a device", plant: func(h *house) { h.instead(h.scenario(), h.device) }, says: "GOOD RAN", run: 2},
-	{name: "scenario of escape codes", plant: func(h *house) { h.instead(h.scenario(), text("\"\\e[2J\\u202e\": 1\n")) }, says: "GOOD RAN", run: 2},
+	{name: "scenario a FIFO", plant: func(h *house) { h.instead(h.scenario(), fifo) }, says: "GOOD RAN", run: 64},
+	{name: "scenario a device", plant: func(h *house) { h.instead(h.scenario(), h.device) }, says: "GOOD RAN", run: 64},
+	{name: "scenario of escape codes", plant: func(h *house) { h.instead(h.scenario(), text("\"\\e[2J\\u202e\": 1\n")) }, says: "GOOD RAN", run: 64},
 	{name: "scripts a link", plant: func(h *house) { h.moved(h.scripts()) }, says: "GOOD RAN", run: 4},
 	{name: "scripts writable by all", plant: func(h *house) { h.chmod(h.scripts(), 0o777) }, says: "GOOD RAN", run: 4},
 	{name: "scripts of another user", plant: func(h *house) { h.give(h.scripts()) }, says: "GOOD RAN", run: 4},
@@ -384,8 +384,8 @@ var hostileInputFiles = []hostileInput{
 	{name: "script a FIFO", plant: func(h *house) { h.instead(h.script(), fifo) }, says: "GOOD RAN", run: 4},
 	{name: "script writable by all", plant: func(h *house) { h.chmod(h.script(), 0o666) }, says: "GOOD RAN", run: 4},
 	{name: "script of another user", plant: func(h *house) { h.give(h.script()) }, says: "GOOD RAN", run: 4},
-	{name: "script of 2 GiB", plant: func(h *house) { h.instead(h.script(), sparse(2<<30)) }, says: "GOOD RAN", run: 2},
-	{name: "script named with escape codes", plant: func(h *house) { h.write(filepath.Join(h.scripts(), hide+".star"), "x") }, says: "GOOD RAN", run: 2},
+	{name: "script of 2 GiB", plant: func(h *house) { h.instead(h.script(), sparse(2<<30)) }, says: "GOOD RAN", run: 64},
+	{name: "script named with escape codes", plant: func(h *house) { h.write(filepath.Join(h.scripts(), hide+".star"), "x") }, says: "GOOD RAN", run: 64},
 	{name: "kubeconfig a FIFO", plant: func(h *house) { h.instead(h.kubeconfig(), fifo) }, says: "GOOD RAN", run: 1},
 	{name: "kubeconfig a device", plant: func(h *house) { h.instead(h.kubeconfig(), h.device) }, says: "GOOD RAN", run: 1},
 }
@@ -432,7 +432,7 @@ func TestHostileInputs(t *testing.T) {
 			input.plant(h)
 		}
 		if input.all {
-			hostileInputFiles[i].run = 2
+			hostileInputFiles[i].run = 64
 		}
 	}
 	inputs := slices.Concat(hostileFiles, hostileNames, hostileDirectories, hostileRoots, hostileNotes, hostileInputFiles)
@@ -496,8 +496,12 @@ func (input hostileInput) test(h *house) {
 	} {
 		code, out := h.look(args...)
 		planned := slices.Contains(args, "--dry-run") && input.code == 4 && !strings.HasPrefix(input.name, "mark ")
-		if (input.all || planned) && code != input.code {
-			h.Errorf("ebb %q: got exit code %d, want %d:\n%s", args, code, input.code, out)
+		want := input.code
+		if want == 3 && args[0] != "execute-rollback" {
+			want = 1 // only a replay has left something that is not restored
+		}
+		if (input.all || planned) && code != want {
+			h.Errorf("ebb %q: got exit code %d, want %d:\n%s", args, code, want, out)
 		}
 	}
 	// Nor do commands for one file, where that is refused.
