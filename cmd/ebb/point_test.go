@@ -29,20 +29,21 @@ func armed() {
 			continue
 		}
 		m, err := parseMine(text)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "EBB_KILL_AT:", err)
-			os.Exit(99) // no code that a test wants
-		}
+		mustSet("EBB_KILL_AT", err)
 		mines = append(mines, m)
+	}
+	if len(mines) > 0 {
+		repeatWindow = 0 // each mine is a signal of its own
 	}
 	if text := os.Getenv("EBB_REPEAT_WINDOW"); text != "" {
 		var err error
-		if repeatWindow, err = time.ParseDuration(text); err != nil {
-			fmt.Fprintln(os.Stderr, "EBB_REPEAT_WINDOW:", err)
-			os.Exit(99) // no code that a test wants
-		}
-	} else if len(mines) > 0 {
-		repeatWindow = 0 // each mine is a signal of its own
+		repeatWindow, err = time.ParseDuration(text)
+		mustSet("EBB_REPEAT_WINDOW", err)
+	}
+	if text := os.Getenv("EBB_MEMORY"); text != "" {
+		mib, err := strconv.ParseUint(text, 10, 64)
+		mustSet("EBB_MEMORY", err)
+		maxMemory = mib << 20
 	}
 	if len(mines) > 0 {
 		reached = func(p runner.Point) {
@@ -54,6 +55,14 @@ func armed() {
 		}
 	}
 	main()
+}
+
+// mustSet ends a process whose limits the test got wrong.
+func mustSet(variable string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
+		os.Exit(99) // no code that a test wants
+	}
 }
 
 // working says that this process is a worker.

@@ -12,6 +12,9 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
+// maxMemory is what a worker may take; 0 is the supervisor's default. Tests set it.
+var maxMemory uint64
+
 // supervised is a command whose work is done by workers.
 type supervised struct {
 	*supervisor.Supervisor
@@ -29,7 +32,8 @@ func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSetting
 	var err error
 	v.Supervisor, err = supervisor.New(buildRunner, w, supervisor.Options{
 		Log: s.log, Output: o.stderr, Args: o.args, Abort: s.abort, Finished: s.finished,
-		Grace: w.Times.Grace + time.Hour, // onSignals is sooner
+		Grace:  w.Times.Grace + time.Hour, // onSignals is sooner
+		Memory: maxMemory,
 	})
 	if err != nil {
 		return nil, err
