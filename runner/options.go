@@ -75,6 +75,10 @@ type Hooks struct {
 	// Finished is told of a file as soon as its replay has ended.
 	Finished func(Result)
 
+	// Proving is told of a version file that was just written, before its code is loaded and rehearsed, and returns
+	// what is called when that is over. Nothing is changed under the file before.
+	Proving func(versions.File) (over func())
+
 	// Loading is told of each scenario script before its code is loaded or checks a scenario file, and
 	// returns what is called when that is over.
 	Loading func(script string) (over func())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/ebb-chaos/ebb/versions"
@@ -30,41 +31,64 @@ type Died struct {
 	Tried map[string]Result
 	Lost  map[string]*LostError
 
+	// Unproven is the key of a file that was being rehearsed, if there was one: nothing was changed under it
+	// yet. It is removed, as Run does with a file that can't be replayed.
+	Unproven string
+
 	// Interrupted is how long ago the run was told to end, so that the grace is not given anew. 0: it was not.
 	Interrupted time.Duration
 }
 
 // Recover ends a scenario whose process died, as Run ends one that failed: what it changed is undone or,
 // with o.LeaveFailed, left. Of o nothing else counts. If the report of the run then does not say
-// that it [RunReport.Ends], the run goes on with [RunOptions.From].
+// that the run is [Runner.Over], it goes on with [RunOptions.From].
 func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResult {
 	after, cancel := graceful(ctx, r.options.Grace-d.Interrupted)
 	defer cancel()
 	report := ScenarioResult{Scenario: d.Scenario, Position: d.Position, Began: d.Began, Err: d.Err}
-	r.options.Log.Error(fmt.Sprintf("Scenario %s failed: %v", d.Scenario.Path, d.Err), "scenario", d.Scenario.Path)
+	log := r.options.Log.With("run_uuid", o.UUID, "scenario", d.Scenario.Path, "execution", d.Execution)
+	log.Error(fmt.Sprintf("Scenario %s failed: %v", d.Scenario.Path, d.Err))
 	results := d.Results
 	p := r.replayer(ReplayOptions{Tried: d.Tried, Lost: d.Lost})
 	x, err := r.reopen(after, p, d.Execution)
+	if err == nil && d.Unproven != "" {
+		discard(after, log, x, d.Unproven)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // nothing was written, so that nothing was changed, or all is undone
 	case err != nil:
-		r.options.Log.Error(fmt.Sprintf("%s: %v", d.Execution, err))
+		log.Error(fmt.Sprintf("%s: %v", d.Execution, err))
 		results = append(results, unread(d.Execution, d.Execution, o.UUID, outcomeOf(err), err))
 	case o.LeaveFailed:
-		report.Pending = (&scenarioRun{runner: r, execution: x}).leave(after)
+		report.Pending = (&scenarioRun{runner: r, execution: x, log: log}).leave(after)
 	default:
 		p.journaled = r.readJournal(after)
 		results = append(results, p.files(after, x)...)
 	}
 	if err == nil {
 		if err := x.Close(); err != nil {
-			r.options.Log.Warn(fmt.Sprintf("closing the execution: %v", err))
+			log.Warn(fmt.Sprintf("closing the execution: %v", err))
 		}
 	}
 	report.Results = latest(results)
 	report.Took = time.Since(d.Began)
 	r.ended(report)
 	return report
+}
+
+// discard removes a file under which nothing was changed. One that can't be removed is undone like any
+// other, which does no harm.
+func discard(ctx context.Context, log *slog.Logger, x versions.Execution, key string) {
+	files, err := x.Files(ctx)
+	for _, f := range files {
+		if f.Key() == key && f.Replayable() {
+			log.Info("Removing a version file that was not proven, before anything was changed: " + f.Location)
+			err = errors.Join(err, x.Remove(ctx, f))
+		}
+	}
+	if err != nil {
+		log.Warn(fmt.Sprintf("%s: %v", x.Location(), err))
+	}
 }
 
 // reopen locks the execution of a process that died, or finds that there is none.

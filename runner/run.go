@@ -178,10 +178,7 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (
 			}
 			report.Scenarios = append(report.Scenarios, r.execute(ctx, s, at, o))
 			report.Interrupted = ctx.Err() != nil
-			if report.Ends(o) {
-				if !report.Interrupted && report.Pending() > 0 {
-					r.options.Log.Error("something is not restored: no further scenario is started")
-				}
+			if r.Over(report, o) {
 				return report, nil
 			}
 			if o.Daemon && i > 0 {
@@ -206,6 +203,14 @@ func (r *Runner) checkConfiguration(scenarios []*Scenario, o RunOptions) error {
 		}
 	}
 	return nil
+}
+
+// Over is [RunReport.Ends], and logs why where that may surprise.
+func (r *Runner) Over(report *RunReport, o RunOptions) bool {
+	if !report.Interrupted && report.Pending() > 0 {
+		r.options.Log.Error("something is not restored: no further scenario is started")
+	}
+	return report.Ends(o)
 }
 
 // pause waits between scenarios and reports whether it was left in peace.

@@ -66,6 +66,14 @@ func (r *Runner) watch(f versions.File) (over func()) {
 	return r.options.Hooks.Watch(f)
 }
 
+// proving tells who looks on that a file is loaded and rehearsed.
+func (r *Runner) proving(f versions.File) (over func()) {
+	if r.options.Hooks.Proving == nil {
+		return func() {}
+	}
+	return r.options.Hooks.Proving(f)
+}
+
 // loading tells who looks on that a scenario script's code is at work.
 func (r *Runner) loading(script string) (over func()) {
 	if r.options.Hooks.Loading == nil {

@@ -76,6 +76,7 @@ func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 	if err != nil {
 		return fmt.Errorf("no version file, no chaos: %w", err)
 	}
+	defer r.proving(f)()
 	// What a replay will find has to be what was meant, and nobody else's: looked
 	// at after the flush, so that of two runs that meet at least one sees the other.
 	file, err := x.readBack(ctx, f, content)

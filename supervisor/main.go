@@ -112,6 +112,10 @@ func (h *hand) hooks() runner.Hooks {
 			return func() { h.inside.Tell(event{Over: f.Key()}) }
 		},
 		Finished: func(r runner.Result) { h.inside.Tell(event{Result: toWire(r)}) },
+		Proving: func(f versions.File) func() {
+			h.inside.Tell(event{Proving: f.Key()})
+			return func() { h.inside.Tell(event{Proved: true}) }
+		},
 		Loading: func(script string) func() {
 			h.inside.Tell(event{Script: script})
 			return func() { h.inside.Tell(event{Loaded: script}) }

@@ -29,6 +29,8 @@ type event struct {
 	Loaded   string // one that is loaded
 	Prepared int    // so many scenarios are ready
 	Began    *runner.Start
+	Proving  string // key of a file that is being rehearsed
+	Proved   bool   // it no longer is
 	Ended    *scenarioResult
 	Checking int // number of the source that is being checked, from 1
 	Checked  *Diagnosis

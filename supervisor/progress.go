@@ -18,8 +18,9 @@ type progress struct {
 	unexplained int  // deaths between which nothing was done
 
 	// Of the latest worker.
-	script string // it is being loaded
-	last   *done
+	script  string // it is being loaded
+	proving string // key of the file that is being rehearsed
+	last    *done
 }
 
 func newProgress(t *task, o runner.RunOptions) *progress {
@@ -32,6 +33,10 @@ func (p *progress) handle(e event) {
 		p.script = e.Script
 	case e.Loaded != "":
 		p.script = ""
+	case e.Proving != "":
+		p.proving = e.Proving
+	case e.Proved:
+		p.proving = ""
 	case e.Prepared != 0:
 		p.scenarios = e.Prepared
 	case e.Began != nil:
@@ -59,7 +64,7 @@ func (p *progress) end(x runner.ScenarioResult) {
 
 // order is what the next worker has to do.
 func (p *progress) order(scenarios Scenarios) *runOrder {
-	p.script, p.last = "", nil
+	p.script, p.proving, p.last = "", "", nil
 	return &runOrder{Scenarios: scenarios, Options: p.options, Died: p.dead}
 }
 
@@ -75,7 +80,7 @@ func (p *progress) died(how string) (why string) {
 		return ""
 	case p.dead == nil:
 		log.Error(fmt.Sprintf("the process that runs scenario %s %s", p.now.Scenario.Path, how))
-		p.dead = &died{Died: runner.Died{Start: *p.now, Err: &runner.LostError{How: how, Doing: "ran"}}, Results: allToWire(p.results)}
+		p.dead = &died{Died: runner.Died{Start: *p.now, Err: &runner.LostError{How: how, Doing: "ran"}, Unproven: p.proving}, Results: allToWire(p.results)}
 		for _, x := range p.ended {
 			p.dead.Earlier = append(p.dead.Earlier, toWireScenario(x))
 		}

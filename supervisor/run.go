@@ -176,7 +176,7 @@ func (h *hand) recover(ctx context.Context, r *runner.Runner, o *runOrder) (inte
 	report.Scenarios = append(report.Scenarios, r.Recover(ctx, d, o.Options))
 	report.Interrupted = ctx.Err() != nil
 	o.Options.From = runner.Position{Iteration: d.Position.Iteration, Index: d.Position.Index + 1}
-	return report.Interrupted, report.Ends(o.Options)
+	return report.Interrupted, r.Over(report, o.Options)
 }
 
 // since is how long ago a time was, of another process's clock.
