@@ -295,6 +295,8 @@ func TestMarkIsRenewed(t *testing.T) {
 		}
 		return func() error { return nil }, nil
 	}
+	s.GCP = gcp.Open(gcp.Options{}) // one attempt may take longer than the others' patience
+	t.Cleanup(s.GCP.Close)
 	s.compute.Fault("instances.stop", sandboxtest.Hold(held)) // no answer before the second mark
 	if _, err := s.main(t, `cover(ref("gcp.Instance", "p/z/a"))`, `cloud.gcp.stop("p/z/a")`); err != nil {
 		t.Fatal(err)

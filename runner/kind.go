@@ -167,6 +167,8 @@ func reasonKind(reason string, err error) Kind {
 		return KindCredentials
 	case "Untrusted":
 		return KindUntrusted
+	case "Configuration":
+		return KindConfiguration
 	case "UnknownOutcome":
 		return KindUnknownOutcome
 	case "Forbidden":

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/ebb-chaos/ebb/internal/credential"
 	"github.com/ebb-chaos/ebb/internal/patience"
-	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // Object is a Kubernetes object as JSON has it: maps, slices, strings, bools, nil,
@@ -77,7 +77,6 @@ func New(config *rest.Config, o Options) (*Client, error) {
 	if o.UserAgent != "" {
 		config.UserAgent = o.UserAgent
 	}
-	config.WarningHandlerWithContext = serverWarnings{log}
 	// First of all wrappers, so next to the network: what credential plugins add comes by there too.
 	wrap := config.WrapTransport
 	config.WrapTransport = credential.Transport
@@ -146,6 +145,9 @@ func (c *Client) ClusterUID(ctx context.Context) (string, error) {
 		return uid, nil
 	}
 	ns, err := c.Get(ctx, Resource{Version: "v1", Kind: "Namespace", Plural: "namespaces"}, "", "kube-system")
+	if err == nil && Meta(ns).GetUID() == "" {
+		err = errors.New("the namespace kube-system has no UID: this is no API server")
+	}
 	if err != nil {
 		return "", err
 	}
@@ -154,16 +156,6 @@ func (c *Client) ClusterUID(ctx context.Context) (string, error) {
 	c.clusterUID = uid
 	c.mu.Unlock()
 	return uid, nil
-}
-
-// serverWarnings logs what the API server says beside its answer, such as
-// deprecations, instead of client-go's printing to stderr.
-type serverWarnings struct{ log *slog.Logger }
-
-func (w serverWarnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _ string, text string) {
-	if code == 299 && text != "" {
-		w.log.DebugContext(ctx, "API server warns: "+reply.OneLine(text))
-	}
 }
 
 func orDefault(d, def time.Duration) time.Duration {

@@ -14,6 +14,14 @@
 //     nobody waits for any more can't land much later.
 //   - An API server that is down, overloaded or restarting is waited for. 401 and
 //     403 never are.
+//   - Nothing is believed but the API server's answer to the question: a success is the object
+//     (or list, or Status) that was asked for, by kind, name and namespace, and only a Status
+//     NotFound about that object is absence. What gateways and portals answer is a
+//     [*ForeignError]: an outage, whose text says what answered.
+//   - A webhook that can't be called ([*WebhookError]), a group whose own server is away
+//     ([*GroupError]) and a 500 that is always the same end a call after a few attempts.
+//   - Values of environment variables, headers and Secrets that were sent are in no error, even
+//     where the API server or a webhook repeats them.
 //   - A write whose answer was lost is read back before anything is concluded. Nil
 //     means that the change is in the cluster. An [UnknownOutcomeError] in the chain
 //     means that nobody knows; every other error means that the change is not there

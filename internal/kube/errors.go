@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +31,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Error() string {
 	var status apierrors.APIStatus
 	reason, _ := e.Catch()
-	if reason == "UnknownOutcome" || reason == "Unavailable" || !errors.As(e.Err, &status) {
+	if slices.Contains([]string{"UnknownOutcome", "Unavailable", "GroupUnavailable"}, reason) || !errors.As(e.Err, &status) {
 		return e.request() + ": " + reply.OneLine(e.Err.Error())
 	}
 	s := status.Status()
@@ -93,6 +94,10 @@ func (e *Error) Catch() (reason string, code int) {
 		refused     *CredentialError
 		untrusted   *TrustError
 		noKind      *NoKindError
+		config      *ConfigError
+		hook        *WebhookError
+		group       *GroupError
+		other       *ForeignError
 		status      apierrors.APIStatus
 	)
 	if errors.As(e.Err, &status) {
@@ -109,6 +114,14 @@ func (e *Error) Catch() (reason string, code int) {
 		return "Untrusted", 0
 	case errors.As(e.Err, &noKind):
 		return "NoKind", 0
+	case errors.As(e.Err, &config):
+		return "Configuration", 0
+	case errors.As(e.Err, &group):
+		return "GroupUnavailable", http.StatusServiceUnavailable
+	case errors.As(e.Err, &hook) && !hook.Denied:
+		return "Webhook", code
+	case errors.As(e.Err, &other):
+		return "Gateway", other.Code
 	case status == nil:
 		return "Unknown", 0
 	}
@@ -187,13 +200,25 @@ func (e *CredentialError) Hints() []string {
 }
 
 // TrustError means that the server's certificate is not what the kubeconfig says.
-type TrustError struct{ Err error }
+type TrustError struct {
+	Proxy bool // it is the certificate of a proxy on the way, and says nothing of the cluster
+	Err   error
+}
 
-func (e *TrustError) Error() string { return reply.OneLine(reply.Cause(e.Err).Error()) }
+func (e *TrustError) Error() string {
+	text := reply.OneLine(reply.Cause(e.Err).Error())
+	if e.Proxy {
+		text = "the proxy on the way to the API server: " + text
+	}
+	return text
+}
 func (e *TrustError) Unwrap() error { return e.Err }
 
 // Hints is what can be done about it.
 func (e *TrustError) Hints() []string {
+	if e.Proxy {
+		return []string{"look at HTTPS_PROXY and at the kubeconfig's proxy-url; this machine has to trust the proxy's certificate"}
+	}
 	return []string{"compare the kubeconfig's certificate-authority with that of the cluster: kubectl get --raw /version"}
 }
 

@@ -2,20 +2,19 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	protocol "k8s.io/apimachinery/pkg/util/remotecommand"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -26,7 +25,6 @@ import (
 	"k8s.io/streaming/pkg/httpstream/spdy"
 
 	"github.com/ebb-chaos/ebb/internal/patience"
-	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
 // maxOutput bounds each of a command's outputs: a script reads a few lines, and a
@@ -73,7 +71,7 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 	defer waiting.End()
 	for {
 		started := time.Now()
-		result, err := c.execOnce(ctx, o, waiting)
+		result, err := c.execOnce(ctx, q, o, waiting)
 		if err == nil {
 			c.patience.Answered(ctx)
 			return result, nil
@@ -94,7 +92,13 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 				return result, q.fail(err)
 			}
 		case refused(err) != nil:
+			if isStatus(refused(err)) {
+				c.patience.Answered(ctx)
+			}
 			return result, q.fail(refused(err))
+		case neverBegan(err):
+			c.patience.Answered(ctx)
+			return result, q.fail(err)
 		default:
 			return result, q.fail(&UnknownOutcomeError{fmt.Errorf("the end of the command was not seen: %w", err)})
 		}
@@ -102,7 +106,7 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 }
 
 // execOnce makes one attempt.
-func (c *Client) execOnce(ctx context.Context, o ExecOptions, w *patience.Wait) (ExecResult, error) {
+func (c *Client) execOnce(ctx context.Context, q request, o ExecOptions, w *patience.Wait) (ExecResult, error) {
 	// client-go logs lost connections to stderr; they are our caller's to report.
 	ctx = klog.NewContext(ctx, klog.Logger{})
 	req := c.rest.Post().AbsPath("api", "v1", "namespaces", o.Namespace, "pods", o.Pod, "exec")
@@ -132,7 +136,7 @@ func (c *Client) execOnce(ctx context.Context, o ExecOptions, w *patience.Wait) 
 	if httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) {
 		// SPDY is what API servers before 1.31 know, and some proxies, and what a
 		// user may who has no right to get pods/exec. Nothing was started yet.
-		err = c.execSPDY(ctx, req.URL(), streams)
+		err = c.execSPDY(ctx, q, req.URL(), streams)
 	}
 	if err != nil && ctx.Err() != nil {
 		return ExecResult{}, err // what was given up may still write
@@ -145,7 +149,7 @@ func (c *Client) execOnce(ctx context.Context, o ExecOptions, w *patience.Wait) 
 	return result, err
 }
 
-func (c *Client) execSPDY(ctx context.Context, target *url.URL, streams remotecommand.StreamOptions) error {
+func (c *Client) execSPDY(ctx context.Context, q request, target *url.URL, streams remotecommand.StreamOptions) error {
 	config := c.RESTConfig()
 	certificates, err := rest.TLSConfigFor(config)
 	if err != nil {
@@ -163,7 +167,7 @@ func (c *Client) execSPDY(ctx context.Context, target *url.URL, streams remoteco
 	if err != nil {
 		return err
 	}
-	status := &statusUpgrader{UpgradeRoundTripper: roundTripper}
+	status := &statusUpgrader{UpgradeRoundTripper: roundTripper, request: q}
 	// The protocols before 4 have no exit codes.
 	executor, err := remotecommand.NewSPDYExecutorForProtocols(transport, clientspdy.NewUpgraderForStreaming(status), http.MethodPost, target,
 		protocol.StreamProtocolV5Name, protocol.StreamProtocolV4Name)
@@ -202,7 +206,13 @@ func notStarted(err error) *patience.Miss {
 		return &patience.Miss{Reason: whyNot(err), Err: err}
 	}
 	status := refused(err)
-	if status == nil || !apierrors.IsTooManyRequests(status) && !apierrors.IsServiceUnavailable(status) {
+	var other *ForeignError
+	switch {
+	case errors.As(status, &other):
+		if other.final() {
+			return nil
+		}
+	case status == nil || !apierrors.IsTooManyRequests(status) && !apierrors.IsServiceUnavailable(status):
 		return nil
 	}
 	m := &patience.Miss{Reason: whyNot(status), Err: status}
@@ -216,13 +226,28 @@ func notStarted(err error) *patience.Miss {
 func refused(err error) error {
 	var upgrade *httpstream.UpgradeFailureError
 	var status *apierrors.StatusError
+	var other *ForeignError
 	if !errors.As(err, &upgrade) {
 		return nil
 	}
 	if errors.As(upgrade.Cause, &status) { // As does not look into it by itself
 		return status
 	}
+	if errors.As(upgrade.Cause, &other) {
+		return other
+	}
 	return upgrade
+}
+
+// notBegun matches what container runtimes say of a command that they could not start. They say
+// so after the connection was made, as of one that ended in another way.
+var notBegun = regexp.MustCompile(`failed to (create|start) exec|unable to start container process|OCI runtime exec failed|` +
+	`container not found|is not created or running|container is not running`)
+
+// neverBegan reports whether a container's runtime said that it started nothing.
+func neverBegan(err error) bool {
+	var status *apierrors.StatusError
+	return errors.As(err, &status) && apierrors.IsInternalError(status) && notBegun.MatchString(status.ErrStatus.Message)
 }
 
 // A statusUpgrader makes connections of which it is known whether the server sent
@@ -230,8 +255,9 @@ func refused(err error) error {
 // comes, for the end of a command with code 0.
 type statusUpgrader struct {
 	httpstream.UpgradeRoundTripper
-	mu  sync.Mutex
-	has bool
+	request request
+	mu      sync.Mutex
+	has     bool
 }
 
 func (u *statusUpgrader) came() bool {
@@ -242,7 +268,7 @@ func (u *statusUpgrader) came() bool {
 
 func (u *statusUpgrader) NewConnection(r *http.Response) (httpstream.Connection, error) {
 	if r.StatusCode != http.StatusSwitchingProtocols {
-		return nil, &httpstream.UpgradeFailureError{Cause: statusOf(r)}
+		return nil, &httpstream.UpgradeFailureError{Cause: u.request.refusal(r)}
 	}
 	conn, err := u.UpgradeRoundTripper.NewConnection(r)
 	if err != nil {
@@ -251,17 +277,18 @@ func (u *statusUpgrader) NewConnection(r *http.Response) (httpstream.Connection,
 	return &statusConnection{conn, u}, nil
 }
 
-// statusOf reads the API server's refusal. client-go makes a text of it.
-func statusOf(r *http.Response) error {
+// refusal reads why there is no upgrade. client-go makes a text of it.
+func (q request) refusal(r *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.Status, err)
 	}
-	var status metav1.Status
-	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" {
-		return &apierrors.StatusError{ErrStatus: status}
+	answer := response{code: r.StatusCode, header: r.Header, body: body}
+	if r.StatusCode < 300 {
+		return foreign(answer, "an upgrade of the connection")
 	}
-	return fmt.Errorf("%s: %s", r.Status, reply.OneLine(string(body)))
+	_, err = q.judge(answer)
+	return err
 }
 
 type statusConnection struct {

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"k8s.io/client-go/rest"
 )
 
 // pluginLimit is how long a kubeconfig's credential plugin may take: perhaps a person
@@ -24,11 +22,11 @@ type plugin struct {
 
 // do calls request, which lets the plugin run before it begins. When the plugin is
 // still running after limit, or at the end of ctx, it is not waited for any longer.
-func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool, request func() rest.Result) (rest.Result, error) {
+func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool, request func() response) (response, error) {
 	if p.isStuck() { // the request would wait for that same command
-		return rest.Result{}, p.failure()
+		return response{}, p.failure()
 	}
-	var result rest.Result
+	var result response
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -54,15 +52,15 @@ func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool
 		}
 	}
 	if ended != nil {
-		return rest.Result{}, ended
+		return response{}, ended
 	}
 	p.mu.Lock()
 	p.stuck, p.after = done, limit
 	p.mu.Unlock()
 	if late {
-		return rest.Result{}, context.DeadlineExceeded // what was sent may be carried out
+		return response{}, context.DeadlineExceeded // what was sent may be carried out
 	}
-	return rest.Result{}, p.failure()
+	return response{}, p.failure()
 }
 
 func (p *plugin) failure() error {

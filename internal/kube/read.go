@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/json"
 )
 
@@ -42,6 +43,7 @@ func (c *Client) List(ctx context.Context, r Resource, namespace string, o ListO
 	objects := []Object{}
 	for token, restarts := "", 0; ; {
 		q := c.request("list", http.MethodGet, r, namespace, "")
+		q.expect = q.list
 		q.query.Set("limit", strconv.Itoa(pageSize))
 		for key, value := range map[string]string{"labelSelector": o.LabelSelector, "fieldSelector": o.FieldSelector, "continue": token} {
 			if value != "" {
@@ -57,20 +59,9 @@ func (c *Client) List(ctx context.Context, r Resource, namespace string, o ListO
 		if err != nil {
 			return nil, err
 		}
-		items, ok := list["items"].([]any)
-		if !ok && list["items"] != nil {
-			return nil, q.fail(fmt.Errorf("got items of type %T, want a list", list["items"]))
-		}
+		items, _ := list["items"].([]any)
 		for _, item := range items {
-			object, ok := item.(Object)
-			if !ok {
-				return nil, q.fail(fmt.Errorf("got an item of type %T, want an object", item))
-			}
-			// Items of built-in kinds come without what they are.
-			if object["kind"] == nil {
-				object["apiVersion"], object["kind"] = r.APIVersion(), r.Kind
-			}
-			objects = append(objects, withoutManagedFields(object))
+			objects = append(objects, withoutManagedFields(item.(Object))) // the list was held against the question
 		}
 		if token = Meta(list).GetContinue(); token == "" {
 			return objects, nil
@@ -126,14 +117,12 @@ func (c *Client) Can(ctx context.Context, verb, group, resource, subresource, na
 	// A POST that changes nothing, so it is repeated like a read.
 	q := c.request("create", http.MethodPost, r, "", "")
 	q.body, q.contentType = body, jsonType
+	q.expect = func(review Object) string { return notTheReview(review, q.resource, attributes) }
 	review, err := c.readObject(ctx, q)
 	if err != nil {
 		return false, "", err
 	}
-	status, ok := review["status"].(Object)
-	if !ok {
-		return false, "", q.fail(errors.New("the API server's review has no status"))
-	}
+	status, _ := review["status"].(Object)
 	allowed, _ := status["allowed"].(bool)
 	reason, _ := status["reason"].(string)
 	if reason == "" {
@@ -142,10 +131,29 @@ func (c *Client) Can(ctx context.Context, verb, group, resource, subresource, na
 	return allowed, reason, nil
 }
 
+// notTheReview returns what came instead of a review of the attributes. It has no name: the
+// question in it tells whose it is.
+func notTheReview(review Object, r Resource, attributes Object) string {
+	if got := isA(review, r.APIVersion(), r.Kind); got != "" {
+		return got
+	}
+	asked, _, _ := unstructured.NestedMap(review, "spec", "resourceAttributes")
+	for key, want := range attributes {
+		if got := asked[key]; got != want && (got != nil || want != "") {
+			return fmt.Sprintf("a review of %s %v", key, orNone(got))
+		}
+	}
+	if _, ok, err := unstructured.NestedBool(review, "status", "allowed"); !ok || err != nil {
+		return "a review without an answer"
+	}
+	return ""
+}
+
 // read asks until there is an answer, patience is used up or the context ends.
 func (c *Client) read(ctx context.Context, q request) (answer, error) {
 	w := c.patience.Begin()
 	defer w.End()
+	var same tally
 	for {
 		started := time.Now()
 		a := c.attempt(ctx, q, w, started)
@@ -162,6 +170,15 @@ func (c *Client) read(ctx context.Context, q request) (answer, error) {
 			}
 			c.patience.Answered(ctx)
 			return a, nil
+		}
+		if err := c.verdict(ctx, q, a, m, &same, w); err != nil {
+			if ctx.Err() != nil {
+				return answer{}, q.cancelled(ctx)
+			}
+			if isStatus(err) {
+				c.patience.Answered(ctx)
+			}
+			return answer{}, err
 		}
 		if err := w.Again(ctx, m.Miss, started); err != nil {
 			if ctx.Err() != nil {

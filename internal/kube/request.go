@@ -1,12 +1,15 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
@@ -36,6 +40,8 @@ type request struct {
 	limit       time.Duration // of one attempt
 	mutates     bool
 	text        bool // the answer is no JSON
+	// expect says what an answer is instead of what was asked for, "" if it is that. Nil: the object.
+	expect func(Object) string
 }
 
 // request fills in what follows from the object that is asked for.
@@ -88,7 +94,8 @@ type answer struct {
 	object Object // nil for text
 	err    error
 	// sent: the request may have reached the server.
-	sent bool
+	sent  bool
+	after time.Duration // the server's wish for the next attempt
 }
 
 // attempt sends once. A server that is silent is waited for while it is, so that a file's own
@@ -126,98 +133,86 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
 
-	req := c.rest.Verb(q.method).AbsPath(q.path...).MaxRetries(0)
+	target := c.rest.Verb(q.method).AbsPath(q.path...)
 	for key, values := range q.query {
 		for _, value := range values {
-			req.Param(key, value)
+			target.Param(key, value)
 		}
 	}
 	if q.mutates {
-		req.Param("timeout", (limit - slack).String())
+		target.Param("timeout", (limit - slack).String())
 		if isDryRun(ctx) {
-			req.Param("dryRun", metav1.DryRunAll)
+			target.Param("dryRun", metav1.DryRunAll)
 		}
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, target.URL().String(), bytes.NewReader(q.body))
+	if err != nil {
+		return answer{err: err}
+	}
+	req.Header.Set("Accept", jsonType)
+	if q.text {
+		req.Header.Set("Accept", "*/*")
 	}
 	if q.body != nil {
-		req.SetHeader("Content-Type", q.contentType).Body(q.body)
+		req.Header.Set("Content-Type", q.contentType)
 	}
-	result, err := c.plugin.do(caller, w.Limit(pluginLimit), began, func() rest.Result { return req.Do(ctx) })
-	if err != nil {
-		return answer{err: err, sent: sent.Load()}
+	r, err := c.plugin.do(caller, w.Limit(pluginLimit), began, func() response { return c.ask(req) })
+	if err == nil {
+		err = r.err
 	}
-	if err := asRefusal(q, result.Error()); err != nil {
-		if !isStatus(err) {
-			// A connection that broke, or hangs, must not be what the next attempt gets.
-			c.Close()
-		}
-		return answer{err: err, sent: sent.Load()}
+	for _, warning := range r.warnings {
+		c.log.DebugContext(ctx, "API server warns: "+hideIn(reply.OneLine(warning), q.values()))
 	}
-	a := answer{sent: sent.Load()}
-	if a.body, a.err = result.Raw(); a.err == nil && !q.text {
-		a.object, a.err = decode(a.body)
+	a := answer{body: r.body, sent: sent.Load(), after: r.after()}
+	if err == nil {
+		a.object, err = q.judge(r)
+	}
+	a.err = err
+	if err != nil && !isStatus(err) {
+		// A connection that broke, hangs, or leads elsewhere must not be what the next attempt gets.
+		c.Close()
 	}
 	return a
 }
 
-// miss says that an attempt brought no usable answer and that another may.
-type miss struct {
-	patience.Miss
-	// doubt: the request may be carried out all the same.
-	doubt bool
+// response is an answer before anybody knows whose it is.
+type response struct {
+	code   int
+	header http.Header
+	body   []byte
+	err    error // there is none
+
+	warnings []string // beside it, such as deprecations
 }
 
-// missed tells the answers worth another attempt from the final ones, for which it
-// returns nil. A finished context is for the caller to see first.
-func (q request) missed(a answer) *miss {
-	if a.err == nil || permanent(a.err) != nil {
-		return nil
+// ask makes one HTTP request. client-go's own reading of answers is not used: it makes NotFound of
+// every 404, whoever sent it, and drops the bodies that it can't decode.
+func (c *Client) ask(req *http.Request) response {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return response{err: err}
 	}
-	m := &miss{Miss: patience.Miss{Reason: whyNot(a.err), Err: a.err}, doubt: a.sent}
-	var status apierrors.APIStatus
-	if !errors.As(a.err, &status) {
-		return m
+	body, err := io.ReadAll(resp.Body)
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
 	}
-	s := status.Status()
-	if s.Details != nil {
-		m.After = time.Duration(s.Details.RetryAfterSeconds) * time.Second
-	}
-	switch s.Code {
-	case http.StatusTooManyRequests: // turned away at the door
-		m.doubt = false
-		return m
-	case http.StatusServiceUnavailable:
-		return m
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
-		// A log is the node's to give: these say that the node is down.
-		if q.subresource != "log" {
-			return m
+	r := response{code: resp.StatusCode, header: resp.Header, body: body, err: err}
+	warnings, _ := utilnet.ParseWarningHeaders(resp.Header["Warning"]) // what can't be read is no warning
+	for _, warning := range warnings {
+		if warning.Code == 299 && warning.Text != "" {
+			r.warnings = append(r.warnings, warning.Text)
 		}
 	}
-	return nil
+	return r
 }
 
-// permanent returns a typed error for a failure that no waiting mends.
-func permanent(err error) error {
-	if reply.Untrusted(err) {
-		return &TrustError{err}
+// after is the server's wish for the next attempt.
+func (r response) after() time.Duration {
+	seconds, err := strconv.Atoi(r.header.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return 0
 	}
-	var refused *CredentialError
-	if errors.As(err, &refused) {
-		return refused
-	}
-	// client-go has no type for a credential plugin that fails.
-	if strings.HasPrefix(reply.Cause(err).Error(), "getting credentials:") {
-		return &CredentialError{err}
-	}
-	return nil
-}
-
-// final is the error of an answer that no other attempt would better.
-func (q request) final(a answer) error {
-	if err := permanent(a.err); err != nil {
-		return q.fail(err)
-	}
-	return q.fail(a.err)
+	return time.Duration(seconds) * time.Second
 }
 
 // asRefusal mends the answers that have the wrong status, and those that say too much:

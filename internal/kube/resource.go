@@ -3,13 +3,13 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ebb-chaos/ebb/internal/suggest"
@@ -86,8 +86,9 @@ func (c *Client) Resolve(ctx context.Context, apiVersion, kind string) (Resource
 		return Resource{}, resolveError("", kind, hint)
 	}
 	known, err := c.discover(ctx, apiVersion)
-	if apierrors.IsNotFound(err) {
-		return Resource{}, resolveError(apiVersion, kind, "the API server has no such api_version: kubectl api-versions lists what it has")
+	var none *NoKindError
+	if errors.As(err, &none) {
+		return Resource{}, resolveError(apiVersion, kind, noSuchVersion)
 	}
 	if err != nil {
 		return Resource{}, err
@@ -128,7 +129,7 @@ func (c *Client) discover(ctx context.Context, apiVersion string) ([]Resource, e
 		}
 	}
 	q := c.request("get", http.MethodGet, Resource{Group: group, Version: version, Plural: "api resources"}, "", "")
-	q.path = path
+	q.path, q.expect = path, kindsOf(apiVersion)
 	a, err := c.read(ctx, q)
 	if err != nil {
 		return nil, err

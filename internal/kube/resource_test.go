@@ -19,7 +19,7 @@ func TestCommonKindsAreTheServers(t *testing.T) {
 			path = []string{"api", r.Version}
 		}
 		q := c.request("get", http.MethodGet, r, "", "")
-		q.path = path
+		q.path, q.expect = path, kindsOf(r.APIVersion())
 		a, err := c.read(t.Context(), q)
 		if err != nil {
 			t.Errorf("%s: %v", r, err)

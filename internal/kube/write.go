@@ -142,7 +142,7 @@ func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string,
 		return fmt.Errorf("delete: %w", err)
 	}
 	q := c.mutation("delete", http.MethodDelete, r, namespace, name)
-	q.body, q.contentType = body, jsonType
+	q.body, q.contentType, q.expect = body, jsonType, q.deleted
 	once := o.UID != "" || o.ResourceVersion != ""
 	_, err = c.write(ctx, write{request: q, once: once, landed: func(there Object) bool {
 		if there == nil || o.UID != "" && string(Meta(there).GetUID()) != o.UID {
@@ -174,6 +174,8 @@ type write struct {
 type doubt struct {
 	attempts int
 	ended    time.Time // the latest of them
+	// answered: the API server said of each that it failed, so that none is under way.
+	answered bool
 }
 
 func (d doubt) none() bool { return d.attempts == 0 }
@@ -212,6 +214,7 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 	defer waiting.End()
 	q := w.request
 	var lost doubt
+	var same tally
 	for {
 		started := time.Now()
 		a := c.attempt(ctx, q, waiting, started)
@@ -222,16 +225,22 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 		}
 		m := q.missed(a)
 		if m != nil && m.doubt {
-			lost = doubt{lost.attempts + 1, time.Now()}
+			lost = doubt{lost.attempts + 1, time.Now(), m.answered && (lost.none() || lost.answered)}
 		}
 		if ctx.Err() != nil {
 			return nil, q.unsettled(q.cancelled(ctx), lost)
 		}
+		var err error
 		if m == nil {
-			if isStatus(a.err) {
+			err = q.final(a)
+		} else {
+			err = c.verdict(ctx, q, a, m, &same, waiting)
+		}
+		if err != nil {
+			if isStatus(err) {
 				c.patience.Answered(ctx)
 			}
-			return c.refused(ctx, w, a, lost)
+			return c.refused(ctx, w, err, lost)
 		}
 		if err := waiting.Again(ctx, m.Miss, started); err != nil {
 			if ctx.Err() != nil {
@@ -248,7 +257,7 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 			c.log.InfoContext(ctx, fmt.Sprintf("the answer to %s was lost: read back, it was done", q))
 			w.settled(ctx, lost, 1)
 			return there, nil
-		case err != nil && !isRefusal(err):
+		case err != nil && (!isRefusal(err) || apierrors.IsInternalError(err)):
 			return nil, q.unsettled(err, lost)
 		}
 	}
@@ -256,13 +265,13 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 
 // refused concludes from a final error. If an earlier attempt is in doubt, that one
 // may be the very reason for the error.
-func (c *Client) refused(ctx context.Context, w write, a answer, lost doubt) (Object, error) {
+func (c *Client) refused(ctx context.Context, w write, err error, lost doubt) (Object, error) {
 	q := w.request
-	err := q.final(a)
 	if lost.none() {
 		return nil, err
 	}
-	if apierrors.IsNotFound(a.err) && w.landed(nil) {
+	said := q.saidAbout(err)
+	if apierrors.IsNotFound(said) && w.landed(nil) {
 		return nil, nil
 	}
 	there, lookErr := c.look(ctx, q)
@@ -279,13 +288,23 @@ func (c *Client) refused(ctx context.Context, w write, a answer, lost doubt) (Ob
 	}
 	// These hold for the earlier attempt too. Others, such as a quota that it used
 	// up, need not.
-	conclusive := apierrors.IsNotFound(a.err) || apierrors.IsAlreadyExists(a.err) ||
-		apierrors.IsConflict(a.err) && q.method != http.MethodPost
-	if conclusive || time.Since(lost.ended) > c.mutationTimeout*3/2 {
+	conclusive := apierrors.IsNotFound(said) || apierrors.IsAlreadyExists(said) ||
+		apierrors.IsConflict(said) && q.method != http.MethodPost
+	if conclusive || lost.answered || time.Since(lost.ended) > c.mutationTimeout*3/2 {
 		w.settled(ctx, lost, 0)
 		return nil, err
 	}
 	return nil, q.unsettled(err, lost)
+}
+
+// saidAbout returns an error that is about the very object of the request, or nil: from others,
+// such as a quota's conflict, nothing follows for it.
+func (q request) saidAbout(err error) error {
+	var status *apierrors.StatusError
+	if errors.As(err, &status) && q.about(&status.ErrStatus) {
+		return status
+	}
+	return nil
 }
 
 // look reads what a write was about: nil if it is absent.

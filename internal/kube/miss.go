@@ -1,0 +1,146 @@
+package kube
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/reply"
+)
+
+// miss says that an attempt brought no usable answer and that another may.
+type miss struct {
+	patience.Miss
+	// doubt: the request may be carried out all the same.
+	doubt bool
+	// answered: the API server gave this answer when it was done with the request.
+	answered bool
+	// tries bounds the attempts that end like this one; 0 leaves it to patience.
+	tries int
+}
+
+// A server that says the same every time means it.
+const (
+	internalTries = 5
+	webhookTries  = 4
+	groupTries    = 3
+)
+
+// missed tells the answers worth another attempt from the final ones, for which it
+// returns nil. A finished context is for the caller to see first.
+func (q request) missed(a answer) *miss {
+	if a.err == nil || permanent(a.err) != nil {
+		return nil
+	}
+	m := &miss{Miss: patience.Miss{Reason: whyNot(a.err), After: a.after, Err: a.err}, doubt: a.sent}
+	var other *ForeignError
+	if errors.As(a.err, &other) {
+		if other.final() {
+			return nil
+		}
+		if other.Code == http.StatusServiceUnavailable && !builtInGroup(q.resource.Group) {
+			m.tries = groupTries
+		}
+		return m
+	}
+	var status apierrors.APIStatus
+	if !errors.As(a.err, &status) {
+		return m
+	}
+	s := status.Status()
+	if s.Details != nil {
+		m.After = max(m.After, time.Duration(s.Details.RetryAfterSeconds)*time.Second)
+	}
+	switch s.Code {
+	case http.StatusTooManyRequests: // turned away at the door
+		m.doubt = false
+		return m
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+		if s.Code == http.StatusServiceUnavailable && !builtInGroup(q.resource.Group) {
+			m.tries = groupTries
+		}
+	case http.StatusInternalServerError:
+		m.tries = internalTries
+		if name, _ := webhook(s.Message); name != "" {
+			// It comes before anything is stored.
+			m.tries, m.doubt = webhookTries, false
+		}
+		// What is stored after an error of the storage's may still come to be.
+		m.answered = !storageTrouble.MatchString(s.Message)
+	default:
+		return nil
+	}
+	if q.subresource == "log" && s.Code != http.StatusServiceUnavailable {
+		return nil // a log is the node's to give: these say that the node is down
+	}
+	return m
+}
+
+var storageTrouble = regexp.MustCompile(`(?i)etcd|storage|timed? ?out|deadline|context canceled|leader`)
+
+// tally counts the answers of one call that are the same.
+type tally struct {
+	last  string
+	times int
+}
+
+// over reports whether a server has said the same often enough.
+func (t *tally) over(m *miss) bool {
+	if m.Reason != t.last {
+		t.last, t.times = m.Reason, 0
+	}
+	t.times++
+	return m.tries > 0 && t.times >= m.tries
+}
+
+// permanent returns a typed error for a failure that no waiting mends.
+func permanent(err error) error {
+	if wrong := misconfigured(err); wrong != nil {
+		return wrong
+	}
+	if reply.Untrusted(err) {
+		return &TrustError{Err: err, Proxy: fromProxy(err)}
+	}
+	var refused *CredentialError
+	if errors.As(err, &refused) {
+		return refused
+	}
+	// client-go has no type for a credential plugin that fails.
+	if strings.HasPrefix(reply.Cause(err).Error(), "getting credentials:") {
+		return &CredentialError{err}
+	}
+	return nil
+}
+
+// fromProxy reports whether a connection failed at a proxy, before there was one to the server.
+func fromProxy(err error) bool {
+	var connect *net.OpError
+	return errors.As(err, &connect) && connect.Op == "proxyconnect"
+}
+
+// final is the error of an answer that no other attempt would better.
+func (q request) final(a answer) error {
+	if err := permanent(a.err); err != nil {
+		return q.fail(err)
+	}
+	var status apierrors.APIStatus
+	if errors.As(a.err, &status) && !builtInGroup(q.resource.Group) && status.Status().Code == http.StatusServiceUnavailable {
+		return q.fail(&GroupError{Group: q.resource.Group, Version: q.resource.Version, Err: a.err})
+	}
+	var other *ForeignError
+	if errors.As(a.err, &other) && !builtInGroup(q.resource.Group) && other.Code == http.StatusServiceUnavailable {
+		return q.fail(&GroupError{Group: q.resource.Group, Version: q.resource.Version, Err: a.err})
+	}
+	if status != nil && status.Status().Code == http.StatusInternalServerError {
+		if name, _ := webhook(status.Status().Message); name != "" {
+			return q.fail(&WebhookError{Name: name, Err: a.err})
+		}
+	}
+	return q.fail(a.err)
+}
