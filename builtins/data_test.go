@@ -148,7 +148,7 @@ func TestScenarioErrors(t *testing.T) {
 		scenario(`fields = {"a-b": field(), "a_b": field()}`):                  "would be the same attribute of config",
 		`Scenario(type = "a", help = "h", rights = ["get pods"], fields = {})`: "got string, want right(verbs, resource)",
 		`right("", "pods")`:                   "must not be empty",
-		`field(type = "text")`:                `got "text", want one of`,
+		`field(type = "texts")`:               `got "texts", want one of`,
 		`field(type = [])`:                    "got an empty list",
 		`field(type = ["int", 1])`:            "got a list with a int",
 		`field(required = True, default = 1)`: "a required field has no default",
