@@ -14,14 +14,14 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// Change is one change that a [Plan] session would have made. Before and After are the object without the
+// Change is one change that a [Plan] session would have made. Before and After are the object as JSON, without the
 // values of secrets and of environment variables; nil where there is none.
 type Change struct {
-	Verb   string         `json:"verb"`   // create, apply, patch, delete, exec, or a cloud's
-	Object string         `json:"object"` // for a reader: Pod "a" in namespace "b"
-	Text   string         `json:"text"`   // the whole change on one line
-	Before map[string]any `json:"before,omitempty"`
-	After  map[string]any `json:"after,omitempty"`
+	Verb   string          `json:"verb"`   // create, apply, patch, delete, exec, or a cloud's
+	Object string          `json:"object"` // for a reader: Pod "a" in namespace "b"
+	Text   string          `json:"text"`   // the whole change on one line
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
 }
 
 // plan notes a change that has no object to show.
@@ -73,10 +73,12 @@ func (s *Session) planObject(ctx context.Context, o *object, i intent) (after ku
 		s.planned = map[Ref]kube.Object{}
 	}
 	s.planned[o.ref] = after
-	s.changesPlanned = append(s.changesPlanned, Change{
-		Verb: i.verb, Object: o.ref.Text(), Text: i.text, Before: shown(o.resource, before), After: shown(o.resource, after),
-	})
-	return after, nil
+	c := Change{Verb: i.verb, Object: o.ref.Text(), Text: i.text}
+	if c.Before, err = shown(o.resource, before); err == nil {
+		c.After, err = shown(o.resource, after)
+	}
+	s.changesPlanned = append(s.changesPlanned, c)
+	return after, err
 }
 
 // noDryRun reports whether an admission webhook has effects of its own, so that the API server does not ask it.
@@ -129,9 +131,9 @@ func (s *Session) believedOf(r kube.Resource, objects []kube.Object) []kube.Obje
 }
 
 // shown is an object as a person may see it.
-func shown(r kube.Resource, obj kube.Object) map[string]any {
+func shown(r kube.Resource, obj kube.Object) (json.RawMessage, error) {
 	if obj == nil {
-		return nil
+		return nil, nil
 	}
 	clean, _ := withoutEnvironment(map[string]any(withoutSecrets(r, obj))).(map[string]any)
 	clean = maps.Clone(clean)
@@ -140,7 +142,7 @@ func shown(r kube.Resource, obj kube.Object) map[string]any {
 		delete(meta, "managedFields")
 		clean["metadata"] = meta
 	}
-	return clean
+	return json.Marshal(clean)
 }
 
 // MarshalJSON keeps a hidden value hidden.

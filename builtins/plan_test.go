@@ -77,7 +77,7 @@ def main():
 			t.Errorf("planned %q", verbs)
 		}
 		first := h.Planned()[0]
-		if first.Before == nil || first.Before["data"] != nil || !strings.Contains(first.Object, `"there"`) {
+		if first.Before == nil || strings.Contains(string(first.Before), `"data"`) || !strings.Contains(first.Object, `"there"`) {
 			t.Errorf("the first change is %+v, want the object as it was", first)
 		}
 		if !h.exists(t, "there") || h.Changes() != 0 {

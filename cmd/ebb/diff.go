@@ -1,12 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
 	"go.yaml.in/yaml/v3"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/console"
@@ -44,15 +45,16 @@ func diff(c builtins.Change) ([]string, error) {
 }
 
 // desired is an object as YAML, without what the API server writes into it.
-func desired(object map[string]any) (string, error) {
-	object = maps.Clone(object)
+func desired(encoded json.RawMessage) (string, error) {
+	var object map[string]any
+	if err := utiljson.Unmarshal(encoded, &object); err != nil { // whole numbers stay whole
+		return "", fmt.Errorf("an object is no JSON: %w", err)
+	}
 	delete(object, "status")
 	if meta, ok := object["metadata"].(map[string]any); ok {
-		meta = maps.Clone(meta)
 		for _, key := range []string{"resourceVersion", "generation", "managedFields", "creationTimestamp", "uid"} {
 			delete(meta, key)
 		}
-		object["metadata"] = meta
 	}
 	text, err := yaml.Marshal(object)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -9,11 +10,15 @@ import (
 )
 
 func TestDiff(t *testing.T) {
-	object := func(selector map[string]any, version string) map[string]any {
-		return map[string]any{
+	object := func(selector map[string]any, version string) json.RawMessage {
+		encoded, err := json.Marshal(map[string]any{
 			"kind": "Service", "metadata": map[string]any{"name": "shop", "resourceVersion": version, "uid": "u", "generation": int64(1)},
 			"spec": map[string]any{"selector": selector}, "status": map[string]any{"seen": version},
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
+		return encoded
 	}
 	for name, test := range map[string]struct {
 		change builtins.Change
