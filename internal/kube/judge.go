@@ -66,9 +66,11 @@ func readStatus(r response) *metav1.Status {
 
 // about reports whether a refusal is about the very object of the request.
 func (q request) about(s *metav1.Status) bool {
-	d := s.Details
-	return q.name != "" && d != nil && d.Name == q.name && d.Group == q.resource.Group &&
-		(d.Kind == q.resource.Plural || strings.EqualFold(d.Kind, q.resource.Kind))
+	d := s.Details // which readStatus made, if it was not there
+	kinds := d.Kind == q.resource.Plural || strings.EqualFold(d.Kind, q.resource.Kind) ||
+		// What a kubelet answers, the API server passes on as pods/log.
+		q.subresource != "" && d.Kind == q.resource.Plural+"/"+q.subresource
+	return q.name != "" && d.Name == q.name && d.Group == q.resource.Group && kinds
 }
 
 // aboutNamespace reports whether what is missing is the namespace to create something in.
