@@ -19,21 +19,21 @@ func (s *Session) settledACLs(ctx context.Context) error {
 	return err
 }
 
-// EC2 shows a change some time after it was made, which its users find out by looking again.
-// So it takes this many looks, this far apart, to believe that nothing came of a request whose answer was lost.
+// EC2 shows a change some time after it was made.
+// If the answer to a request was lost, it is believed to have changed nothing only after this many reads, this far apart.
 const (
-	doubtfulLooks = 5
-	doubtfulPause = time.Second
+	visibleTries = 5
+	visiblePause = time.Second
 )
 
-// lookTwice looks, and where that shows nothing of a request that was cut off, goes on looking.
-func (s *Session) lookTwice(ctx context.Context, r Ref, look func() (there bool, err error)) error {
+// pollUntilVisible reads until the result of a request is visible. It repeats the read only if the answer to the request was lost.
+func (s *Session) pollUntilVisible(ctx context.Context, r Ref, look func() (there bool, err error)) error {
 	for n := 1; ; n++ {
 		there, err := look()
-		if err != nil || there || n == doubtfulLooks || !s.inDoubt(r) {
+		if err != nil || there || n == visibleTries || !s.answerLost(r) {
 			return err
 		}
-		if err := patience.Sleep(ctx, doubtfulPause); err != nil {
+		if err := patience.Sleep(ctx, visiblePause); err != nil {
 			return err
 		}
 	}
@@ -147,7 +147,7 @@ func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, su
 	}
 	r := Ref{Kind: kindSubnet, Name: subnet}
 	var found string
-	err = s.lookTwice(ctx, r, func() (bool, error) {
+	err = s.pollUntilVisible(ctx, r, func() (bool, error) {
 		found, err = client.NetworkACL(ctx, region, subnet)
 		return found != acl, err
 	})
@@ -203,7 +203,7 @@ func (s *Session) deleteACL(ctx context.Context, client *aws.Client, region, nam
 	}
 	r := Ref{Kind: kindNetworkACL, Name: name}
 	var found []aws.NetworkACL
-	err := s.lookTwice(ctx, r, func() (_ bool, err error) {
+	err := s.pollUntilVisible(ctx, r, func() (_ bool, err error) {
 		found, err = client.NetworkACLs(ctx, region, map[string][]string{"tag:Name": {name}})
 		return len(found) > 0, err
 	})

@@ -18,46 +18,46 @@ const settleTime = 15 * time.Second
 // renewTime is how often a request that is still under way is marked anew.
 const renewTime = 5 * time.Second
 
-// cover allows one change to each of refs: their rollback is durable.
-func (s *Session) cover(refs []Ref) {
+// grantChange allows one change to each of refs: their rollback is durable.
+func (s *Session) grantChange(refs []Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.covered == nil {
-		s.covered = map[Ref]bool{}
+	if s.granted == nil {
+		s.granted = map[Ref]bool{}
 	}
 	for _, r := range refs {
-		s.covered[r] = true
+		s.granted[r] = true
 	}
 }
 
-// uncover forgets every ref: the rollbacks that held them were replayed.
-func (s *Session) uncover() {
+// revokeChanges forgets every ref: the rollbacks that held them were replayed.
+func (s *Session) revokeChanges() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.covered)
+	clear(s.granted)
 }
 
-// take uses up the cover of r, so that no second change follows the same
+// useGrant uses up the grant for r, so that no second change follows the same
 // rollback: its content would hold a state that is no longer the one before.
-func (s *Session) take(r Ref) error {
+func (s *Session) useGrant(r Ref) error {
 	if s.Mode != Run {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.covered[r] {
+	if !s.granted[r] {
 		return fmt.Errorf("%s has no rollback that was flushed after its last change: call set_rollback_callable(…, undoes = [%s]) first", r.Text(), r.Literal())
 	}
-	delete(s.covered, r)
+	delete(s.granted, r)
 	return nil
 }
 
 // change sends one changing request. The order is the whole point: the rollback
-// is durable (take), the mark says that the request is on its way, only then is
+// is durable (useGrant), the mark says that the request is on its way, only then is
 // it sent. The mark goes when the answer is known, and stays when it is not, or when
 // it is that of a second attempt: the first may land after what the second made was undone.
 func (s *Session) change(ctx context.Context, verb string, r Ref, send func(context.Context) error, lost func(error) bool) error {
-	if err := s.take(r); err != nil {
+	if err := s.useGrant(r); err != nil {
 		return err
 	}
 	sending, cancel := context.WithCancel(ctx)
@@ -73,8 +73,8 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 		s.Log.Warn(err.Error())
 		answered = unnoted
 	}
-	straggles := false
-	err = send(kube.WithStragglers(sending, func() { straggles = true }))
+	mayArriveLate := false
+	err = send(kube.WithLateNote(sending, func() { mayArriveLate = true }))
 	unmark := answered()
 	switch {
 	case err == nil:
@@ -84,11 +84,11 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	default:
 		// A definite no changed nothing: the rollback still holds.
 		if s.Mode == Run {
-			s.cover([]Ref{r})
+			s.grantChange([]Ref{r})
 		}
 	}
-	if straggles {
-		s.straggle(Unsettled{verb, r, time.Now().Add(settleTime)})
+	if mayArriveLate {
+		s.noteLate(Unsettled{verb, r, time.Now().Add(settleTime)})
 	} else if uerr := unmark(); uerr != nil {
 		// A mark that stays makes a replay wait longer, no more.
 		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
@@ -146,26 +146,26 @@ func (s *Session) note(verb string, r Ref, stop func()) (answered func() (unmark
 	}, nil
 }
 
-// straggle remembers an attempt of this session's own that may land late.
-func (s *Session) straggle(u Unsettled) {
+// noteLate records a request of this session that may still arrive at the server.
+func (s *Session) noteLate(u Unsettled) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stragglers = append(s.stragglers, u)
+	s.lateRequests = append(s.lateRequests, u)
 }
 
-// inDoubt reports whether the answer to a request to change r was lost, by a killed process or by this one.
-func (s *Session) inDoubt(r Ref) bool {
+// answerLost reports whether a killed process, or this one, did not get the answer to a request to change r.
+func (s *Session) answerLost(r Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := func(u Unsettled) bool { return u.Ref == r }
-	return slices.ContainsFunc(s.Unsettled, of) || slices.ContainsFunc(s.stragglers, of)
+	return slices.ContainsFunc(s.Unsettled, of) || slices.ContainsFunc(s.lateRequests, of)
 }
 
 // settle waits until no request of a killed process, and none that was given up here,
 // can change r any more. Where r is known to exist, a create that was under way has landed and needs no wait.
 func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool) (waited bool, err error) {
 	s.mu.Lock()
-	unsettled := slices.Concat(s.Unsettled, s.stragglers)
+	unsettled := slices.Concat(s.Unsettled, s.lateRequests)
 	s.mu.Unlock()
 	for _, u := range unsettled {
 		if !match(u.Ref) || exists && u.Verb == "create" {

@@ -22,15 +22,15 @@ type ExecError struct {
 }
 
 func (e *ExecError) Error() string {
-	text := fmt.Sprintf("command %q ended with exit code %d", brief(e.Command), e.Code)
+	text := fmt.Sprintf("command %q ended with exit code %d", shortCommand(e.Command), e.Code)
 	if e.Output != "" {
 		text += ": " + e.Output
 	}
 	return text
 }
 
-// brief is a command on one line: a script among its words is known by how it begins.
-func brief(command []string) string {
+// shortCommand is a command on one line. Of a word with several lines, such as a script, it has the first.
+func shortCommand(command []string) string {
 	words := make([]string, len(command))
 	for i, word := range command {
 		first, _, more := strings.Cut(strings.TrimSpace(word), "\n")
@@ -76,7 +76,7 @@ func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 		return nil, notFound("exec in", pod)
 	}
 	if c.Mode == Plan && !a.ReadOnly {
-		c.plan("exec", pod.ref, "run in %s: %s", pod.ref.Text(), brief(o.Command))
+		c.plan("exec", pod.ref, "run in %s: %s", pod.ref.Text(), shortCommand(o.Command))
 		return execValue(kube.ExecResult{}), nil
 	}
 	limit := time.Duration(a.Timeout)
@@ -94,7 +94,7 @@ func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 	}
 	switch {
 	case err != nil && c.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, &TimeoutError{fmt.Sprintf("command %q in %s has not ended after %s", brief(o.Command), pod.ref.Text(), limit)}
+		return nil, &TimeoutError{fmt.Sprintf("command %q in %s has not ended after %s", shortCommand(o.Command), pod.ref.Text(), limit)}
 	case err != nil:
 		return nil, err
 	case a.Check && result.Code != 0:

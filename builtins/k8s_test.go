@@ -186,7 +186,7 @@ func TestChangeNeedsRef(t *testing.T) {
 	h.mustRun(t, "def main():\n    cover(\"a\")\n    k8s.patch(\"ConfigMap\", \"a\", {\"data\": {\"x\": \"y\"}}, NS)")
 	h.wantError(t, `def main(): k8s.delete("ConfigMap", "a", NS)`, "has no rollback")
 	h.wantError(t, `def main(): k8s.apply(config_map("a"))`, "has no rollback")
-	// undo takes the files away, and with them what they covered.
+	// undo takes the files away, and with them what they granted.
 	h.wantError(t, "def main():\n    cover(\"c\")\n    undo()\n    k8s.create(config_map(\"c\"))", "has no rollback")
 	if h.recorder.undone != 1 {
 		t.Fatalf("undo was called %d times, want 1", h.recorder.undone)

@@ -118,7 +118,7 @@ func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
 
 // takeBack deletes at once what was created without our labels: an undo would take it for somebody else's.
 func (c *call) takeBack(o *object, made kube.Object, why string) error {
-	c.cover([]Ref{o.ref}) // it was flushed for the create, of which this is the end
+	c.grantChange([]Ref{o.ref}) // it was flushed for the create, of which this is the end
 	err := c.change(c.ctx, "delete", o.ref, func(ctx context.Context) error {
 		return o.client.Delete(ctx, o.resource, o.ref.Namespace, o.ref.Name, kube.DeleteOptions{UID: uidOf(made)})
 	}, unknownOutcome)

@@ -54,7 +54,7 @@ func setRollbackCallable(c *call, a *rollbackArgs) (starlark.Value, error) {
 	if err := c.Recorder.Record(c.ctx, Rollback{a.Callable, a.Verify, a.Content, a.Undoes}); err != nil {
 		return nil, err
 	}
-	c.cover(a.Undoes)
+	c.grantChange(a.Undoes)
 	return starlark.None, nil
 }
 
@@ -62,8 +62,8 @@ func undo(c *call, _ *struct{}) (starlark.Value, error) {
 	if c.Mode != Run {
 		return nil, fmt.Errorf("can't be called %s", c.Mode)
 	}
-	// Whatever comes of it, no ref is covered any more: its file may be gone.
-	c.uncover()
+	// Whatever comes of it, no change is granted any more: its file may be gone.
+	c.revokeChanges()
 	return starlark.None, c.Recorder.Undo(c.ctx)
 }
 
@@ -72,7 +72,7 @@ type unsettledArgs struct {
 }
 
 func unsettled(c *call, a *unsettledArgs) (starlark.Value, error) {
-	return starlark.Bool(c.inDoubt(a.Ref.Ref)), nil
+	return starlark.Bool(c.answerLost(a.Ref.Ref)), nil
 }
 
 type messageArgs struct {

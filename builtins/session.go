@@ -82,8 +82,8 @@ type Session struct {
 	Progress func(d time.Duration, what string) (done func())
 
 	mu             sync.Mutex
-	covered        map[Ref]bool // refs of acknowledged rollbacks, not used up by a change
-	stragglers     []Unsettled  // attempts of this call whose answers were lost
+	granted        map[Ref]bool // refs of recorded rollbacks that no change has used
+	lateRequests   []Unsettled  // attempts of this call whose answers were lost
 	changes        int
 	effect         Effect
 	made           map[Ref]bool        // what this call created

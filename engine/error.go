@@ -146,7 +146,7 @@ func (e *Engine) locate(err error) *Error {
 		e.fromItem(x, err)
 	case errors.As(err, &syntaxErr):
 		x.Pos, x.Msg = syntaxErr.Pos, syntaxErr.Msg
-		aim(x, e.line(x.Pos))
+		moveToTokenStart(x, e.line(x.Pos))
 	case errors.As(err, &resolveErr):
 		// The resolver finishes functions first; people read from the top.
 		slices.SortStableFunc(resolveErr, func(a, b resolve.Error) int {

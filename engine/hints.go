@@ -127,7 +127,7 @@ func (e *Engine) hint(x *Error) {
 		return
 	}
 	if isSyntax(x.cause) {
-		if hint := habit(x, e.line(x.Pos)); hint != "" {
+		if hint := pythonHint(x, e.line(x.Pos)); hint != "" {
 			x.Advice = append(x.Advice, hint)
 			return
 		}
@@ -150,8 +150,8 @@ func isSyntax(err error) bool {
 	return false
 }
 
-// habit recognises Python at a syntax error.
-func habit(x *Error, line string) string {
+// pythonHint recognises Python at a syntax error.
+func pythonHint(x *Error, line string) string {
 	rest := []rune(line)
 	rest = rest[min(max(int(x.Pos.Col)-1, 0), len(rest)):]
 	for _, text := range []string{string(rest), line} {
@@ -203,9 +203,9 @@ func (e *Engine) params(file, function string) []string {
 	return names
 }
 
-// aim moves the position of a syntax error from the end of the unexpected token, where the parser stands when it
+// moveToTokenStart moves the position of a syntax error from the end of the unexpected token, where the parser stands when it
 // has read it, to its start.
-func aim(x *Error, line string) {
+func moveToTokenStart(x *Error, line string) {
 	if !gotWant.MatchString(x.Msg) || strings.HasSuffix(x.Msg, "want primary expression") {
 		return
 	}

@@ -137,14 +137,14 @@ func (e *UnsupportedError) Error() string { return e.From + ": " + e.what() }
 
 func (e *UnsupportedError) what() string {
 	text := fmt.Sprintf("scenario type %q is not supported", e.Type)
-	if meant := e.meant(); meant != "" {
+	if meant := e.suggestion(); meant != "" {
 		text += fmt.Sprintf("; did you mean %q?", meant)
 	}
 	return text
 }
 
-// meant returns the type that was probably meant. Krkn's older names are shorter.
-func (e *UnsupportedError) meant() string {
+// suggestion returns the type that was probably meant. Krkn's older names are shorter.
+func (e *UnsupportedError) suggestion() string {
 	if meant := suggest.Nearest(e.Type, e.Known); meant != "" {
 		return meant
 	}

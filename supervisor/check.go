@@ -84,7 +84,7 @@ func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, 
 
 // checkHere checks in this process.
 func (t *task) checkHere(sources []Source, why error) ([]Diagnosis, error) {
-	r, err := t.here(why)
+	r, err := t.runnerInProcess(why)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (t *task) checkHere(sources []Source, why error) ([]Diagnosis, error) {
 }
 
 // check is the worker's part.
-func (h *hand) check(ctx context.Context, r *runner.Runner, o *checkOrder) error {
+func (h *workerTask) check(ctx context.Context, r *runner.Runner, o *checkOrder) error {
 	for i, source := range o.Sources {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -9,13 +9,13 @@ import (
 
 // files is what is known of the version files that a task replays.
 type files struct {
-	task    *task
-	active  map[string]string // locations of those whose code is at work, by key
-	lost    map[string]*runner.LostError
-	where   map[string]string // locations of those that are lost
-	slow    bool              // one at a time, to find out which it was
-	results []runner.Result
-	place   map[string]int // in results, by key
+	task       *task
+	active     map[string]string // locations of those whose code is at work, by key
+	lost       map[string]*runner.LostError
+	where      map[string]string // locations of those that are lost
+	oneAtATime bool              // one at a time, to find out which it was
+	results    []runner.Result
+	place      map[string]int // in results, by key
 }
 
 func newFiles(t *task) *files {
@@ -72,14 +72,13 @@ func (s *files) all() []runner.Result {
 
 func (s *files) atWork() bool { return len(s.active) > 0 }
 
-// lose gives up the file that a worker was at when it ended, or where it was at several has the
-// next go slowly. What it returns is why nothing can go on: a file was given up before, and should
-// not have been at work.
-func (s *files) lose(how string) (why string) {
+// workerDied gives up the file that the worker was running. If it was running several, the next worker
+// runs one at a time. If a file was given up before and was running again, nothing can go on: why says so.
+func (s *files) workerDied(how string) (why string) {
 	defer clear(s.active)
 	log := s.task.options.Log
-	if len(s.active) > 1 && !s.slow {
-		s.slow = true
+	if len(s.active) > 1 && !s.oneAtATime {
+		s.oneAtATime = true
 		log.Error(fmt.Sprintf("the process that replays %s while it was at %d files: going on with one at a time", how, len(s.active)))
 		return ""
 	}
@@ -95,7 +94,7 @@ func (s *files) lose(how string) (why string) {
 
 // parallel is how many executions the next worker may replay at the same time.
 func (s *files) parallel(wanted int) int {
-	if s.slow {
+	if s.oneAtATime {
 		return 1
 	}
 	return wanted

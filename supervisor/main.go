@@ -46,8 +46,8 @@ func Main[S any](build Build[S]) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(exitUsage)
 	}
-	w := &hand{inside: inside, first: first, stops: make(chan string, 1)}
-	go inside.Obey(func(o order) {
+	w := &workerTask{inside: inside, first: first, stops: make(chan string, 1)}
+	go inside.FollowOrders(func(o order) {
 		if o.Stop != nil {
 			w.stops <- o.Stop.Cause
 		}
@@ -68,15 +68,15 @@ func Main[S any](build Build[S]) {
 // started to ignore it, as by nohup. Cancel the context for the first, and [Supervisor.Kill] for a second.
 func Signals() []os.Signal { return worker.Signals() }
 
-// hand is the work of a worker.
-type hand struct {
+// workerTask is the work of a worker.
+type workerTask struct {
 	inside *worker.Inside[order, event]
 	first  order
 	stops  chan string
 }
 
 // work does what the first order wants.
-func (h *hand) work(build func(*Worker) (*runner.Runner, error)) (last done, err error) {
+func (h *workerTask) work(build func(*Worker) (*runner.Runner, error)) (last done, err error) {
 	// Who holds an execution is the process that a user can send a signal to.
 	versions.ActFor(os.Getppid())
 	w := &Worker{Hooks: h.hooks()}
@@ -105,7 +105,7 @@ func (h *hand) work(build func(*Worker) (*runner.Runner, error)) (last done, err
 }
 
 // hooks tell the supervisor what the runner is at.
-func (h *hand) hooks() runner.Hooks {
+func (h *workerTask) hooks() runner.Hooks {
 	return runner.Hooks{
 		Watch: func(f versions.File) func() {
 			h.inside.Tell(event{Begin: f.Key(), Location: f.Location})

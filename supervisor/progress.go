@@ -95,7 +95,7 @@ func (p *progress) died(how string) (why string) {
 		log.Error(fmt.Sprintf("the process that undoes scenario %s %s: trying again", p.now.Scenario.Path, how))
 	}
 	if p.atWork() {
-		if why := p.lose(how); why != "" {
+		if why := p.workerDied(how); why != "" {
 			return why
 		}
 	}

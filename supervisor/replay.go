@@ -73,7 +73,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 		case last != nil:
 			why = fmt.Sprintf("the process that replays could not go on: %v", last.Failure)
 		case files.atWork():
-			why = files.lose(end.how)
+			why = files.workerDied(end.how)
 		default:
 			if unexplained++; unexplained == workerTries {
 				why = "the process that replays " + end.how
@@ -93,7 +93,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 
 // replayHere replays in this process.
 func (t *task) replayHere(o *replayOrder, why error) (*runner.Report, error) {
-	r, err := t.here(why)
+	r, err := t.runnerInProcess(why)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (t *task) replayHere(o *replayOrder, why error) (*runner.Report, error) {
 }
 
 // replay is the worker's part.
-func (h *hand) replay(ctx context.Context, r *runner.Runner, o *replayOrder) (done, error) {
+func (h *workerTask) replay(ctx context.Context, r *runner.Runner, o *replayOrder) (done, error) {
 	report, err := o.do(ctx, r)
 	if err != nil {
 		return done{}, err

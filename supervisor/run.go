@@ -128,7 +128,7 @@ func readAll(files []runner.ScenarioFile) []runner.ScenarioFile {
 
 // runHere runs in this process.
 func (t *task) runHere(scenarios Scenarios, o runner.RunOptions, why error) (*runner.RunReport, error) {
-	r, err := t.here(why)
+	r, err := t.runnerInProcess(why)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (t *task) runHere(scenarios Scenarios, o runner.RunOptions, why error) (*ru
 }
 
 // run is the worker's part.
-func (h *hand) run(ctx context.Context, r *runner.Runner, o *runOrder) (done, error) {
+func (h *workerTask) run(ctx context.Context, r *runner.Runner, o *runOrder) (done, error) {
 	if o.Died != nil {
 		// Before anything else: what is prepared below is not needed for it, and may have gone meanwhile.
 		interrupted, ends := h.recover(ctx, r, o)
@@ -161,7 +161,7 @@ func (h *hand) run(ctx context.Context, r *runner.Runner, o *runOrder) (done, er
 }
 
 // recover ends the scenario that another worker died in. It reports whether the run ends with that.
-func (h *hand) recover(ctx context.Context, r *runner.Runner, o *runOrder) (interrupted, ends bool) {
+func (h *workerTask) recover(ctx context.Context, r *runner.Runner, o *runOrder) (interrupted, ends bool) {
 	if o.Died.Interrupted > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)

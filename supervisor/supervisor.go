@@ -226,8 +226,8 @@ func (t *task) passOn(p *process, over <-chan struct{}) (timeout bool) {
 	return true
 }
 
-// here makes a runner in this process, where no other can be started.
-func (t *task) here(err error) (*runner.Runner, error) {
+// runnerInProcess makes a runner in this process, where no other can be started.
+func (t *task) runnerInProcess(err error) (*runner.Runner, error) {
 	var few *worker.FileLimitError
 	if errors.As(err, &few) {
 		return nil, few // nor would it go well here

@@ -21,10 +21,10 @@ var bootID = sync.OnceValue(func() string {
 // thisBoot reads the clock that nobody sets and that counts on while the machine sleeps, which Go's
 // monotonic clock does not.
 func thisBoot() boot {
-	here := boot{host: hostName()}
+	current := boot{host: hostName()}
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err == nil {
-		here.id, here.uptime = bootID(), time.Duration(ts.Nano())
+		current.id, current.uptime = bootID(), time.Duration(ts.Nano())
 	}
-	return here
+	return current
 }

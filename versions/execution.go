@@ -287,13 +287,13 @@ func (e *dirExecution) Close() (err error) {
 	}
 	e.closed = true
 	// The lock goes last.
-	return errors.Join(e.tidy(time.Now()), e.dir.Close(), e.root.Close())
+	return errors.Join(e.removeLeftovers(time.Now()), e.dir.Close(), e.root.Close())
 }
 
-// tidy removes the bookkeeping, and the directory if nothing else is in it. None of this has to be
+// removeLeftovers removes the bookkeeping, and the directory if nothing else is in it. None of this has to be
 // durable: what a power loss brings back says nothing wrong, and is removed by the next holder.
 // Marks that may still matter to a replay stay.
-func (e *dirExecution) tidy(now time.Time) error {
+func (e *dirExecution) removeLeftovers(now time.Time) error {
 	names, err := e.dir.Names()
 	if err != nil {
 		return err

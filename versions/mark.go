@@ -40,13 +40,13 @@ type Mark struct {
 // Of another machine's mark, and of one that names no boot, only the wall clock tells.
 func (m Mark) Left(now time.Time) time.Duration { return m.left(thisBoot(), now) }
 
-func (m Mark) left(here boot, now time.Time) time.Duration {
+func (m Mark) left(current boot, now time.Time) time.Duration {
 	left := m.Until.Sub(now)
-	if m.Boot != "" && here.id != "" {
+	if m.Boot != "" && current.id != "" {
 		switch {
-		case m.Boot == here.id:
-			left = m.life() - (here.uptime - m.Uptime)
-		case m.Host == here.host:
+		case m.Boot == current.id:
+			left = m.life() - (current.uptime - m.Uptime)
+		case m.Host == current.host:
 			return 0
 		}
 	}
@@ -62,14 +62,14 @@ func (m Mark) life() time.Duration {
 }
 
 // completed is the mark as it is kept.
-func (m Mark) completed(here boot, now time.Time) Mark {
+func (m Mark) completed(current boot, now time.Time) Mark {
 	if m.At.IsZero() {
 		m.At = now
 	}
 	m.Life = m.life()
-	m.Host, m.Boot = here.host, here.id
-	if here.id != "" {
-		m.Uptime = here.uptime - now.Sub(m.At)
+	m.Host, m.Boot = current.host, current.id
+	if current.id != "" {
+		m.Uptime = current.uptime - now.Sub(m.At)
 	}
 	return m
 }

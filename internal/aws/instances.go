@@ -39,7 +39,7 @@ func (c *Client) Instances(ctx context.Context, region string, ids []string) (ma
 				} `xml:"reservationSet>item>instancesSet>item"`
 				Next string `xml:"nextToken"`
 			}
-			if err := c.do(ctx, call{action: "DescribeInstances", region: region, thing: things("instance", page), form: form}, &out); err != nil {
+			if err := c.do(ctx, call{action: "DescribeInstances", region: region, thing: named("instance", page), form: form}, &out); err != nil {
 				return nil, err
 			}
 			for _, instance := range out.Instances {
@@ -68,7 +68,7 @@ func (c *Client) change(ctx context.Context, action, region, id, from string) er
 	if id == "" {
 		return fmt.Errorf("the instance's ID is empty")
 	}
-	q := call{action: action, region: region, thing: things("instance", []string{id}), form: url.Values{"InstanceId.1": {id}}}
+	q := call{action: action, region: region, thing: named("instance", []string{id}), form: url.Values{"InstanceId.1": {id}}}
 	if err := c.do(ctx, q, nil); err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func filter(name string, values []string) url.Values {
 	return form
 }
 
-// things names what a call is about, by the first few.
-func things(kind string, ids []string) string {
+// named says what a call is about, by the first few.
+func named(kind string, ids []string) string {
 	if len(ids) == 1 {
 		return fmt.Sprintf("%s %q", kind, ids[0])
 	}

@@ -110,8 +110,8 @@ func field(key string) (f schema.Field, ok bool) {
 	return f, ok
 }
 
-// meant returns the key that an unknown one probably stands for, or "".
-func meant(key string) string {
+// suggestedKey returns the key that an unknown one probably stands for, or "".
+func suggestedKey(key string) string {
 	parent, name, fields := "", key, sections
 	if i := strings.LastIndexByte(key, '.'); i >= 0 {
 		f, ok := field(key[:i])

@@ -83,7 +83,7 @@ func (l *loader) fields() {
 	values, problems := schema.Check(l.file, l.root, sections)
 	l.values = values
 	for _, p := range problems {
-		key := meant(p.Key)
+		key := suggestedKey(p.Key)
 		switch {
 		case !p.Unknown:
 			l.problems = append(l.problems, problem{p, p.Key})
@@ -97,6 +97,7 @@ func (l *loader) fields() {
 		}
 	}
 	l.ignored()
+	l.anchors(problems)
 
 	c := l.config
 	c.AutoRollback = get[bool](l, "kraken", "auto_rollback")
@@ -141,6 +142,19 @@ func (l *loader) ignored() {
 			if path := name + "." + key; f.Type == schema.Any && !read(path) && l.section(name)[key] != nil {
 				l.config.Ignored = append(l.config.Ignored, path)
 			}
+		}
+	}
+}
+
+// anchors names the keys at the top that only hold an anchor. Check reports them only when they
+// resemble a known key.
+func (l *loader) anchors(reported schema.Problems) {
+	for i := 0; i+1 < len(l.root.Content); i += 2 {
+		name, value := l.root.Content[i].Value, l.root.Content[i+1]
+		_, known := sections[name]
+		said := slices.ContainsFunc(reported, func(p schema.Problem) bool { return p.Key == name })
+		if value.Anchor != "" && !known && !said {
+			l.config.Ignored = append(l.config.Ignored, name)
 		}
 	}
 }

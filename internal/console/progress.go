@@ -89,11 +89,11 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 		case <-timer.C:
 			return nil
 		case <-ticker.C:
-			past := time.Since(start)
+			elapsed := time.Since(start)
 			if bar != nil {
-				bar.SetCurrent(int64(min(past, d)))
-			} else if past < d {
-				logger.InfoContext(ctx, fmt.Sprintf("waited %s of %s: %s", short(past), short(d), what))
+				bar.SetCurrent(int64(min(elapsed, d)))
+			} else if elapsed < d {
+				logger.InfoContext(ctx, fmt.Sprintf("waited %s of %s: %s", short(elapsed), short(d), what))
 			}
 		}
 	}

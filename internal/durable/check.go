@@ -29,11 +29,11 @@ func strictParent(path string, info Info) error {
 	switch {
 	case !info.IsDir():
 		return &fs.PathError{Op: "open", Path: path, Err: unix.ENOTDIR}
-	case !rootOrUs(info.uid):
+	case !rootOrOurs(info.uid):
 		return &InsecureError{path, fmt.Sprintf("is a parent directory of user %d, want %d or root", info.uid, os.Geteuid()), ownDirectory}
 	case info.mode&othersWrite != 0 && info.mode&unix.S_ISVTX == 0:
 		remedy := "chmod go-w " + Quote(path)
-		if info.uid != us() && us() != 0 {
+		if info.uid != ourUID() && ourUID() != 0 {
 			remedy = ownDirectory
 		}
 		return &InsecureError{path, fmt.Sprintf("is a parent directory that others can write to (mode %04o) without the sticky bit", info.mode&0o7777), remedy}
@@ -44,7 +44,7 @@ func strictParent(path string, info Info) error {
 // isVolume reports whether a directory is as a pod has them for writing: root's, or writable by our
 // group, which is how an image prepares a directory for a user whose number it does not know.
 func isVolume(info Info) bool {
-	return info.IsDir() && (rootOrUs(info.uid) || info.mode&0o020 != 0 && isOurGroup(info.gid))
+	return info.IsDir() && (rootOrOurs(info.uid) || info.mode&0o020 != 0 && isOurGroup(info.gid))
 }
 
 func isOurGroup(gid uint32) bool {
@@ -96,15 +96,15 @@ func (c checker) CheckFile(path string, info Info) error {
 }
 
 func (c checker) ours(path string, info Info, what string) error {
-	if info.uid != us() {
+	if info.uid != ourUID() {
 		remedy := copyFile(path)
 		switch {
-		case us() != 0 && info.mode&0o004 == 0: // we can't copy it
+		case ourUID() != 0 && info.mode&0o004 == 0: // we can't copy it
 			remedy = putAside(path)
 		case info.IsDir():
 			remedy = CopyDir(path)
 		}
-		return &InsecureError{path, fmt.Sprintf("is a %s of user %d, want %d", what, info.uid, us()), remedy}
+		return &InsecureError{path, fmt.Sprintf("is a %s of user %d, want %d", what, info.uid, ourUID()), remedy}
 	}
 	if info.mode&othersWrite != 0 && !c.isWidened(info) {
 		remedy := copyFile(path)
@@ -120,7 +120,7 @@ func (c checker) ours(path string, info Info, what string) error {
 // a group at a pod's start: writable by the group. Who is in that group is in the pod, and could
 // write to the volume before.
 func (c checker) isWidened(info Info) bool {
-	return c.volume && info.uid == us() && info.mode&othersWrite == 0o020
+	return c.volume && info.uid == ourUID() && info.mode&othersWrite == 0o020
 }
 
 // narrow takes back what the kubelet has added. A file system that takes no change keeps it.
@@ -135,9 +135,9 @@ func (c checker) narrow(f *os.File, info Info) error {
 	return err
 }
 
-func us() uint32 { return uint32(os.Geteuid()) }
+func ourUID() uint32 { return uint32(os.Geteuid()) }
 
-func rootOrUs(uid uint32) bool { return uid == 0 || uid == us() }
+func rootOrOurs(uid uint32) bool { return uid == 0 || uid == ourUID() }
 
 func kind(mode uint32) string {
 	switch mode & unix.S_IFMT {

@@ -121,7 +121,7 @@ func (d *Dir) OpenDir(name string) (*Dir, error) {
 		err = sub.narrow(sub.f, info)
 	}
 	if err != nil {
-		return nil, errors.Join(mendAll(err), sub.Close())
+		return nil, errors.Join(withTreeRemedy(err), sub.Close())
 	}
 	return sub, nil
 }

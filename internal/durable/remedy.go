@@ -40,15 +40,15 @@ func CopyDir(path string) string {
 // file's.
 func putAside(path string) string { return "mv " + Quote(path) + " " + Quote(aside(path)) }
 
-// mendable bounds how much below a directory is looked at for one remedy, and named in it.
+// mostLookedAt bounds how much below a directory is looked at for one remedy, and named in it.
 const (
-	mendable = 10_000
-	nameable = 20
+	mostLookedAt = 10_000
+	mostNamed    = 20
 )
 
-// mendPath gives the error of a path that was refused a remedy for all of it, or none that can't be
+// withRemedy gives the error of a path that was refused a remedy for all of it, or none that can't be
 // carried out.
-func (c checker) mendPath(path string, err error) error {
+func (c checker) withRemedy(path string, err error) error {
 	var insecure *InsecureError
 	if !errors.As(err, &insecure) || insecure.Remedy == ownDirectory {
 		return err
@@ -63,7 +63,7 @@ func (c checker) mendPath(path string, err error) error {
 		insecure.Remedy = ownDirectory
 		return err
 	case insecure.Path == path && statErr == nil:
-		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != us() {
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != ourUID() {
 			insecure.Remedy = ownDirectory
 			return err
 		}
@@ -88,26 +88,26 @@ func (c checker) mendPath(path string, err error) error {
 		}
 	}
 	slices.Reverse(wide)
-	insecure.Remedy = mendTree(real, wide)
+	insecure.Remedy = treeRemedy(real, wide)
 	return err
 }
 
-// mendAll gives the error of a directory of ours that others can write to a remedy for all that is
+// withTreeRemedy gives the error of a directory of ours that others can write to a remedy for all that is
 // below it, too.
-func mendAll(err error) error {
+func withTreeRemedy(err error) error {
 	var insecure *InsecureError
 	if errors.As(err, &insecure) && strings.HasPrefix(insecure.Remedy, "chmod ") {
-		insecure.Remedy = mendTree(insecure.Path, nil)
+		insecure.Remedy = treeRemedy(insecure.Path, nil)
 	}
 	return err
 }
 
-// mendTree returns one command for everything that is wrong with some parents, with the modes of
+// treeRemedy returns one command for everything that is wrong with some parents, with the modes of
 // directories at and below a path, and with the files there.
-func mendTree(path string, parents []string) string {
+func treeRemedy(path string, parents []string) string {
 	wide, files := flaws(path)
 	var commands []string
-	if len(wide) > nameable {
+	if len(wide) > mostNamed {
 		commands = append(commands, "find "+Quote(path)+" -type d -exec chmod go-w {} +")
 		wide = nil
 	}
@@ -118,8 +118,8 @@ func mendTree(path string, parents []string) string {
 	switch {
 	case len(files) == 1:
 		commands = append(commands, copyFile(files[0]))
-	case len(files) > nameable:
-		commands = append(commands, fmt.Sprintf(`find %s -type f \( -perm -020 -o -perm -002 -o -links +1 -o ! -user %d \) -exec sh -c 'for f; %s' sh {} +`, Quote(path), us(), loop))
+	case len(files) > mostNamed:
+		commands = append(commands, fmt.Sprintf(`find %s -type f \( -perm -020 -o -perm -002 -o -links +1 -o ! -user %d \) -exec sh -c 'for f; %s' sh {} +`, Quote(path), ourUID(), loop))
 	case len(files) > 1:
 		commands = append(commands, "for f in "+quoteAll(files)+"; "+loop)
 	}
@@ -132,7 +132,7 @@ func flaws(path string) (wide, files []string) {
 	seen := 0
 	// It gives no error: what can't be looked at is told of when it is opened.
 	_ = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
-		if seen++; seen > mendable {
+		if seen++; seen > mostLookedAt {
 			return fs.SkipAll
 		}
 		var st unix.Stat_t
@@ -141,9 +141,9 @@ func flaws(path string) (wide, files []string) {
 		}
 		info := newInfo(&st)
 		switch {
-		case info.IsDir() && info.uid == us() && info.mode&othersWrite != 0:
+		case info.IsDir() && info.uid == ourUID() && info.mode&othersWrite != 0:
 			wide = append(wide, at)
-		case entry.Type().IsRegular() && (info.uid != us() || info.mode&othersWrite != 0 || info.links > 1):
+		case entry.Type().IsRegular() && (info.uid != ourUID() || info.mode&othersWrite != 0 || info.links > 1):
 			files = append(files, at)
 		}
 		return nil

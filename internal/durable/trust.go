@@ -72,7 +72,7 @@ func Volumes(path string) []string {
 func (c checker) open(system System, path string, create bool) (*Dir, error) {
 	dir, err := c.walk(system, path, create)
 	if err != nil {
-		return nil, c.mendPath(path, err)
+		return nil, c.withRemedy(path, err)
 	}
 	return dir, nil
 }
@@ -228,8 +228,8 @@ func (c checker) resolve(path string) (real string, names []string, err error) {
 			if links++; links > maxLinks {
 				return "", nil, &fs.PathError{Op: "lstat", Path: path, Err: unix.ELOOP}
 			}
-			if !rootOrUs(info.uid) {
-				return "", nil, &InsecureError{next, fmt.Sprintf("is a symbolic link of user %d, want %d or root", info.uid, us()), ownDirectory}
+			if !rootOrOurs(info.uid) {
+				return "", nil, &InsecureError{next, fmt.Sprintf("is a symbolic link of user %d, want %d or root", info.uid, ourUID()), ownDirectory}
 			}
 			target, err := os.Readlink(next)
 			if err != nil {

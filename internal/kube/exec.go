@@ -178,7 +178,7 @@ func (c *Client) execSPDY(ctx context.Context, q request, target *url.URL, strea
 	if err == nil {
 		err = ended
 	}
-	if err == nil && !status.came() {
+	if err == nil && !status.received() {
 		return errors.New("it ended without the command's status")
 	}
 	return err
@@ -203,7 +203,7 @@ func (rt roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retu
 func notStarted(err error) *patience.Miss {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
-		return &patience.Miss{Reason: whyNot(err), Err: err}
+		return &patience.Miss{Reason: failureReason(err), Err: err}
 	}
 	status := refused(err)
 	var other *ForeignError
@@ -215,7 +215,7 @@ func notStarted(err error) *patience.Miss {
 	case status == nil || !apierrors.IsTooManyRequests(status) && !apierrors.IsServiceUnavailable(status):
 		return nil
 	}
-	m := &patience.Miss{Reason: whyNot(status), Err: status}
+	m := &patience.Miss{Reason: failureReason(status), Err: status}
 	if seconds, ok := apierrors.SuggestsClientDelay(status); ok {
 		m.After = time.Duration(seconds) * time.Second
 	}
@@ -260,7 +260,7 @@ type statusUpgrader struct {
 	has     bool
 }
 
-func (u *statusUpgrader) came() bool {
+func (u *statusUpgrader) received() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.has

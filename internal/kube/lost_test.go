@@ -383,7 +383,7 @@ func TestStragglersAreTold(t *testing.T) {
 				before := reset(t, direct, ns)
 				proxy.Script(v.method, c.faults...)
 				told := false
-				if err := v.do(WithStragglers(t.Context(), func() { told = true }), client, ns, before); err != nil {
+				if err := v.do(WithLateNote(t.Context(), func() { told = true }), client, ns, before); err != nil {
 					t.Fatal(err)
 				}
 				harmless := verb == "patch of a version" || verb == "delete of a UID"

@@ -38,7 +38,7 @@ func (q request) missed(a answer) *miss {
 	if a.err == nil || permanent(a.err) != nil {
 		return nil
 	}
-	m := &miss{Miss: patience.Miss{Reason: whyNot(a.err), After: a.after, Err: a.err}, doubt: a.sent}
+	m := &miss{Miss: patience.Miss{Reason: failureReason(a.err), After: a.after, Err: a.err}, doubt: a.sent}
 	var other *ForeignError
 	if errors.As(a.err, &other) {
 		if other.final() {

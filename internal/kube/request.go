@@ -256,8 +256,8 @@ func withStatus(q request, err error) error {
 	return err
 }
 
-// whyNot is why an attempt brought nothing, with the HTTP status if there was one.
-func whyNot(err error) string {
+// failureReason is why an attempt brought nothing, with the HTTP status if there was one.
+func failureReason(err error) string {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		s := status.Status()

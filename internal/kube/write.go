@@ -180,7 +180,7 @@ type doubt struct {
 
 func (d doubt) none() bool { return d.attempts == 0 }
 
-type stragglersKey struct{}
+type lateNoteKey struct{}
 
 type dryRunKey struct{}
 
@@ -191,16 +191,16 @@ func WithDryRun(ctx context.Context) context.Context {
 
 func isDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
 
-// WithStragglers returns a context for changing requests. They call note when they
+// WithLateNote returns a context for changing requests. They call note when they
 // return anything but an [*UnknownOutcomeError], while an attempt of theirs whose answer was lost may
 // still land: what a later attempt made can be gone by then, and would come back.
-func WithStragglers(ctx context.Context, note func()) context.Context {
-	return context.WithValue(ctx, stragglersKey{}, note)
+func WithLateNote(ctx context.Context, note func()) context.Context {
+	return context.WithValue(ctx, lateNoteKey{}, note)
 }
 
 // settled tells of the attempts in doubt that are left when all but landed are accounted for.
 func (w write) settled(ctx context.Context, d doubt, landed int) {
-	note, ok := ctx.Value(stragglersKey{}).(func())
+	note, ok := ctx.Value(lateNoteKey{}).(func())
 	if ok && !w.once && d.attempts > landed {
 		note()
 	}

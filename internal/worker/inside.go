@@ -48,7 +48,7 @@ func Open[O, E any]() (w *Inside[O, E], first O, err error) {
 	// Not ignored, since programs that this one starts would inherit that.
 	signal.Notify(make(chan os.Signal, 1), Signals()...)
 	debug.SetMaxStack(maxStack)
-	go w.beat(l)
+	go w.heartbeat(l)
 	return w, first, nil
 }
 
@@ -68,9 +68,9 @@ func (w *Inside[O, E]) Fatal(why string) {
 	os.Exit(exitEnded)
 }
 
-// Obey gives the further orders to handle, and ends this process when who gives them is gone: as by a SIGKILL,
+// FollowOrders gives the further orders to handle, and ends this process when who gives them is gone: as by a SIGKILL,
 // which that probably died of.
-func (w *Inside[O, E]) Obey(handle func(O)) {
+func (w *Inside[O, E]) FollowOrders(handle func(O)) {
 	for {
 		var order O
 		err := w.orders.Decode(&order)

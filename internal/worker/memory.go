@@ -10,9 +10,9 @@ import (
 // memoryPause is how often the memory is looked at.
 const memoryPause = 10 * time.Millisecond
 
-// beat says that this process is alive, for as long as the runtime gives each goroutine its turn, and
+// heartbeat says that this process is alive, for as long as the runtime gives each goroutine its turn, and
 // ends it when it takes too much memory.
-func (w *Inside[O, E]) beat(l limits) {
+func (w *Inside[O, E]) heartbeat(l limits) {
 	var last time.Time
 	for ; ; time.Sleep(memoryPause) {
 		if why := overMemory(l.Memory); why != "" {

@@ -38,7 +38,7 @@ func inside() {
 		os.Exit(2)
 	}
 	said := make(chan string)
-	go w.Obey(func(o order) { said <- o.Do })
+	go w.FollowOrders(func(o order) { said <- o.Do })
 	switch first.Do {
 	case "echo":
 		for range 1000 {
