@@ -50,7 +50,8 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// TestDocs wants everything documented: each function, and each of its parameters with words of its own.
+// TestDocs wants everything documented: each function, and each of its parameters with words of its
+// own.
 func TestDocs(t *testing.T) {
 	docs, err := builtins.Docs()
 	if err != nil {
@@ -82,7 +83,8 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// TestPredeclared finds each function of the table where scripts look for it, and nothing else there.
+// TestPredeclared finds each function of the table where scripts look for it, and nothing else
+// there.
 func TestPredeclared(t *testing.T) {
 	var names []string
 	var add func(prefix string, members starlark.StringDict)

@@ -19,14 +19,15 @@ func (s *Session) settledACLs(ctx context.Context) error {
 	return err
 }
 
-// EC2 shows a change some time after it was made.
-// If the answer to a request was lost, it is believed to have changed nothing only after this many reads, this far apart.
+// EC2 shows a change some time after it was made. If the answer to a request was lost, it is
+// believed to have changed nothing only after this many reads, this far apart.
 const (
 	visibleTries = 5
 	visiblePause = time.Second
 )
 
-// pollUntilVisible reads until the result of a request is visible. It repeats the read only if the answer to the request was lost.
+// pollUntilVisible reads until the result of a request is visible. It repeats the read only if the
+// answer to the request was lost.
 func (s *Session) pollUntilVisible(ctx context.Context, r Ref, look func() (there bool, err error)) error {
 	for n := 1; ; n++ {
 		there, err := look()
@@ -140,7 +141,8 @@ func awsReplaceNetworkACL(c *call, a *replaceNetworkACLArgs) (starlark.Value, er
 	return starlark.Bool(changed), err
 }
 
-// replaceACL gives a subnet another list. It looks first, so that what needs no change uses up no rollback.
+// replaceACL gives a subnet another list. It looks first, so that what needs no change uses up no
+// rollback.
 func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, subnet, acl, expected string) (changed bool, err error) {
 	if err := s.settledACLs(ctx); err != nil {
 		return false, err

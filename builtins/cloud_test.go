@@ -225,7 +225,8 @@ func TestCloudConflicts(t *testing.T) {
 	}
 }
 
-// A request whose fate is open keeps its mark; one that was refused does not, and may be made again.
+// A request whose fate is open keeps its mark; one that was refused does not, and may be made
+// again.
 func TestCloudMarks(t *testing.T) {
 	s := newSky(t, builtins.Run)
 	s.ec2.Fault("StopInstances", cloudtest.Deny)

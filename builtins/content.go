@@ -22,7 +22,8 @@ func (r *record) FieldOrder() []string { return r.order }
 // String is the name alone: a struct prints as what made it, and then its fields.
 func (r *record) String() string { return r.Name() }
 
-// newRecord makes the function of the table that constructs such structs. Only what was given becomes a field.
+// newRecord makes the function of the table that constructs such structs. Only what was given
+// becomes a field.
 func newRecord[A any](name string, order []string, check func(*A) error) *record {
 	r := &record{order: order}
 	r.function = builtin(name, Pure, *new(A), func(c *call, a *A) (starlark.Value, error) {

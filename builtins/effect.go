@@ -37,7 +37,8 @@ type Sight struct {
 	Unseen error // why that is not known
 }
 
-// EffectError means that chaos was not in force as long as it should have been. No script can catch it.
+// EffectError means that chaos was not in force as long as it should have been. No script can catch
+// it.
 type EffectError struct {
 	Effect
 	Planned time.Duration // how long it should have been in force
@@ -120,7 +121,8 @@ func (s *Session) absent(why error, planned time.Duration) error {
 	return &EffectError{s.effect, planned}
 }
 
-// begun waits until the chaos is in force. It gives up after a while, in which what was changed takes effect.
+// begun waits until the chaos is in force. It gives up after a while, in which what was changed
+// takes effect.
 func (s *Session) begun(ctx context.Context, planned time.Duration) error {
 	deadline := time.Now().Add(s.settleTime())
 	for pause := firstLook; ; pause = min(2*pause, leastLook) {
@@ -182,7 +184,8 @@ var effectFunctions = []*function{
 	builtin("hold", Read, holdArgs{Message: "chaos is in force"}, hold),
 }
 
-// hold keeps the chaos in force until the time is over, or until says so, and looks at it meanwhile.
+// hold keeps the chaos in force until the time is over, or until says so, and looks at it
+// meanwhile.
 func hold(c *call, a *holdArgs) (starlark.Value, error) {
 	if c.Mode != Run {
 		return nil, fmt.Errorf("can't be called %s: only run makes chaos", c.Mode)

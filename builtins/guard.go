@@ -153,7 +153,8 @@ func (s *Session) noteLate(u Unsettled) {
 	s.lateRequests = append(s.lateRequests, u)
 }
 
-// answerLost reports whether a killed process, or this one, did not get the answer to a request to change r.
+// answerLost reports whether a killed process, or this one, did not get the answer to a request to
+// change r.
 func (s *Session) answerLost(r Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,8 +162,8 @@ func (s *Session) answerLost(r Ref) bool {
 	return slices.ContainsFunc(s.Unsettled, of) || slices.ContainsFunc(s.lateRequests, of)
 }
 
-// settle waits until no request of a killed process, and none that was given up here,
-// can change r any more. Where r is known to exist, a create that was under way has landed and needs no wait.
+// settle waits until no request of a killed process, and none that was given up here, can change r
+// any more. Where r is known to exist, a create that was under way has landed and needs no wait.
 func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool) (waited bool, err error) {
 	s.mu.Lock()
 	unsettled := slices.Concat(s.Unsettled, s.lateRequests)

@@ -29,7 +29,8 @@ func (e *ExecError) Error() string {
 	return text
 }
 
-// shortCommand is a command on one line. Of a word with several lines, such as a script, it has the first.
+// shortCommand is a command on one line. Of a word with several lines, such as a script, it has the
+// first.
 func shortCommand(command []string) string {
 	words := make([]string, len(command))
 	for i, word := range command {

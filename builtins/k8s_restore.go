@@ -106,7 +106,8 @@ func asItWas(obj map[string]any) kube.Object {
 	return out
 }
 
-// withoutControllers leaves out what controllers write into an object by themselves, and owners, who may be gone.
+// withoutControllers leaves out what controllers write into an object by themselves, and owners,
+// who may be gone.
 func withoutControllers(obj kube.Object) map[string]any {
 	out, meta := maps.Clone(obj), maps.Clone(nested(obj, "metadata"))
 	delete(meta, "ownerReferences")
@@ -156,7 +157,8 @@ func isEmpty(v any) bool {
 	return false
 }
 
-// livingOwners takes out the owners that are gone: the garbage collector would delete the object because of them.
+// livingOwners takes out the owners that are gone: the garbage collector would delete the object
+// because of them.
 func (c *call) livingOwners(obj kube.Object, namespace string) error {
 	meta := nested(obj, "metadata")
 	owners, ok := meta["ownerReferences"].([]any)
@@ -196,7 +198,8 @@ func (c *call) livingOwners(obj kube.Object, namespace string) error {
 	return nil
 }
 
-// volumeOf refuses a claim whose volume can't come back to it: what would be created is an empty or an unbound claim.
+// volumeOf refuses a claim whose volume can't come back to it: what would be created is an empty or
+// an unbound claim.
 func (c *call) volumeOf(snapshot map[string]any, claim *object) error {
 	volume, _ := nested(snapshot, "spec")["volumeName"].(string)
 	if claim.resource.Kind != "PersistentVolumeClaim" || volume == "" {

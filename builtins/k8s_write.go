@@ -116,7 +116,8 @@ func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
 	return objectValue(o.resource, made)
 }
 
-// takeBack deletes at once what was created without our labels: an undo would take it for somebody else's.
+// takeBack deletes at once what was created without our labels: an undo would take it for somebody
+// else's.
 func (c *call) takeBack(o *object, made kube.Object, why string) error {
 	c.grantChange([]Ref{o.ref}) // it was flushed for the create, of which this is the end
 	err := c.change(c.ctx, "delete", o.ref, func(ctx context.Context) error {

@@ -14,8 +14,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// Change is one change that a [Plan] session would have made. Before and After are the object as JSON, without the
-// values of secrets and of environment variables; nil where there is none.
+// Change is one change that a [Plan] session would have made. Before and After are the object as
+// JSON, without the values of secrets and of environment variables; nil where there is none.
 type Change struct {
 	Verb   string          `json:"verb"`   // create, apply, patch, delete, exec, or a cloud's
 	Object string          `json:"object"` // for a reader: Pod "a" in namespace "b"
@@ -46,9 +46,10 @@ type intent struct {
 	send       func(context.Context) (kube.Object, error) // the change
 }
 
-// planObject asks the API server what it would make of a change, and notes that. The server checks rights,
-// admission, preconditions and the object, and stores nothing. It does not know what was planned before: then,
-// and where a webhook can't answer such a question, what the change makes of the object is told here.
+// planObject asks the API server what it would make of a change, and notes that. The server checks
+// rights, admission, preconditions and the object, and stores nothing. It does not know what was
+// planned before: then, and where a webhook can't answer such a question, what the change makes of
+// the object is told here.
 func (s *Session) planObject(ctx context.Context, o *object, i intent) (after kube.Object, err error) {
 	before, known := s.believed(o.ref)
 	if !known {
@@ -81,7 +82,8 @@ func (s *Session) planObject(ctx context.Context, o *object, i intent) (after ku
 	return after, err
 }
 
-// noDryRun reports whether an admission webhook has effects of its own, so that the API server does not ask it.
+// noDryRun reports whether an admission webhook has effects of its own, so that the API server does
+// not ask it.
 func noDryRun(err error) bool {
 	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
 }

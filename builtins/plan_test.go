@@ -10,8 +10,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
-// A plan is what the API server would do: it refuses what a replay would be refused, and what comes after a
-// planned change sees it.
+// A plan is what the API server would do: it refuses what a replay would be refused, and what comes
+// after a planned change sees it.
 func TestPlanAsksTheServer(t *testing.T) {
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	t.Run("refused", func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// hidden stands in a script for a value of a Secret. It does not hold the value: what a script never had can reach
-// no log, plan, version file or journal, whatever the script does with it.
+// hidden stands in a script for a value of a Secret. It does not hold the value: what a script
+// never had can reach no log, plan, version file or journal, whatever the script does with it.
 type hidden struct{}
 
 var errHidden = errors.New("this is a value of a Secret, which scripts do not get")
@@ -31,7 +31,8 @@ func (hidden) Truth() starlark.Bool { return starlark.True }
 // Hash implements starlark.Value.
 func (hidden) Hash() (uint32, error) { return 0, errHidden }
 
-// CompareSameType implements starlark.Comparable. All of them look the same, so that "is it as before" would always be true.
+// CompareSameType implements starlark.Comparable. All of them look the same, so that "is it as
+// before" would always be true.
 func (hidden) CompareSameType(syntax.Token, starlark.Value, int) (bool, error) {
 	return false, errHidden
 }
@@ -78,7 +79,8 @@ func hide(values map[string]any) map[string]any {
 	return out
 }
 
-// withoutEnvironment returns v with the values of environment variables hidden, which is where manifests have passwords.
+// withoutEnvironment returns v with the values of environment variables hidden, which is where
+// manifests have passwords.
 func withoutEnvironment(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -104,7 +104,8 @@ def main():
 	}
 }
 
-// A plan says which keys, and not what of them. Environment variables of other objects are the other place for passwords.
+// A plan says which keys, and not what of them. Environment variables of other objects are the
+// other place for passwords.
 func TestPlanHidesSecrets(t *testing.T) {
 	h := newHost(t, builtins.Plan, sandboxtest.Kubeconfig(t))
 	newSecret(t, h, "a")

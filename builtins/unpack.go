@@ -71,7 +71,8 @@ func (f *function) unpack(a any, args starlark.Tuple, kwargs []starlark.Tuple) e
 		pairs = append(pairs, field.tag, values.Field(field.index).Addr().Interface())
 	}
 	if err := starlark.UnpackArgs(f.Name, args, kwargs, pairs...); err != nil {
-		// A parameter is quoted only where it was given by name: one form is easier to read and to find.
+		// A parameter is quoted only where it was given by name: one form is easier to read and to
+		// find.
 		return errors.New(quotedParameter.ReplaceAllString(err.Error(), "${1}for parameter $2:"))
 	}
 	// UnpackArgs takes everything behind the first optional parameter for optional.

@@ -9,8 +9,8 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// Catchable is implemented by errors of the host that a script may catch with attempt: what the world answered,
-// not what the script got wrong.
+// Catchable is implemented by errors of the host that a script may catch with attempt: what the
+// world answered, not what the script got wrong.
 type Catchable interface {
 	error
 	// Catch returns a word to compare with, such as "NotFound", and a status code or 0.
@@ -26,7 +26,8 @@ type FailError struct {
 
 func (f *FailError) Error() string { return f.Msg }
 
-// Unwrap returns the causes, so that errors.As finds what the world answered behind a script's own words.
+// Unwrap returns the causes, so that errors.As finds what the world answered behind a script's own
+// words.
 func (f *FailError) Unwrap() []error { return f.Causes }
 
 // Catch makes a FailError Catchable. Raised again, an error keeps its reason and code.
@@ -38,8 +39,9 @@ func (f *FailError) Catch() (string, int) {
 	return "Fail", 0
 }
 
-// fail implements fail(*args, sep = " "): it ends the call with the arguments, joined, as the message. An
-// argument that is the error of an attempt stands there as its message, and becomes a cause.
+// fail implements fail(*args, sep = " "): it ends the call with the arguments, joined, as the
+// message. An argument that is the error of an attempt stands there as its message, and becomes a
+// cause.
 func fail(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	sep := " "
 	if err := starlark.UnpackArgs(b.Name(), nil, kwargs, "sep?", &sep); err != nil {
@@ -63,8 +65,8 @@ func fail(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs [
 
 // attempt implements attempt(fn, *args, **kwargs).
 //
-// It must be a builtin: the interpreter's recursion check compares function code, so that a helper written in
-// Starlark could not be on the stack twice.
+// It must be a builtin: the interpreter's recursion check compares function code, so that a helper
+// written in Starlark could not be on the stack twice.
 func attempt(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if len(args) == 0 {
 		return nil, fmt.Errorf("%s: missing argument for fn: write %[1]s(function, arguments…)", b.Name())

@@ -15,18 +15,19 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// A Contract is what Check can't see in a file: how the host uses it. The zero value is that of a file of which
-// nothing is known.
+// A Contract is what Check can't see in a file: how the host uses it. The zero value is that of a
+// file of which nothing is known.
 type Contract struct {
-	// Entries are the top-level variables that the host uses. With some given, Check warns of others that
-	// nothing uses.
+	// Entries are the top-level variables that the host uses. With some given, Check warns of
+	// others that nothing uses.
 	Entries []string
 
-	// Arguments says with what the host calls functions: the variable that holds the function, then the one
-	// that holds its only argument.
+	// Arguments says with what the host calls functions: the variable that holds the function, then
+	// the one that holds its only argument.
 	Arguments map[string]string
 
-	// Handovers are the builtins that take functions and, at the same time, what they will be called with.
+	// Handovers are the builtins that take functions and, at the same time, what they will be
+	// called with.
 	Handovers []Handover
 }
 
@@ -37,10 +38,11 @@ type Handover struct {
 	Argument  string   // the parameter that takes the argument
 }
 
-// CheckModule finds in a loaded file, and in those that it loaded, what would fail once it is reached: attributes
-// that a module of builtins does not have, calls that do not fit the signature of a builtin or of a function of the
-// file, and fields that the value which a function is called with does not have. It returns nil or an *Error for the
-// first finding, with the further ones in Others.
+// CheckModule finds in a loaded file, and in those that it loaded, what would fail once it is
+// reached: attributes that a module of builtins does not have, calls that do not fit the signature
+// of a builtin or of a function of the file, and fields that the value which a function is called
+// with does not have. It returns nil or an *Error for the first finding, with the further ones in
+// Others.
 //
 // It does not run anything, and costs less than loading the file.
 func (e *Engine) CheckModule(m *Module, c Contract) error {
@@ -142,7 +144,8 @@ func (a *auditor) attribute(n *syntax.DotExpr) {
 	a.add(n.Name.NamePos, hint, fmt.Sprintf("%s has no %q", path, n.Name.Name))
 }
 
-// builtin returns what the host predeclared under an expression such as k8s or k8s.get, and its name.
+// builtin returns what the host predeclared under an expression such as k8s or k8s.get, and its
+// name.
 func (a *auditor) builtin(x syntax.Expr) (starlark.Value, string) {
 	switch x := x.(type) {
 	case *syntax.ParenExpr:
@@ -169,8 +172,8 @@ type target struct {
 	args      arguments
 }
 
-// calls returns the call that an expression is, and the one that attempt or parallel make of it, as far as it is known
-// what they call.
+// calls returns the call that an expression is, and the one that attempt or parallel make of it, as
+// far as it is known what they call.
 func (a *auditor) calls(x *index, call *syntax.CallExpr) []target {
 	args := argumentsOf(call)
 	outer, ok := a.target(x, call.Fn, args)

@@ -13,24 +13,28 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// An Export is a variable of a carved file: a value, or a function that stands at the top level of a script.
+// An Export is a variable of a carved file: a value, or a function that stands at the top level of
+// a script.
 type Export struct {
 	Name    string
 	Value   starlark.Value
 	Comment string // printed above it
 }
 
-// Carve returns the source of a file that stands for itself: the header, which is comment lines, the exported
-// values as literals, then the exported functions with whatever they need of from and of what it loads: constants as
-// the values that they have now, helper functions as they are written, comments included. Loading the file gives
-// variables of the exports' names that do what the originals do.
+// Carve returns the source of a file that stands for itself: the header, which is comment lines,
+// the exported values as literals, then the exported functions with whatever they need of from and
+// of what it loads: constants as the values that they have now, helper functions as they are
+// written, comments included. Loading the file gives variables of the exports' names that do what
+// the originals do.
 //
-// Builtins stay names: the file must be loaded with the same ones. What can't be written down is refused with an
-// *Error that points to it: closures, lambdas, values that hold functions, infinite numbers, strings that are not
-// UTF-8, two different things of one name. Functions at the top level can be exported whatever they do inside.
+// Builtins stay names: the file must be loaded with the same ones. What can't be written down is
+// refused with an *Error that points to it: closures, lambdas, values that hold functions, infinite
+// numbers, strings that are not UTF-8, two different things of one name. Functions at the top level
+// can be exported whatever they do inside.
 //
-// A value prints itself if it has a method Literal() string. A struct prints as a call of its constructor if that
-// is predeclared and has a method Name() string; with a FieldOrder() []string too, those fields come first.
+// A value prints itself if it has a method Literal() string. A struct prints as a call of its
+// constructor if that is predeclared and has a method Name() string; with a FieldOrder() []string
+// too, those fields come first.
 func (e *Engine) Carve(from *Module, header string, exports []Export) (src []byte, err error) {
 	defer func() {
 		// Literal and FieldOrder are the host's.
@@ -236,8 +240,8 @@ func (c *carver) find(fn *starlark.Function) *function {
 	return nil
 }
 
-// parameterDefault checks the default of a parameter. It is evaluated when the file is loaded, as it was when the
-// script was: names are there by then, but a call would happen again.
+// parameterDefault checks the default of a parameter. It is evaluated when the file is loaded, as
+// it was when the script was: names are there by then, but a call would happen again.
 func (c *carver) parameterDefault(f *function, param *syntax.BinaryExpr) error {
 	var err error
 	syntax.Walk(param.Y, func(n syntax.Node) bool {

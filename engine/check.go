@@ -20,9 +20,9 @@ type Diagnostic struct {
 	Warning bool // the file can be loaded all the same
 }
 
-// Check returns what is wrong with a file that is to be loaded with Load, in the order of its lines, without running
-// any of it: all errors that Load has, or else what CheckModule finds, as far as it can be told from the text, and 100
-// warnings at most.
+// Check returns what is wrong with a file that is to be loaded with Load, in the order of its
+// lines, without running any of it: all errors that Load has, or else what CheckModule finds, as
+// far as it can be told from the text, and 100 warnings at most.
 func (e *Engine) Check(name string, src []byte, contract Contract) []Diagnostic {
 	m := &Module{name: name, lines: splitLines(src)}
 	e.remember(m)
@@ -36,8 +36,8 @@ func (e *Engine) Check(name string, src []byte, contract Contract) []Diagnostic 
 	return merge(e.warnings(file, contract.Entries), e.audit(m, contract))
 }
 
-// CheckScript is Check for a file that is to be loaded with LoadScript. It loads the file and what it loads, since
-// otherwise nothing is known of the functions that come from there.
+// CheckScript is Check for a file that is to be loaded with LoadScript. It loads the file and what
+// it loads, since otherwise nothing is known of the functions that come from there.
 func (e *Engine) CheckScript(ctx context.Context, fsys fs.FS, path string, contract Contract) []Diagnostic {
 	l := &loader{engine: e, ctx: ctx, fsys: fsys}
 	src, err := l.read(path)
@@ -125,7 +125,8 @@ type checker struct {
 	reads    map[*syntax.Ident]int  // how often, by a binding's first identifier
 }
 
-// maxWarnings bounds what Check finds: a damaged file can have half a million statements that do nothing, all on one line.
+// maxWarnings bounds what Check finds: a damaged file can have half a million statements that do
+// nothing, all on one line.
 const maxWarnings = 100
 
 func (c *checker) warn(pos syntax.Position, hint, format string, args ...any) {

@@ -14,24 +14,27 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// Options say what scripts can call and how the host takes part. The zero value is a bare interpreter.
+// Options say what scripts can call and how the host takes part. The zero value is a bare
+// interpreter.
 type Options struct {
-	// Predeclared is what scripts can call, besides the engine's own attempt, parallel, fail and struct, which
-	// can't be replaced. New freezes the values: threads share them.
+	// Predeclared is what scripts can call, besides the engine's own attempt, parallel, fail and
+	// struct, which can't be replaced. New freezes the values: threads share them.
 	Predeclared starlark.StringDict
 
-	// Signatures says how functions among the predeclared are called, by name: "log.info". Check holds calls to
-	// them; calls of others are not judged.
+	// Signatures says how functions among the predeclared are called, by name: "log.info". Check
+	// holds calls to them; calls of others are not judged.
 	Signatures map[string]Signature
 
-	// Bind is called for each thread that the engine makes, parallel's too, before anything runs on it, so
-	// that the host's builtins find what they need among the thread's locals.
+	// Bind is called for each thread that the engine makes, parallel's too, before anything runs on
+	// it, so that the host's builtins find what they need among the thread's locals.
 	Bind func(ctx context.Context, t *starlark.Thread)
 
-	// Caught is told of every error that a script caught with attempt. It must be safe for concurrent use.
+	// Caught is told of every error that a script caught with attempt. It must be safe for
+	// concurrent use.
 	Caught func(ctx context.Context, err error)
 
-	// Print receives the output of print; nil is standard error. It must be safe for concurrent use.
+	// Print receives the output of print; nil is standard error. It must be safe for concurrent
+	// use.
 	Print func(ctx context.Context, msg string)
 
 	Limits Limits
@@ -70,8 +73,8 @@ type Engine struct {
 	predeclared starlark.StringDict
 	signatures  map[string]Signature
 
-	// loaded finds the source line that an error excerpts. Weak, so that an engine which replays files for days
-	// keeps none of them.
+	// loaded finds the source line that an error excerpts. Weak, so that an engine which replays
+	// files for days keeps none of them.
 	mu     sync.Mutex
 	loaded map[string]weak.Pointer[Module]
 }
@@ -102,8 +105,9 @@ func New(o Options) *Engine {
 // ErrSteps is in the chain of the error of a call that ran out of steps.
 var ErrSteps = errors.New("too many steps")
 
-// Call calls fn on a new thread. It returns early, with an error that wraps the context's, when ctx is done; a
-// builtin that is running is waited for. Every other error is an *Error too; a Go panic in a builtin becomes one.
+// Call calls fn on a new thread. It returns early, with an error that wraps the context's, when ctx
+// is done; a builtin that is running is waited for. Every other error is an *Error too; a Go panic
+// in a builtin becomes one.
 func (e *Engine) Call(ctx context.Context, fn starlark.Value, args ...starlark.Value) (starlark.Value, error) {
 	name := "call"
 	if c, ok := fn.(starlark.Callable); ok {
@@ -136,7 +140,8 @@ func callOf(t *starlark.Thread) *call {
 	return c
 }
 
-// Context returns the context of the call that runs on t. On a thread that no engine made it is the background.
+// Context returns the context of the call that runs on t. On a thread that no engine made it is the
+// background.
 func Context(t *starlark.Thread) context.Context {
 	if c := callOf(t); c != nil {
 		return c.ctx
@@ -158,7 +163,8 @@ func (e *Engine) onThread(ctx context.Context, name string, nesting int, do func
 			err = e.explain(c, err)
 		}
 	}()
-	// AfterFunc cancels from another goroutine: a context that is done already must not start anything.
+	// AfterFunc cancels from another goroutine: a context that is done already must not start
+	// anything.
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -43,7 +43,8 @@ func (e *Error) Error() string {
 	return e.Pos.String() + ": " + msg
 }
 
-// Unwrap returns what was raised: a *FailError, an error of a builtin, the context's error, ErrSteps.
+// Unwrap returns what was raised: a *FailError, an error of a builtin, the context's error,
+// ErrSteps.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Hints returns what to do about it.
@@ -52,7 +53,8 @@ func (e *Error) Hints() []string { return e.Advice }
 // Backtrace returns the calls that led to the error, outermost first, a line each, or "".
 func (e *Error) Backtrace() string { return e.trace }
 
-// Detail returns the error on several lines, for a terminal: with excerpt, hints and the other errors.
+// Detail returns the error on several lines, for a terminal: with excerpt, hints and the other
+// errors.
 func (e *Error) Detail() string {
 	b := new(strings.Builder)
 	if e.Pos.IsValid() {
@@ -171,8 +173,9 @@ func (e *Engine) locate(err error) *Error {
 	return x
 }
 
-// fromItem takes position and trace from the item of parallel that failed, which ran on a stack of its own. A
-// host's builtin that returns an *Error from another call keeps its own position; that one's text says the other.
+// fromItem takes position and trace from the item of parallel that failed, which ran on a stack of
+// its own. A host's builtin that returns an *Error from another call keeps its own position; that
+// one's text says the other.
 func (e *Engine) fromItem(x *Error, err error) {
 	var inner *Error
 	if !errors.As(err, &inner) {
@@ -188,8 +191,8 @@ func (e *Engine) fromItem(x *Error, err error) {
 	}
 }
 
-// position returns the position of the innermost frame that is Starlark, but of the call if a function could not
-// even be entered: the mistake is where its arguments are.
+// position returns the position of the innermost frame that is Starlark, but of the call if a
+// function could not even be entered: the mistake is where its arguments are.
 func position(err *starlark.EvalError) syntax.Position {
 	var found []syntax.Position
 	for i := range err.CallStack {

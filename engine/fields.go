@@ -42,7 +42,8 @@ func (a *auditor) contract(x *index, passed map[string]string) {
 	}
 }
 
-// variable returns the fields of a top-level variable. Once the file is loaded, the variable itself knows them.
+// variable returns the fields of a top-level variable. Once the file is loaded, the variable itself
+// knows them.
 func (a *auditor) variable(x *index, name string) *fields {
 	id := x.tops[name]
 	if id == nil {
@@ -121,7 +122,8 @@ func onlyResult(def *syntax.DefStmt) syntax.Expr {
 	return results[0]
 }
 
-// follow looks at what a function does with an argument of which the fields are known. param "" is its first one.
+// follow looks at what a function does with an argument of which the fields are known. param "" is
+// its first one.
 func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fields) {
 	for _, p := range def.Params {
 		if withDefault, ok := p.(*syntax.BinaryExpr); ok {
@@ -141,7 +143,8 @@ func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fie
 	}
 }
 
-// uses refuses fields that the value of a variable does not have, wherever a part of a file asks for them.
+// uses refuses fields that the value of a variable does not have, wherever a part of a file asks
+// for them.
 func (a *auditor) uses(x *index, part syntax.Node, variable *syntax.Ident, value *fields) {
 	asked := map[string]bool{} // with hasattr, so it may be missing
 	var reads, aliases []*syntax.Ident

@@ -8,8 +8,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// format lays out statements as buildifier does. The formatter speaks a slightly different Starlark, without tabs and
-// bytes: what it can't read, or would change the meaning of, stays as it is.
+// format lays out statements as buildifier does. The formatter speaks a slightly different
+// Starlark, without tabs and bytes: what it can't read, or would change the meaning of, stays as it
+// is.
 func format(src []byte) []byte {
 	file, err := build.ParseDefault("", src)
 	if err != nil {

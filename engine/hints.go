@@ -19,8 +19,8 @@ const (
 	builtinsOnly = "scripts reach the outside through builtins alone: ebb builtins lists them"
 )
 
-// keywordHints are for words that Python knows and Starlark does not, by the first word of the line or the word at
-// the error.
+// keywordHints are for words that Python knows and Starlark does not, by the first word of the line
+// or the word at the error.
 var keywordHints = map[string]string{
 	"try": noExceptions, "except": noExceptions, "finally": noExceptions, "raise": noExceptions,
 	"with":     "Starlark has no with: call the functions one after the other",
@@ -203,8 +203,8 @@ func (e *Engine) params(file, function string) []string {
 	return names
 }
 
-// moveToTokenStart moves the position of a syntax error from the end of the unexpected token, where the parser stands when it
-// has read it, to its start.
+// moveToTokenStart moves the position of a syntax error from the end of the unexpected token, where
+// the parser stands when it has read it, to its start.
 func moveToTokenStart(x *Error, line string) {
 	if !gotWant.MatchString(x.Msg) || strings.HasSuffix(x.Msg, "want primary expression") {
 		return

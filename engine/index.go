@@ -5,8 +5,8 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// An index says where the functions and variables of a file come from. Variables are known by the identifier that was
-// the first to name them.
+// An index says where the functions and variables of a file come from. Variables are known by the
+// identifier that was the first to name them.
 type index struct {
 	module *Module
 	defs   map[string]*syntax.DefStmt    // at the top level

@@ -13,7 +13,8 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A literal is the source of a value: a word, or a bracketed sequence that is broken into lines where it is long.
+// A literal is the source of a value: a word, or a bracketed sequence that is broken into lines
+// where it is long.
 type literal struct {
 	word        string
 	open, close string
@@ -27,7 +28,8 @@ type item struct {
 	value  *literal
 }
 
-// A printer makes literals of values. The names that they use are collected: nothing else may bear them in the file.
+// A printer makes literals of values. The names that they use are collected: nothing else may bear
+// them in the file.
 type printer struct {
 	engine *Engine
 	nodes  int
@@ -47,7 +49,8 @@ func (p *printer) literal(path string, v starlark.Value, depth int) (*literal, e
 	refuse := func(format string, args ...any) (*literal, error) {
 		return nil, &unprintable{path, fmt.Sprintf(format, args...)}
 	}
-	// Shared values count each time, as they are printed each time: a dozen lists of lists are a billion items.
+	// Shared values count each time, as they are printed each time: a dozen lists of lists are a
+	// billion items.
 	if p.nodes++; p.nodes > p.engine.limits.LiteralNodes {
 		return refuse("more than %d values", p.engine.limits.LiteralNodes)
 	}
@@ -188,7 +191,8 @@ func (p *printer) dict(path string, items []starlark.Tuple, depth int) (*literal
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// isIdentifier reports whether a script can use name as one: keywords, those of Python too, are none.
+// isIdentifier reports whether a script can use name as one: keywords, those of Python too, are
+// none.
 func isIdentifier(name string) bool {
 	if !identifier.MatchString(name) {
 		return false
@@ -302,8 +306,8 @@ func (l *literal) write(b *strings.Builder, indent, room int) {
 	b.WriteString(l.close)
 }
 
-// assignment returns the statement that gives name the literal. A struct has one field a line however short it is:
-// that is what people edit.
+// assignment returns the statement that gives name the literal. A struct has one field a line
+// however short it is: that is what people edit.
 func (l *literal) assignment(name string) string {
 	b := new(strings.Builder)
 	b.WriteString(name + " = ")

@@ -23,14 +23,15 @@ import (
 // dialect is what a Starlark file may use. The formatter knows no while, and recursion stays off.
 var dialect = &syntax.FileOptions{Set: true}
 
-// Load parses, resolves and runs a file that stands for itself: it loads no other. name is for messages.
+// Load parses, resolves and runs a file that stands for itself: it loads no other. name is for
+// messages.
 func (e *Engine) Load(ctx context.Context, name string, src []byte) (*Module, error) {
 	return e.load(ctx, name, src, nil)
 }
 
-// LoadScript loads a file and what it loads: load("lib/wait.star", "wait_for") is relative to the root of fsys,
-// wherever the loading file is. Each file is run once. Use an fsys that follows no symbolic links, such as that of
-// os.Root.
+// LoadScript loads a file and what it loads: load("lib/wait.star", "wait_for") is relative to the
+// root of fsys, wherever the loading file is. Each file is run once. Use an fsys that follows no
+// symbolic links, such as that of os.Root.
 func (e *Engine) LoadScript(ctx context.Context, fsys fs.FS, path string) (*Module, error) {
 	l := &loader{engine: e, ctx: ctx, fsys: fsys, modules: map[string]*Module{}}
 	m, err := l.module(path)
@@ -233,7 +234,8 @@ func checkSource(name string, src []byte, limit int) error {
 	return nil
 }
 
-// size prints a number of bytes as people say it. A file read up to the limit is at least one byte more.
+// size prints a number of bytes as people say it. A file read up to the limit is at least one byte
+// more.
 func size(n int) string {
 	switch {
 	case n < 1<<10:

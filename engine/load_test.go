@@ -49,7 +49,8 @@ func TestLoadRefusesWhatIsNoText(t *testing.T) {
 	}
 }
 
-// None of these may end the process with a stack overflow. Those that are long rather than deep may load.
+// None of these may end the process with a stack overflow. Those that are long rather than deep may
+// load.
 func TestLoadSurvivesNesting(t *testing.T) {
 	e := engine.New(engine.Options{})
 	repeat := func(s string) string { return strings.Repeat(s, (1<<20-100)/len(s)) }
@@ -74,7 +75,8 @@ func TestLoadSurvivesNesting(t *testing.T) {
 			t.Errorf("%s: got %.200v, want excessive nesting", name, err)
 		}
 	}
-	// A few checks of the parser are quadratic; these need only be deeper than any stack of its could be by chance.
+	// A few checks of the parser are quadratic; these need only be deeper than any stack of its
+	// could be by chance.
 	repeat = func(s string) string { return strings.Repeat(s, (1<<16)/len(s)) }
 	for name, src := range map[string]string{
 		"sum":     "x = 1" + repeat("+1"),
@@ -111,7 +113,8 @@ func TestCheckFindsNoMoreThanAPersonReads(t *testing.T) {
 	}
 }
 
-// What grows to one side is no nesting to the parser, and takes the compiler minutes that no deadline ends. The sources are as long as a file may be.
+// What grows to one side is no nesting to the parser, and takes the compiler minutes that no
+// deadline ends. The sources are as long as a file may be.
 func TestLoadRefusesLongChains(t *testing.T) {
 	e := engine.New(engine.Options{})
 	repeat := func(s string) string { return strings.Repeat(s, (1<<20-100)/len(s)) }

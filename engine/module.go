@@ -42,8 +42,8 @@ func (m *Module) Get(name string) starlark.Value {
 // holderName is no identifier, so no script can say it.
 const holderName = "the module"
 
-// A holder keeps a module alive for as long as one of its functions is: the interpreter lets functions hold the
-// predeclared names, but knows no Module.
+// A holder keeps a module alive for as long as one of its functions is: the interpreter lets
+// functions hold the predeclared names, but knows no Module.
 type holder struct {
 	starlark.NoneType
 	module *Module
@@ -55,7 +55,8 @@ func splitLines(src []byte) []string {
 	return strings.Split(strings.ReplaceAll(s, "\r", "\n"), "\n")
 }
 
-// remember lets errors find m by its name, for as long as somebody else holds m or one of its functions.
+// remember lets errors find m by its name, for as long as somebody else holds m or one of its
+// functions.
 func (e *Engine) remember(m *Module) {
 	p := weak.Make(m)
 	e.mu.Lock()
@@ -88,8 +89,8 @@ func (m *Module) defined(name string) syntax.Position {
 	return syntax.Position{}
 }
 
-// text returns the source of a top-level function, with the comment lines that stand on it and those that close
-// its body, which the syntax tree gives to whatever follows.
+// text returns the source of a top-level function, with the comment lines that stand on it and
+// those that close its body, which the syntax tree gives to whatever follows.
 func (m *Module) text(def *syntax.DefStmt) string {
 	_, end := def.Span()
 	last := int(end.Line)
@@ -102,7 +103,8 @@ func (m *Module) text(def *syntax.DefStmt) string {
 	return m.commentAbove(def.Def) + strings.Join(m.lines[def.Def.Line-1:last], "\n") + "\n"
 }
 
-// nextLine returns the number of the line before the statement that follows line, or the number of lines.
+// nextLine returns the number of the line before the statement that follows line, or the number of
+// lines.
 func (m *Module) nextLine(line int) int {
 	for _, stmt := range m.file.Stmts {
 		if start, _ := stmt.Span(); int(start.Line) > line {

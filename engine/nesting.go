@@ -6,9 +6,10 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// What a file may nest. The parser bounds brackets and blocks by itself, but not what grows to one side: an elif is an if
-// in the else of the one before, a + b + c is two sums. The compiler takes time that grows with the square of these, and
-// neither a deadline nor a limit of steps reaches it: 1 MiB of "if 1" in a comprehension takes it two minutes.
+// What a file may nest. The parser bounds brackets and blocks by itself, but not what grows to one
+// side: an elif is an if in the else of the one before, a + b + c is two sums. The compiler takes
+// time that grows with the square of these, and neither a deadline nor a limit of steps reaches it:
+// 1 MiB of "if 1" in a comprehension takes it two minutes.
 const (
 	maxDepth   = 4000 // of the syntax tree
 	maxClauses = 100  // of a comprehension

@@ -12,13 +12,14 @@ import (
 const (
 	// maxParallel bounds the goroutines of one parallel.
 	maxParallel = 256
-	// maxNesting bounds parallel inside parallel. Each item starts with an empty stack, where the interpreter's
-	// recursion check sees nothing, so a function that spreads itself would never end.
+	// maxNesting bounds parallel inside parallel. Each item starts with an empty stack, where the
+	// interpreter's recursion check sees nothing, so a function that spreads itself would never
+	// end.
 	maxNesting = 3
 )
 
-// parallel implements parallel(fn, items, limit = 16): fn(item) for every item, each on a thread of its own with
-// the full step limit. It waits for all, whatever fails.
+// parallel implements parallel(fn, items, limit = 16): fn(item) for every item, each on a thread of
+// its own with the full step limit. It waits for all, whatever fails.
 func parallel(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var (
 		fn       starlark.Callable
@@ -73,7 +74,8 @@ func parallel(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	return starlark.NewList(results), nil
 }
 
-// A parallelError is the failure of some of parallel's items. Only what one of them raised is in its chain.
+// A parallelError is the failure of some of parallel's items. Only what one of them raised is in
+// its chain.
 type parallelError struct {
 	failed, total int
 	item          int
@@ -91,8 +93,9 @@ func (p *parallelError) Error() string {
 
 func (p *parallelError) Unwrap() error { return p.first }
 
-// firstFailure returns the first error by item order, but one that can't be caught before those that can: attempt
-// around parallel must not hide a programming error behind a failure of the world.
+// firstFailure returns the first error by item order, but one that can't be caught before those
+// that can: attempt around parallel must not hide a programming error behind a failure of the
+// world.
 func firstFailure(errs []error) error {
 	var failure *parallelError
 	failed, hard := 0, false

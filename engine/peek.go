@@ -11,10 +11,10 @@ import (
 // peekLines bounds the statement that Peek reads.
 const peekLines = 20_000
 
-// Peek returns the value that the first statement of a file gives to a variable, without loading the file
-// and without reading further. The statement must stand there as Carve writes it: only literals, lists, and
-// calls of the named builtins with such arguments. ok is false for any other file, whatever is in it: then
-// only Load can tell.
+// Peek returns the value that the first statement of a file gives to a variable, without loading
+// the file and without reading further. The statement must stand there as Carve writes it: only
+// literals, lists, and calls of the named builtins with such arguments. ok is false for any other
+// file, whatever is in it: then only Load can tell.
 func (e *Engine) Peek(src []byte, variable string, constructors ...string) (value starlark.Value, ok bool) {
 	statement, ok := firstStatement(src, variable)
 	if !ok || len(src) > e.limits.SourceBytes {
@@ -34,8 +34,9 @@ func (e *Engine) Peek(src []byte, variable string, constructors ...string) (valu
 	return value, err == nil
 }
 
-// firstStatement returns what stands behind "variable = " where that is how the first statement begins. It
-// ends with its first line, or with the first line that closes the bracket at the margin.
+// firstStatement returns what stands behind "variable = " where that is how the first statement
+// begins. It ends with its first line, or with the first line that closes the bracket at the
+// margin.
 func firstStatement(src []byte, variable string) ([]byte, bool) {
 	for {
 		line, rest, more := bytes.Cut(src, []byte("\n"))

@@ -118,7 +118,8 @@ func TestLiteralsRoundTrip(t *testing.T) {
 	})
 }
 
-// A chain of functions and constants, whichever way they need each other, does the same after carving.
+// A chain of functions and constants, whichever way they need each other, does the same after
+// carving.
 func TestCarvedChainsDoTheSame(t *testing.T) {
 	e := engine.New(engine.Options{})
 	rapid.Check(t, func(t *rapid.T) {

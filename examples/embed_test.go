@@ -1,5 +1,5 @@
-// Package examples_test builds the examples, each a module of its own as another program's would be, and
-// runs them against the sandbox.
+// Package examples_test builds the examples, each a module of its own as another program's would
+// be, and runs them against the sandbox.
 package examples_test
 
 import (
@@ -43,7 +43,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// A program sets a rollback, changes the cluster and dies; another process of it restores the cluster.
+// A program sets a rollback, changes the cluster and dies; another process of it restores the
+// cluster.
 func TestEmbed(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "embed")
 	build := exec.Command("go", "build", "-o", program, ".")

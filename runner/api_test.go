@@ -8,8 +8,8 @@ import (
 	"github.com/ebb-chaos/ebb/engine"
 )
 
-// TestStubs holds what api.star says of the engine's own functions equal to how they are called. Of all others
-// the test stands with the builtins.
+// TestStubs holds what api.star says of the engine's own functions equal to how they are called. Of
+// all others the test stands with the builtins.
 func TestStubs(t *testing.T) {
 	docs, err := builtins.Docs()
 	if err != nil {

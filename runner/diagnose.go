@@ -12,8 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/engine"
 )
 
-// Diagnose says what is wrong with a version file, without running its functions: all that is found, at once.
-// Warnings are findings that a replay can live with.
+// Diagnose says what is wrong with a version file, without running its functions: all that is
+// found, at once. Warnings are findings that a replay can live with.
 func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (errs []error, warnings []error) {
 	errs, warnings = sortFindings(r.engine.Check(name, content, versionFileContract))
 	m, err := r.loadModule(ctx, name, content)
@@ -31,8 +31,8 @@ func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (err
 	return errs, warnings
 }
 
-// DiagnoseScript says what is wrong with a scenario script at the root of a directory, and with what it loads, without
-// running its functions.
+// DiagnoseScript says what is wrong with a scenario script at the root of a directory, and with
+// what it loads, without running its functions.
 func (r *Runner) DiagnoseScript(ctx context.Context, dir ScriptDir, name string) (errs []error, warnings []error) {
 	loading := builtins.WithSession(ctx, r.initSession())
 	errs, warnings = sortFindings(r.engine.CheckScript(loading, dir.FS, name, scriptContract))
@@ -67,8 +67,8 @@ func addFinding(errs []error, err error) []error {
 	return append(errs, err)
 }
 
-// unnamed says which refs of a version file name something that nothing else in it names. What an edit changed in one
-// place only is undone elsewhere than where it was done.
+// unnamed says which refs of a version file name something that nothing else in it names. What an
+// edit changed in one place only is undone elsewhere than where it was done.
 func unnamed(m *engine.Module, f *versionFile) []string {
 	var texts []string
 	for name, v := range m.Globals() {
@@ -95,7 +95,8 @@ func unnamed(m *engine.Module, f *versionFile) []string {
 	return found
 }
 
-// appendTexts adds the strings in a value. Some levels are enough for any content that a person reads.
+// appendTexts adds the strings in a value. Some levels are enough for any content that a person
+// reads.
 func appendTexts(texts []string, v starlark.Value, depth int) []string {
 	const most = 20
 	if depth == most {

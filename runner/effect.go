@@ -35,8 +35,8 @@ func (x *scenarioRun) look(config starlark.Value) func(context.Context) builtins
 	}
 }
 
-// recorded returns the contents of the version files that are pending, oldest first: what is needed to
-// undo the chaos is also what is needed to see it.
+// recorded returns the contents of the version files that are pending, oldest first: what is needed
+// to undo the chaos is also what is needed to see it.
 func (x *scenarioRun) recorded() starlark.Value {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -45,7 +45,8 @@ func (x *scenarioRun) recorded() starlark.Value {
 	return list
 }
 
-// notInForce tells the script's own word, and mistakes in it, from a cluster that could not be asked.
+// notInForce tells the script's own word, and mistakes in it, from a cluster that could not be
+// asked.
 func notInForce(err error) bool {
 	switch KindOf(err) {
 	case KindFailed, KindConflict, KindScript:
@@ -76,8 +77,8 @@ func hitBy(v starlark.Value) ([]string, error) {
 	return hit, nil
 }
 
-// effectEntry returns a script's effect function, nil where there is none. It takes the configuration, and
-// may take the contents of the version files.
+// effectEntry returns a script's effect function, nil where there is none. It takes the
+// configuration, and may take the contents of the version files.
 func effectEntry(m *engine.Module, script string) (*starlark.Function, error) {
 	v := m.Get("effect")
 	if v == nil {

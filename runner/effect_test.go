@@ -95,7 +95,8 @@ func TestEffect(t *testing.T) {
 	}
 }
 
-// undoIt is somebody who starts the instance meanwhile: seen here as a function that does it in the script.
+// undoIt is somebody who starts the instance meanwhile: seen here as a function that does it in the
+// script.
 const undoIt = `
 def undo_it():
     if cloud.aws.describe(["i-1"])["i-1"] == "stopped":

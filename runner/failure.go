@@ -12,8 +12,9 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Failure is an error as it crosses to another process, or into a report: its kind and what a reader
-// needs, without the Go values behind it. It is an error itself, with the same kind and hints.
+// Failure is an error as it crosses to another process, or into a report: its kind and what a
+// reader needs, without the Go values behind it. It is an error itself, with the same kind and
+// hints.
 type Failure struct {
 	Kind     Kind              `json:"kind"`
 	Message  string            `json:"message"`
@@ -109,8 +110,8 @@ func details(err error) map[string]string {
 	return all
 }
 
-// Trouble is what keeps several files from being undone for one and the same reason: a server that is
-// away, refused credentials. It can be compared.
+// Trouble is what keeps several files from being undone for one and the same reason: a server that
+// is away, refused credentials. It can be compared.
 type Trouble struct {
 	Kind    Kind
 	Service string
@@ -182,5 +183,6 @@ func (k Kind) refused() bool {
 	return false
 }
 
-// IsRefused reports whether an error means that something was not done because it would not be safe.
+// IsRefused reports whether an error means that something was not done because it would not be
+// safe.
 func IsRefused(err error) bool { return KindOf(err).refused() }

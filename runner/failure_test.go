@@ -20,7 +20,8 @@ import (
 	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// An error is of the same kind, with the same words and hints, when it comes out of another process.
+// An error is of the same kind, with the same words and hints, when it comes out of another
+// process.
 func TestFailureCrossesProcesses(t *testing.T) {
 	pods := runtimeschema.GroupResource{Resource: "pods"}
 	for _, test := range []struct {

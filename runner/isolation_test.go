@@ -38,8 +38,8 @@ func (b *bench) files(run string) []versions.File {
 	return files
 }
 
-// A file that ended an earlier process fails untried, and blocks what is older. One whose result is known
-// keeps it, and the journal does not say it twice.
+// A file that ended an earlier process fails untried, and blocks what is older. One whose result is
+// known keeps it, and the journal does not say it twice.
 func TestLostAndTried(t *testing.T) {
 	b := newBench(t)
 	b.execution("run-1", file("a", "pass"), file("b", "pass"), file("c", "pass"))
@@ -133,7 +133,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Code that goes on after its time, in a step that can't be interrupted, is reported; code that ends is not.
+// Code that goes on after its time, in a step that can't be interrupted, is reported; code that
+// ends is not.
 func TestStuck(t *testing.T) {
 	const shared = "shared = [0]\n    for _ in range(%d):\n        shared = [shared, shared]\n    len(str(shared))"
 	b := newBench(t)

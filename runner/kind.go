@@ -63,8 +63,8 @@ func (k Kind) General() bool {
 	return false
 }
 
-// KindOf returns the kind of an error of this package's, [KindFailed] where none fits better, and ""
-// for nil.
+// KindOf returns the kind of an error of this package's, [KindFailed] where none fits better, and
+// "" for nil.
 func KindOf(err error) Kind {
 	if err == nil {
 		return ""

@@ -18,18 +18,20 @@ import (
 // Options say what a runner works with. The zero value of each is the safe default; [New] checks
 // them, and they can't be changed afterwards.
 type Options struct {
-	// Cluster returns how to reach the Kubernetes cluster. It is called once, at the first call of a
-	// script that needs the cluster. Nil: there is none, and such a call fails.
+	// Cluster returns how to reach the Kubernetes cluster. It is called once, at the first call of
+	// a script that needs the cluster. Nil: there is none, and such a call fails.
 	Cluster func() (*rest.Config, error)
 
-	// GCP returns a source of tokens for Compute Engine, and AWS the configuration for EC2, for scenarios
-	// that stop machines. Each is called at the first call of a script that needs that cloud. Nil: there
-	// is none. [GCPFromEnvironment] and [AWSFromEnvironment] find the operator's own credentials.
+	// GCP returns a source of tokens for Compute Engine, and AWS the configuration for EC2, for
+	// scenarios that stop machines. Each is called at the first call of a script that needs that
+	// cloud. Nil: there is none. [GCPFromEnvironment] and [AWSFromEnvironment] find the operator's
+	// own credentials.
 	GCP func(context.Context) (oauth2.TokenSource, error)
 	AWS func(context.Context) (aws.Config, error)
 
-	// Scripts are the directories of scenario scripts. A later one may override a type of an earlier one.
-	// Without any, files can be replayed and no scenario can be run. ebb's own are in the package scripts.
+	// Scripts are the directories of scenario scripts. A later one may override a type of an
+	// earlier one. Without any, files can be replayed and no scenario can be run. ebb's own are in
+	// the package scripts.
 	Scripts []ScriptDir
 
 	// Log receives what happens. Each line of a replay or a run has attributes that say which run,
@@ -47,8 +49,8 @@ type Options struct {
 	// replay that somebody waits for should have. 0: no bound.
 	Patience, TotalPatience time.Duration
 
-	// FileTimeout bounds one file's callable, and then its verify; waiting for an API server that is
-	// down does not count. 0: [DefaultFileTimeout].
+	// FileTimeout bounds one file's callable, and then its verify; waiting for an API server that
+	// is down does not count. 0: [DefaultFileTimeout].
 	FileTimeout time.Duration
 
 	// Grace bounds what is still done after a context was cancelled. 0: [DefaultGrace].
@@ -67,30 +69,33 @@ type Hooks struct {
 	// Reached is called at each [Point]: for tests that end the process there.
 	Reached func(Point)
 
-	// Watch is told of each version file before its code is loaded or called, and returns what is called
-	// when that is over. Code can end the process in ways that no interpreter can stop: whoever looks from
-	// outside then knows which file it was.
+	// Watch is told of each version file before its code is loaded or called, and returns what is
+	// called when that is over. Code can end the process in ways that no interpreter can stop:
+	// whoever looks from outside then knows which file it was.
 	Watch func(versions.File) (over func())
 
 	// Finished is told of a file as soon as its replay has ended.
 	Finished func(Result)
 
-	// Proving is told of a version file that was just written, before its code is loaded and rehearsed, and returns
-	// what is called when that is over. Nothing is changed under the file before.
+	// Proving is told of a version file that was just written, before its code is loaded and
+	// rehearsed, and returns what is called when that is over. Nothing is changed under the file
+	// before.
 	Proving func(versions.File) (over func())
 
-	// Loading is told of each scenario script before its code is loaded or checks a scenario file, and
-	// returns what is called when that is over.
+	// Loading is told of each scenario script before its code is loaded or checks a scenario file,
+	// and returns what is called when that is over.
 	Loading func(script string) (over func())
 
 	// Began and Ended are told of each scenario file that is run, in their order. Began is called
-	// before anything is changed; after it, what is changed is written down in the execution that it names.
+	// before anything is changed; after it, what is changed is written down in the execution that
+	// it names.
 	Began func(Start)
 	Ended func(ScenarioResult)
 
 	// Stuck is called when code goes on although its time has been over for StuckAfter (0:
-	// [DefaultStuckAfter]): there are steps in which it can't be stopped. where is its file. The only way
-	// out is the end of the process, with everything pending as it is; without Stuck it is waited for.
+	// [DefaultStuckAfter]): there are steps in which it can't be stopped. where is its file. The
+	// only way out is the end of the process, with everything pending as it is; without Stuck it is
+	// waited for.
 	Stuck      func(where string)
 	StuckAfter time.Duration
 }

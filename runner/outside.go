@@ -15,7 +15,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// outside holds the clients of what scripts reach. None of them sends anything before a script calls.
+// outside holds the clients of what scripts reach. None of them sends anything before a script
+// calls.
 type outside struct {
 	cluster func() (*kube.Client, error) // opens it at the first call
 	opened  *atomic.Pointer[kube.Client] // nil until then
@@ -67,12 +68,14 @@ func (x outside) waited() time.Duration {
 	return waited
 }
 
-// GCPFromEnvironment finds the operator's credentials as Google's own tools do. Use it as [Options.GCP].
+// GCPFromEnvironment finds the operator's credentials as Google's own tools do. Use it as
+// [Options.GCP].
 func GCPFromEnvironment(ctx context.Context) (oauth2.TokenSource, error) {
 	return gcp.DefaultSource(ctx)
 }
 
-// AWSFromEnvironment finds the operator's configuration as AWS's own tools do. Use it as [Options.AWS].
+// AWSFromEnvironment finds the operator's configuration as AWS's own tools do. Use it as
+// [Options.AWS].
 func AWSFromEnvironment(ctx context.Context) (awssdk.Config, error) { return aws.DefaultConfig(ctx) }
 
 // ConfigurationError means that the cluster can't be reached as it is configured: there is no such

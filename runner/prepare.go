@@ -19,7 +19,8 @@ type ScenarioFile struct {
 	From string // where it is listed, for messages: "config.yaml:14"
 	Data []byte // the file's content; nil: it is read from Path
 
-	// Problem is what is wrong with the place where it is listed. It is an error unless the type is skipped.
+	// Problem is what is wrong with the place where it is listed. It is an error unless the type is
+	// skipped.
 	Problem string
 }
 

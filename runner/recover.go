@@ -27,21 +27,23 @@ type Died struct {
 	// Results are what that process had said of its version files.
 	Results []Result
 
-	// Tried and Lost are as in [ReplayOptions], of processes that recovered the scenario and died, too.
+	// Tried and Lost are as in [ReplayOptions], of processes that recovered the scenario and died,
+	// too.
 	Tried map[string]Result
 	Lost  map[string]*LostError
 
-	// Unproven is the key of a file that was being rehearsed, if there was one: nothing was changed under it
-	// yet. It is removed, as Run does with a file that can't be replayed.
+	// Unproven is the key of a file that was being rehearsed, if there was one: nothing was changed
+	// under it yet. It is removed, as Run does with a file that can't be replayed.
 	Unproven string
 
-	// Interrupted is how long ago the run was told to end, so that the grace is not given anew. 0: it was not.
+	// Interrupted is how long ago the run was told to end, so that the grace is not given anew. 0:
+	// it was not.
 	Interrupted time.Duration
 }
 
-// Recover ends a scenario whose process died, as Run ends one that failed: what it changed is undone or,
-// with o.LeaveFailed, left. Of o nothing else counts. If the report of the run then does not say
-// that the run is [Runner.Over], it goes on with [RunOptions.From].
+// Recover ends a scenario whose process died, as Run ends one that failed: what it changed is
+// undone or, with o.LeaveFailed, left. Of o nothing else counts. If the report of the run then does
+// not say that the run is [Runner.Over], it goes on with [RunOptions.From].
 func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResult {
 	after, cancel := graceful(ctx, r.options.Grace-d.Interrupted)
 	defer cancel()
@@ -76,8 +78,8 @@ func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResu
 	return report
 }
 
-// discard removes a file under which nothing was changed. One that can't be removed is undone like any
-// other, which does no harm.
+// discard removes a file under which nothing was changed. One that can't be removed is undone like
+// any other, which does no harm.
 func discard(ctx context.Context, log *slog.Logger, x versions.Execution, key string) {
 	files, err := x.Files(ctx)
 	for _, f := range files {

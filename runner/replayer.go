@@ -167,8 +167,8 @@ type source interface {
 	Close() error
 }
 
-// open locks an execution, or for a plan makes sure that nobody else has. A plan changes nothing: it
-// takes what was listed.
+// open locks an execution, or for a plan makes sure that nobody else has. A plan changes nothing:
+// it takes what was listed.
 func (p *replayer) open(ctx context.Context, info versions.ExecutionInfo) (source, error) {
 	for {
 		x, err := p.tryOpen(ctx, info)
@@ -219,8 +219,8 @@ func (l look) RunUUID() string { return l.ExecutionInfo.RunUUID }
 // Location implements source.
 func (l look) Location() string { return l.ExecutionInfo.Location }
 
-// Files returns what was listed. A directory that can't be looked into is refused by a replay too: a
-// plan must not say that all is well.
+// Files returns what was listed. A directory that can't be looked into is refused by a replay too:
+// a plan must not say that all is well.
 func (l look) Files(context.Context) ([]versions.File, error) {
 	for _, problem := range l.Problems {
 		if problem.Location == l.ExecutionInfo.Location {

@@ -37,8 +37,8 @@ type Position struct {
 	Index     int `json:"index"`
 }
 
-// ScenarioResult is what came of one scenario file. It can be written as JSON and read again: Err is
-// a [*Failure] then.
+// ScenarioResult is what came of one scenario file. It can be written as JSON and read again: Err
+// is a [*Failure] then.
 type ScenarioResult struct {
 	Scenario ScenarioFile
 	Position Position
@@ -151,10 +151,9 @@ func (o RunOptions) Check() error {
 	return errors.Join(errs...)
 }
 
-// Run runs scenarios one after the other. After a cancel of ctx the scenario that
-// runs is undone, and no other is begun; neither is one after something that could
-// not be undone, whatever the options say. The error says which option is wrong; what came of the scenarios
-// is in the report.
+// Run runs scenarios one after the other. After a cancel of ctx the scenario that runs is undone,
+// and no other is begun; neither is one after something that could not be undone, whatever the
+// options say. The error says which option is wrong; what came of the scenarios is in the report.
 func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (*RunReport, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -190,8 +189,8 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (
 	return report, nil
 }
 
-// checkConfiguration makes sure, before the first scenario, that the cluster can be reached as it is
-// configured. Nothing is sent. It is no matter where no scenario asks the cluster.
+// checkConfiguration makes sure, before the first scenario, that the cluster can be reached as it
+// is configured. Nothing is sent. It is no matter where no scenario asks the cluster.
 func (r *Runner) checkConfiguration(scenarios []*Scenario, o RunOptions) error {
 	if o.SkipPreflight || o.From != (Position{}) {
 		return nil

@@ -39,7 +39,8 @@ func copyScripts(t *testing.T) fstest.MapFS {
 	return all
 }
 
-// TestScripts finds nothing to say about the scripts that come with ebb, and finds each of some mistakes in each of them.
+// TestScripts finds nothing to say about the scripts that come with ebb, and finds each of some
+// mistakes in each of them.
 func TestScripts(t *testing.T) {
 	r := newRunner(t)
 	names, err := fs.Glob(scripts.FS, "*.star")

@@ -11,8 +11,8 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 )
 
-// touched is what an undo looked at or changed in the cluster. A callable that was edited so that it looks
-// elsewhere finds nothing left to do, and what its file is for stays as it is.
+// touched is what an undo looked at or changed in the cluster. A callable that was edited so that
+// it looks elsewhere finds nothing left to do, and what its file is for stays as it is.
 type touched struct {
 	mu    sync.Mutex
 	refs  map[builtins.Ref]bool
@@ -44,7 +44,8 @@ func (t *touched) observe(c builtins.Call) {
 	}
 }
 
-// missed returns the refs of a file's header that were not touched, as far as they are in the cluster.
+// missed returns the refs of a file's header that were not touched, as far as they are in the
+// cluster.
 func (t *touched) missed(undoes []builtins.Ref) []builtins.Ref {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -54,8 +55,8 @@ func (t *touched) missed(undoes []builtins.Ref) []builtins.Ref {
 	})
 }
 
-// check fails if an undo that changed nothing did not even look at what its file undoes. A file as it was
-// written is trusted: it may name what another file of its execution restores.
+// check fails if an undo that changed nothing did not even look at what its file undoes. A file as
+// it was written is trusted: it may name what another file of its execution restores.
 func (t *touched) check(file *versionFile, changes int) error {
 	missed := t.missed(file.Undoes)
 	if len(missed) == 0 {

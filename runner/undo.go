@@ -171,8 +171,8 @@ func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark
 	}
 }
 
-// A callable that looked at an object and changed that version of it may have met a controller's write:
-// it is called again, as it may be after a kill. Seven calls take some 6 s.
+// A callable that looked at an object and changed that version of it may have met a controller's
+// write: it is called again, as it may be after a kill. Seven calls take some 6 s.
 const (
 	firstRepeat = 100 * time.Millisecond
 	lastRepeat  = 3200 * time.Millisecond
@@ -213,9 +213,9 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 	}
 }
 
-// finish gives an undone file the name that says so. A cancelled context does not
-// stop it: the undo happened, and its name has to tell. Where the name can't be changed, as on a disk that
-// turned read-only, the file stays pending; what it undid is restored all the same, and blocks nothing.
+// finish gives an undone file the name that says so. A cancelled context does not stop it: the undo
+// happened, and its name has to tell. Where the name can't be changed, as on a disk that turned
+// read-only, the file stays pending; what it undid is restored all the same, and blocks nothing.
 func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Result) error {
 	p.reach(BeforeRename)
 	defer p.reach(AfterRename)
@@ -234,7 +234,8 @@ func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Res
 		return nil
 	}
 	if result.File.State == versions.Executed {
-		// Its name says so; only a power loss could still take that back, and then it is undone once more.
+		// Its name says so; only a power loss could still take that back, and then it is undone
+		// once more.
 		p.fileLog(x, f).Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
 		return nil
 	}

@@ -89,7 +89,8 @@ func (r *Runner) loadModule(ctx context.Context, name string, content []byte) (*
 	return r.engine.Load(builtins.WithSession(ctx, r.initSession()), name, content)
 }
 
-// readVersionFile finds the parts of a version file in its variables, and says all that is wrong with them.
+// readVersionFile finds the parts of a version file in its variables, and says all that is wrong
+// with them.
 func readVersionFile(m *engine.Module, name string) (*versionFile, []error) {
 	f := &versionFile{module: m}
 	var problems []error

@@ -17,8 +17,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// Check reads a map that [Parse] returned: what is set, checked and converted, and the defaults of the rest.
-// The values are complete only when there are no problems.
+// Check reads a map that [Parse] returned: what is set, checked and converted, and the defaults of
+// the rest. The values are complete only when there are no problems.
 func Check(file string, node *yaml.Node, fields map[string]Field) (map[string]any, Problems) {
 	return check(file, node, "", fields)
 }
@@ -102,7 +102,8 @@ func (c *checker) declared(node *yaml.Node, path string, fields map[string]Field
 	return values
 }
 
-// value reads the value of a declared key. Where names the line when the value has none to speak of.
+// value reads the value of a declared key. Where names the line when the value has none to speak
+// of.
 func (c *checker) value(n, where *yaml.Node, f Field, path string) any {
 	defer c.around(f)()
 	if unset(n, f) {
@@ -114,8 +115,8 @@ func (c *checker) value(n, where *yaml.Node, f Field, path string) any {
 	return c.convert(n, f, path)
 }
 
-// unset reports whether a value means that the key isn't set: null, and the empty string where it can be no value or where
-// there is a default.
+// unset reports whether a value means that the key isn't set: null, and the empty string where it
+// can be no value or where there is a default.
 func unset(n *yaml.Node, f Field) bool {
 	if n.Kind != yaml.ScalarNode {
 		return false
@@ -179,7 +180,8 @@ func (c *checker) convert(n *yaml.Node, f Field, path string) any {
 	return nil
 }
 
-// as reads a node as one type. Problems inside lists and maps are reported, and don't make the type a wrong one.
+// as reads a node as one type. Problems inside lists and maps are reported, and don't make the type
+// a wrong one.
 func (c *checker) as(n *yaml.Node, t Type, f Field, path string, lenient bool) (any, bool) {
 	switch t {
 	case Any:
@@ -234,8 +236,8 @@ func (c *checker) selector(n *yaml.Node, path string) (any, bool) {
 	return n.Value, true
 }
 
-// flow reads a list or a map that is written as a string, "[a, b]" or "{a: b}": Krkn puts such strings into its templates,
-// which are YAML. What is no such string is returned as it is.
+// flow reads a list or a map that is written as a string, "[a, b]" or "{a: b}": Krkn puts such
+// strings into its templates, which are YAML. What is no such string is returned as it is.
 func flow(n *yaml.Node, kind yaml.Kind, lenient bool) *yaml.Node {
 	if !lenient || n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
 		return n
@@ -247,8 +249,8 @@ func flow(n *yaml.Node, kind yaml.Kind, lenient bool) *yaml.Node {
 	return root
 }
 
-// onLine sets the line of a node and of those in it. It reports false if there are aliases, for which the limits of the
-// whole file would have to be kept.
+// onLine sets the line of a node and of those in it. It reports false if there are aliases, for
+// which the limits of the whole file would have to be kept.
 func onLine(n *yaml.Node, line int) bool {
 	n.Line = line
 	return n.Kind != yaml.AliasNode && !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return !onLine(c, line) })
@@ -304,7 +306,8 @@ func loosely(s string, t Type) any {
 			return false
 		}
 	case Int, Number, Duration:
-		// Decimal first: of quoted text Python makes a number itself, where 010 is ten. Unquoted, to YAML, it is eight.
+		// Decimal first: of quoted text Python makes a number itself, where 010 is ten. Unquoted,
+		// to YAML, it is eight.
 		if v, err := strconv.ParseInt(s, 10, 64); err == nil {
 			return v
 		}

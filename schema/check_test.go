@@ -229,7 +229,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// sortLines makes problems of the same line comparable; their order among themselves is not promised.
+// sortLines makes problems of the same line comparable; their order among themselves is not
+// promised.
 func sortLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {

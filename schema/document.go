@@ -16,8 +16,8 @@ type Document struct {
 	Node *yaml.Node
 }
 
-// Documents finds the maps of a scenario file. Root names the key that holds the fields ("" when they are at the top),
-// list tells that the file is a list of such maps. Its errors are [Problems].
+// Documents finds the maps of a scenario file. Root names the key that holds the fields ("" when
+// they are at the top), list tells that the file is a list of such maps. Its errors are [Problems].
 func Documents(file string, data []byte, root string, list bool) ([]Document, error) {
 	node, err := Parse(file, data)
 	if err != nil {
@@ -83,16 +83,16 @@ func (c *checker) document(docs []Document, node *yaml.Node, root, path string, 
 	return docs
 }
 
-// wrapped reports whether an element of a list holds its keys under the root key, or was meant to. Krkn reads any other
-// element as the keys themselves.
+// wrapped reports whether an element of a list holds its keys under the root key, or was meant to.
+// Krkn reads any other element as the keys themselves.
 func (c *checker) wrapped(node *yaml.Node, root string) bool {
 	var quiet checker // the problems of the keys are reported by whoever reads them
 	pairs := quiet.pairs(node, "")
 	return len(pairs) == 0 || slices.ContainsFunc(pairs, func(p pair) bool { return p.name == root || suggest.Nearest(p.name, []string{root}) != "" })
 }
 
-// anchored reports whether an unknown key only holds what aliases elsewhere in the file repeat. A near miss of a known key
-// is a mistake all the same.
+// anchored reports whether an unknown key only holds what aliases elsewhere in the file repeat. A
+// near miss of a known key is a mistake all the same.
 func anchored(p pair, known []string) bool {
 	return p.value.Anchor != "" && suggest.Nearest(p.name, known) == ""
 }

@@ -77,8 +77,8 @@ func (f Field) want() string {
 	return strings.Join(all, ", or ")
 }
 
-// ValidateFields reports declarations that contradict themselves. Check trusts the fields that it is given, so whoever takes
-// them from a user's script calls this first.
+// ValidateFields reports declarations that contradict themselves. Check trusts the fields that it
+// is given, so whoever takes them from a user's script calls this first.
 func ValidateFields(fields map[string]Field) error {
 	var errs []error
 	for _, name := range sorted(fields) {
@@ -133,8 +133,8 @@ func (f Field) validate(path string) error {
 	return errors.Join(errs...)
 }
 
-// holds reports whether the plain value v is one that Check could return for the field. The empty string is always one:
-// Krkn's files write it for "not set", and scripts declare it as a default.
+// holds reports whether the plain value v is one that Check could return for the field. The empty
+// string is always one: Krkn's files write it for "not set", and scripts declare it as a default.
 func (f Field) holds(v any) bool {
 	if v == "" {
 		return true

@@ -28,7 +28,8 @@ func TestReadFileFIFO(t *testing.T) {
 		t.Errorf("the writer says nothing: got %q, %v, want that the time is over", data, err)
 	}
 	readLimit = time.Minute
-	// What is written stays in the FIFO for as long as somebody has it open, however early the writer is done.
+	// What is written stays in the FIFO for as long as somebody has it open, however early the
+	// writer is done.
 	keeper, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// FuzzCheck: whatever is written, checking ends, every declared key has a value of its type, and every problem has a place.
+// FuzzCheck: whatever is written, checking ends, every declared key has a value of its type, and
+// every problem has a place.
 func FuzzCheck(f *testing.F) {
 	for _, in := range []string{
 		"name: a\nkind: cpu\nworkers: ''\nload: 1e3\non-exit: yes\nduration: 2m\n",

@@ -23,8 +23,8 @@ func target(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// pairs are the keys of a map in the order of the file, then what merge keys (<<) add. Keys that are set twice and keys
-// that are no scalars are problems.
+// pairs are the keys of a map in the order of the file, then what merge keys (<<) add. Keys that
+// are set twice and keys that are no scalars are problems.
 func (c *checker) pairs(node *yaml.Node, path string) []pair {
 	var own []pair
 	var merged []*yaml.Node
@@ -98,8 +98,8 @@ var pythonBools = map[string]bool{
 	"no": false, "No": false, "NO": false, "off": false, "Off": false, "OFF": false,
 }
 
-// scalar is the value of a scalar as PyYAML sees it: nil, bool, int64, float64 or string. It reports false for a tag that
-// has no plain value.
+// scalar is the value of a scalar as PyYAML sees it: nil, bool, int64, float64 or string. It
+// reports false for a tag that has no plain value.
 func scalar(n *yaml.Node) (any, bool) {
 	switch n.ShortTag() {
 	case "!!null":

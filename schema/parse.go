@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits of a file. They are far above what a scenario needs and far below what hurts: 100 000 nodes are read in
-// well under a second.
+// Limits of a file. They are far above what a scenario needs and far below what hurts: 100 000
+// nodes are read in well under a second.
 const (
 	MaxSize  = 1 << 20 // bytes
 	maxNodes = 100_000 // with every alias expanded
@@ -29,7 +29,8 @@ var readLimit = 10 * time.Second
 
 // ReadFile reads a file of at most [MaxSize] bytes. Its errors name the file.
 func ReadFile(file string) (data []byte, err error) {
-	// A FIFO that nobody writes to must not hang us: it is read as empty. One whose writer says nothing has a deadline.
+	// A FIFO that nobody writes to must not hang us: it is read as empty. One whose writer says
+	// nothing has a deadline.
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -42,8 +43,9 @@ func ReadFile(file string) (data []byte, err error) {
 	return io.ReadAll(io.LimitReader(f, MaxSize+1))
 }
 
-// Parse returns the root of a file's only document, which is safe to walk: no alias leads back to itself, and
-// depth and size, with all aliases expanded, are bounded. The name is for errors, which are [Problems].
+// Parse returns the root of a file's only document, which is safe to walk: no alias leads back to
+// itself, and depth and size, with all aliases expanded, are bounded. The name is for errors, which
+// are [Problems].
 func Parse(file string, data []byte) (*yaml.Node, error) {
 	whole := func(line int, format string, args ...any) error {
 		return Problems{{File: file, Line: line, Message: fmt.Sprintf(format, args...)}}
@@ -51,7 +53,8 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 	if len(data) > MaxSize {
 		return nil, whole(0, "larger than %d KiB", MaxSize>>10)
 	}
-	// Checked before anything else, because the YAML library would also read UTF-16 and would name no line.
+	// Checked before anything else, because the YAML library would also read UTF-16 and would name
+	// no line.
 	if i := invalid(data); i >= 0 {
 		return nil, whole(1+bytes.Count(data[:i], []byte("\n")), "not UTF-8 text: got the byte 0x%02x", data[i])
 	}
@@ -81,8 +84,8 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 	return root, nil
 }
 
-// decode keeps a panic of the library, which its handling of comments has had before, from ending the process: a
-// run in that process may have something to undo.
+// decode keeps a panic of the library, which its handling of comments has had before, from ending
+// the process: a run in that process may have something to undo.
 func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -106,8 +109,8 @@ func invalid(data []byte) int {
 
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
-// syntax takes the line out of an error of the YAML library. Its words for a tab in the indentation name neither
-// the tab nor, always, the line.
+// syntax takes the line out of an error of the YAML library. Its words for a tab in the indentation
+// name neither the tab nor, always, the line.
 func syntax(data []byte, err error) (int, string) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 0

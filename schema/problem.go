@@ -31,7 +31,8 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems are all mistakes of a file, by line. An empty one is no error: return it through [Problems.Err].
+// Problems are all mistakes of a file, by line. An empty one is no error: return it through
+// [Problems.Err].
 type Problems []Problem
 
 // Error is one line a problem, of the first hundred.

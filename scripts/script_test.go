@@ -253,7 +253,8 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// TestDocstrings holds each function of the scripts to a docstring that says what all of its arguments are.
+// TestDocstrings holds each function of the scripts to a docstring that says what all of its
+// arguments are.
 func TestDocstrings(t *testing.T) {
 	for _, name := range files(t) {
 		for _, stmt := range parse(t, name).Stmts {
@@ -288,9 +289,10 @@ func paramName(e syntax.Expr) string {
 	return "?"
 }
 
-// TestTexts holds the scripts to values as they are written. Label values are such: true, 1.10 and 007 must not become
-// other texts on the way. So each list and map declares what is in it, and str() is not used: it would hide that a value of
-// the scenario file was read as a number or a bool.
+// TestTexts holds the scripts to values as they are written. Label values are such: true, 1.10 and
+// 007 must not become other texts on the way. So each list and map declares what is in it, and
+// str() is not used: it would hide that a value of the scenario file was read as a number or a
+// bool.
 func TestTexts(t *testing.T) {
 	for _, name := range files(t) {
 		syntax.Walk(parse(t, name), func(n syntax.Node) bool {

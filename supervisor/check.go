@@ -33,8 +33,8 @@ type Finding struct {
 // checkOrder is sources to check.
 type checkOrder struct{ Sources []Source }
 
-// Check is [runner.Runner.Diagnose], or DiagnoseScript, in a worker, for each of the sources. One whose code ends the
-// worker has that as its error, and another worker goes on with the next.
+// Check is [runner.Runner.Diagnose], or DiagnoseScript, in a worker, for each of the sources. One
+// whose code ends the worker has that as its error, and another worker goes on with the next.
 func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, error) {
 	t := s.begin(ctx, "checks")
 	defer t.over()

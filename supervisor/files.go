@@ -72,8 +72,9 @@ func (s *files) all() []runner.Result {
 
 func (s *files) atWork() bool { return len(s.active) > 0 }
 
-// workerDied gives up the file that the worker was running. If it was running several, the next worker
-// runs one at a time. If a file was given up before and was running again, nothing can go on: why says so.
+// workerDied gives up the file that the worker was running. If it was running several, the next
+// worker runs one at a time. If a file was given up before and was running again, nothing can go
+// on: why says so.
 func (s *files) workerDied(how string) (why string) {
 	defer clear(s.active)
 	log := s.task.options.Log

@@ -13,7 +13,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Build makes the runner of a worker: of the settings that [New] was given, and with the hooks of w.
+// Build makes the runner of a worker: of the settings that [New] was given, and with the hooks of
+// w.
 type Build[S any] func(settings S, w *Worker) (*runner.Runner, error)
 
 // Worker is what a runner is made with in a worker, or in the process itself where no other can be
@@ -22,16 +23,16 @@ type Worker struct {
 	// Hooks go into the runner's options. Build may set those that are nil.
 	Hooks runner.Hooks
 
-	// Stopping is set by Build to be told that the context was cancelled in the process that was started
-	// by the user, and why, before the runner is.
+	// Stopping is set by Build to be told that the context was cancelled in the process that was
+	// started by the user, and why, before the runner is.
 	Stopping func(cause string)
 }
 
 // exitUsage is the exit code of sysexits.h for a mistake in how a program was called.
 const exitUsage = 64
 
-// Main has to be the first thing that main calls. In a worker it does what that is for, and does not
-// return; in any other process it returns at once.
+// Main has to be the first thing that main calls. In a worker it does what that is for, and does
+// not return; in any other process it returns at once.
 func Main[S any](build Build[S]) {
 	marked, err := worker.Take()
 	if err != nil {
@@ -65,7 +66,8 @@ func Main[S any](build Build[S]) {
 }
 
 // Signals are those that ask a process to end: SIGINT, SIGTERM, and SIGHUP unless this process was
-// started to ignore it, as by nohup. Cancel the context for the first, and [Supervisor.Kill] for a second.
+// started to ignore it, as by nohup. Cancel the context for the first, and [Supervisor.Kill] for a
+// second.
 func Signals() []os.Signal { return worker.Signals() }
 
 // workerTask is the work of a worker.

@@ -19,8 +19,8 @@ type replayOrder struct {
 	Lost    map[string]*runner.LostError // files whose code ended one, by key
 }
 
-// Replay is [runner.Runner.Replay] in a worker. A file whose code ends the worker fails, and another
-// worker goes on with the others. With an [*IncompleteError] there is a report, too.
+// Replay is [runner.Runner.Replay] in a worker. A file whose code ends the worker fails, and
+// another worker goes on with the others. With an [*IncompleteError] there is a report, too.
 func (s *Supervisor) Replay(ctx context.Context, o runner.ReplayOptions) (*runner.Report, error) {
 	return s.replay(ctx, &replayOrder{Options: o})
 }

@@ -52,9 +52,9 @@ func (w *scenarioResult) result() runner.ScenarioResult {
 	return x
 }
 
-// Run is [runner.Runner.Prepare] and then [runner.Runner.Run] in a worker. A scenario whose code ends the
-// worker has failed: another worker undoes it, and goes on as after any failed scenario. With an
-// [*IncompleteError] there is a report, too.
+// Run is [runner.Runner.Prepare] and then [runner.Runner.Run] in a worker. A scenario whose code
+// ends the worker has failed: another worker undoes it, and goes on as after any failed scenario.
+// With an [*IncompleteError] there is a report, too.
 func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunOptions) (*runner.RunReport, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -142,7 +142,8 @@ func (t *task) runHere(scenarios Scenarios, o runner.RunOptions, why error) (*ru
 // run is the worker's part.
 func (h *workerTask) run(ctx context.Context, r *runner.Runner, o *runOrder) (done, error) {
 	if o.Died != nil {
-		// Before anything else: what is prepared below is not needed for it, and may have gone meanwhile.
+		// Before anything else: what is prepared below is not needed for it, and may have gone
+		// meanwhile.
 		interrupted, ends := h.recover(ctx, r, o)
 		if ends {
 			return done{Interrupted: interrupted}, nil

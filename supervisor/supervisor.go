@@ -21,31 +21,34 @@ type Options struct {
 	// Log is told of what becomes of workers. Nil: nobody.
 	Log *slog.Logger
 
-	// Output is where workers write to, on their [os.Stdout] and [os.Stderr] alike: their logs. What Go's
-	// runtime says when a worker crashes is not among it. Nil: this process's standard error.
+	// Output is where workers write to, on their [os.Stdout] and [os.Stderr] alike: their logs.
+	// What Go's runtime says when a worker crashes is not among it. Nil: this process's standard
+	// error.
 	Output io.Writer
 
 	// Args are the workers' arguments, the program's name first. Nil: those of this process.
 	Args []string
 
-	// Memory ends a worker whose heap is larger, in bytes. No undo needs a tenth of the default, and the
-	// machine, which is perhaps the last good one of a half-broken cluster, stays usable. 0: 4 GiB.
+	// Memory ends a worker whose heap is larger, in bytes. No undo needs a tenth of the default,
+	// and the machine, which is perhaps the last good one of a half-broken cluster, stays usable.
+	// 0: 4 GiB.
 	Memory uint64
 
-	// Silence ends a worker that does not say for so long that it is alive: it hangs in a step of the
-	// interpreter that can't be interrupted. 0: 10 s.
+	// Silence ends a worker that does not say for so long that it is alive: it hangs in a step of
+	// the interpreter that can't be interrupted. 0: 10 s.
 	Silence time.Duration
 
-	// Grace ends a worker that is not done so long after the context was cancelled. It should be more
-	// than the runner's own. 0: that of [runner.DefaultGrace] and 3 s.
+	// Grace ends a worker that is not done so long after the context was cancelled. It should be
+	// more than the runner's own. 0: that of [runner.DefaultGrace] and 3 s.
 	Grace time.Duration
 
 	// Finished is told of the first result of each version file. Nil: nobody.
 	Finished func(runner.Result)
 
-	// Abort is called where no other process can be started, so that the work is done in this one, and the
-	// work has to be ended because it takes too much memory or can't be stopped. why completes a sentence
-	// about the process. Abort ends the process: what is not restored stays pending. Nil: the work goes on.
+	// Abort is called where no other process can be started, so that the work is done in this one,
+	// and the work has to be ended because it takes too much memory or can't be stopped. why
+	// completes a sentence about the process. Abort ends the process: what is not restored stays
+	// pending. Nil: the work goes on.
 	Abort func(why string)
 }
 
@@ -71,8 +74,9 @@ type Supervisor struct {
 
 type process = worker.Process[order, event]
 
-// New returns a supervisor whose workers make their runners by calling build with settings, as [Main]
-// does with the same function. Settings are copied as [encoding/gob] does: their exported fields.
+// New returns a supervisor whose workers make their runners by calling build with settings, as
+// [Main] does with the same function. Settings are copied as [encoding/gob] does: their exported
+// fields.
 func New[S any](build Build[S], settings S, o Options) (*Supervisor, error) {
 	var encoded bytes.Buffer
 	if err := gob.NewEncoder(&encoded).Encode(&boxed[S]{settings}); err != nil {
@@ -125,8 +129,8 @@ func (s *Supervisor) wasKilled() bool {
 	return s.killed
 }
 
-// IncompleteError means that the work could not be done to its end. What came of a part of it is in the
-// report that comes with it; what is not restored stays pending.
+// IncompleteError means that the work could not be done to its end. What came of a part of it is in
+// the report that comes with it; what is not restored stays pending.
 type IncompleteError struct{ Why string }
 
 func (e *IncompleteError) Error() string { return e.Why }

@@ -117,7 +117,8 @@ def verify_callable(rollback_content):
     pass
 `
 
-// bomb is more memory than the tests' workers may have, in steps that the interpreter can't interrupt.
+// bomb is more memory than the tests' workers may have, in steps that the interpreter can't
+// interrupt.
 const bomb = "x = [[0] * (1 << 20) for _ in range(1000)]"
 
 // plant writes a version file of an execution of its own.
@@ -160,8 +161,8 @@ func (p *place) want(what string, got, want any) {
 	}
 }
 
-// TestReplay: a file that takes its process down fails, in its callable as when it is loaded, and all
-// others are restored, one at a time and several at once.
+// TestReplay: a file that takes its process down fails, in its callable as when it is loaded, and
+// all others are restored, one at a time and several at once.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	for _, parallel := range []int{1, 3} {
@@ -360,8 +361,8 @@ func told(report *runner.RunReport) string {
 	return strings.Join(all, "\n")
 }
 
-// TestRun: a scenario whose code takes its process down has failed and is undone, and what comes after
-// it is as after any failed scenario.
+// TestRun: a scenario whose code takes its process down has failed and is undone, and what comes
+// after it is as after any failed scenario.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	const (
@@ -429,8 +430,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunInterrupted: the scenario that another worker has to undo has only what is left of the grace, and
-// no other begins.
+// TestRunInterrupted: the scenario that another worker has to undo has only what is left of the
+// grace, and no other begins.
 func TestRunInterrupted(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -475,7 +476,8 @@ func TestRunDaemon(t *testing.T) {
 	p.want("pending", p.pending(), []string{})
 }
 
-// TestScripts: a script that takes the process down while it is loaded is named, and nothing was begun.
+// TestScripts: a script that takes the process down while it is loaded is named, and nothing was
+// begun.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -290,9 +290,9 @@ func (e *dirExecution) Close() (err error) {
 	return errors.Join(e.removeLeftovers(time.Now()), e.dir.Close(), e.root.Close())
 }
 
-// removeLeftovers removes the bookkeeping, and the directory if nothing else is in it. None of this has to be
-// durable: what a power loss brings back says nothing wrong, and is removed by the next holder.
-// Marks that may still matter to a replay stay.
+// removeLeftovers removes the bookkeeping, and the directory if nothing else is in it. None of this
+// has to be durable: what a power loss brings back says nothing wrong, and is removed by the next
+// holder. Marks that may still matter to a replay stay.
 func (e *dirExecution) removeLeftovers(now time.Time) error {
 	names, err := e.dir.Names()
 	if err != nil {

@@ -164,7 +164,8 @@ func (c *Client) ReplaceNetworkACL(ctx context.Context, region, subnet, list, ex
 		action: "ReplaceNetworkAclAssociation", region: region, thing: fmt.Sprintf("of subnet %q by %q", subnet, list),
 		form: url.Values{"AssociationId": {id}, "NetworkAclId": {list}}, landed: replaced,
 	}
-	// An association that is gone was replaced, by an attempt whose answer was lost or by somebody else: look which.
+	// An association that is gone was replaced, by an attempt whose answer was lost or by somebody
+	// else: look which.
 	if err := c.do(ctx, q, nil); err != nil && !refusedAs(err, "InvalidAssociationID.NotFound") {
 		return false, err
 	}

@@ -1,13 +1,16 @@
 // Package credential keeps what ebb logs in with out of what ebb prints.
 //
-// Use [Transport] under a client whose answers go into errors, or [Scrub] on an answer that was read already. Both work on what
-// came back for one request, at the place where it enters the program: no log, report or version file has to be looked at later.
+// Use [Transport] under a client whose answers go into errors, or [Scrub] on an answer that was
+// read already. Both work on what came back for one request, at the place where it enters the
+// program: no log, report or version file has to be looked at later.
 //
-// Avoid thinking of it as the only guard. A server can return what it was sent in a hundred disguises. It is there for those that
-// repeat a request in an error: proxies that print the headers, AWS when a signature does not match.
+// Avoid thinking of it as the only guard. A server can return what it was sent in a hundred
+// disguises. It is there for those that repeat a request in an error: proxies that print the
+// headers, AWS when a signature does not match.
 //
-// Promised: the bearer token, the password and the session token of a request are in no body and no warning that
-// Transport returns for it, as they are or escaped for a URL. Lengths of at least 6 bytes only: whatever is shorter would be found everywhere.
+// Promised: the bearer token, the password and the session token of a request are in no body and no
+// warning that Transport returns for it, as they are or escaped for a URL. Lengths of at least 6
+// bytes only: whatever is shorter would be found everywhere.
 package credential
 
 import (
@@ -26,7 +29,8 @@ const Redacted = "(redacted)"
 
 const (
 	shortest = 6
-	// mostAnswer bounds what a server can make us keep in memory. A page of a listing is far shorter.
+	// mostAnswer bounds what a server can make us keep in memory. A page of a listing is far
+	// shorter.
 	mostAnswer = 128 << 20
 )
 
@@ -67,8 +71,9 @@ func Scrub(text []byte, request http.Header) []byte {
 	return text
 }
 
-// Transport scrubs the answers that come through base, which has to be the last one before the network: it has
-// to see the headers as they are sent. Answers are read to their end first, so it suits no stream.
+// Transport scrubs the answers that come through base, which has to be the last one before the
+// network: it has to see the headers as they are sent. Answers are read to their end first, so it
+// suits no stream.
 func Transport(base http.RoundTripper) http.RoundTripper { return scrubber{base} }
 
 type scrubber struct{ http.RoundTripper }

@@ -46,8 +46,8 @@ const (
 	mostNamed    = 20
 )
 
-// withRemedy gives the error of a path that was refused a remedy for all of it, or none that can't be
-// carried out.
+// withRemedy gives the error of a path that was refused a remedy for all of it, or none that can't
+// be carried out.
 func (c checker) withRemedy(path string, err error) error {
 	var insecure *InsecureError
 	if !errors.As(err, &insecure) || insecure.Remedy == ownDirectory {
@@ -92,8 +92,8 @@ func (c checker) withRemedy(path string, err error) error {
 	return err
 }
 
-// withTreeRemedy gives the error of a directory of ours that others can write to a remedy for all that is
-// below it, too.
+// withTreeRemedy gives the error of a directory of ours that others can write to a remedy for all
+// that is below it, too.
 func withTreeRemedy(err error) error {
 	var insecure *InsecureError
 	if errors.As(err, &insecure) && strings.HasPrefix(insecure.Remedy, "chmod ") {

@@ -66,7 +66,8 @@ func Open(o Options) *Client {
 	if endpoint == "" {
 		endpoint = defaultEndpoint
 	}
-	// Whoever uses no Compute Engine must not be stopped by what is wrong with its endpoint: the first call is.
+	// Whoever uses no Compute Engine must not be stopped by what is wrong with its endpoint: the
+	// first call is.
 	var unusable error
 	if target, err := url.Parse(endpoint); err != nil || target.Host == "" {
 		unusable = fmt.Errorf("%s: got %q, want a URL such as %s", endpointVariable, endpoint, defaultEndpoint)

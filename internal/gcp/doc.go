@@ -17,8 +17,8 @@
 // # Why no SDK for Compute
 //
 // Four calls of plain JSON fit into this package. Google's generated
-// google.golang.org/api/compute/v1 takes 35 s of CPU and 1.1 GB of memory to compile, and 9.3 MB
-// of the binary. What is hard to get right, the chain of credentials (keys, gcloud's login, workload
+// google.golang.org/api/compute/v1 takes 35 s of CPU and 1.1 GB of memory to compile, and 9.3 MB of
+// the binary. What is hard to get right, the chain of credentials (keys, gcloud's login, workload
 // identity, metadata server), is taken from golang.org/x/oauth2/google, which client-go has half of
 // anyway: 1 s and 1.2 MB.
 package gcp

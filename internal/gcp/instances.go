@@ -65,7 +65,8 @@ func (c *Client) Status(ctx context.Context, i Instance) (string, error) {
 	}
 	err := c.do(ctx, i.call("get", http.MethodGet), &out)
 	var e *cloudapi.Error
-	// A project or a zone that is not there is another mistake, and no proof that the instance is gone.
+	// A project or a zone that is not there is another mistake, and no proof that the instance is
+	// gone.
 	if errors.As(err, &e) && e.Code == http.StatusNotFound && strings.Contains(e.Message, "/instances/"+i.Name) {
 		return "", nil
 	}

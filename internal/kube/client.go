@@ -77,7 +77,8 @@ func New(config *rest.Config, o Options) (*Client, error) {
 	if o.UserAgent != "" {
 		config.UserAgent = o.UserAgent
 	}
-	// First of all wrappers, so next to the network: what credential plugins add comes by there too.
+	// First of all wrappers, so next to the network: what credential plugins add comes by there
+	// too.
 	wrap := config.WrapTransport
 	config.WrapTransport = credential.Transport
 	if wrap != nil {

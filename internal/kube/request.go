@@ -40,7 +40,8 @@ type request struct {
 	limit       time.Duration // of one attempt
 	mutates     bool
 	text        bool // the answer is no JSON
-	// expect says what an answer is instead of what was asked for, "" if it is that. Nil: the object.
+	// expect says what an answer is instead of what was asked for, "" if it is that. Nil: the
+	// object.
 	expect func(Object) string
 }
 
@@ -169,7 +170,8 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	}
 	a.err = err
 	if err != nil && !isStatus(err) {
-		// A connection that broke, hangs, or leads elsewhere must not be what the next attempt gets.
+		// A connection that broke, hangs, or leads elsewhere must not be what the next attempt
+		// gets.
 		c.Close()
 	}
 	return a

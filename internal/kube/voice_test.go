@@ -114,8 +114,8 @@ func TestWrongAnswers(t *testing.T) {
 				case apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err):
 					t.Errorf("%s: taken for the state of the object: %v", wrong.Name, err)
 				}
-				// A patience of 30 ms has room for six pauses of 1, 2, 4 … ms, halved at most, and a
-				// write looks after each attempt; an exec tries two protocols, twice.
+				// A patience of 30 ms has room for six pauses of 1, 2, 4 … ms, halved at most, and
+				// a write looks after each attempt; an exec tries two protocols, twice.
 				if most := map[sandboxtest.Class]int{sandboxtest.Outage: 40, sandboxtest.Few: 12, sandboxtest.Final: 4}[wrong.Class]; asked > most {
 					t.Errorf("%s: asked %d times, want %d at most", wrong.Name, asked, most)
 				}

@@ -184,16 +184,17 @@ type lateNoteKey struct{}
 
 type dryRunKey struct{}
 
-// WithDryRun returns a context for changing requests that the server checks as any other, and does not carry out.
+// WithDryRun returns a context for changing requests that the server checks as any other, and does
+// not carry out.
 func WithDryRun(ctx context.Context) context.Context {
 	return context.WithValue(ctx, dryRunKey{}, true)
 }
 
 func isDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
 
-// WithLateNote returns a context for changing requests. They call note when they
-// return anything but an [*UnknownOutcomeError], while an attempt of theirs whose answer was lost may
-// still land: what a later attempt made can be gone by then, and would come back.
+// WithLateNote returns a context for changing requests. They call note when they return anything
+// but an [*UnknownOutcomeError], while an attempt of theirs whose answer was lost may still land:
+// what a later attempt made can be gone by then, and would come back.
 func WithLateNote(ctx context.Context, note func()) context.Context {
 	return context.WithValue(ctx, lateNoteKey{}, note)
 }

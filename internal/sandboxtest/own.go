@@ -106,7 +106,8 @@ func (s *Server) Namespace(t testing.TB) string {
 }
 
 // reservePort takes a port for as long as the test runs: bound, but not listened on, nobody gets it
-// by chance while the sandbox is down, and the sandbox itself may listen there, as every listener of Go's.
+// by chance while the sandbox is down, and the sandbox itself may listen there, as every listener
+// of Go's.
 func reservePort(t testing.TB) int {
 	t.Helper()
 	return boundPort(t, unix.SO_REUSEADDR)

@@ -303,7 +303,8 @@ func (p *Proxy) reserve(t testing.TB) {
 	p.port = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: boundPort(t, unix.SO_REUSEPORT)}
 }
 
-// boundPort binds a socket of the loopback address until the test's end. The option says who may listen there.
+// boundPort binds a socket of the loopback address until the test's end. The option says who may
+// listen there.
 func boundPort(t testing.TB, option int) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)

@@ -182,7 +182,8 @@ func keep(dir string) (err error) {
 	for isGo(starter) {
 		time.Sleep(keeperPoll)
 	}
-	// Taken once nobody has it. Who comes from now on waits until it is given back, and starts another.
+	// Taken once nobody has it. Who comes from now on waits until it is given back, and starts
+	// another.
 	users, err := lock(filepath.Join(dir, usersFile), unix.LOCK_EX)
 	if err != nil {
 		return err

@@ -8,8 +8,9 @@
 // and is ended as silent.
 //
 // Promised: the mark that makes a process a worker is an environment variable, which is gone before
-// the worker starts a program of its own. A worker ends when the process that started it does, whatever
-// ended that. It hears of signals from that process alone, since a terminal sends them to both. Its
-// standard output is where the other's logs go; its standard error is kept for [End], so that
-// a crash does not print a page of stacks. Every event that was sent before a worker's end arrives.
+// the worker starts a program of its own. A worker ends when the process that started it does,
+// whatever ended that. It hears of signals from that process alone, since a terminal sends them to
+// both. Its standard output is where the other's logs go; its standard error is kept for [End], so
+// that a crash does not print a page of stacks. Every event that was sent before a worker's end
+// arrives.
 package worker

@@ -5,8 +5,9 @@ import (
 	"syscall"
 )
 
-// fewestFiles is how many open files two processes with a connection and a locked directory need. With
-// less, Go's runtime can't even make what it waits on, and ends the process with a page of stacks.
+// fewestFiles is how many open files two processes with a connection and a locked directory need.
+// With less, Go's runtime can't even make what it waits on, and ends the process with a page of
+// stacks.
 const fewestFiles = 32
 
 // FileLimitError is a limit on open files that is too low to work with.
@@ -19,7 +20,8 @@ func (e *FileLimitError) Error() string {
 // Hints say what to do about it.
 func (e *FileLimitError) Hints() []string { return []string{"ulimit -n 1024"} }
 
-// checkFileLimit looks at the limit before the first file is opened that needs the runtime's poller.
+// checkFileLimit looks at the limit before the first file is opened that needs the runtime's
+// poller.
 func checkFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

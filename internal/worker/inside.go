@@ -18,7 +18,8 @@ const (
 	ordersFD = 4
 )
 
-// maxStack ends a runaway recursion of Go's own before it has used a gigabyte, which is the default.
+// maxStack ends a runaway recursion of Go's own before it has used a gigabyte, which is the
+// default.
 const maxStack = 128 << 20
 
 // exitEnded is the exit code of a worker that ends itself. Nobody looks at it.
@@ -52,15 +53,16 @@ func Open[O, E any]() (w *Inside[O, E], first O, err error) {
 	return w, first, nil
 }
 
-// Tell sends an event. What can't be sent has nobody left to read it: this process is about to end, too.
+// Tell sends an event. What can't be sent has nobody left to read it: this process is about to end,
+// too.
 func (w *Inside[O, E]) Tell(event E) {
 	if err := w.events.send(envelope[E]{Event: &event}); err != nil {
 		os.Exit(exitEnded)
 	}
 }
 
-// Fatal ends this process because nothing else can end what it is at. why completes a sentence whose
-// subject is the process.
+// Fatal ends this process because nothing else can end what it is at. why completes a sentence
+// whose subject is the process.
 func (w *Inside[O, E]) Fatal(why string) {
 	if err := w.events.send(envelope[E]{Fatal: why}); err != nil {
 		os.Exit(exitEnded)
@@ -68,8 +70,8 @@ func (w *Inside[O, E]) Fatal(why string) {
 	os.Exit(exitEnded)
 }
 
-// FollowOrders gives the further orders to handle, and ends this process when who gives them is gone: as by a SIGKILL,
-// which that probably died of.
+// FollowOrders gives the further orders to handle, and ends this process when who gives them is
+// gone: as by a SIGKILL, which that probably died of.
 func (w *Inside[O, E]) FollowOrders(handle func(O)) {
 	for {
 		var order O

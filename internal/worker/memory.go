@@ -10,8 +10,8 @@ import (
 // memoryPause is how often the memory is looked at.
 const memoryPause = 10 * time.Millisecond
 
-// heartbeat says that this process is alive, for as long as the runtime gives each goroutine its turn, and
-// ends it when it takes too much memory.
+// heartbeat says that this process is alive, for as long as the runtime gives each goroutine its
+// turn, and ends it when it takes too much memory.
 func (w *Inside[O, E]) heartbeat(l limits) {
 	var last time.Time
 	for ; ; time.Sleep(memoryPause) {
@@ -28,9 +28,9 @@ func (w *Inside[O, E]) heartbeat(l limits) {
 	}
 }
 
-// WatchMemory calls over when this process's heap is larger than limit, in bytes: the interpreter has no
-// such limit, and Go's own only makes the collector work harder. over gets words that complete a sentence
-// whose subject is the process. WatchMemory returns after that.
+// WatchMemory calls over when this process's heap is larger than limit, in bytes: the interpreter
+// has no such limit, and Go's own only makes the collector work harder. over gets words that
+// complete a sentence whose subject is the process. WatchMemory returns after that.
 func WatchMemory(limit uint64, over func(why string)) {
 	for ; ; time.Sleep(memoryPause) {
 		if why := overMemory(limit); why != "" {

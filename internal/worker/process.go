@@ -31,8 +31,8 @@ type Options struct {
 	// standard error.
 	Output io.Writer
 
-	// Silence ends a worker that says nothing for so long: it hangs in a step of the runtime that can't
-	// be interrupted, such as moving gigabytes.
+	// Silence ends a worker that says nothing for so long: it hangs in a step of the runtime that
+	// can't be interrupted, such as moving gigabytes.
 	Silence time.Duration
 
 	// Memory ends a worker whose heap is larger, in bytes.
@@ -125,7 +125,8 @@ func executable() string {
 	return path
 }
 
-// Wait gives a worker's events to handle, one at a time, until the worker ends, and returns how that was.
+// Wait gives a worker's events to handle, one at a time, until the worker ends, and returns how
+// that was.
 func (p *Process[O, E]) Wait(handle func(E)) End {
 	read := make(chan error, 1)
 	go func() { read <- p.read(handle) }()

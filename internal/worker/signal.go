@@ -16,6 +16,6 @@ func Signals() []os.Signal {
 	return signals
 }
 
-// SurviveReader makes a line that nobody reads an error of its write, instead of this process's end by
-// SIGPIPE: who reads the log may end first, as Ctrl-C ends a tee behind it as well.
+// SurviveReader makes a line that nobody reads an error of its write, instead of this process's end
+// by SIGPIPE: who reads the log may end first, as Ctrl-C ends a tee behind it as well.
 func SurviveReader() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
