@@ -218,7 +218,7 @@ func TestFileOfAnotherRun(t *testing.T) {
 	theirs := strings.Replace(file("a", "pass"), "format = 1", `format = 1, run_uuid = "run-2"`, 1)
 	b.execution("run-1", theirs)
 	report := b.replay(runner.ReplayOptions{})
-	if got := outcomes(report); got != "refused" || b.undone() != "" || !strings.Contains(report.Results[0].Reason(), "a file of run run-2, in the place of one of run run-1") {
+	if got := outcomes(report); got != "refused" || b.undone() != "" || !strings.Contains(report.Results[0].Reason(), "a file of run run-2, which replaced one of run run-1") {
 		t.Errorf("got %s, undone %q, because %s", got, b.undone(), report.Results[0].Reason())
 	}
 	b.use(runner.Options{Force: true})

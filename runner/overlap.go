@@ -44,7 +44,7 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pend
 		return p // and not remembered: a name may come back
 	}
 	if p.err != nil {
-		r.options.Log.Warn(fmt.Sprintf("what %s undoes is not known: %v", f.Location, p.err))
+		r.options.Log.Warn(fmt.Sprintf("can't read what %s undoes: %v", f.Location, p.err))
 	}
 	if o.known == nil {
 		o.known = map[versions.File]pendingFile{}

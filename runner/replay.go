@@ -44,9 +44,9 @@ type UnknownRunError struct {
 
 func (e *UnknownRunError) Error() string {
 	if len(e.Known) == 0 {
-		return fmt.Sprintf("no version files of run %q: there are none at all", e.RunUUID)
+		return fmt.Sprintf("no version files of run %q: the store has no version files", e.RunUUID)
 	}
-	return fmt.Sprintf("no version files of run %q: there are some of %s", e.RunUUID, strings.Join(e.Known, ", "))
+	return fmt.Sprintf("no version files of run %q; known runs: %s", e.RunUUID, strings.Join(e.Known, ", "))
 }
 
 // Replay undoes what is pending. The error says why nothing was tried; what came

@@ -116,7 +116,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 			result.Outcome = AlreadyRestored
 		}
 	} else {
-		file.log.Warn(fmt.Sprintf("%s has no %s: whether all is restored was not checked", f.Location, nameVerify))
+		file.log.Warn(fmt.Sprintf("%s has no %s: the result was not checked", f.Location, nameVerify))
 	}
 	file.log.Info("Rollback completed.")
 	return sha, nil
@@ -128,9 +128,9 @@ func (r *Runner) checkOrigin(file *versionFile, result *Result) error {
 	var err error
 	switch {
 	case file.RunUUID != "" && file.RunUUID != result.RunUUID:
-		err = fmt.Errorf("it is a file of run %s, in the place of one of run %s", file.RunUUID, result.RunUUID)
+		err = fmt.Errorf("it is a file of run %s, which replaced one of run %s", file.RunUUID, result.RunUUID)
 	case result.Integrity == versions.Replaced:
-		err = errors.New("it is not the file that was flushed under this name: somebody put another one in its place")
+		err = errors.New("it is not the file that ebb wrote under this name: it was replaced")
 	default:
 		return nil
 	}
@@ -167,7 +167,7 @@ func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark
 		if !apierrors.IsConflict(err) || pause > lastRepeat || patience.Sleep(ctx, pause) != nil {
 			return err
 		}
-		s.Log.Info(fmt.Sprintf("an object was changed between a look and a change: calling %s again: %v", fn.Name(), err))
+		s.Log.Info(fmt.Sprintf("an object changed while %s was running: calling it again: %v", fn.Name(), err))
 	}
 }
 
@@ -240,7 +240,7 @@ func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Res
 		return nil
 	}
 	result.File, result.Outcome = f, StillPending
-	return fmt.Errorf("everything is undone, but %q could not be put away: %w", f.Location, err)
+	return fmt.Errorf("everything is undone, but %q could not be renamed or removed: %w", f.Location, err)
 }
 
 // marker notes changing requests in an execution.

@@ -80,7 +80,7 @@ func (s *files) workerDied(how string) (why string) {
 	log := s.task.options.Log
 	if len(s.active) > 1 && !s.oneAtATime {
 		s.oneAtATime = true
-		log.Error(fmt.Sprintf("the process that replays %s while it was at %d files: going on with one at a time", how, len(s.active)))
+		log.Error(fmt.Sprintf("the process that replays %s while it was replaying %d files: going on with one at a time", how, len(s.active)))
 		return ""
 	}
 	for key, location := range s.active {

@@ -48,9 +48,9 @@ func kindHint(f *runner.Failure) string {
 	case runner.KindNewerPending:
 		return "replay them all: ebb execute-rollback --run_uuid " + f.Details["run_uuid"] + ", or use --keep-going"
 	case runner.KindReplaced:
-		return "put the right file back (ebb history tells its SHA-256), or undo by hand what it would have undone; --force replays this one all the same"
+		return "put the right file back (ebb history shows its SHA-256), or undo its change by hand; --force replays this file anyway"
 	case runner.KindRights:
-		return "docs/scenarios.md lists what each scenario needs; --skip-preflight tries all the same"
+		return "docs/scenarios.md lists what each scenario needs; --skip-preflight runs it anyway"
 	case runner.KindStore:
 		return "fix the cause, or set kraken.rollback_versions_directory to another place"
 	case runner.KindInsecure:

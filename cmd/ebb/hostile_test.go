@@ -232,7 +232,7 @@ var hostileFiles = []hostileInput{
 	{name: "the name for what is done is taken", plant: func(h *house) {
 		h.write(h.file, strings.Replace(goodFile, "GOOD", "ALSO", 1))
 		h.must(os.Symlink(h.victim, h.file+".executed"))
-	}, code: 3, says: "everything is undone, but .* could not be put away: .*file exists"},
+	}, code: 3, says: "everything is undone, but .* could not be renamed or removed: .*file exists"},
 }
 
 // hostileNames are entries beside version files. They are told of, and nothing else.

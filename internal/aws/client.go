@@ -260,7 +260,7 @@ var throttled = map[string]bool{
 	"EC2ThrottledException": true, "RequestThrottledException": true, "TooManyRequestsException": true,
 }
 
-// Errors that no other attempt mends although their status is that of a server in trouble.
+// Errors that another attempt does not fix, although their status says that the server has a problem.
 var final = map[string]bool{"InsufficientInstanceCapacity": true, "InsufficientHostCapacity": true, "InsufficientReservedInstanceCapacity": true}
 
 // refusal reads an answer that is an error.

@@ -28,7 +28,7 @@ type Answer struct {
 	After  time.Duration // its wish for the next attempt, or 0
 }
 
-// Send makes one attempt. Its errors are a [*Retry], or an [*Error] for what no waiting mends.
+// Send makes one attempt. Its errors are a [*Retry], or an [*Error] for an error that waiting does not fix.
 func Send(client Doer, req *http.Request) (*Answer, error) {
 	// Once there is a connection, anything may have gone over it. Without one,
 	// nothing has.

@@ -199,7 +199,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (rt roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return rt(r) }
 
 // notStarted returns a miss for an error that comes before a command can have been
-// started, and that waiting may mend.
+// started, and that waiting may fix.
 func notStarted(err error) *patience.Miss {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {

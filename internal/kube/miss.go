@@ -99,7 +99,7 @@ func (t *tally) over(m *miss) bool {
 	return m.tries > 0 && t.times >= m.tries
 }
 
-// permanent returns a typed error for a failure that no waiting mends.
+// permanent returns a typed error for a failure that waiting does not fix.
 func permanent(err error) error {
 	if wrong := misconfigured(err); wrong != nil {
 		return wrong

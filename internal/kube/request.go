@@ -217,7 +217,7 @@ func (r response) after() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// asRefusal mends the answers that have the wrong status, and those that say too much:
+// asRefusal corrects the answers that have the wrong status, and those that say too much:
 // what is wrong with a Secret is said with its values, by the API server and by webhooks.
 func asRefusal(q request, err error) error {
 	err = withStatus(q, err)

@@ -15,7 +15,7 @@ import (
 func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // Untrusted reports whether a connection failed because the other side's certificate is not one
-// that is trusted. No waiting mends that.
+// that is trusted. Waiting does not fix that.
 func Untrusted(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
