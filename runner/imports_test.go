@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,6 +42,19 @@ var allowed = map[string][]string{
 	"internal/gcp":             {"internal/cloudapi", "internal/reply"},
 	"internal/kube":            {"internal/credential", "internal/patience", "internal/reply", "internal/suggest"},
 	"internal/sandboxtest":     {},
+}
+
+// CONTRIBUTING.md says what each package does.
+func TestMapOfPackages(t *testing.T) {
+	doc, err := os.ReadFile("../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range allowed {
+		if !strings.Contains(string(doc), "`"+pkg+"`") {
+			t.Errorf("CONTRIBUTING.md: the map of the packages does not have `%s`", pkg)
+		}
+	}
 }
 
 func TestImportGraph(t *testing.T) {

@@ -64,38 +64,37 @@ type Options struct {
 	Hooks Hooks
 }
 
-// Hooks are told what a runner does. Each may be nil, and may be called from several goroutines.
+// Hooks are called by a runner while it works. Each may be nil. Each may be called from several
+// goroutines at the same time.
 type Hooks struct {
-	// Reached is called at each [Point]: for tests that end the process there.
+	// Reached is called at each [Point]. Tests end the process there.
 	Reached func(Point)
 
-	// Watch is told of each version file before its code is loaded or called, and returns what is
-	// called when that is over. Code can end the process in ways that no interpreter can stop:
-	// whoever looks from outside then knows which file it was.
+	// Watch is called before the code of a version file is loaded or called. It returns a function
+	// that is called after that. Code can end the process: a supervisor then knows which file it
+	// was.
 	Watch func(versions.File) (over func())
 
-	// Finished is told of a file as soon as its replay has ended.
+	// Finished is called as soon as the replay of a file has ended.
 	Finished func(Result)
 
-	// Proving is told of a version file that was just written, before its code is loaded and
-	// rehearsed, and returns what is called when that is over. Nothing is changed under the file
-	// before.
+	// Proving is called for a version file that was just written, before its code is loaded and
+	// rehearsed. It returns a function that is called after that. The change that the file undoes
+	// is made later.
 	Proving func(versions.File) (over func())
 
-	// Loading is told of each scenario script before its code is loaded or checks a scenario file,
-	// and returns what is called when that is over.
+	// Loading is called before a scenario script is loaded, and before it checks a scenario file.
+	// It returns a function that is called after that.
 	Loading func(script string) (over func())
 
-	// Began and Ended are told of each scenario file that is run, in their order. Began is called
-	// before anything is changed; after it, what is changed is written down in the execution that
-	// it names.
+	// Began and Ended are called for each scenario file that is run, in their order. Began is
+	// called before anything is changed. It names the execution that has the version files.
 	Began func(Start)
 	Ended func(ScenarioResult)
 
-	// Stuck is called when code goes on although its time has been over for StuckAfter (0:
-	// [DefaultStuckAfter]): there are steps in which it can't be stopped. where is its file. The
-	// only way out is the end of the process, with everything pending as it is; without Stuck it is
-	// waited for.
+	// Stuck is called when the code of a file, where, still runs StuckAfter after its time was over
+	// (0: [DefaultStuckAfter]). Some steps of the interpreter can't be interrupted. Stuck should end
+	// the process, which leaves everything pending. If Stuck is nil, the runner waits for the code.
 	Stuck      func(where string)
 	StuckAfter time.Duration
 }
