@@ -34,18 +34,18 @@ sandbox=$!
 await '^ready$' sandbox.log "$sandbox"
 run ebb-sandbox get nodes --kubeconfig kubeconfig
 
-say "Chaos: ten minutes without network for the pods of app=shop"
+say "Chaos: ten minutes of load on the CPUs of both nodes"
 printf '$ ebb run --config config.yaml &\n'
 ebb run --config config.yaml 2>run.log &
 runner=$!
-await 'waiting 10m' run.log "$runner"
+await 'Chaos is in force' run.log "$runner"
 cat run.log
 
 say "In mid-chaos the runner is killed, and can't clean up"
 run kill -KILL "$runner"
 wait "$runner" 2>/dev/null || :
 runner=
-run ebb-sandbox get networkpolicies --kubeconfig kubeconfig
+run ebb-sandbox get pods --kubeconfig kubeconfig
 run ebb list-rollback --config config.yaml
 
 say "What would undoing it do?"
@@ -55,5 +55,5 @@ say "Undo it"
 run ebb execute-rollback --config config.yaml 2>&1
 
 say "The cluster is as it was, and the file tells what was done"
-run ebb-sandbox get networkpolicies --kubeconfig kubeconfig
+run ebb-sandbox get pods --kubeconfig kubeconfig
 run ebb list-rollback --config config.yaml
