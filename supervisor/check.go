@@ -37,7 +37,7 @@ type checkOrder struct{ Sources []Source }
 // whose code ends the worker has that as its error, and another worker goes on with the next.
 func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, error) {
 	t := s.begin(ctx, "checks")
-	defer t.over()
+	defer func() { t.over() }()
 	var found []Diagnosis
 	unexplained := 0
 	for len(found) < len(sources) {

@@ -35,7 +35,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 		return nil, ctx.Err()
 	}
 	t := s.begin(ctx, "replays")
-	defer t.over()
+	defer func() { t.over() }()
 	files := newFiles(t)
 	unexplained := 0
 	for first := true; ; first = false {

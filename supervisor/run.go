@@ -60,7 +60,7 @@ func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunO
 		return nil, ctx.Err()
 	}
 	t := s.begin(ctx, "runs the scenarios")
-	defer t.over()
+	defer func() { t.over() }()
 	if o.UUID == "" {
 		o.UUID = uuid.NewString() // the same for all workers
 	}

@@ -247,7 +247,12 @@ func (t *task) runnerInProcess(err error) (*runner.Runner, error) {
 		return nil, err
 	}
 	if w.Stopping != nil {
-		context.AfterFunc(t.ctx, func() { w.Stopping(context.Cause(t.ctx).Error()) })
+		// Only while it works: a context may well be cancelled when all is done.
+		stop, over := context.AfterFunc(t.ctx, func() { w.Stopping(context.Cause(t.ctx).Error()) }), t.over
+		t.over = func() {
+			stop()
+			over()
+		}
 	}
 	return r, nil
 }
