@@ -196,6 +196,7 @@ type jsonResult struct {
 	File      string             `json:"file"`
 	RunUUID   string             `json:"run_uuid"`
 	Outcome   string             `json:"outcome"`
+	Kind      runner.Kind        `json:"kind,omitempty"` // of the error: what a program decides by
 	Error     string             `json:"error,omitempty"`
 	Hints     []string           `json:"hints,omitempty"`
 	BlockedBy string             `json:"blocked_by,omitempty"`
@@ -213,7 +214,7 @@ func printJSON(w io.Writer, report *runner.Report) error {
 			Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
 		}
 		if x.Err != nil {
-			r.Error = x.Reason()
+			r.Kind, r.Error = runner.KindOf(x.Err), x.Reason()
 		}
 		results = append(results, r)
 	}

@@ -112,13 +112,28 @@ func (v *supervised) ran(report *runner.RunReport, err error) error {
 	return s.finishRun(report, s.again)
 }
 
-// finishRun says what came of a run and returns what its exit code is.
-func (s *setup) finishRun(report *runner.RunReport, replay string) error {
-	for _, x := range report.Scenarios {
-		for _, hint := range hints(x.Err) {
-			s.log.Info("hint: " + hint)
+// sayHints says what can be done about what failed in a run, each once.
+func (s *setup) sayHints(report *runner.RunReport) {
+	said := map[string]bool{}
+	say := func(err error) {
+		for _, hint := range hints(err) {
+			if !said[hint] {
+				s.log.Info("hint: " + hint)
+			}
+			said[hint] = true
 		}
 	}
+	for _, x := range report.Scenarios {
+		say(x.Err)
+		for _, undo := range x.Results {
+			say(undo.Err)
+		}
+	}
+}
+
+// finishRun says what came of a run and returns what its exit code is.
+func (s *setup) finishRun(report *runner.RunReport, replay string) error {
+	s.sayHints(report)
 	switch pending := report.Pending(); {
 	case pending > 0:
 		s.log.Error(fmt.Sprintf("%d version file(s) not restored; look: ebb list-rollback --config %s --pending; replay: %s", pending, s.File, replay))
