@@ -154,7 +154,7 @@ var failures = map[string]failure{
 			}
 		},
 		kind: runner.KindReplaced, want: runner.Refused, code: "4",
-		reason: `^it is not the file that was flushed under this name: somebody put another one in its place$`,
+		reason: `^it is not the file that ebb wrote under this name: it was replaced$`,
 		hints:  []string{`^put the right file back `},
 	},
 }
