@@ -58,15 +58,13 @@ func k8sRestore(c *call, a *restoreArgs) (starlark.Value, error) {
 	if err := c.volumeOf(a.Snapshot.dict, o); err != nil {
 		return nil, err
 	}
-	if c.Mode == Plan {
-		c.plan("create", o.ref, "restore %s", o.ref.Text())
-		return starlark.True, nil
-	}
-	var made kube.Object
-	err = c.change(c.ctx, "create", o.ref, func(ctx context.Context) (err error) {
-		made, err = o.client.Create(ctx, o.resource, o.ref.Namespace, want)
-		return err
-	}, unknownOutcome)
+	made, err := c.write(o, intent{
+		verb: "create", text: "restore " + o.ref.Text(),
+		local: func(kube.Object) kube.Object { return want },
+		send: func(ctx context.Context) (kube.Object, error) {
+			return o.client.Create(ctx, o.resource, o.ref.Namespace, want)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -89,28 +89,17 @@ func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
 		return nil, err
 	}
 	c.own(a.Object)
-	send := func(ctx context.Context) (kube.Object, error) {
-		return o.client.Create(ctx, o.resource, o.ref.Namespace, a.Object)
-	}
-	if c.Mode == Plan {
-		made, err := c.planObject(c.ctx, o, intent{
-			verb: "create", text: "create " + o.ref.Text(), send: send,
-			local: func(kube.Object) kube.Object { return a.Object },
-		})
-		if err != nil {
-			return nil, err
-		}
-		return objectValue(o.resource, made)
-	}
-	var made kube.Object
-	err = c.change(c.ctx, "create", o.ref, func(ctx context.Context) (err error) {
-		made, err = send(ctx)
-		return err
-	}, unknownOutcome)
+	made, err := c.write(o, intent{
+		verb: "create", text: "create " + o.ref.Text(),
+		local: func(kube.Object) kube.Object { return a.Object },
+		send: func(ctx context.Context) (kube.Object, error) {
+			return o.client.Create(ctx, o.resource, o.ref.Namespace, a.Object)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	if ours, why := c.owned(made); !ours {
+	if ours, why := c.owned(made); !ours && c.Mode != Plan {
 		return nil, c.takeBack(o, made, why)
 	}
 	return objectValue(o.resource, made)
@@ -140,31 +129,34 @@ func k8sApply(c *call, a *applyArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	send := func(ctx context.Context) (kube.Object, error) {
-		return o.client.Apply(ctx, o.resource, o.ref.Namespace, o.ref.Name, a.Object, "ebb", a.Force)
-	}
-	if c.Mode == Plan {
-		made, err := c.planObject(c.ctx, o, intent{
-			verb: "apply", text: "apply " + o.ref.Text(), send: send,
-			local: func(before kube.Object) kube.Object { return merge(before, kube.Object(a.Object)) },
-		})
-		if err != nil {
-			return nil, err
-		}
-		return objectValue(o.resource, made)
-	}
-	if _, err := c.settle(c.ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
-		return nil, err
-	}
-	var made kube.Object
-	err = c.change(c.ctx, "apply", o.ref, func(ctx context.Context) (err error) {
-		made, err = send(ctx)
-		return err
-	}, unknownOutcome)
+	made, err := c.write(o, intent{
+		verb: "apply", text: "apply " + o.ref.Text(),
+		local: func(before kube.Object) kube.Object { return merge(before, kube.Object(a.Object)) },
+		send: func(ctx context.Context) (kube.Object, error) {
+			return o.client.Apply(ctx, o.resource, o.ref.Namespace, o.ref.Name, a.Object, "ebb", a.Force)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
 	return objectValue(o.resource, made)
+}
+
+// write makes a change that has an object as its answer, or plans it.
+func (c *call) write(o *object, i intent) (made kube.Object, err error) {
+	if c.Mode == Plan {
+		return c.planObject(c.ctx, o, i)
+	}
+	if i.verb != "create" {
+		if _, err := c.settle(c.ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
+			return nil, err
+		}
+	}
+	err = c.change(c.ctx, i.verb, o.ref, func(ctx context.Context) (err error) {
+		made, err = i.send(ctx)
+		return err
+	}, unknownOutcome)
+	return made, err
 }
 
 type patchArgs struct {
@@ -182,28 +174,15 @@ func k8sPatch(c *call, a *patchArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	send := func(ctx context.Context) (kube.Object, error) {
-		return o.client.Patch(ctx, o.resource, o.ref.Namespace, o.ref.Name, kube.Object(a.Patch), kube.PatchOptions{UID: a.UID, ResourceVersion: a.ResourceVersion})
-	}
-	if c.Mode == Plan {
-		values := leaves("", withoutEnvironment(withoutSecrets(o.resource, kube.Object(a.Patch))))
-		made, err := c.planObject(c.ctx, o, intent{
-			verb: "patch", text: fmt.Sprintf("patch %s: %s", o.ref.Text(), strings.Join(values, ", ")), send: send,
-			local: func(before kube.Object) kube.Object { return merge(before, kube.Object(a.Patch)) },
-		})
-		if err != nil {
-			return nil, err
-		}
-		return objectValue(o.resource, made)
-	}
-	if _, err := c.settle(c.ctx, func(r Ref) bool { return r == o.ref }, true); err != nil {
-		return nil, err
-	}
-	var made kube.Object
-	err = c.change(c.ctx, "patch", o.ref, func(ctx context.Context) (err error) {
-		made, err = send(ctx)
-		return err
-	}, unknownOutcome)
+	patch := kube.Object(a.Patch)
+	values := leaves("", withoutEnvironment(withoutSecrets(o.resource, patch)))
+	made, err := c.write(o, intent{
+		verb: "patch", text: fmt.Sprintf("patch %s: %s", o.ref.Text(), strings.Join(values, ", ")),
+		local: func(before kube.Object) kube.Object { return merge(before, patch) },
+		send: func(ctx context.Context) (kube.Object, error) {
+			return o.client.Patch(ctx, o.resource, o.ref.Namespace, o.ref.Name, patch, kube.PatchOptions{UID: a.UID, ResourceVersion: a.ResourceVersion})
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
