@@ -16,7 +16,7 @@ import (
 const (
 	noExceptions = `Starlark has no exceptions: attempt(function, arguments…) returns struct(ok, value, error); fail("message") raises`
 	noTypes      = "Starlark has no type annotations: leave them out"
-	builtinsOnly = "scripts reach the outside through builtins alone: ebb builtins lists them"
+	builtinsOnly = "scripts reach the outside through builtins alone"
 )
 
 // keywordHints are for words that Python knows and Starlark does not, by the first word of the line
