@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/clientcmd"
@@ -36,6 +38,8 @@ type failure struct {
 	begin   func(*failing)             // makes it, once the change is made and the run waits
 	login   func(*clientcmdapi.Config) // makes it, in the kubeconfig of what comes after the run
 	alive   bool                       // the run goes on all the time
+
+	timeout, fileTimeout time.Duration // short where only they end it; 0: longer than under any load
 
 	kind   runner.Kind
 	want   runner.Outcome
@@ -65,7 +69,8 @@ var failures = map[string]failure{
 				w.Fatal(err)
 			}
 		},
-		kind: runner.KindUnavailable, want: runner.Failed, code: "3",
+		timeout: 5 * time.Second,
+		kind:    runner.KindUnavailable, want: runner.Failed, code: "3",
 		reason: `API server https://\S+ does not answer \(.*\), waited `,
 		hints:  []string{`^give it longer with --timeout$`},
 	},
@@ -126,7 +131,7 @@ var failures = map[string]failure{
 		reason: `no luck with one$`,
 	},
 	"held by a finalizer": {
-		hold: "example.com/hold", begin: func(*failing) {},
+		hold: "example.com/hold", begin: func(*failing) {}, fileTimeout: 3 * time.Second,
 		kind: runner.KindFailed, want: runner.Failed, code: "3", // its own verify says so
 		reason: `^not verified after \S+: line \d+:\d+: config map one still exists$`,
 	},
@@ -188,6 +193,39 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestNewerPending: exec refuses a file while a newer one of its execution is pending, and the packages
+// say the same.
+func TestNewerPending(t *testing.T) {
+	t.Parallel()
+	w := &failing{failure: failure{timeout: time.Minute, fileTimeout: time.Minute}, kubeconfig: sandboxtest.Kubeconfig(t)}
+	w.world = newSteps(t, w.kubeconfig, "one", "two")
+	if code, said := w.ebb("kill@after-change:2", "run", "--config", "config.yaml"); code != "killed" {
+		t.Fatalf("run: exit code %s, want killed:\n%s", code, said)
+	}
+	w.file = slices.Min(slices.Collect(maps.Keys(w.pending())))
+	store, file, err := versions.Locate(w.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := runner.New(store, runner.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.ReplayFile(t.Context(), file, runner.ReplayOptions{})
+	if kind := runner.KindOf(err); kind != runner.KindNewerPending {
+		t.Fatalf("got %v of kind %q, want %q", err, kind, runner.KindNewerPending)
+	}
+	want := said{Reason: err.Error(), Hints: hints(err)}
+	if len(want.Hints) != 1 || !strings.HasPrefix(want.Hints[0], "replay them all: ebb execute-rollback --run_uuid ") {
+		t.Errorf("got the hints %q", want.Hints)
+	}
+	w.code = "4"
+	w.exec(want)
+	if n := len(w.objects()); n != 2 {
+		t.Errorf("%d objects are left, want both", n)
+	}
+}
+
 // failing is a world whose only version file can't be undone.
 type failing struct {
 	*world
@@ -197,10 +235,13 @@ type failing struct {
 	file       string // the version file
 }
 
-// limits keep each failure short.
-var limits = []string{"--timeout", "1s", "--file-timeout", "3s"}
+// limits are the flags that bound the waiting.
+func (f failure) limits() []string {
+	return []string{"--timeout", f.timeout.String(), "--file-timeout", f.fileTimeout.String()}
+}
 
 func newFailing(t *testing.T, f failure) *failing {
+	f.timeout, f.fileTimeout = cmp.Or(f.timeout, time.Minute), cmp.Or(f.fileTimeout, time.Minute)
 	w := &failing{failure: f, kubeconfig: sandboxtest.Kubeconfig(t)}
 	namespace := sandboxtest.Namespace(t)
 	if f.user != nil {
@@ -231,7 +272,7 @@ func (s said) text() said {
 // run runs the scenario, begins the failure when its change is made, and has the run undo it.
 func (w *failing) run() (of said, all string) {
 	w.Helper()
-	p := w.start("", append([]string{"run", "--config", "config.yaml", "--skip-preflight"}, limits...)...)
+	p := w.start("", append([]string{"run", "--config", "config.yaml", "--skip-preflight"}, w.limits()...)...)
 	w.await(p, "waiting 10m")
 	for w.file = range w.pending() {
 	}
@@ -321,7 +362,7 @@ func (w *failing) takeOver() {
 // what is wanted.
 func (w *failing) execute() said {
 	w.Helper()
-	args := append([]string{"execute-rollback", "--config", "config.yaml", "--kubeconfig", w.kubeconfig}, limits...)
+	args := append([]string{"execute-rollback", "--config", "config.yaml", "--kubeconfig", w.kubeconfig}, w.limits()...)
 	var out bytes.Buffer
 	code, errs := w.ebbTo(&out, append(args, "-o", "json")...)
 	var results []struct {
@@ -370,7 +411,7 @@ func (w *failing) exec(want said) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	code, errs := w.ebbTo(&out, append(append([]string{"exec", "--kubeconfig", w.kubeconfig}, limits...), file)...)
+	code, errs := w.ebbTo(&out, append(append([]string{"exec", "--kubeconfig", w.kubeconfig}, w.limits()...), file)...)
 	if code != w.code {
 		w.Errorf("exec: exit code %s, want %s:\n%s%s", code, w.code, &out, errs)
 	}
@@ -394,7 +435,7 @@ func (w *failing) packages(want said) {
 	settings := workerSettings{
 		Versions: filepath.Join(w.dir, "versions"), Scripts: filepath.Join(w.dir, "steps"), Kubeconfig: w.kubeconfig,
 		LogFormat: "text", LogLevel: "error", NoColor: true,
-		Times: timeOptions{Timeout: time.Second, FileTimeout: 3 * time.Second, Grace: runner.DefaultGrace}, TotalPatience: time.Second,
+		Times: timeOptions{Timeout: w.timeout, FileTimeout: w.fileTimeout, Grace: runner.DefaultGrace}, TotalPatience: w.timeout,
 	}
 	for name, replay := range map[string]func() (*runner.Report, error){
 		"a replay in a worker":      func() (*runner.Report, error) { return w.supervised(settings, "ebb", false) },
@@ -453,7 +494,7 @@ func (w *failing) same(what string, got, want said, all string) {
 			s.Hints = nil
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		w.Errorf("%s says something else than execute-rollback -o json (-) does:\n%s%s", what, diff, all)
 	}
 }
