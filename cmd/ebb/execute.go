@@ -2,18 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ebb-chaos/ebb/builtins"
-	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
-	"github.com/ebb-chaos/ebb/versions"
 )
 
 type executeOptions struct {
@@ -101,124 +96,4 @@ func runExecute(ctx context.Context, o executeOptions) error {
 	})
 	end()
 	return v.replayed(report, err, o.Output)
-}
-
-// finish prints a report and returns what its exit code is.
-func (s *setup) finish(report *runner.Report, output string) error {
-	print := printText
-	if output == "json" {
-		print = printJSON
-	}
-	if err := print(s.stdout, report); err != nil {
-		// What was undone is undone: the exit code has to tell, if nothing else can.
-		s.log.Error(fmt.Sprintf("the results can't be printed: %v", err))
-		if report.Pending()+report.Refused() == 0 {
-			return outcomeError(exitFailed)
-		}
-	}
-	for reason, n := range shared(report) {
-		s.log.Error(fmt.Sprintf("%d version files failed for one reason: %s", n, reason))
-	}
-	s.sayKrkns(s.krkns)
-	if planned(report) {
-		s.log.Info(planSummary(report))
-	}
-	switch pending := report.Pending(); {
-	case pending > 0:
-		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored; fix the cause, then run: %s", pending+report.Refused(), len(report.Results), s.again))
-		if unconfigured(report) {
-			return outcomeError(exitUsage)
-		}
-		return outcomeError(exitPending)
-	case s.krkns > 0:
-		return outcomeError(exitPending)
-	case report.Refused() > 0:
-		s.log.Error(fmt.Sprintf("%d of %d version file(s) refused or in use", report.Refused(), len(report.Results)))
-		return outcomeError(exitRefused)
-	case report.Interrupted:
-		return outcomeError(exitInterrupted)
-	case len(report.Results) == 0:
-		s.log.Info("Nothing to do: no pending version files")
-	case !planned(report):
-		s.log.Info("Rollback execution and cleanup completed successfully")
-	case s.exitCode:
-		return outcomeError(exitSomeToDo)
-	}
-	return nil
-}
-
-func planned(report *runner.Report) bool {
-	return slices.ContainsFunc(report.Results, func(x runner.Result) bool { return x.Outcome == runner.Planned })
-}
-
-// unconfigured reports whether nothing was tried because the cluster can't be reached as it is
-// configured.
-func unconfigured(report *runner.Report) bool {
-	return !slices.ContainsFunc(report.Results, func(x runner.Result) bool {
-		return x.Outcome != runner.Blocked && runner.KindOf(x.Err) != runner.KindConfiguration
-	})
-}
-
-func printText(w io.Writer, report *runner.Report) error {
-	said := map[runner.Trouble]bool{}
-	for _, x := range report.Results {
-		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
-		trouble, general := runner.TroubleOf(x.Err)
-		advice := hints(x.Err)
-		switch {
-		case said[trouble]:
-			line += ": as above"
-			advice = nil
-		case x.Err != nil:
-			line += ": " + console.Clean(x.Reason())
-			said[trouble] = general
-		}
-		if x.Integrity == versions.Edited || x.Integrity == versions.Replaced {
-			line += fmt.Sprintf(" (%s)", x.Integrity)
-		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-		if err := printActions(w, x, console.Color(w)); err != nil {
-			return err
-		}
-		for _, hint := range advice {
-			if _, err := fmt.Fprintln(w, "  hint: "+console.Clean(hint)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// jsonResult is the shape of -o json.
-type jsonResult struct {
-	File      string             `json:"file"`
-	RunUUID   string             `json:"run_uuid"`
-	Outcome   string             `json:"outcome"`
-	Kind      runner.Kind        `json:"kind,omitempty"` // of the error: what a program decides by
-	Error     string             `json:"error,omitempty"`
-	Hints     []string           `json:"hints,omitempty"`
-	BlockedBy string             `json:"blocked_by,omitempty"`
-	Integrity versions.SealState `json:"integrity,omitempty"` // written, edited, replaced or unsealed
-	Actions   []string           `json:"actions,omitempty"`
-	Changes   []builtins.Change  `json:"changes,omitempty"` // of a dry run: each object as it is and as it would be
-	Seconds   float64            `json:"seconds"`
-}
-
-func printJSON(w io.Writer, report *runner.Report) error {
-	results := []jsonResult{}
-	for _, x := range report.Results {
-		r := jsonResult{
-			File: x.File.Location, RunUUID: x.RunUUID, Outcome: string(x.Outcome), BlockedBy: x.BlockedBy,
-			Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
-		}
-		if x.Err != nil {
-			r.Kind, r.Error = runner.KindOf(x.Err), x.Reason()
-		}
-		results = append(results, r)
-	}
-	e := json.NewEncoder(console.JSON(w))
-	e.SetIndent("", "  ")
-	return e.Encode(results)
 }
