@@ -128,8 +128,8 @@ def main():
         fail("got", again)
 `)
 	h.wantError(t, execPrelude+`def main(): sh("touch /tmp/z")`, "has no rollback")
-	if h.outside(t, "a", "sh", "-c", "ls /tmp").Stdout != "x\ny\n" || h.set != 2 || len(h.marks) != 0 {
-		t.Errorf("%d marks were set, left are %v, want 2 and none", h.set, h.marks)
+	if h.outside(t, "a", "sh", "-c", "ls /tmp").Stdout != "x\ny\n" || h.set < 2 || len(h.marks) != 0 {
+		t.Errorf("%d marks were set, left are %v, want 2 or more, as a slow command's is renewed, and none", h.set, h.marks)
 	}
 	if n := h.Changes(); n != 2 {
 		t.Errorf("%d changes, want 2", n)
