@@ -37,13 +37,13 @@ test: sandbox ## everything, against a real control plane; the race detector loo
 # Beside test-packages: much of it is waiting, and both have the same sandbox. It is built as the
 # binary is, so that no package is compiled once more for it.
 test-ebb:
-	$(STATIC) $(GO) test -trimpath -timeout 20m ./cmd/ebb
+	$(STATIC) $(GO) test -trimpath -timeout 40m ./cmd/ebb
 
 test-packages:
-	$(GO) test -race -timeout 20m $(RACED)
+	$(GO) test -race -timeout 40m $(RACED)
 
 test-race: sandbox ## the commands under the race detector: the tests in Go, and scripts that have every command
-	$(GO) test -race -timeout 20m ./cmd/ebb
+	$(GO) test -race -timeout 40m ./cmd/ebb
 
 test-race-all: sandbox ## the same with all scripts, scenarios and inputs
 	EBB_RACE=all $(GO) test -race -timeout 60m ./cmd/ebb
