@@ -31,11 +31,11 @@ demo: build sandbox ## a run is killed in mid-chaos, and what it left is undone
 	@sh testdata/demo/demo.sh
 
 test: sandbox ## everything, against a real control plane; the race detector looks at all packages but cmd/ebb
-	@$(MAKE) --no-print-directory -j 2 test-ebb test-packages
+	@$(MAKE) --no-print-directory test-ebb test-packages
 	@sh sandbox/build.sh test
 
-# Beside test-packages: much of it is waiting, and both have the same sandbox. It is built as the
-# binary is, so that no package is compiled once more for it.
+# It is built as the binary is, so that no package is compiled once more for it. Not beside
+# test-packages: on two cores each would wait for the other longer than some tests give a file.
 test-ebb:
 	$(STATIC) $(GO) test -trimpath -timeout 40m ./cmd/ebb
 
