@@ -1,11 +1,14 @@
 package runner_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/cloudtest"
@@ -121,5 +124,25 @@ func TestRehearsal(t *testing.T) {
 				t.Errorf("got %v; stopped %d times; left: %s", report.Scenarios[0].Err, ec2.Calls("StopInstances"), b.flushed())
 			}
 		})
+	}
+}
+
+// What programs read of an effect has names that stay.
+func TestEffectJSON(t *testing.T) {
+	from := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
+	report := runner.ScenarioResult{Effects: []builtins.Effect{{
+		State: builtins.EndedEarly, Hit: []string{`Pod "a"`}, From: from, Until: from.Add(3 * time.Second), Why: "it is gone",
+	}}}
+	data, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `"effects":[{"state":"ended early","hit":["Pod \"a\""],"from":"2026-11-27T10:00:00Z","until":"2026-11-27T10:00:03Z","why":"it is gone"}]`
+	if !strings.Contains(string(data), want) {
+		t.Errorf("got %s, want it with %s", data, want)
+	}
+	var again runner.ScenarioResult
+	if err := json.Unmarshal(data, &again); err != nil || !reflect.DeepEqual(again.Effects, report.Effects) {
+		t.Errorf("read again: %v, %+v", err, again.Effects)
 	}
 }

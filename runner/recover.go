@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -47,7 +48,7 @@ type Died struct {
 func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResult {
 	after, cancel := graceful(ctx, r.options.Grace-d.Interrupted)
 	defer cancel()
-	report := ScenarioResult{Scenario: d.Scenario, Position: d.Position, Began: d.Began, Err: d.Err}
+	report := ScenarioResult{Scenario: d.Scenario, Position: d.Position, Began: d.Began, Err: d.Err, Effects: Unwitnessed(d.Err)}
 	log := r.options.Log.With("run_uuid", o.UUID, "scenario", d.Scenario.Path, "execution", d.Execution)
 	log.Error(fmt.Sprintf("Scenario %s failed: %v", d.Scenario.Path, d.Err))
 	results := d.Results
@@ -76,6 +77,11 @@ func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResu
 	report.Took = time.Since(d.Began)
 	r.ended(report)
 	return report
+}
+
+// Unwitnessed is the effect of a scenario whose process died: what that process saw died with it.
+func Unwitnessed(err error) []builtins.Effect {
+	return []builtins.Effect{{State: builtins.NotObserved, Why: err.Error()}}
 }
 
 // discard removes a file under which nothing was changed. One that can't be removed is undone like

@@ -116,6 +116,7 @@ func (p *progress) report(interrupted bool) *runner.RunReport {
 	if p.dead != nil {
 		x.Err = p.dead.Err
 	}
+	x.Effects = runner.Unwitnessed(x.Err)
 	if p.now.Execution != "" {
 		x.Pending = []string{p.now.Execution} // nobody could look what is left of it
 	}
