@@ -15,6 +15,7 @@ var table = slices.Concat(
 	declarationFunctions,
 	rollbackFunctions,
 	effectFunctions,
+	recoveryFunctions,
 	k8sFunctions,
 	gcpFunctions,
 	awsFunctions,

@@ -78,6 +78,10 @@ type Session struct {
 	// It must be safe for concurrent use. Nil is fine.
 	Observe func(Call)
 
+	// Waiting counts the time until done is called as spent on waiting, not on the call itself. Nil
+	// counts nothing.
+	Waiting func() (done func())
+
 	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
 	Progress func(d time.Duration, what string) (done func())
 
@@ -201,6 +205,13 @@ func sessionOf(t *starlark.Thread) *Session {
 		return SessionOf(ctx)
 	}
 	return nil
+}
+
+func (s *Session) waiting() func() {
+	if s.Waiting == nil {
+		return func() {}
+	}
+	return s.Waiting()
 }
 
 func (s *Session) progress(d time.Duration, what string) func() {

@@ -13,6 +13,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/aws"
 	"github.com/ebb-chaos/ebb/internal/gcp"
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
 // outside holds the clients of what scripts reach. None of them sends anything before a script
@@ -22,13 +23,15 @@ type outside struct {
 	opened  *atomic.Pointer[kube.Client] // nil until then
 	gcp     *gcp.Client                  // nil: no such cloud
 	aws     *aws.Client
+	// recovery counts how long was waited for what nobody can undo.
+	recovery *patience.Patience
 }
 
 var errNoCluster = errors.New("no cluster is configured")
 
 func newOutside(o Options) outside {
 	userAgent := "ebb/" + o.Version
-	x := outside{opened: &atomic.Pointer[kube.Client]{}}
+	x := outside{opened: &atomic.Pointer[kube.Client]{}, recovery: patience.New(patience.Options{Server: "the recovery"})}
 	x.cluster = sync.OnceValues(func() (*kube.Client, error) {
 		if o.Cluster == nil {
 			return nil, &ConfigurationError{errNoCluster}
@@ -53,9 +56,9 @@ func newOutside(o Options) outside {
 	return x
 }
 
-// waited is how long the cluster and the clouds were waited for.
+// waited is how long the cluster, the clouds and recoveries were waited for.
 func (x outside) waited() time.Duration {
-	var waited time.Duration
+	waited := x.recovery.Waited()
 	if client := x.opened.Load(); client != nil {
 		waited += client.Waited()
 	}

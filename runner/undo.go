@@ -146,7 +146,7 @@ func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []vers
 	s := &builtins.Session{
 		Mode: mode, Log: file.log, Progress: r.options.Progress,
 		RunUUID: file.RunUUID, ScenarioType: file.ScenarioType,
-		GCP: r.outside.gcp, AWS: r.outside.aws,
+		GCP: r.outside.gcp, AWS: r.outside.aws, Waiting: r.outside.recovery.Waiting,
 	}
 	s.Cluster = func(ctx context.Context) (*kube.Client, error) { return r.clusterFor(ctx, file) }
 	now := time.Now()
