@@ -14,9 +14,10 @@ import (
 // are independent of each other.
 type chain struct {
 	executions []versions.ExecutionInfo
-	refs       map[builtins.Ref]bool
-	unread     [][]byte // files whose refs are not known
-	cluster    bool     // not all that its files undo is known to be in a cloud
+	refs       []builtins.Ref // of the execution that it was made for
+	unread     [][]byte       // that execution's files whose refs are not known
+	into       *chain         // the one that took it in
+	cluster    bool           // not all that its files undo is known to be in a cloud
 	suspect    bool
 }
 
@@ -24,9 +25,9 @@ type chain struct {
 // need no Kubernetes API, which may be away just because they were not undone yet: their
 // machines are its control plane. Last come those with a file that took a process down.
 func (p *replayer) order(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
-	var chains []*chain
+	g := grouping{of: map[builtins.Ref]*chain{}}
 	for _, x := range executions {
-		own := &chain{executions: []versions.ExecutionInfo{x}, refs: map[builtins.Ref]bool{}}
+		own := &chain{executions: []versions.ExecutionInfo{x}}
 		pending := false
 		for _, f := range x.Files {
 			if !f.Replayable() {
@@ -39,19 +40,11 @@ func (p *replayer) order(ctx context.Context, executions []versions.ExecutionInf
 			}
 			p.add(ctx, own, f)
 		}
-		if !pending && len(x.Problems) == 0 {
-			continue
+		if pending || len(x.Problems) > 0 {
+			g.join(own)
 		}
-		// own takes in every chain that it shares a ref with.
-		chains = slices.DeleteFunc(chains, func(c *chain) bool {
-			shared := c.shares(own) || own.shares(c)
-			if shared {
-				own.take(c)
-			}
-			return shared
-		})
-		chains = append(chains, own)
 	}
+	chains := g.chains()
 	for _, c := range chains {
 		slices.SortFunc(c.executions, func(a, b versions.ExecutionInfo) int { return cmp.Compare(b.Timestamp, a.Timestamp) })
 	}
@@ -59,6 +52,46 @@ func (p *replayer) order(ctx context.Context, executions []versions.ExecutionInf
 		return cmp.Or(later(a.suspect, b.suspect), later(a.cluster, b.cluster), cmp.Compare(b.executions[0].Timestamp, a.executions[0].Timestamp))
 	})
 	return chains
+}
+
+// grouping finds the chains that executions belong to. It takes one look at each ref of an
+// execution, however many chains there are.
+type grouping struct {
+	all    []*chain                // as they were joined, with those that another one took in
+	of     map[builtins.Ref]*chain // a chain that undoes it; its root is the chain of today
+	unread []*chain                // as they were joined, of those with files whose refs are not known
+}
+
+// join adds a chain. It takes in every chain that it shares a ref with, as far as is known.
+func (g *grouping) join(own *chain) {
+	refs := own.refs
+	for _, ref := range refs {
+		if other := g.of[ref]; other != nil {
+			own.take(other.root())
+		}
+		for _, other := range g.unread {
+			if other.mentions(ref) {
+				own.take(other.root())
+			}
+		}
+	}
+	if len(own.unread) > 0 {
+		for ref, other := range g.of {
+			if own.mentions(ref) {
+				own.take(other.root())
+			}
+		}
+		g.unread = append(g.unread, own)
+	}
+	for _, ref := range refs {
+		g.of[ref] = own
+	}
+	g.all = append(g.all, own)
+}
+
+// chains returns those that no other one took in.
+func (g *grouping) chains() []*chain {
+	return slices.DeleteFunc(g.all, func(c *chain) bool { return c.into != nil })
 }
 
 // later compares two answers to the question whether something goes last.
@@ -91,27 +124,33 @@ func (p *replayer) add(ctx context.Context, c *chain, f versions.File) {
 	if err != nil {
 		c.unread = append(c.unread, content)
 	}
-	for _, ref := range refs {
-		c.refs[ref] = true
-	}
+	c.refs = append(c.refs, refs...)
 	c.cluster = c.cluster || len(refs) == 0 || slices.ContainsFunc(refs, builtins.Ref.InCluster)
 }
 
-// shares reports whether c undoes something that other does, as far as is known.
-func (c *chain) shares(other *chain) bool {
-	for ref := range other.refs {
-		if c.refs[ref] || slices.ContainsFunc(c.unread, func(content []byte) bool { return mentions(content, ref) }) {
-			return true
-		}
-	}
-	return false
+// mentions reports whether a file whose refs are not known may undo ref.
+func (c *chain) mentions(ref builtins.Ref) bool {
+	return slices.ContainsFunc(c.unread, func(content []byte) bool { return mentions(content, ref) })
 }
 
-func (c *chain) take(other *chain) {
-	c.executions = append(c.executions, other.executions...)
-	c.unread = append(c.unread, other.unread...)
-	c.suspect, c.cluster = c.suspect || other.suspect, c.cluster || other.cluster
-	for ref := range other.refs {
-		c.refs[ref] = true
+// root is the chain that took c in, or c.
+func (c *chain) root() *chain {
+	for c.into != nil {
+		if c.into.into != nil {
+			c.into = c.into.into // the way is half as long the next time
+		}
+		c = c.into
 	}
+	return c
+}
+
+// take adds the executions of another chain, unless it is c itself.
+func (c *chain) take(other *chain) {
+	if other == c {
+		return
+	}
+	other.into = c
+	c.executions = append(c.executions, other.executions...)
+	other.executions = nil
+	c.suspect, c.cluster = c.suspect || other.suspect, c.cluster || other.cluster
 }

@@ -71,6 +71,14 @@ func (x outside) waited() time.Duration {
 	return waited
 }
 
+// throttled is how often the API server has said that there are too many requests.
+func (x outside) throttled() int64 {
+	if client := x.opened.Load(); client != nil {
+		return client.Throttled()
+	}
+	return 0
+}
+
 // GCPFromEnvironment finds the operator's credentials as Google's own tools do. Use it as
 // [Options.GCP].
 func GCPFromEnvironment(ctx context.Context) (oauth2.TokenSource, error) {

@@ -19,7 +19,7 @@ type ReplayOptions struct {
 	ScenarioType string `json:"scenario_type,omitempty"` // exact; empty selects all
 	DryRun       bool   `json:"dry_run,omitempty"`       // decide and list what would be done, change nothing
 	KeepGoing    bool   `json:"keep_going,omitempty"`    // replay older files of an execution after a newer one failed
-	Parallel     int    `json:"parallel,omitempty"`      // executions at the same time; 0 is 1
+	Parallel     int    `json:"parallel,omitempty"`      // independent executions at the same time; 0 is [DefaultParallel]
 
 	// Tried is what came of files, by their keys, that an earlier process of this replay could
 	// not undo. They are not tried again, and nothing more is said of them.
@@ -29,6 +29,10 @@ type ReplayOptions struct {
 	// reason and are not tried again.
 	Lost map[string]*LostError `json:"lost,omitempty"`
 }
+
+// DefaultParallel is how many executions that share nothing are replayed at the same time. An API
+// server that throttles gets fewer.
+const DefaultParallel = 16
 
 // settled reports whether a file is not to be tried.
 func (o ReplayOptions) settled(f versions.File) bool {
@@ -84,37 +88,40 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	return report, nil
 }
 
-// chains replays executions, each chain of those that share something newest first.
+// chains replays executions, each chain of those that share something newest first. Several chains
+// are replayed at the same time. Their log lines and their results come in the order of the chains.
 func (p *replayer) chains(ctx context.Context, executions []versions.ExecutionInfo) []Result {
-	var mu sync.Mutex
-	var all []Result
+	chains := p.order(ctx, executions)
+	results := make([][]Result, len(chains))
+	turns := newTurns(p.options.Log.Handler())
+	pace := newPace(p.Parallel, p.outside.throttled)
 	var work sync.WaitGroup
-	free := make(chan struct{}, max(1, p.Parallel))
-	for _, chain := range p.order(ctx, executions) {
-		free <- struct{}{}
+	for i, chain := range chains {
+		done := pace.begin()
 		work.Go(func() {
-			defer func() { <-free }()
-			p.chain(ctx, chain, func(results []Result) {
-				mu.Lock()
-				defer mu.Unlock()
-				all = append(all, results...)
-			})
+			defer done()
+			log, over := turns.take(i)
+			defer over()
+			own := *p
+			own.Runner = p.logging(log)
+			results[i] = own.chain(ctx, chain)
 		})
 	}
 	work.Wait()
-	return all
+	return slices.Concat(results...)
 }
 
 // chain replays the executions of one chain. The first that is not undone blocks the others.
-func (p *replayer) chain(ctx context.Context, c *chain, add func([]Result)) {
+func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
 	var failed *Result
 	for _, info := range c.executions {
 		results := p.execution(ctx, info, failed)
-		add(results)
+		all = append(all, results...)
 		if i := slices.IndexFunc(results, func(x Result) bool { return x.Outcome.blocks() }); i >= 0 && failed == nil && !p.KeepGoing {
 			failed = &results[i]
 		}
 	}
+	return all
 }
 
 // ReplayFile undoes one file of the store, whatever its state: an executed one is

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 
 	"go.starlark.net/starlark"
@@ -19,8 +20,8 @@ type Runner struct {
 	engine  *engine.Engine
 	outside outside
 
-	unknownCluster sync.Once // said once
-	overlaps       overlaps
+	unknownCluster *sync.Once // said once
+	overlaps       *overlaps
 }
 
 // New returns a runner on a store. The error says which option is wrong.
@@ -32,7 +33,7 @@ func New(store versions.Store, o Options) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{store: store, options: o, outside: newOutside(o)}
+	r := &Runner{store: store, options: o, outside: newOutside(o), unknownCluster: &sync.Once{}, overlaps: &overlaps{}}
 	r.engine = engine.New(engine.Options{
 		Predeclared: builtins.Predeclared(),
 		Signatures:  signatures(),
@@ -45,6 +46,13 @@ func New(store versions.Store, o Options) (*Runner, error) {
 		Print: func(_ context.Context, msg string) { o.Log.Info(msg) },
 	})
 	return r, nil
+}
+
+// logging is the same runner with another logger.
+func (r *Runner) logging(log *slog.Logger) *Runner {
+	same := *r
+	same.options.Log = log
+	return &same
 }
 
 // call calls fn under a session.

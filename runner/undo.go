@@ -180,7 +180,7 @@ const (
 
 // How often verify is called while it fails: what was deleted takes its time to go.
 const (
-	firstVerify = 100 * time.Millisecond
+	firstVerify = 10 * time.Millisecond
 	lastVerify  = 2 * time.Second
 )
 

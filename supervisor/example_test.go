@@ -46,7 +46,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	report, err := s.Replay(context.Background(), runner.ReplayOptions{})
+	report, err := s.Replay(context.Background(), runner.ReplayOptions{Parallel: 1})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,7 +1,10 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
@@ -14,12 +17,18 @@ type files struct {
 	lost       map[string]*runner.LostError
 	where      map[string]string // locations of those that are lost
 	oneAtATime bool              // one at a time, to find out which it was
-	results    []runner.Result
-	place      map[string]int // in results, by key
+	told       map[string]toldResult // by key
+	tells      int
+}
+
+// toldResult is the latest result of a file that a worker told of.
+type toldResult struct {
+	runner.Result
+	at int // in the order in which results were told
 }
 
 func newFiles(t *task) *files {
-	return &files{task: t, active: map[string]string{}, lost: map[string]*runner.LostError{}, where: map[string]string{}, place: map[string]int{}}
+	return &files{task: t, active: map[string]string{}, lost: map[string]*runner.LostError{}, where: map[string]string{}, told: map[string]toldResult{}}
 }
 
 func (s *files) handle(e event) {
@@ -33,37 +42,37 @@ func (s *files) handle(e event) {
 	}
 }
 
-// add puts a result in the place of an earlier one of the same file: a worker tells each
-// as soon as it is there, and all at its end.
+// add takes a result in. A worker tells each as soon as it is there, and all of them at its end, in
+// the order of the report.
 func (s *files) add(r runner.Result) {
 	key := r.File.Key()
-	if i, ok := s.place[key]; ok {
-		s.results[i] = r
-		return
-	}
-	if s.task.options.Finished != nil {
+	if _, again := s.told[key]; !again && s.task.options.Finished != nil {
 		s.task.options.Finished(r)
 	}
-	s.place[key] = len(s.results)
-	s.results = append(s.results, r)
+	s.tells++
+	s.told[key] = toldResult{r, s.tells}
+}
+
+// results are what was told: what only earlier workers told of, and then the report of the last one.
+func (s *files) results() []runner.Result {
+	told := slices.SortedFunc(maps.Values(s.told), func(a, b toldResult) int { return cmp.Compare(a.at, b.at) })
+	results := make([]runner.Result, len(told))
+	for i, t := range told {
+		results[i] = t.Result
+	}
+	return results
 }
 
 // notUndone are the results that another worker need not try for again.
 func (s *files) notUndone() []runner.Result {
-	var tried []runner.Result
-	for _, r := range s.results {
-		if !r.Outcome.Undone() {
-			tried = append(tried, r)
-		}
-	}
-	return tried
+	return slices.DeleteFunc(s.results(), func(r runner.Result) bool { return r.Outcome.Undone() })
 }
 
 // all are the results, and those of lost files that no worker got to say anything of.
 func (s *files) all() []runner.Result {
-	results := s.results
+	results := s.results()
 	for key, f := range s.lost {
-		if _, ok := s.place[key]; !ok {
+		if _, ok := s.told[key]; !ok {
 			results = append(results, runner.Result{File: versions.File{Location: s.where[key]}, Outcome: runner.Failed, Err: f})
 		}
 	}

@@ -80,7 +80,7 @@ func (p *progress) died(how string) (why string) {
 		return ""
 	case p.dead == nil:
 		log.Error(fmt.Sprintf("the process that runs scenario %s %s", p.now.Scenario.Path, how))
-		p.dead = &died{Died: runner.Died{Start: *p.now, Err: &runner.LostError{How: how, Doing: "ran"}, Unproven: p.proving}, Results: allToWire(p.results)}
+		p.dead = &died{Died: runner.Died{Start: *p.now, Err: &runner.LostError{How: how, Doing: "ran"}, Unproven: p.proving}, Results: allToWire(p.results())}
 		for _, x := range p.ended {
 			p.dead.Earlier = append(p.dead.Earlier, toWireScenario(x))
 		}

@@ -56,7 +56,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 			if end.how != "" {
 				s.options.Log.Warn(fmt.Sprintf("the process that replays %s after its last word", end.how))
 			}
-			return &runner.Report{Results: files.results, Interrupted: last.Interrupted}, nil
+			return &runner.Report{Results: files.results(), Interrupted: last.Interrupted}, nil
 		case last != nil && first && ctx.Err() != nil:
 			return nil, ctx.Err()
 		case last != nil && first:

@@ -209,7 +209,7 @@ func TestReplayKilled(t *testing.T) {
 			p.plant(1, "", "pass")
 			p.plant(2, "", "pass")
 			p.Kill = string(point)
-			report, err := p.supervisor(nil).Replay(t.Context(), runner.ReplayOptions{})
+			report, err := p.supervisor(nil).Replay(t.Context(), runner.ReplayOptions{Parallel: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,7 +28,7 @@ func (o *executeOptions) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be done, change nothing"},
 		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "with --dry-run: exit with 5 when there is something to restore"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay older files of an execution after a newer one failed"},
-		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: 1, Usage: "how many independent executions to replay at the same time"},
+		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: runner.DefaultParallel, Usage: "how many independent executions to replay at the same time; fewer while the API server throttles"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
 	}, o.commonOptions.flags())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -58,6 +59,8 @@ type Client struct {
 	plugin          plugin
 	mutationTimeout time.Duration
 	readTimeout     time.Duration
+
+	throttled atomic.Int64 // answers that said so
 
 	mu         sync.Mutex
 	clusterUID string
@@ -120,6 +123,9 @@ func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
 // Waited returns how long the client has waited for its API server so far.
 func (c *Client) Waited() time.Duration { return c.patience.Waited() }
+
+// Throttled returns how many answers so far said that there were too many requests.
+func (c *Client) Throttled() int64 { return c.throttled.Load() }
 
 // Server returns the API server's URL, for messages.
 func (c *Client) Server() string { return printable(c.config.Host) }

@@ -167,6 +167,9 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	a := answer{body: r.body, sent: sent.Load(), after: r.after()}
 	if err == nil {
 		a.object, err = q.judge(r)
+		if apierrors.IsTooManyRequests(err) {
+			c.throttled.Add(1)
+		}
 	}
 	a.err = err
 	if err != nil && !isStatus(err) {

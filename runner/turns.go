@@ -1,0 +1,82 @@
+package runner
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
+
+// turns lets pieces of work that run at the same time log one after the other: the lines of the
+// first that is not over come at once, those of the others when it is their turn. So a person reads
+// what one replay after the other would have said.
+type turns struct {
+	mu    sync.Mutex
+	out   slog.Handler
+	now   int // whose turn it is
+	over  map[int]bool
+	lines map[int][]line
+}
+
+// line is a record that waits, with the handler that knows its attributes.
+type line struct {
+	handler slog.Handler
+	record  slog.Record
+}
+
+func newTurns(out slog.Handler) *turns {
+	return &turns{out: out, over: map[int]bool{}, lines: map[int][]line{}}
+}
+
+// take returns a logger for the work that has turn i, counted from 0, and what is to be called at
+// its end. Each turn has to be taken.
+func (t *turns) take(i int) (log *slog.Logger, over func()) {
+	return slog.New(&turnHandler{t, i, t.out}), func() { t.end(i) }
+}
+
+func (t *turns) end(i int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over[i] = true
+	for t.over[t.now] {
+		delete(t.over, t.now)
+		t.now++
+		for _, l := range t.lines[t.now] {
+			_ = l.handler.Handle(context.Background(), l.record) // as slog itself does
+		}
+		delete(t.lines, t.now)
+	}
+}
+
+// turnHandler is a handler for the work that has one turn.
+type turnHandler struct {
+	turns   *turns
+	turn    int
+	handler slog.Handler
+}
+
+// Enabled implements slog.Handler.
+func (h *turnHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.handler.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h *turnHandler) Handle(ctx context.Context, record slog.Record) error {
+	t := h.turns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if h.turn == t.now {
+		return h.handler.Handle(ctx, record)
+	}
+	t.lines[h.turn] = append(t.lines[h.turn], line{h.handler, record.Clone()})
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (h *turnHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &turnHandler{h.turns, h.turn, h.handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h *turnHandler) WithGroup(name string) slog.Handler {
+	return &turnHandler{h.turns, h.turn, h.handler.WithGroup(name)}
+}
