@@ -40,6 +40,9 @@ func (o ReplayOptions) settled(f versions.File) bool {
 	return tried || o.Lost[f.Key()] != nil
 }
 
+// mostKnown is how many runs an [UnknownRunError] names: the newest, as a store lists them.
+const mostKnown = 10
+
 // UnknownRunError means that the store has nothing of a run.
 type UnknownRunError struct {
 	RunUUID string
@@ -50,7 +53,11 @@ func (e *UnknownRunError) Error() string {
 	if len(e.Known) == 0 {
 		return fmt.Sprintf("no version files of run %q: the store has no version files", e.RunUUID)
 	}
-	return fmt.Sprintf("no version files of run %q; known runs: %s", e.RunUUID, strings.Join(e.Known, ", "))
+	known := e.Known
+	if more := len(known) - mostKnown; more > 0 {
+		known = append(slices.Clone(known[:mostKnown]), fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("no version files of run %q; known runs: %s", e.RunUUID, strings.Join(known, ", "))
 }
 
 // Replay undoes what is pending. The error says why nothing was tried; what came
@@ -210,11 +217,13 @@ func (r *Runner) knownRun(ctx context.Context, uuid string) error {
 		return err
 	}
 	e := &UnknownRunError{RunUUID: uuid}
+	seen := map[string]bool{}
 	for _, x := range all.Executions {
 		if x.RunUUID == uuid {
 			return nil
 		}
-		if !slices.Contains(e.Known, x.RunUUID) {
+		if !seen[x.RunUUID] {
+			seen[x.RunUUID] = true
 			e.Known = append(e.Known, x.RunUUID)
 		}
 	}

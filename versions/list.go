@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
 // listAttempts bounds how often a directory is read again because its files were renamed meanwhile.
 const listAttempts = 10
+
+// minEntries is how many entries are worth a goroutine.
+const minEntries = 64
 
 // List implements Store. It reads names and inodes only; no file is opened.
 func (d *Dir) List(ctx context.Context, f Filter) (_ Listing, err error) {
@@ -27,20 +32,39 @@ func (d *Dir) List(ctx context.Context, f Filter) (_ Listing, err error) {
 		return listing, err
 	}
 	names, err := root.Names()
-	for _, name := range names {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			break
-		}
-		d.listEntry(root, name, f, &listing)
+	if err == nil {
+		err = d.listEntries(ctx, root, names, f, &listing)
 	}
 	slices.SortFunc(listing.Executions, func(a, b ExecutionInfo) int {
 		return cmp.Or(cmp.Compare(b.Timestamp, a.Timestamp), cmp.Compare(b.ID, a.ID))
 	})
 	slices.SortFunc(listing.Problems, func(a, b Problem) int { return cmp.Compare(a.Location, b.Location) })
 	return listing, errors.Join(err, root.Close())
+}
+
+// listEntries adds all entries of the versions directory to the listing. Each is a few system calls,
+// which all cores make.
+func (d *Dir) listEntries(ctx context.Context, root *durable.Dir, names []string, f Filter, listing *Listing) error {
+	size := max(minEntries, (len(names)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	parts := slices.Collect(slices.Chunk(names, size))
+	listings := make([]Listing, len(parts))
+	var work sync.WaitGroup
+	for i, part := range parts {
+		work.Go(func() {
+			for _, name := range part {
+				if ctx.Err() != nil {
+					return
+				}
+				d.listEntry(root, name, f, &listings[i])
+			}
+		})
+	}
+	work.Wait()
+	for _, part := range listings {
+		listing.Executions = append(listing.Executions, part.Executions...)
+		listing.Problems = append(listing.Problems, part.Problems...)
+	}
+	return ctx.Err()
 }
 
 // listEntry adds one entry of the versions directory to the listing.

@@ -72,8 +72,10 @@ func runList(ctx context.Context, o listOptions) error {
 		return err
 	}
 	// A filter that matches nothing is no error of a list, but it may be a slip.
-	if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
-		s.log.Warn(err.Error())
+	if o.RunUUID != "" || o.ScenarioType != "" {
+		if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
+			s.log.Warn(err.Error())
+		}
 	}
 	s.sayElsewhere(ctx)
 	if ours, krkns := pending(listing); o.ExitCode && ours+krkns > 0 {

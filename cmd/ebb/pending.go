@@ -133,8 +133,10 @@ func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns i
 // unique returns words without repetition, in their order.
 func unique(words []string) []string {
 	var once []string
+	seen := map[string]bool{}
 	for _, w := range words {
-		if !slices.Contains(once, w) {
+		if !seen[w] {
+			seen[w] = true
 			once = append(once, w)
 		}
 	}
