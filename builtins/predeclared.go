@@ -23,6 +23,7 @@ var table = slices.Concat(
 	timeFunctions,
 	dataFunctions,
 	randomFunctions,
+	regexFunctions,
 )
 
 var predeclared = modules(table)
