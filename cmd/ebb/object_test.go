@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -32,6 +33,7 @@ func dynamicClient(ts *testscript.TestScript) dynamic.Interface {
 	config, err := clientcmd.BuildConfigFromFlags("", ts.Getenv("KUBECONFIG"))
 	ts.Check(err)
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // Endpoints are read all the same
 	client, err := dynamic.NewForConfig(config)
 	ts.Check(err)
 	return client

@@ -125,6 +125,9 @@ func scriptParams(t *testing.T) testscript.Params {
 			"waitnode": cmdWaitNode,
 			"losenode": cmdLoseNode,
 			"node":     cmdNode,
+
+			"dumpworkloads": cmdDumpWorkloads,
+			"mutant":        cmdMutant,
 		},
 	}
 }
