@@ -13,7 +13,7 @@ type record struct {
 	// suspects are the files whose last attempt has no outcome: the process was killed,
 	// or the file itself ended it.
 	suspects map[string]bool
-	// flushed has the SHA-256 of what was last written into a file.
+	// flushed has the SHA-256 of what was first written into a file.
 	flushed map[string]string
 }
 
@@ -26,7 +26,7 @@ func (r *Runner) readJournal(ctx context.Context) record {
 		}
 		key := versions.File{Execution: entry.Execution, Name: entry.File}.Key()
 		switch entry.Event {
-		case versions.EventFlushed, versions.EventEdited:
+		case versions.EventFlushed: // what was edited since is known by its seal
 			p.flushed[key] = entry.SHA256
 		case versions.EventAttempt:
 			p.suspects[key] = true

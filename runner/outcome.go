@@ -24,6 +24,7 @@ const (
 	Skipped         Outcome = "skipped (live run)"      // its execution is in use
 	Refused         Outcome = "refused"                 // not ours to touch, or not this cluster's; stays pending
 	Planned         Outcome = "planned"                 // a dry run
+	Verified        Outcome = "verified"                // only its verify was called, and passed
 )
 
 // Undone reports whether the file has no more to do.

@@ -21,6 +21,11 @@ type ReplayOptions struct {
 	KeepGoing    bool   `json:"keep_going,omitempty"`    // replay older files of an execution after a newer one failed
 	Parallel     int    `json:"parallel,omitempty"`      // independent executions at the same time; 0 is [DefaultParallel]
 
+	// Verify calls only the verify of each file, of executed ones too, and changes nothing. Only are
+	// the keys of the files that are meant; none means all.
+	Verify bool     `json:"verify,omitempty"`
+	Only   []string `json:"only,omitempty"`
+
 	// Tried is what came of files, by their keys, that an earlier process of this replay could
 	// not undo. They are not tried again, and nothing more is said of them.
 	Tried map[string]Result `json:"tried,omitempty"`
@@ -75,6 +80,12 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 			return nil, err
 		}
 	}
+	p := r.replayer(o)
+	p.stop = ctx.Done()
+	if o.Verify {
+		p.journaled = r.readJournal(ctx)
+		return &Report{Results: p.verifyAll(ctx, listing.Executions), Interrupted: ctx.Err() != nil}, nil
+	}
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
 			if f.Kind == versions.KindForeign && f.State == versions.Pending {
@@ -85,8 +96,6 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	if !o.DryRun && o.ScenarioType == "" {
 		r.removeEmpty(ctx, listing.Executions)
 	}
-	p := r.replayer(o)
-	p.stop = ctx.Done()
 	if slices.ContainsFunc(listing.Executions, replayable) {
 		p.journaled = r.readJournal(ctx)
 	}

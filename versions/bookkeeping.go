@@ -21,9 +21,15 @@ const holderName = ".lock"
 // maxNote bounds the bookkeeping files, which are a line of JSON each.
 const maxNote = 16 << 10
 
+// originalPrefix begins the name of what Flush wrote into a file that Replace changed.
+const originalPrefix = ".original-"
+
+// originalName is the same before and after the file is executed.
+func originalName(f File) string { return originalPrefix + strings.TrimSuffix(f.Name, executedSuffix) }
+
 // isBookkeeping reports whether an entry is there for this package's own use.
 func isBookkeeping(name string) bool {
-	return name == holderName || name == durable.LockFile || durable.IsTemp(name) || isMark(name)
+	return name == holderName || name == durable.LockFile || durable.IsTemp(name) || isMark(name) || strings.HasPrefix(name, originalPrefix)
 }
 
 // actsFor is what ActFor was given.

@@ -3,30 +3,52 @@ package versions
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 )
 
-// Cleanup removes version files that were executed longer than olderThan ago, and executions that a
-// crash left empty as long ago. It removes no pending file and nothing of Krkn's, and leaves alone
-// what somebody has locked. After an error it goes on; removed has what is gone.
-func Cleanup(ctx context.Context, s Store, olderThan time.Duration, now time.Time) (removed []File, err error) {
-	listing, err := s.List(ctx, Filter{})
+// CleanupOptions say what is removed.
+type CleanupOptions struct {
+	OlderThan    time.Duration // executed longer ago than this
+	Now          time.Time     // zero: the time of the call
+	RunUUID      string        // exact; empty selects all
+	ScenarioType string        // exact; empty selects all
+	DryRun       bool          // only return what would be removed
+}
+
+func (o CleanupOptions) before() time.Time {
+	if o.Now.IsZero() {
+		return time.Now().Add(-o.OlderThan)
+	}
+	return o.Now.Add(-o.OlderThan)
+}
+
+// Cleanup removes version files that were executed longer ago than the options say, and executions
+// that a crash left empty as long ago. It removes no pending file and nothing of Krkn's, and leaves
+// alone what somebody has locked. The journal gets a line for each execution. After an error it goes
+// on; removed has what is gone.
+func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, err error) {
+	listing, err := s.List(ctx, Filter{RunUUID: o.RunUUID, ScenarioType: o.ScenarioType})
 	if err != nil {
 		return nil, err
 	}
-	before := now.Add(-olderThan)
 	var errs []error
 	for _, info := range listing.Executions {
 		if err := ctx.Err(); err != nil {
 			return removed, errors.Join(append(errs, err)...)
 		}
 		// An execution with something in it that we don't know is not empty.
-		empty := len(info.Files) == 0 && len(info.Problems) == 0 && info.Changed.Before(before)
-		if !empty && len(outdated(info.Files, before)) == 0 {
+		empty := len(info.Files) == 0 && len(info.Problems) == 0 && info.Changed.Before(o.before())
+		old := o.outdated(info.Files)
+		if !empty && len(old) == 0 {
 			continue
 		}
-		gone, err := cleanExecution(ctx, s, info.ID, before)
+		if o.DryRun {
+			removed = append(removed, old...)
+			continue
+		}
+		gone, err := o.clean(ctx, s, info)
 		removed = append(removed, gone...)
 		var locked *LockedError
 		if err != nil && !errors.As(err, &locked) && !errors.Is(err, fs.ErrNotExist) {
@@ -36,8 +58,10 @@ func Cleanup(ctx context.Context, s Store, olderThan time.Duration, now time.Tim
 	return removed, errors.Join(errs...)
 }
 
-func cleanExecution(ctx context.Context, s Store, id string, before time.Time) (removed []File, err error) {
-	e, err := s.Open(ctx, id)
+// clean removes what is old in one execution. A process that is killed in the middle has removed
+// files of which the journal says nothing: what was removed needs no undo.
+func (o CleanupOptions) clean(ctx context.Context, s Store, info ExecutionInfo) (removed []File, err error) {
+	e, err := s.Open(ctx, info.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -46,21 +70,25 @@ func cleanExecution(ctx context.Context, s Store, id string, before time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	old := outdated(files, before)
+	old := o.outdated(files)
 	if len(old) == 0 {
 		return nil, nil
 	}
 	if err := e.Remove(ctx, old...); err != nil {
 		return nil, err
 	}
-	return old, nil
+	return old, s.Append(ctx, Entry{
+		Event: EventCleanup, RunUUID: info.RunUUID, ScenarioType: o.ScenarioType, Execution: info.ID,
+		Message: fmt.Sprintf("%d executed version file(s) removed", len(old)),
+	})
 }
 
-// outdated returns the executed files of ours that last changed, that is were executed, before a
-// time.
-func outdated(files []File, before time.Time) (old []File) {
+// outdated returns the executed files of ours that last changed, that is were executed, long ago.
+func (o CleanupOptions) outdated(files []File) (old []File) {
+	before := o.before()
 	for _, f := range files {
-		if f.Kind == KindVersion && f.State == Executed && f.Changed.Before(before) {
+		selected := o.ScenarioType == "" || o.ScenarioType == f.ScenarioType
+		if selected && f.Kind == KindVersion && f.State == Executed && f.Changed.Before(before) {
 			old = append(old, f)
 		}
 	}

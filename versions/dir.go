@@ -247,6 +247,11 @@ func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 // Read implements Store.
 func (d *Dir) Read(ctx context.Context, f File) (content []byte, err error) {
 	defer exportTo(&err)
+	return d.inExecution(ctx, f, func(dir *durable.Dir) ([]byte, error) { return readFile(dir, f) })
+}
+
+// inExecution reads something in the directory of a file's execution.
+func (d *Dir) inExecution(ctx context.Context, f File, read func(*durable.Dir) ([]byte, error)) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -261,8 +266,19 @@ func (d *Dir) Read(ctx context.Context, f File) (content []byte, err error) {
 	if err = errors.Join(err, root.Close()); err != nil {
 		return nil, err
 	}
-	content, err = readFile(dir, f)
+	content, err := read(dir)
 	return content, errors.Join(err, dir.Close())
+}
+
+// Original implements Store.
+func (d *Dir) Original(ctx context.Context, f File) (content []byte, err error) {
+	defer exportTo(&err)
+	if _, err := parseFileName(f.Name); err != nil {
+		return nil, err
+	}
+	return d.inExecution(ctx, f, func(dir *durable.Dir) ([]byte, error) {
+		return dir.ReadFile(originalName(f), MaxFileSize)
+	})
 }
 
 func readFile(dir *durable.Dir, f File) ([]byte, error) {

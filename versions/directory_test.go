@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -102,7 +101,7 @@ func TestMissingDirectory(t *testing.T) {
 	if _, err := d.Open(t.Context(), "1-run"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open: got %v, want fs.ErrNotExist", err)
 	}
-	if removed, err := versions.Cleanup(t.Context(), d, 0, time.Now()); err != nil || len(removed) != 0 {
+	if removed, err := versions.Cleanup(t.Context(), d, versions.CleanupOptions{}); err != nil || len(removed) != 0 {
 		t.Errorf("cleanup: got %v, %v, want nothing", removed, err)
 	}
 	if _, err := os.Lstat(filepath.Dir(d.Location())); !errors.Is(err, fs.ErrNotExist) {

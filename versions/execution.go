@@ -210,10 +210,27 @@ func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (_ F
 	if err := checkContent(content); err != nil {
 		return f, err
 	}
+	if err := e.keepOriginal(f); err != nil {
+		return f, fmt.Errorf("version file not changed, its content can't be kept: %w", err)
+	}
 	if err := e.dir.ReplaceFile(f.Name, content, fileMode); err != nil {
 		return f, err
 	}
 	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: time.Now()}), nil
+}
+
+// keepOriginal durably keeps what is in a file, unless that was done before. A process that is
+// killed between this and the change leaves an original that is equal to the file.
+func (e *dirExecution) keepOriginal(f File) error {
+	name := originalName(f)
+	if _, err := e.dir.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	content, err := readFile(e.dir, f)
+	if err != nil {
+		return err
+	}
+	return e.dir.WriteFile(name, content, fileMode)
 }
 
 // pending checks that a file is ours, there, secure and pending. What is done next is done to the
@@ -263,7 +280,7 @@ func (e *dirExecution) Remove(ctx context.Context, files ...File) (err error) {
 		return err
 	}
 	defer leave()
-	names := make([]string, 0, len(files))
+	var names, originals []string
 	for _, f := range files {
 		name, err := e.own(f)
 		if err != nil {
@@ -272,9 +289,18 @@ func (e *dirExecution) Remove(ctx context.Context, files ...File) (err error) {
 		if name.kind != KindVersion {
 			return fmt.Errorf("version file %q: got one of Krkn's, which are not ours to remove", f.Name)
 		}
-		names = append(names, f.Name)
+		names, originals = append(names, f.Name), append(originals, originalName(f))
 	}
-	return e.dir.Remove(names...)
+	if err := e.dir.Remove(names...); err != nil {
+		return err
+	}
+	// Last, and without waiting for the disk: one that stays says nothing, and goes with its directory.
+	for _, name := range originals {
+		if err := e.dir.Unlink(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close implements Execution. It may be called again.

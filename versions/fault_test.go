@@ -22,6 +22,8 @@ func normal(calls []string, parent string) []string {
 			name = "TEMP"
 		case notExecution == nil:
 			name = "EXECUTION"
+		case strings.HasPrefix(name, originalPrefix):
+			name = "ORIGINAL"
 		case strings.HasSuffix(name, starSuffix):
 			name = "FILE"
 		case strings.HasSuffix(name, executedSuffix):
@@ -83,7 +85,9 @@ func TestOrderOfOperations(t *testing.T) {
 	if f, err = e.Replace(t.Context(), f, []byte("y")); err != nil {
 		t.Fatal(err)
 	}
-	check("replace", "create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "replace FILE", "sync EXECUTION")
+	check("replace",
+		"create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "rename ORIGINAL", "sync EXECUTION", // kept before it is changed
+		"create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "replace FILE", "sync EXECUTION")
 	if f, err = e.MarkExecuted(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +95,7 @@ func TestOrderOfOperations(t *testing.T) {
 	if err := e.Remove(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
-	check("remove", "unlink EXECUTED", "sync EXECUTION")
+	check("remove", "unlink EXECUTED", "sync EXECUTION", "unlink ORIGINAL")
 	if f, err = e.Flush(t.Context(), "pod", []byte("z")); err != nil {
 		t.Fatal(err)
 	}

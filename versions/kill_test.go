@@ -201,7 +201,7 @@ func TestContention(t *testing.T) {
 			return
 		default:
 		}
-		_, err := versions.Cleanup(t.Context(), d, 0, time.Now().Add(time.Hour))
+		_, err := versions.Cleanup(t.Context(), d, versions.CleanupOptions{OlderThan: 0, Now: time.Now().Add(time.Hour)})
 		must(t, err)
 		for _, info := range list(t, d).Executions {
 			if len(info.Problems) > 0 {

@@ -27,7 +27,8 @@ func NewMemory() *Memory { return &Memory{executions: map[string]*memoryExecutio
 
 type memoryFile struct {
 	File
-	content []byte
+	content  []byte
+	original []byte // nil before the first Replace
 }
 
 // memoryExecution is guarded by its store's mutex.
@@ -157,6 +158,24 @@ func (s *Memory) Read(ctx context.Context, f File) ([]byte, error) {
 	}
 	file, err := e.file(f)
 	return bytes.Clone(file.content), err
+}
+
+// Original implements Store.
+func (s *Memory) Original(ctx context.Context, f File) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.execution(f.Execution)
+	if err != nil {
+		return nil, err
+	}
+	file, err := e.file(f)
+	if err == nil && file.original == nil {
+		err = fmt.Errorf("original of version file %q: %w", f.Name, fs.ErrNotExist)
+	}
+	return bytes.Clone(file.original), err
 }
 
 // file finds a file of this execution.

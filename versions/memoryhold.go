@@ -43,10 +43,10 @@ func (h *memoryHold) Flush(ctx context.Context, scenarioType string, content []b
 	if err != nil {
 		return File{}, err
 	}
-	return h.put(memoryFile{File{
+	return h.put(memoryFile{File: File{
 		Execution: h.id, Name: name.String(), ScenarioType: scenarioType, Timestamp: name.timestamp, Kind: KindVersion, State: Pending,
 		Size: int64(len(content)), Changed: now, Location: h.Location() + "/" + name.String(),
-	}, bytes.Clone(content)}), nil
+	}, content: bytes.Clone(content)}), nil
 }
 
 // Probe implements Execution.
@@ -102,6 +102,9 @@ func (h *memoryHold) Replace(ctx context.Context, f File, content []byte) (File,
 	}
 	if err := checkContent(content); err != nil {
 		return f, err
+	}
+	if file.original == nil {
+		file.original = file.content
 	}
 	file.content, file.Size, file.Changed = bytes.Clone(content), int64(len(content)), time.Now()
 	return h.put(file), nil

@@ -226,7 +226,7 @@ func TestForeign(t *testing.T) {
 		t.Errorf("got %q", done.Name)
 	}
 	must(t, e.Close())
-	if removed, err := versions.Cleanup(t.Context(), d, 0, time.Now().Add(time.Hour)); err != nil || len(removed) != 0 {
+	if removed, err := versions.Cleanup(t.Context(), d, versions.CleanupOptions{OlderThan: 0, Now: time.Now().Add(time.Hour)}); err != nil || len(removed) != 0 {
 		t.Errorf("cleanup: got %v, %v, want nothing", removed, err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -244,13 +244,13 @@ func TestCleanupEmpty(t *testing.T) {
 	}
 	notes := filepath.Join(d.Location(), "7-notes", "notes.txt")
 	must(t, os.WriteFile(notes, nil, 0o600))
-	if _, err := versions.Cleanup(t.Context(), d, time.Hour, time.Now()); err != nil {
+	if _, err := versions.Cleanup(t.Context(), d, versions.CleanupOptions{OlderThan: time.Hour, Now: time.Now()}); err != nil {
 		t.Error(err)
 	}
 	if got := len(list(t, d).Executions); got != 3 {
 		t.Errorf("too early: got %d executions, want 3", got)
 	}
-	_, err := versions.Cleanup(t.Context(), d, time.Hour, time.Now().Add(2*time.Hour))
+	_, err := versions.Cleanup(t.Context(), d, versions.CleanupOptions{OlderThan: time.Hour, Now: time.Now().Add(2 * time.Hour)})
 	must(t, err)
 	var got []string
 	for _, info := range list(t, d).Executions {

@@ -36,6 +36,10 @@ type Store interface {
 	// overlap checks.
 	Read(ctx context.Context, f File) ([]byte, error)
 
+	// Original returns what was in a file before its first Replace. The error wraps
+	// [io/fs.ErrNotExist] if there was none.
+	Original(ctx context.Context, f File) ([]byte, error)
+
 	// Append adds a line to the journal, which is history and not state: callers report its failure
 	// and go on.
 	Append(ctx context.Context, e Entry) error
@@ -82,7 +86,8 @@ type Execution interface {
 	// are an *InsecureError.
 	Read(ctx context.Context, f File) ([]byte, error)
 
-	// Replace durably gives a pending file another content, all or nothing.
+	// Replace durably gives a pending file another content, all or nothing. What was in it before
+	// the first time is kept for Store.Original, as long as the file itself.
 	Replace(ctx context.Context, f File, content []byte) (File, error)
 
 	// MarkExecuted renames a pending file F to F.executed, never over another file. When the

@@ -200,6 +200,12 @@ func printDiagnosis(w io.Writer, x source, d supervisor.Diagnosis) error {
 }
 
 func printFinding(w io.Writer, word string, f supervisor.Finding) error {
+	_, err := fmt.Fprintf(w, "%s: %s\n", word, findingText(f))
+	return err
+}
+
+// findingText is a finding on several lines, with the line of the source and hints.
+func findingText(f supervisor.Finding) string {
 	lines := strings.Split(f.Detail, "\n")
 	if f.Detail == "" {
 		lines = []string{strings.ReplaceAll(f.Error(), "\n", "; ")}
@@ -210,6 +216,5 @@ func printFinding(w io.Writer, word string, f supervisor.Finding) error {
 	for i, line := range lines {
 		lines[i] = console.Clean(line)
 	}
-	_, err := fmt.Fprintf(w, "%s: %s\n", word, strings.Join(lines, "\n"))
-	return err
+	return strings.Join(lines, "\n")
 }

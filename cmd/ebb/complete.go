@@ -170,10 +170,11 @@ func (l line) operands(ctx context.Context, word string) ([]string, error) {
 		return shells(), nil
 	case "builtins":
 		return builtinNames()
-	case "exec", "check-rollback", "mark-rollback":
+	case "exec", "check-rollback", "mark-rollback", "show-rollback", "edit-rollback", "verify-rollback":
+		executed := slices.Contains([]string{"exec", "show-rollback", "verify-rollback"}, l.command.Name)
 		return l.stored(ctx, func(x versions.ExecutionInfo) (files []string) {
 			for _, f := range x.Files {
-				if f.Replayable() || l.command.Name == "exec" && f.Kind == versions.KindVersion {
+				if f.Replayable() || executed && f.Kind == versions.KindVersion {
 					files = append(files, asTyped(f.Location, word))
 				}
 			}

@@ -30,13 +30,22 @@ func diff(c builtins.Change) ([]string, error) {
 	if err != nil || before == after {
 		return nil, err
 	}
-	unified, err := udiff.ToUnified("", "", before, udiff.Strings(before, after), diffContext)
+	lines, err := textDiff(before, after)
 	if err != nil {
 		return nil, fmt.Errorf("diff of %s: %w", c.Object, err)
 	}
+	return lines, nil
+}
+
+// textDiff returns the lines of a unified diff without its header.
+func textDiff(before, after string) ([]string, error) {
+	unified, err := udiff.ToUnified("", "", before, udiff.Strings(before, after), diffContext)
+	if err != nil || unified == "" {
+		return nil, err
+	}
 	var lines []string
-	for line := range strings.SplitSeq(strings.TrimRight(unified, "\n"), "\n") {
-		if strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "+++ ") || line == "---" || line == "+++" || strings.HasPrefix(line, "@@") {
+	for i, line := range strings.Split(strings.TrimRight(unified, "\n"), "\n") {
+		if i < 2 || strings.HasPrefix(line, "@@") { // --- and +++
 			continue
 		}
 		lines = append(lines, console.Clean(line))

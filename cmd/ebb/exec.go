@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -15,29 +14,30 @@ import (
 type execOptions struct {
 	commonOptions
 	timeOptions
+	DryRun    bool
 	KeepGoing bool
 	Force     bool
+	Output    string
 }
 
 func (o *execOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
+		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "show what would be done, change nothing"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay it even if a newer file of its execution is pending"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
 	}, o.commonOptions.flags())
 }
 
 func (o *execOptions) check() error {
-	if len(o.operands) != 1 {
-		return &usageError{err: fmt.Errorf("got %d operands, want one version file", len(o.operands)), hints: []string{"ebb exec FILE"}}
-	}
-	return errors.Join(o.commonOptions.check(), o.timeOptions.check())
+	return errors.Join(o.oneFile("ebb exec FILE"), o.commonOptions.check(), o.timeOptions.check(), oneOf("output", o.Output, "text", "json"))
 }
 
 func execCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "exec",
 		Usage:     "undo one version file (its first line calls this)",
-		UsageText: "ebb exec [flags] FILE",
+		UsageText: "ebb exec [--dry-run] FILE",
 		Description: `
 Replays one version file of a versions directory. A pending one is renamed to
 .executed when it is restored; an executed one is replayed again and keeps its
@@ -55,7 +55,7 @@ func runExec(ctx context.Context, o execOptions) error {
 	if s.store, file, err = locate(o.operands[0], o.trust(s.DirectoryTrust)); err != nil {
 		return err
 	}
-	s.again = "ebb exec " + o.operands[0]
+	s.again = "ebb exec " + quoted(o.operands[0])
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.Force = o.Force
 	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
@@ -64,6 +64,6 @@ func runExec(ctx context.Context, o execOptions) error {
 		return err
 	}
 	defer v.stop()
-	report, err := v.ReplayFile(v.ctx, file, runner.ReplayOptions{KeepGoing: o.KeepGoing})
-	return v.replayed(report, err, "text")
+	report, err := v.ReplayFile(v.ctx, file, runner.ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing})
+	return v.replayed(report, err, o.Output)
 }

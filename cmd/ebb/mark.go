@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,80 +15,135 @@ import (
 
 type markOptions struct {
 	commonOptions
+	selectionOptions
 	Reason string
+	DryRun bool
 }
 
 func (o *markOptions) flags() []cli.Flag {
-	return append([]cli.Flag{
+	return slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "reason", Destination: &o.Reason, Usage: "why nothing is left to restore; required"},
-	}, o.commonOptions.flags()...)
+		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be marked, change nothing"},
+	}, o.selectionOptions.flags(), o.commonOptions.flags())
 }
 
 func (o *markOptions) check() error {
 	o.Reason = strings.TrimSpace(o.Reason)
-	if len(o.operands) != 1 || o.Reason == "" {
-		return &usageError{
-			err:   fmt.Errorf("got %d operands and reason %q, want one version file and a reason", len(o.operands), o.Reason),
-			hints: []string{"ebb mark-rollback --reason TEXT FILE"},
-		}
+	selected := o.RunUUID != "" || o.ScenarioType != ""
+	var err error
+	switch {
+	case o.Reason == "" || !selected && len(o.operands) == 0:
+		err = fmt.Errorf("got %d operands and reason %q, want a reason, and version files or a selection", len(o.operands), o.Reason)
+	case selected && len(o.operands) > 0:
+		err = fmt.Errorf("got %d operands and a selection, want one of both", len(o.operands))
+	default:
+		return o.commonOptions.check()
 	}
-	return o.commonOptions.check()
+	return &usageError{err: err, hints: []string{"ebb mark-rollback --reason TEXT FILE...", "ebb mark-rollback --reason TEXT -r UUID"}}
 }
 
 func markCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "mark-rollback",
-		Usage:     "mark a version file as restored by hand",
-		UsageText: "ebb mark-rollback --reason TEXT FILE",
+		Usage:     "mark version files as restored by hand",
+		UsageText: "ebb mark-rollback --reason TEXT [-c FILE] {-r UUID | -s TYPE | FILE...}",
 		Description: `
-Renames a pending version file to .executed without running it, and writes into the
+Renames pending version files to .executed without running them, and writes into the
 journal who did it and why. Use it for what a person has restored, and for what can
-never be restored. It takes Krkn's own .py files, too.
+never be restored. It takes Krkn's own .py files, too. -r and -s select all pending
+files of a run and of a scenario type; what is in use is left alone.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runMark)
 }
 
 func runMark(ctx context.Context, o markOptions) error {
-	s, err := newSetup(&o.commonOptions)
+	read := o.readIfNamed
+	if len(o.operands) == 0 {
+		read = o.readRollback
+	}
+	s, err := load(&o.commonOptions, read)
 	if err != nil {
 		return err
 	}
-	store, file, err := locate(o.operands[0], o.trust(versions.TrustAuto))
+	files, err := s.toMark(ctx, o)
 	if err != nil {
 		return err
 	}
-	// Krkn's own may be marked, too: nothing else takes them from the list.
-	if file.State != versions.Pending {
-		return &usageError{err: fmt.Errorf("%q is no pending version file", file.Location)}
+	var errs []error
+	p := &printer{w: s.stdout}
+	for _, f := range files {
+		if o.DryRun {
+			p.line("%s: would be marked as restored by hand", console.Clean(f.Location))
+			continue
+		}
+		marked, err := s.mark(ctx, f, o.Reason)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.line("%s: marked as restored by hand", console.Clean(marked.Location))
 	}
-	marked, err := mark(ctx, store, file)
-	if err != nil {
-		return err
+	if len(files) == 0 {
+		s.log.Info("Nothing to mark: no pending version files")
 	}
-	entry := versions.Entry{
-		Event: versions.EventMarked, RunUUID: marked.run, ScenarioType: file.ScenarioType,
-		Execution: file.Execution, File: file.Name, Message: o.Reason,
-	}
-	if err := store.Append(ctx, entry); err != nil {
-		s.log.Warn(fmt.Sprintf("the journal was not written: %v", err))
-	}
-	_, err = fmt.Fprintf(s.stdout, "%s: marked as restored by hand\n", console.Clean(marked.Location))
-	return err
+	return errors.Join(append(errs, p.err)...)
 }
 
-// markedFile is a file with its new name, and the run that it is of.
-type markedFile struct {
+// storedFile is a file with the store that it is in.
+type storedFile struct {
 	versions.File
-	run string
+	store *versions.Dir
 }
 
-// mark renames a file under its execution's lock.
-func mark(ctx context.Context, store *versions.Dir, file versions.File) (marked markedFile, err error) {
-	x, err := store.Open(ctx, file.Execution)
+// toMark returns the files that are meant.
+func (s *setup) toMark(ctx context.Context, o markOptions) ([]storedFile, error) {
+	var files []storedFile
+	for _, operand := range o.operands {
+		store, file, err := locate(operand, o.trust(s.DirectoryTrust))
+		if err != nil {
+			return nil, err
+		}
+		// Krkn's own may be marked, too: nothing else takes them from the list.
+		if file.State != versions.Pending {
+			return nil, &usageError{err: fmt.Errorf("%q is no pending version file", file.Location), hints: []string{"ebb show-rollback " + quoted(file.Location)}}
+		}
+		files = append(files, storedFile{file, store})
+	}
+	if len(o.operands) > 0 {
+		return files, nil
+	}
+	if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
+		return nil, err
+	}
+	listing, err := s.store.List(ctx, versions.Filter{RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, PendingOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	s.problems(listing)
+	for _, x := range listing.Executions {
+		for _, f := range x.Files {
+			files = append(files, storedFile{f, s.store})
+		}
+	}
+	return files, nil
+}
+
+// mark renames a file under its execution's lock, and says so in the journal.
+func (s *setup) mark(ctx context.Context, f storedFile, reason string) (marked versions.File, err error) {
+	x, err := f.store.Open(ctx, f.Execution)
 	if err != nil {
 		return marked, err
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
-	renamed, err := x.MarkExecuted(ctx, file)
-	return markedFile{renamed, x.RunUUID()}, err
+	if marked, err = x.MarkExecuted(ctx, f.File); err != nil {
+		return marked, err
+	}
+	entry := versions.Entry{
+		Event: versions.EventMarked, RunUUID: x.RunUUID(), ScenarioType: f.ScenarioType,
+		Execution: f.Execution, File: f.Name, Message: reason,
+	}
+	if err := f.store.Append(ctx, entry); err != nil {
+		s.log.Warn(fmt.Sprintf("the journal was not written: %v", err))
+	}
+	return marked, nil
 }

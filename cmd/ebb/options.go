@@ -86,6 +86,14 @@ func (i *invocation) noOperands() error {
 	return nil
 }
 
+// oneFile is for commands that are about one version file.
+func (i *invocation) oneFile(usage string) error {
+	if len(i.operands) == 1 {
+		return nil
+	}
+	return &usageError{err: fmt.Errorf("got %d operands, want one version file", len(i.operands)), hints: []string{usage}}
+}
+
 // commonOptions are those of every command that reads a configuration.
 type commonOptions struct {
 	invocation

@@ -28,10 +28,10 @@ func cleanup(t *testing.T, s versions.Store) {
 	closeNow(t, done)
 
 	month := 30 * 24 * time.Hour
-	if removed, err := versions.Cleanup(t.Context(), s, month, time.Now()); err != nil || len(removed) != 0 {
+	if removed, err := versions.Cleanup(t.Context(), s, versions.CleanupOptions{OlderThan: month, Now: time.Now()}); err != nil || len(removed) != 0 {
 		t.Errorf("too early: got %v, %v, want nothing", removed, err)
 	}
-	removed, err := versions.Cleanup(t.Context(), s, month, time.Now().Add(2*month))
+	removed, err := versions.Cleanup(t.Context(), s, versions.CleanupOptions{OlderThan: month, Now: time.Now().Add(2 * month)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,9 @@ func executedTwice(t *testing.T, s versions.Store) {
 func replace(t *testing.T, s versions.Store) {
 	e := begin(t, s, run)
 	f := flush(t, e, "pod", "before")
+	if _, err := s.Original(t.Context(), f); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("original before the first change: got %v, want none", err)
+	}
 	edited, err := e.Replace(t.Context(), f, []byte("after it"))
 	if err != nil {
 		t.Fatal(err)
@@ -68,9 +71,15 @@ func replace(t *testing.T, s versions.Store) {
 	if _, err := e.Replace(t.Context(), f, nil); err == nil {
 		t.Error("replaced by nothing")
 	}
+	if _, err := e.Replace(t.Context(), f, []byte("once more")); err != nil {
+		t.Fatal(err)
+	}
 	done, err := e.MarkExecuted(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got, err := s.Original(t.Context(), done); err != nil || string(got) != "before" {
+		t.Errorf("original: got %q, %v, want what was flushed", got, err)
 	}
 	if _, err := e.Replace(t.Context(), done, []byte("x")); err == nil {
 		t.Error("replaced an executed file")

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// defaultAge is a month: long enough for a question about an incident.
+const defaultAge = 30 * 24 * time.Hour
+
+type cleanupOptions struct {
+	commonOptions
+	selectionOptions
+	OlderThan time.Duration
+	DryRun    bool
+}
+
+func (o *cleanupOptions) flags() []cli.Flag {
+	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
+		&cli.DurationFlag{Name: "older-than", Destination: &o.OlderThan, Value: defaultAge, Usage: "remove what was executed longer ago than this `AGE`"},
+		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be removed, change nothing"},
+	}, o.commonOptions.flags())
+}
+
+func (o *cleanupOptions) check() error {
+	err := errors.Join(o.noOperands(), o.commonOptions.check())
+	if o.OlderThan < 0 {
+		err = errors.Join(err, fmt.Errorf("--older-than: got %s, want 0 or more", o.OlderThan))
+	}
+	return err
+}
+
+func cleanupCommand() *cli.Command {
+	return command(&cli.Command{
+		Name:      "cleanup-rollback",
+		Usage:     "remove version files that were executed long ago",
+		UsageText: "ebb cleanup-rollback [-c FILE] [--older-than 720h] [--dry-run]",
+		Description: `
+Removes executed version files of a certain age, and says so in the journal. It never
+removes a pending file, nor one of Krkn's, and leaves alone what is in use.
+` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
+	}, runCleanup)
+}
+
+func runCleanup(ctx context.Context, o cleanupOptions) error {
+	s, err := load(&o.commonOptions, o.readRollback)
+	if err != nil {
+		return err
+	}
+	removed, err := versions.Cleanup(ctx, s.store, versions.CleanupOptions{
+		OlderThan: o.OlderThan, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
+	})
+	did := "removed"
+	if o.DryRun {
+		did = "would be removed"
+	}
+	p := &printer{w: s.stdout}
+	for _, f := range removed {
+		p.line("%s: %s, executed %s ago", console.Clean(f.Location), did, age(f.Changed))
+	}
+	s.log.Info(fmt.Sprintf("%d version file(s) %s", len(removed), did))
+	return errors.Join(err, p.err)
+}

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/schema"
+	"github.com/ebb-chaos/ebb/supervisor"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+type editOptions struct {
+	commonOptions
+}
+
+func (o *editOptions) check() error {
+	return errors.Join(o.oneFile("ebb edit-rollback FILE"), o.commonOptions.check())
+}
+
+func editCommand() *cli.Command {
+	return command(&cli.Command{
+		Name:      "edit-rollback",
+		Usage:     "edit a pending version file, and check it",
+		UsageText: "ebb edit-rollback FILE",
+		Description: `
+Opens a private copy of a pending version file in $VISUAL, $EDITOR or vi. When the
+editor ends, the copy is checked as check-rollback does it, and takes the place of the
+file in one step. If it has errors, edit it again: they are at its top. Until then the
+file stays as it is, and can be replayed.
+
+What ebb wrote is kept; show-rollback shows what was changed.
+` + exitHelp(helpDone, exitLine{exitFailed, "not changed: given up, or the editor failed"}, helpRefused, helpUsage),
+	}, runEdit)
+}
+
+func runEdit(ctx context.Context, o editOptions) error {
+	s, err := load(&o.commonOptions, o.readIfNamed)
+	if err != nil {
+		return err
+	}
+	store, file, err := locate(o.operands[0], o.trust(s.DirectoryTrust))
+	if err != nil {
+		return err
+	}
+	s.store = store
+	if !file.Replayable() {
+		return &usageError{
+			err:   fmt.Errorf("%q is no pending version file of ebb", file.Location),
+			hints: []string{"ebb show-rollback " + quoted(file.Location)},
+		}
+	}
+	if err := store.Busy(ctx, file.Execution); err != nil {
+		return err
+	}
+	e := &edit{setup: s, options: &o.commonOptions, file: file, answers: bufio.NewReader(os.Stdin)}
+	if e.original, err = store.Read(ctx, file); err != nil {
+		return err
+	}
+	if err := e.makeCopy(); err != nil {
+		return err
+	}
+	kept := false
+	defer func() {
+		if !kept {
+			if err := os.RemoveAll(filepath.Dir(e.path)); err != nil {
+				s.log.Warn(err.Error())
+			}
+		}
+	}()
+	edited, err := e.loop(ctx)
+	if err == nil {
+		err = e.save(ctx, edited)
+	}
+	var unchanged *unchangedError
+	switch {
+	case errors.As(err, &unchanged):
+		p := &printer{w: o.stdout}
+		p.line("%s: unchanged", console.Clean(file.Location))
+		p.line("  an editor that ends at once has to be told to wait: EDITOR='code --wait'")
+		return p.err
+	case err != nil:
+		kept = true
+		return &keptError{err, file.Location, e.path}
+	}
+	return e.report()
+}
+
+// keptError is why an edit did not become the file. What was written is not lost.
+type keptError struct {
+	error
+	file, copy string
+}
+
+func (e *keptError) Error() string {
+	return fmt.Sprintf("%s is not changed: %v", e.file, e.error)
+}
+func (e *keptError) Unwrap() error { return e.error }
+
+// Hints says where the text is, and how to use it.
+func (e *keptError) Hints() []string {
+	return []string{
+		"your text is in " + quoted(e.copy),
+		"compare: diff " + quoted(e.file) + " " + quoted(e.copy) + "; edit again: ebb edit-rollback " + quoted(e.file),
+	}
+}
+
+// unchangedError means that nothing was written.
+type unchangedError struct{}
+
+func (*unchangedError) Error() string { return "the text is as it was" }
+
+// edit is one editing of a version file. The file is not locked while a person edits: an undo must
+// not wait for an editor that was left open. Whether somebody else was faster is found at the end,
+// under the lock.
+type edit struct {
+	*setup
+	options  *commonOptions
+	file     versions.File
+	original []byte
+	path     string // of the copy
+	answers  *bufio.Reader
+}
+
+// makeCopy writes the private copy. Whatever kills this process from here on leaves the version file
+// as it is, up to the one step of save.
+func (e *edit) makeCopy() error {
+	dir, err := os.MkdirTemp("", "ebb-edit-") // only for us
+	if err != nil {
+		return fmt.Errorf("no private copy: %w", err)
+	}
+	e.path = filepath.Join(dir, e.file.Name)
+	return os.WriteFile(e.path, e.original, 0o600)
+}
+
+// errorMark begins the lines with errors at the top of a copy.
+const errorMark = "# error found by ebb, this line goes away: "
+
+// loop lets a person edit until the text has no errors, or until he gives up.
+func (e *edit) loop(ctx context.Context) ([]byte, error) {
+	for {
+		if err := runEditor(ctx, e.path); err != nil {
+			return nil, err
+		}
+		text, err := schema.ReadFile(e.path)
+		if err != nil {
+			return nil, fmt.Errorf("the copy can't be read: %w", err)
+		}
+		text = withoutErrors(text)
+		if string(text) == string(e.original) {
+			return nil, &unchangedError{}
+		}
+		d, err := e.check(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		if err := printDiagnosis(e.options.stderr, newSource(e.file.Name, text), d); err != nil {
+			return nil, err
+		}
+		if d.OK() {
+			return text, nil
+		}
+		again, err := e.ask(len(d.Errors))
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			return nil, fmt.Errorf("given up: the text has %d error(s)", len(d.Errors))
+		}
+		if err := os.WriteFile(e.path, withErrors(text, d), 0o600); err != nil {
+			return nil, fmt.Errorf("the errors can't be written into the copy: %w", err)
+		}
+	}
+}
+
+// check is check-rollback's.
+func (e *edit) check(ctx context.Context, text []byte) (supervisor.Diagnosis, error) {
+	none := supervisor.Diagnosis{}
+	v, err := e.supervise(ctx, e.options, e.settings(e.options, timeOptions{}))
+	if err != nil {
+		return none, err
+	}
+	defer v.stop()
+	found, err := v.Check(v.ctx, []supervisor.Source{{Name: e.file.Name, Content: text}})
+	if err == nil && len(found) != 1 {
+		err = errors.New("the check came to no end")
+	}
+	if err != nil {
+		return none, err
+	}
+	return found[0], nil
+}
+
+// ask asks until the answer is one. The end of the input gives up.
+func (e *edit) ask(errs int) (again bool, err error) {
+	for {
+		if _, err := fmt.Fprintf(e.options.stderr, "%d error(s): e to edit again, q to give up: ", errs); err != nil {
+			return false, err
+		}
+		answer, err := e.answers.ReadString('\n')
+		switch strings.TrimSpace(answer) {
+		case "e":
+			return true, nil
+		case "q":
+			return false, nil
+		}
+		if errors.Is(err, io.EOF) {
+			_, err := fmt.Fprintln(e.options.stderr)
+			return false, err
+		}
+		if err != nil {
+			return false, fmt.Errorf("the answer can't be read: %w", err)
+		}
+	}
+}
+
+// save puts the text in the file's place, under the lock, if the file is still what was edited. A
+// process that is killed before Replace leaves the file as it was; one that is killed after it, the
+// new file, whose seal says that it was edited, without a line in the journal.
+func (e *edit) save(ctx context.Context, text []byte) (err error) {
+	x, err := e.store.Open(ctx, e.file.Execution)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("it was removed meanwhile, with its whole execution")
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.Close()) }()
+	files, err := x.Files(ctx)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(files, func(f versions.File) bool { return f.Key() == e.file.Key() })
+	switch {
+	case at < 0:
+		return errors.New("it was removed meanwhile")
+	case files[at].State != versions.Pending:
+		return errors.New("it was executed meanwhile")
+	}
+	now, err := x.Read(ctx, e.file)
+	if err != nil {
+		return err
+	}
+	if string(now) != string(e.original) {
+		return errors.New("somebody else changed it meanwhile")
+	}
+	if e.file, err = x.Replace(ctx, e.file, text); err != nil {
+		return err
+	}
+	entry := versions.Entry{
+		Event: versions.EventEdited, RunUUID: x.RunUUID(), ScenarioType: e.file.ScenarioType,
+		Execution: e.file.Execution, File: e.file.Name, SHA256: versions.Digest(text),
+	}
+	if err := e.store.Append(ctx, entry); err != nil {
+		e.log.Warn(fmt.Sprintf("the journal was not written: %v", err))
+	}
+	return nil
+}
+
+// report says what came of it, and what to do next.
+func (e *edit) report() error {
+	p := &printer{w: e.options.stdout}
+	p.line("%s: edited", console.Clean(e.file.Location))
+	for _, next := range []string{"ebb show-rollback ", "ebb exec --dry-run "} {
+		p.line("  next: %s", console.Clean(next+quoted(e.file.Location)))
+	}
+	return p.err
+}
+
+// withErrors puts what is wrong at the top of a text.
+func withErrors(text []byte, d supervisor.Diagnosis) []byte {
+	var b strings.Builder
+	for _, f := range d.Errors {
+		for line := range strings.SplitSeq(findingText(f), "\n") {
+			b.WriteString(errorMark + console.Clean(line) + "\n")
+		}
+	}
+	return append([]byte(b.String()), text...)
+}
+
+// withoutErrors takes it away again.
+func withoutErrors(text []byte) []byte {
+	var lines []string
+	for line := range strings.SplitAfterSeq(string(text), "\n") {
+		if !strings.HasPrefix(line, strings.TrimSpace(errorMark)) {
+			lines = append(lines, line)
+		}
+	}
+	return []byte(strings.Join(lines, ""))
+}

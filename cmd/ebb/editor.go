@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+)
+
+// editorCommand is what the user has chosen, which may have arguments.
+func editorCommand() (string, error) {
+	for _, variable := range []string{"VISUAL", "EDITOR"} {
+		if editor := os.Getenv(variable); editor != "" {
+			return editor, nil
+		}
+	}
+	for _, name := range []string{"vi", "nano"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", &usageError{err: errors.New("no editor: $VISUAL and $EDITOR are empty, and there is no vi"), hints: []string{"export EDITOR=NAME"}}
+}
+
+// runEditor edits a file and waits for the editor. Its signals are its own: Ctrl-C in an editor must
+// not end this process, which has the text to look after.
+func runEditor(ctx context.Context, path string) error {
+	editor, err := editorCommand()
+	if err != nil {
+		return err
+	}
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGINT, syscall.SIGQUIT) // and not Ignore, which the editor would inherit
+	defer signal.Stop(ignored)
+	// By a shell, as git does: the variable may have arguments, and the path spaces.
+	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$@"`, editor, path)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("editor %q: %w", editor, err)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/supervisor"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+type verifyOptions struct {
+	commonOptions
+	selectionOptions
+	timeOptions
+	Force  bool
+	Output string
+}
+
+func (o *verifyOptions) flags() []cli.Flag {
+	return slices.Concat(o.selectionOptions.flags(), o.timeOptions.flags(), []cli.Flag{
+		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "ask another cluster, too, and files that replaced the one that ebb wrote"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
+	}, o.commonOptions.flags())
+}
+
+func (o *verifyOptions) check() error {
+	err := errors.Join(o.commonOptions.check(), o.timeOptions.check(), oneOf("output", o.Output, "text", "json"))
+	if len(o.operands) > 0 && (o.RunUUID != "" || o.ScenarioType != "") {
+		err = errors.Join(err, fmt.Errorf("got files and a selection, want one of both"))
+	}
+	return err
+}
+
+func verifyCommand() *cli.Command {
+	return command(&cli.Command{
+		Name:      "verify-rollback",
+		Usage:     "ask the cluster whether it is still restored",
+		UsageText: "ebb verify-rollback [-c FILE] [-r UUID] [-s TYPE] [FILE...]",
+		Description: `
+Calls only the verify of version files, once, of executed ones too: is it restored, and
+is it still? Nothing is changed. Without operands it asks for all files that the
+selection has. The files of a run that is alive are skipped.
+` + exitHelp(exitLine{exitDone, "all of it is restored"}, helpFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
+	}, runVerify)
+}
+
+func runVerify(ctx context.Context, o verifyOptions) error {
+	read := o.readRollback
+	if len(o.operands) > 0 {
+		read = o.readIfNamed
+	}
+	s, err := load(&o.commonOptions, read)
+	if err != nil {
+		return err
+	}
+	options := runner.ReplayOptions{Verify: true, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType}
+	for i, operand := range o.operands {
+		store, file, err := locate(operand, o.trust(s.DirectoryTrust))
+		switch {
+		case err != nil:
+			return err
+		case i > 0 && store.Location() != s.store.Location():
+			return &usageError{err: fmt.Errorf("got files of the versions directories %q and %q, want those of one", s.store.Location(), store.Location())}
+		case file.Kind != versions.KindVersion:
+			return &usageError{err: fmt.Errorf("%q is Krkn's, want a version file of ebb", file.Location)}
+		}
+		s.store = store
+		options.Only = append(options.Only, file.Key())
+	}
+	if len(o.operands) == 0 {
+		if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
+			return err
+		}
+	}
+	s.again = "ebb verify-rollback"
+	settings := s.settings(&o.commonOptions, o.timeOptions)
+	settings.Force = o.Force
+	settings.TotalPatience = o.Timeout
+	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	if err != nil {
+		return err
+	}
+	defer v.stop()
+	report, err := v.Replay(v.ctx, options)
+	var incomplete *supervisor.IncompleteError
+	if v.wasKilled() {
+		return outcomeError(exitPending)
+	}
+	if err != nil && !errors.As(err, &incomplete) {
+		return err
+	}
+	if err != nil {
+		s.log.Error(fmt.Sprintf("%v: not all files were asked", err))
+	}
+	return s.finishVerify(report, o.Output, err != nil)
+}
+
+// finishVerify prints what came of it. What could not be asked is not taken for restored.
+func (s *setup) finishVerify(report *runner.Report, output string, incomplete bool) error {
+	print := printText
+	if output == "json" {
+		print = printJSON
+	}
+	if err := print(s.stdout, report); err != nil {
+		return err
+	}
+	verified := len(slices.DeleteFunc(slices.Clone(report.Results), func(x runner.Result) bool { return x.Outcome != runner.Verified }))
+	say := s.log.Info
+	if verified < len(report.Results) {
+		say = s.log.Error
+	}
+	say(fmt.Sprintf("%d of %d version file(s) verified: what they undo is restored", verified, len(report.Results)))
+	switch {
+	case report.Pending() > 0 || incomplete:
+		return outcomeError(exitPending)
+	case report.Refused() > 0:
+		return outcomeError(exitRefused)
+	case report.Interrupted:
+		return outcomeError(exitInterrupted)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// verifyAll calls the verify of files, whatever their state, and changes nothing: neither the cluster
+// nor the store. Executions that are in use are skipped: what they changed is to be there now.
+func (p *replayer) verifyAll(ctx context.Context, executions []versions.ExecutionInfo) []Result {
+	var results []Result
+	for _, info := range executions {
+		busy := p.store.Busy(ctx, info.ID)
+		if errors.Is(busy, fs.ErrNotExist) {
+			continue
+		}
+		for _, f := range info.Files {
+			if f.Kind != versions.KindVersion || !p.only(f) {
+				continue
+			}
+			result, tried := p.Tried[f.Key()]
+			switch {
+			case tried:
+			case ctx.Err() != nil:
+				result = Result{File: f, RunUUID: info.RunUUID, Outcome: Blocked, Err: ctx.Err()}
+			case busy != nil:
+				result = Result{File: f, RunUUID: info.RunUUID, Outcome: outcomeOf(busy), Err: busy}
+			default:
+				result = p.verifyFile(ctx, look{info, p.store}, f)
+			}
+			results = append(results, result)
+		}
+	}
+	return results
+}
+
+// only reports whether a file is one of those that were named, if any were.
+func (p *replayer) only(f versions.File) bool {
+	if len(p.Only) == 0 {
+		return true
+	}
+	for _, key := range p.Only {
+		if key == f.Key() {
+			return true
+		}
+	}
+	return false
+}
+
+// verifyFile calls a file's verify once: unlike after an undo, there is nothing to wait for.
+func (p *replayer) verifyFile(ctx context.Context, x source, f versions.File) Result {
+	began := time.Now()
+	result := Result{File: f, RunUUID: x.RunUUID(), Outcome: Verified}
+	err := error(nil)
+	if lost := p.Lost[f.Key()]; lost != nil {
+		err = lost
+	} else {
+		err = p.verifyContent(ctx, x, f, &result)
+	}
+	if err != nil {
+		result.Outcome, result.Err = outcomeOf(err), err
+	}
+	result.Took = time.Since(began)
+	p.finished(result)
+	return result
+}
+
+func (p *replayer) verifyContent(ctx context.Context, x source, f versions.File, result *Result) error {
+	content, err := x.Read(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer p.watch(f)()
+	file, err := p.admit(ctx, x, f, content, result)
+	if err != nil {
+		return err
+	}
+	if file.verify == nil {
+		return fmt.Errorf("%s: has no %s: whether it is restored is not known", f.Location, nameVerify)
+	}
+	return p.callFile(ctx, p.undoSession(builtins.Verify, file, nil), file.verify, file.content)
+}
