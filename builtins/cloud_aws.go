@@ -33,6 +33,8 @@ var awsFunctions = []*function{
 	builtin("cloud.aws.describe", Read, awsDescribeArgs{}, awsDescribe),
 	awsChange("cloud.aws.start", "start", (*aws.Client).StartInstance),
 	awsChange("cloud.aws.stop", "stop", (*aws.Client).StopInstance),
+	awsChange("cloud.aws.reboot", "reboot", (*aws.Client).RebootInstance),
+	awsChange("cloud.aws.terminate", "terminate", (*aws.Client).TerminateInstance),
 	builtin("cloud.aws.wait", Read, awsWaitArgs{Timeout: seconds(300 * time.Second)}, awsWait),
 	builtin("cloud.aws.network_acls", Read, networkACLsArgs{}, awsNetworkACLs),
 	builtin("cloud.aws.create_network_acl", Write, createNetworkACLArgs{}, awsCreateNetworkACL),

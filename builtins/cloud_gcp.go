@@ -49,6 +49,8 @@ var gcpFunctions = []*function{
 	builtin("cloud.gcp.describe", Read, gcpDescribeArgs{}, gcpDescribe),
 	gcpChange("cloud.gcp.start", "start", (*gcp.Client).Start),
 	gcpChange("cloud.gcp.stop", "stop", (*gcp.Client).Stop),
+	gcpChange("cloud.gcp.reset", "reset", (*gcp.Client).Reset),
+	gcpChange("cloud.gcp.delete", "delete", (*gcp.Client).Delete),
 	builtin("cloud.gcp.wait", Read, gcpWaitArgs{Timeout: seconds(300 * time.Second)}, gcpWait),
 }
 

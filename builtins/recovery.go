@@ -22,6 +22,9 @@ var recoveryFunctions = []*function{
 // to bound and not the file's.
 func awaitRecovery(c *call, a *recoveryArgs) (starlark.Value, error) {
 	limit := time.Duration(a.Seconds)
+	if c.Mode == Plan {
+		return starlark.True, nil // nothing was changed, so nothing has to recover
+	}
 	defer c.waiting()()
 	defer c.progress(limit, a.Message)()
 	deadline := time.Now().Add(limit)
@@ -31,7 +34,7 @@ func awaitRecovery(c *call, a *recoveryArgs) (starlark.Value, error) {
 			return nil, err
 		}
 		left := time.Until(deadline)
-		if bool(over.Truth()) || left <= 0 || c.Mode == Plan {
+		if bool(over.Truth()) || left <= 0 {
 			return over.Truth(), nil
 		}
 		if err := patience.Sleep(c.ctx, min(pause, left)); err != nil {

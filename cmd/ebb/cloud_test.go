@@ -3,17 +3,22 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ebb-chaos/ebb/internal/cloudtest"
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
@@ -24,8 +29,9 @@ type sky struct {
 	ec2     *cloudtest.AWS
 	compute *cloudtest.GCP
 
-	mu    sync.Mutex
-	nodes []corev1.Node
+	mu      sync.Mutex
+	nodes   []corev1.Node
+	renewed map[string]metav1.MicroTime // when a node's lease was, by its name
 }
 
 var skies sync.Map // of *sky, by *testscript.TestScript
@@ -40,6 +46,7 @@ var cloudVariables = []string{
 var cloudFaults = map[string]sandboxtest.Fault{
 	"pass": sandboxtest.Pass, "drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "silent": sandboxtest.Silent,
 	"throttle": cloudtest.Throttle, "500": cloudtest.InternalError, "deny": cloudtest.Deny,
+	"ignore":   cloudtest.Ignore,
 	"deny-gcp": cloudtest.RefuseGCP(http.StatusForbidden, "forbidden", "Required 'compute.instances.stop' permission"),
 }
 
@@ -51,13 +58,14 @@ var cloudFaults = map[string]sandboxtest.Fault{
 //	cloud zone ZONE                             puts the instances of the cluster's own nodes of a zone there
 //	cloud acl ID, cloud subnet ID ACL           put a network ACL, a subnet there; a subnet that is there gets the ACL
 //	cloud state PATTERN STATE                   checks the instances whose whole names match, of which there must be one
+//	cloud ready PATTERN                         checks the nodes whose whole names match, of which there must be one
 //	cloud has SUBNET PATTERN                    checks the network ACL of a subnet
 //	cloud acls PATTERN...                       checks which network ACLs there are
 //	cloud fault CALL FAULT...                   gives the next requests of a call their faults
 //	cloud wait CALL N                           waits until a call was made so many times, since the start
 func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|subnet|state|has|acls|fault|wait ARG...")
+		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|subnet|state|ready|has|acls|fault|wait ARG...")
 	}
 	if args[0] == "start" {
 		s := &sky{ec2: cloudtest.NewAWS(testOf(ts)), compute: cloudtest.NewGCP(testOf(ts))}
@@ -74,7 +82,7 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no cloud: start it first")
 	}
 	s := value.(*sky)
-	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "subnet": 3, "state": 3, "has": 3, "wait": 3}[args[0]]
+	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "subnet": 3, "state": 3, "ready": 2, "has": 3, "wait": 3}[args[0]]
 	if want != 0 && len(args) != want {
 		ts.Fatalf("cloud %s: got %d arguments, want %d", args[0], len(args)-1, want-1)
 	}
@@ -97,6 +105,8 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		s.ec2.AddSubnet(args[1], args[2])
 	case "state":
 		s.checkStates(ts, whole(args[1]), args[2])
+	case "ready":
+		s.checkReady(ts, whole(args[1]))
 	case "has":
 		if got := s.ec2.ACL(args[1]); !whole(args[2]).MatchString(got) {
 			ts.Fatalf("subnet %s has the network ACL %s, want %s", args[1], got, args[2])
@@ -157,6 +167,26 @@ func (s *sky) checkStates(ts *testscript.TestScript, names *regexp.Regexp, want 
 	}
 }
 
+func (s *sky) checkReady(ts *testscript.TestScript, names *regexp.Regexp) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := false
+	for _, node := range s.nodes {
+		if !names.MatchString(node.Name) {
+			continue
+		}
+		found = true
+		now, err := s.nodeNow(node)
+		ts.Check(err)
+		if now.Status.Conditions[0].Status != corev1.ConditionTrue {
+			ts.Fatalf("node %s is not ready", node.Name)
+		}
+	}
+	if !found {
+		ts.Fatalf("no node matches %s", names)
+	}
+}
+
 // addNode has the proxy show a node. Its name is that of the instance, which runs.
 func (s *sky) addNode(ts *testscript.TestScript, zone, providerID string) {
 	value, ok := proxies.Load(ts)
@@ -175,47 +205,115 @@ func (s *sky) addNode(ts *testscript.TestScript, zone, providerID string) {
 	defer s.mu.Unlock()
 	s.nodes = append(s.nodes, corev1.Node{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelTopologyZone: zone}, Annotations: map[string]string{"instance": instance}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-of-" + name), Labels: map[string]string{corev1.LabelTopologyZone: zone}, Annotations: map[string]string{"instance": instance}},
 		Spec:       corev1.NodeSpec{ProviderID: providerID},
 	})
-	value.(*sandboxtest.Proxy).Handle(func(r *http.Request) sandboxtest.Fault {
-		if r.Method != http.MethodGet || r.URL.Path != "/api/v1/nodes" {
-			return nil
-		}
-		return s.listNodes
-	})
+	value.(*sandboxtest.Proxy).Handle(s.nodeRequests)
 }
 
-// listNodes answers in the API server's place.
-func (s *sky) listNodes(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-	// The server decides who may list.
-	server := httptest.NewRecorder()
-	forward.ServeHTTP(server, r)
-	if server.Code != http.StatusOK {
-		w.WriteHeader(server.Code)
-		return
+const leasesPath = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"
+
+// nodeRequests answers what is asked about the nodes of the sky in the API server's place.
+func (s *sky) nodeRequests(r *http.Request) sandboxtest.Fault {
+	if r.Method != http.MethodGet {
+		return nil
 	}
-	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
-	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
+	if r.URL.Path == "/api/v1/nodes" {
+		return s.answer(func() (any, error) { return s.nodeList(r.URL.Query().Get("labelSelector")) })
 	}
-	list := corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	nodes := slices.Clone(s.nodes)
+	s.mu.Unlock()
+	for _, node := range nodes {
+		switch r.URL.Path {
+		case "/api/v1/nodes/" + node.Name:
+			return s.answer(func() (any, error) { return s.nodeNow(node) })
+		case leasesPath + node.Name:
+			return s.answer(func() (any, error) { return s.lease(node) })
+		}
+	}
+	return nil
+}
+
+// answer answers with an object, if the server lets the client ask for it.
+func (s *sky) answer(object func() (any, error)) sandboxtest.Fault {
+	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		server := httptest.NewRecorder()
+		forward.ServeHTTP(server, r)
+		if server.Code != http.StatusOK && server.Code != http.StatusNotFound {
+			w.WriteHeader(server.Code)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		answer, err := object()
+		var status apierrors.APIStatus
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case errors.As(err, &status):
+			answer = status.Status()
+			w.WriteHeader(http.StatusNotFound)
+		case err != nil:
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		if err := json.NewEncoder(w).Encode(answer); err != nil {
+			panic(http.ErrAbortHandler) // the client went
+		}
+	}
+}
+
+// nodeNow returns a node as it is, which is a look at its machine.
+func (s *sky) nodeNow(node corev1.Node) (*corev1.Node, error) {
+	ask := s.ec2.Node
+	if strings.Contains(node.Annotations["instance"], "/") {
+		ask = s.compute.Node
+	}
+	ready, bootID, exists := ask(node.Annotations["instance"])
+	if !exists {
+		err := apierrors.NewNotFound(corev1.Resource("nodes"), node.Name)
+		err.ErrStatus.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+		return nil, err
+	}
+	condition := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}
+	if ready {
+		condition.Status = corev1.ConditionTrue
+	}
+	node.Status.NodeInfo.BootID = bootID
+	node.Status.Conditions = []corev1.NodeCondition{condition}
+	return &node, nil
+}
+
+func (s *sky) nodeList(query string) (*corev1.NodeList, error) {
+	selector, err := labels.Parse(query)
+	if err != nil {
+		return nil, err
+	}
+	list := &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}}
 	for _, node := range s.nodes {
-		if !selector.Matches(labels.Set(node.Labels)) {
-			continue
+		if now, err := s.nodeNow(node); err == nil && selector.Matches(labels.Set(node.Labels)) {
+			list.Items = append(list.Items, *now)
 		}
-		ready := corev1.ConditionUnknown
-		if strings.EqualFold(s.state(node.Annotations["instance"]), "running") {
-			ready = corev1.ConditionTrue
-		}
-		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
-		list.Items = append(list.Items, node)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(list); err != nil {
-		panic(http.ErrAbortHandler) // the client went
+	return list, nil
+}
+
+// lease returns what a node's kubelet renewed at the last look that saw it ready.
+func (s *sky) lease(node corev1.Node) (*coordinationv1.Lease, error) {
+	now, err := s.nodeNow(node)
+	if err != nil {
+		return nil, err
 	}
+	if s.renewed == nil {
+		s.renewed = map[string]metav1.MicroTime{}
+	}
+	if now.Status.Conditions[0].Status == corev1.ConditionTrue {
+		s.renewed[node.Name] = metav1.NowMicro()
+	}
+	renewed := s.renewed[node.Name]
+	return &coordinationv1.Lease{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"},
+		ObjectMeta: metav1.ObjectMeta{Name: node.Name, Namespace: "kube-node-lease"},
+		Spec:       coordinationv1.LeaseSpec{RenewTime: &renewed},
+	}, nil
 }

@@ -62,9 +62,24 @@ func (c *Client) StopInstance(ctx context.Context, region, id string) error {
 	return c.change(ctx, "StopInstances", region, id, Running)
 }
 
-// change starts or stops: making the call again is the same. Until EC2 shows that
+// RebootInstance asks the operating system of an instance to start anew, and EC2 to do it where that
+// does not answer. Nothing of it shows in EC2: the instance runs all the time.
+func (c *Client) RebootInstance(ctx context.Context, region, id string) error {
+	if id == "" {
+		return fmt.Errorf("the instance's ID is empty")
+	}
+	return c.do(ctx, call{action: "RebootInstances", region: region, thing: named("instance", []string{id}), form: url.Values{"InstanceId.1": {id}}}, nil)
+}
+
+// TerminateInstance ends an instance for good, and returns when it shows. One that is gone stays as
+// it is.
+func (c *Client) TerminateInstance(ctx context.Context, region, id string) error {
+	return c.change(ctx, "TerminateInstances", region, id, Running, Stopped)
+}
+
+// change starts, stops or ends: making the call again is the same. Until EC2 shows that
 // the instance has left its old state, a look would find it unchanged.
-func (c *Client) change(ctx context.Context, action, region, id, from string) error {
+func (c *Client) change(ctx context.Context, action, region, id string, from ...string) error {
 	if id == "" {
 		return fmt.Errorf("the instance's ID is empty")
 	}
@@ -74,7 +89,7 @@ func (c *Client) change(ctx context.Context, action, region, id, from string) er
 	}
 	return c.shown(ctx, q, func(ctx context.Context) (bool, error) {
 		states, err := c.Instances(ctx, region, []string{id})
-		return states[id] != from, err
+		return !slices.Contains(from, states[id]), err
 	})
 }
 

@@ -49,6 +49,7 @@ type machine struct {
 	lagging[string]
 	target string
 	left   int // looks until it is there
+	node   node
 }
 
 // NewAWS starts EC2, with a VPC vpc-1 whose default list is acl-default.
@@ -109,6 +110,12 @@ func Deny(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	refuse(w, http.StatusForbidden, "UnauthorizedOperation", "You are not authorized to perform this operation. Encoded authorization failure message: abcdef0123456789")
 }
 
+// Ignore says that a request was accepted, and does nothing.
+func Ignore(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+	// The client may have gone: that is its business.
+	fmt.Fprint(w, `<?xml version="1.0"?><Response><requestId>r-1</requestId><return>true</return></Response>`)
+}
+
 // InternalError answers as EC2 does when it is in trouble.
 func InternalError(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	refuse(w, http.StatusInternalServerError, "InternalError", "An internal error has occurred")
@@ -117,6 +124,7 @@ func InternalError(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 var (
 	_ sandboxtest.Fault = Throttle
 	_ sandboxtest.Fault = Deny
+	_ sandboxtest.Fault = Ignore
 	_ sandboxtest.Fault = InternalError
 )
 
@@ -158,9 +166,13 @@ func (a *AWS) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	handlers := map[string]func(url.Values) (string, error){
-		"DescribeInstances":            a.describeInstances,
-		"StartInstances":               func(f url.Values) (string, error) { return a.change(f, "stopped", "pending", "running") },
-		"StopInstances":                func(f url.Values) (string, error) { return a.change(f, "running", "stopping", "stopped") },
+		"DescribeInstances": a.describeInstances,
+		"StartInstances":    func(f url.Values) (string, error) { return a.change(f, "pending", "running", "stopped") },
+		"StopInstances":     func(f url.Values) (string, error) { return a.change(f, "stopping", "stopped", "running") },
+		"RebootInstances":   a.rebootInstances,
+		"TerminateInstances": func(f url.Values) (string, error) {
+			return a.change(f, "shutting-down", "terminated", "running", "stopped")
+		},
 		"DescribeNetworkAcls":          a.describeACLs,
 		"CreateNetworkAcl":             a.createACL,
 		"ReplaceNetworkAclAssociation": a.replaceAssociation,
@@ -223,6 +235,9 @@ func (a *AWS) describeInstances(form url.Values) (string, error) {
 		if m.left > 0 && m.looks == 0 {
 			if m.left--; m.left == 0 {
 				m.now = m.target
+				if m.now == "running" {
+					m.node.boots++
+				}
 			}
 		}
 		items = append(items, fmt.Sprintf("<item><instancesSet><item><instanceId>%s</instanceId><instanceState><code>0</code><name>%s</name></instanceState></item></instancesSet></item>", id, state))
@@ -232,15 +247,29 @@ func (a *AWS) describeInstances(form url.Values) (string, error) {
 	return "<reservationSet>" + set + "</reservationSet>" + next, err
 }
 
-// change starts or stops: one that is on its way there stays on it.
-func (a *AWS) change(form url.Values, from, via, to string) (string, error) {
+// rebootInstances shows nowhere in EC2.
+func (a *AWS) rebootInstances(form url.Values) (string, error) {
+	id := form.Get("InstanceId.1")
+	switch m := a.instances[id]; {
+	case m == nil:
+		return "", &refusal{"InvalidInstanceID.NotFound", fmt.Sprintf("The instance ID '%s' does not exist", id)}
+	case m.now != "running":
+		return "", &refusal{"IncorrectInstanceState", fmt.Sprintf("The instance '%s' is not in a state from which it can be rebooted.", id)}
+	default:
+		m.node.reboot()
+	}
+	return "<return>true</return>", nil
+}
+
+// change starts, stops or ends: one that is on its way there stays on it.
+func (a *AWS) change(form url.Values, via, to string, from ...string) (string, error) {
 	id := form.Get("InstanceId.1")
 	m, ok := a.instances[id]
 	switch {
 	case !ok:
 		return "", &refusal{"InvalidInstanceID.NotFound", fmt.Sprintf("The instance ID '%s' does not exist", id)}
 	case m.now == via || m.now == to:
-	case m.now == from:
+	case slices.Contains(from, m.now):
 		m.set(via, lateLooks)
 		m.target, m.left = to, slowLooks
 	default:

@@ -41,8 +41,9 @@ type GCP struct {
 
 // vm is a machine: an operation on it needs looks to begin, and then some to end.
 type vm struct {
-	status, via, target string
+	status, via, target string // target "" is gone
 	left                int
+	node                node
 }
 
 type operation struct {
@@ -72,6 +73,7 @@ func NewGCP(t testing.TB) *GCP {
 	mux.HandleFunc("POST "+zone+"/instances/{name}/{verb}", func(w http.ResponseWriter, r *http.Request) {
 		g.serve(w, r, named("instances."+r.PathValue("verb")), g.change)
 	})
+	mux.HandleFunc("DELETE "+zone+"/instances/{name}", func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, named("instances.delete"), g.change) })
 	g.server = httptest.NewServer(mux)
 	t.Cleanup(g.server.Close)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -238,6 +240,9 @@ func (m *vm) look() string {
 		case m.left > 0:
 			m.status = m.via
 		default:
+			if m.status != m.target && m.target == "RUNNING" {
+				m.node.boots++
+			}
 			m.status = m.target
 		}
 	}
@@ -251,11 +256,15 @@ func (g *GCP) get(w http.ResponseWriter, r *http.Request, _ []byte) {
 		return
 	}
 	m, ok := g.instances[path(r)]
-	if !ok {
+	status := ""
+	if ok {
+		status = m.look()
+	}
+	if status == "" {
 		notFound(w, r, "instances")
 		return
 	}
-	reply(w, http.StatusOK, map[string]string{"name": r.PathValue("name"), "status": m.look()})
+	reply(w, http.StatusOK, map[string]string{"name": r.PathValue("name"), "status": status})
 }
 
 func (g *GCP) change(w http.ResponseWriter, r *http.Request, _ []byte) {
@@ -265,19 +274,24 @@ func (g *GCP) change(w http.ResponseWriter, r *http.Request, _ []byte) {
 		return
 	}
 	m, ok := g.instances[path(r)]
-	if !ok {
+	if !ok || m.status == "" {
 		notFound(w, r, "instances")
 		return
 	}
-	verb := r.PathValue("verb")
+	verb := r.PathValue("verb") // none in a DELETE
 	name, again := g.requests[r.URL.Query().Get("requestId")]
 	if !again {
 		name = fmt.Sprintf("operation-%d", len(g.operations)+1)
 		o := &operation{name: name, machine: m, code: g.failing[verb]}
 		delete(g.failing, verb)
 		from, via, to := "TERMINATED", "STAGING", "RUNNING"
-		if verb == "stop" {
+		switch verb {
+		case "stop":
 			from, via, to = "RUNNING", "STOPPING", "TERMINATED"
+		case "reset":
+			from, via, to = "RUNNING", "RUNNING", "RUNNING"
+		case "":
+			from, via, to = m.status, "STOPPING", ""
 		}
 		switch {
 		case m.left > 0 && m.target != to:
@@ -285,6 +299,9 @@ func (g *GCP) change(w http.ResponseWriter, r *http.Request, _ []byte) {
 			return
 		case o.code == "" && m.status == from:
 			m.via, m.target, m.left = via, to, slowLooks+lateLooks
+			if verb == "reset" {
+				m.node.reboot()
+			}
 		}
 		g.operations[name] = o
 		g.requests[r.URL.Query().Get("requestId")] = name

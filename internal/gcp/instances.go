@@ -53,6 +53,8 @@ func (i Instance) call(verb, method string) call {
 	}
 	if method == http.MethodPost {
 		q.path += "/" + verb
+	}
+	if method != http.MethodGet {
 		q.query = url.Values{"requestId": {uuid.NewString()}}
 	}
 	return q
@@ -79,22 +81,35 @@ func (c *Client) Status(ctx context.Context, i Instance) (string, error) {
 // Start starts an instance, and returns when the cloud has done so or can't. One
 // that runs stays as it is.
 func (c *Client) Start(ctx context.Context, i Instance) error {
-	return c.change(ctx, i, "start", func(ctx context.Context, done bool) (bool, error) { return done, nil })
+	return c.change(ctx, i, i.call("start", http.MethodPost), func(ctx context.Context, done bool) (bool, error) { return done, nil })
 }
 
 // Stop stops an instance, and returns when it is to be seen that it no longer runs;
 // the operating system may take a while to end. One that is stopped stays as it is.
 func (c *Client) Stop(ctx context.Context, i Instance) error {
-	return c.change(ctx, i, "stop", func(ctx context.Context, done bool) (bool, error) {
+	return c.change(ctx, i, i.call("stop", http.MethodPost), func(ctx context.Context, done bool) (bool, error) {
 		status, err := c.Status(ctx, i)
 		return done || status != Running, err
 	})
 }
 
+// Reset is what the reset button does, and returns when the cloud has done so. The instance runs
+// all the time.
+func (c *Client) Reset(ctx context.Context, i Instance) error {
+	return c.change(ctx, i, i.call("reset", http.MethodPost), func(ctx context.Context, done bool) (bool, error) { return done, nil })
+}
+
+// Delete deletes an instance, and returns when it is to be seen that it no longer runs.
+func (c *Client) Delete(ctx context.Context, i Instance) error {
+	return c.change(ctx, i, i.call("delete", http.MethodDelete), func(ctx context.Context, done bool) (bool, error) {
+		status, err := c.Status(ctx, i)
+		return done || status != Running && status != Stopped, err
+	})
+}
+
 // change asks for an operation and follows it until shown says that it shows: until
 // then a look at the instance would find it unchanged.
-func (c *Client) change(ctx context.Context, i Instance, verb string, shown func(ctx context.Context, done bool) (bool, error)) error {
-	q := i.call(verb, http.MethodPost)
+func (c *Client) change(ctx context.Context, i Instance, q call, shown func(ctx context.Context, done bool) (bool, error)) error {
 	var started operation
 	if err := c.do(ctx, q, &started); err != nil {
 		return err
