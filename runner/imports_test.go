@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"versions/storetest":       {"versions"},
 	"builtins":                 {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
 	"runner":                   {"internal/suggest", "engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
-	"cmd/ebb":                  {"engine", "builtins", "versions", "scripts", "runner", "supervisor", "internal/config", "internal/console", "internal/kube", "schema", "internal/suggest"},
+	"cmd/ebb":                  {"internal/krkn", "engine", "builtins", "versions", "scripts", "runner", "supervisor", "internal/config", "internal/console", "internal/kube", "schema", "internal/suggest"},
 	"supervisor":               {"runner", "versions", "schema", "internal/worker"},
 	"internal/worker":          {},
 	"internal/aws":             {"internal/cloudapi", "internal/reply"},
@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"internal/durable/crashfs": {"internal/durable"},
 	"internal/durable/errorfs": {"internal/durable"},
 	"internal/gcp":             {"internal/cloudapi", "internal/reply"},
+	"internal/krkn":            {},
 	"internal/kube":            {"internal/credential", "internal/patience", "internal/reply", "internal/suggest"},
 	"internal/sandboxtest":     {},
 }

@@ -89,7 +89,7 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
 			if f.Kind == versions.KindForeign && f.State == versions.Pending {
-				r.options.Log.Warn(fmt.Sprintf("%s is Krkn's Python, which ebb can't replay: it is left alone", f.Location))
+				r.options.Log.Warn(fmt.Sprintf("%s is Krkn's Python, which has to be imported before it can be replayed: it is left alone", f.Location))
 			}
 		}
 	}

@@ -67,10 +67,13 @@ func TestScripts(t *testing.T) {
 			word := loc[0] + len(strings.TrimRight(string(file.Data[loc[0]:loc[1]]), " =("))
 			all := copyScripts(t)
 			all[name].Data = slices.Insert(all[name].Data, word, 'q')
+			found := func(errs []error) bool {
+				return slices.ContainsFunc(errs, func(err error) bool { return strings.Contains(err.Error(), mistake.want) })
+			}
 			if !slices.ContainsFunc(names, func(script string) bool {
 				errs, _ := r.DiagnoseScript(t.Context(), ScriptDir{Name: "changed", FS: all}, script)
-				return slices.ContainsFunc(errs, func(err error) bool { return strings.Contains(err.Error(), mistake.want) })
-			}) {
+				return found(errs)
+			}) && !(strings.HasPrefix(name, "krkn/") && found(translateAll(t, r, all))) {
 				t.Errorf("%s: a mistake in %q at byte %d was not found", name, mistake.of, word)
 			}
 		}

@@ -48,13 +48,21 @@ func (f *versionFile) objects() []string {
 // compose writes the version file of a rollback: everything that the replay needs
 // and nothing that it has to load.
 func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Rollback) ([]byte, error) {
-	v.Format = 1
-	v.Created = time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")
-	v.Undoes = rb.Undoes
+	v.Created = timeText(time.Now())
 	header := fmt.Sprintf(`#!/usr/bin/env -S ebb exec
 # Written by ebb %s before the change that it undoes. Edit it freely, then:
 #   ebb check-rollback FILE     does it still load, is it complete
 #   ebb execute-rollback --run_uuid %s --dry-run`, r.options.Version, v.RunUUID)
+	return r.composeWith(from, header, v, rb)
+}
+
+// timeText is a time as version files have it.
+func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+// composeWith writes a version file below a header.
+func (r *Runner) composeWith(from *engine.Module, header string, v builtins.Version, rb builtins.Rollback) ([]byte, error) {
+	v.Format = 1
+	v.Undoes = rb.Undoes
 	content, err := r.engine.Carve(from, header, []engine.Export{
 		{Name: nameVersion, Value: v.Value()},
 		{Name: nameContent, Value: rb.Content, Comment: "# What to restore."},

@@ -7,7 +7,7 @@ package scripts
 
 import "embed"
 
-// FS holds the scripts, at its root, and their library in lib.
+// FS holds the scripts, at its root, their library in lib, and in krkn the undo of what Krkn left.
 //
-//go:embed *.star lib/*.star
+//go:embed *.star lib/*.star krkn/*.star
 var FS embed.FS

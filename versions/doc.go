@@ -43,6 +43,8 @@
 //   - The name is the state: F.star is pending, F.star.executed is done. MarkExecuted is one rename
 //     that never replaces a file. There is no other record to disagree with; the journal is
 //     history.
+//   - Imported once. A foreign F.py is renamed to F.py.imported after the F.star that stands for it
+//     is on stable storage. Until then both are pending, and to import it again finds the F.star.
 //   - History. Append returns when the line, the journal's own entry and the versions directory's
 //     are on stable storage. A line that a crash tore off costs itself alone. Nothing is decided by
 //     the journal but which of several undos goes first.
@@ -63,7 +65,8 @@
 //     no plain file are refused, at the descriptor that is then used. They are listed all the same,
 //     with the problem and its remedy. [SafeFS] reads other files so.
 //   - Nobody else's. Only version files and this package's own bookkeeping are ever removed, a
-//     directory only when it is empty. Krkn's files are listed and left alone.
+//     directory only when it is empty. Krkn's files are listed, and renamed when they are imported
+//     or marked.
 //   - Errors. Those that a caller has to tell apart have a type or value here, and keep the chain
 //     down to the system call.
 //

@@ -126,6 +126,22 @@ func (h *memoryHold) MarkExecuted(ctx context.Context, f File) (File, error) {
 	return h.put(file), nil
 }
 
+// Import implements Execution. Nothing of Krkn's is ever in memory.
+func (h *memoryHold) Import(ctx context.Context, f File, content []byte) (File, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return File{}, err
+	}
+	defer leave()
+	if _, err := h.pending(f); err != nil {
+		return File{}, err
+	}
+	if err := checkContent(content); err != nil {
+		return File{}, err
+	}
+	return File{}, fmt.Errorf("version file %q: got one of ours, want one of Krkn's", f.Name)
+}
+
 // Remove implements Execution.
 func (h *memoryHold) Remove(ctx context.Context, files ...File) error {
 	leave, err := h.enter(ctx)

@@ -15,6 +15,7 @@ const (
 	starSuffix     = ".star"
 	foreignSuffix  = ".py"
 	executedSuffix = ".executed"
+	importedSuffix = ".imported"
 )
 
 // maxTimestamp, in the year 2116, leaves room for adding one to whatever is parsed, and keeps names
@@ -61,6 +62,12 @@ func parseExecutionID(id string) (timestamp int64, runUUID string, err error) {
 	return timestamp, runUUID, nil
 }
 
+// IsExecutionID reports whether a directory of this name is that of an execution.
+func IsExecutionID(name string) bool {
+	_, _, err := parseExecutionID(name)
+	return err == nil
+}
+
 // fileName is a version file's name in its parts.
 type fileName struct {
 	scenarioType string
@@ -71,14 +78,17 @@ type fileName struct {
 }
 
 // String prints `<scenario type>_<timestamp ns>_<8 random letters>.star[.executed]`, or .py for
-// Krkn's.
+// Krkn's, which may be .imported, too.
 func (n fileName) String() string {
 	ext := starSuffix
 	if n.kind == KindForeign {
 		ext = foreignSuffix
 	}
-	if n.state == Executed {
+	switch n.state {
+	case Executed:
 		ext += executedSuffix
+	case Imported:
+		ext += importedSuffix
 	}
 	return n.scenarioType + "_" + strconv.FormatInt(n.timestamp, 10) + "_" + n.suffix + ext
 }
@@ -106,7 +116,16 @@ func parseFileName(name string) (fileName, error) {
 	if executed {
 		n.state = Executed
 	}
+	imported := false
+	if !executed {
+		if stem, imported = strings.CutSuffix(name, importedSuffix); imported {
+			n.state = Imported
+		}
+	}
 	stem, ours := strings.CutSuffix(stem, starSuffix)
+	if ours && imported {
+		return fileName{}, badFileName(name)
+	}
 	if !ours {
 		var theirs bool
 		if stem, theirs = strings.CutSuffix(stem, foreignSuffix); !theirs {

@@ -15,7 +15,10 @@ func TestFileNameRoundTrip(t *testing.T) {
 			timestamp:    rapid.Int64Range(1, maxTimestamp-1).Draw(t, "timestamp"),
 			suffix:       rapid.StringMatching(`[a-z]{8}`).Draw(t, "suffix"),
 			kind:         rapid.SampledFrom([]Kind{KindVersion, KindForeign}).Draw(t, "kind"),
-			state:        rapid.SampledFrom([]State{Pending, Executed}).Draw(t, "state"),
+			state:        rapid.SampledFrom([]State{Pending, Executed, Imported}).Draw(t, "state"),
+		}
+		if want.state == Imported {
+			want.kind = KindForeign
 		}
 		got, err := parseFileName(want.String())
 		if err != nil || got != want {
@@ -50,6 +53,7 @@ func TestParseFileName(t *testing.T) {
 		{"network_chaos_ng_scenarios_1755496142436906000_btmcxrri.star", fileName{"network_chaos_ng_scenarios", 1755496142436906000, "btmcxrri", KindVersion, Pending}},
 		{"hog_scenarios_1755523259250697000_nhfdipkz.py", fileName{"hog_scenarios", 1755523259250697000, "nhfdipkz", KindForeign, Pending}},
 		{"hog_scenarios_1755523259250697000_nhfdipkz.py.executed", fileName{"hog_scenarios", 1755523259250697000, "nhfdipkz", KindForeign, Executed}},
+		{"hog_scenarios_1755523259250697000_nhfdipkz.py.imported", fileName{"hog_scenarios", 1755523259250697000, "nhfdipkz", KindForeign, Imported}},
 		{"a_1_2_1_abcdefgh_3_abcdefgh.star.executed", fileName{"a_1_2_1_abcdefgh", 3, "abcdefgh", KindVersion, Executed}},
 	} {
 		if got, err := parseFileName(test.name); err != nil || got != test.want {
@@ -58,7 +62,7 @@ func TestParseFileName(t *testing.T) {
 	}
 	for _, name := range []string{
 		"", ".star", "_1_abcdefgh.star", "a_01_abcdefgh.star", "a_+1_abcdefgh.star", "a_-1_abcdefgh.star", "a_0_abcdefgh.star", "a_1_abcdefg.star",
-		"a_1_abcdefghi.star", "a_1_ABCDEFGH.star", "a_1_abcdefgh.star.executed.executed", "a_1_abcdefgh.executed", "a_1_abcdefgh.star~", "a_1_abcdefgh.star ",
+		"a_1_abcdefghi.star", "a_1_ABCDEFGH.star", "a_1_abcdefgh.star.executed.executed", "a_1_abcdefgh.star.imported", "a_1_abcdefgh.py.imported.executed", "a_1_abcdefgh.py.executed.imported", "a_1_abcdefgh.executed", "a_1_abcdefgh.star~", "a_1_abcdefgh.star ",
 		"a_99999999999999999999_abcdefgh.star", "a_4611686018427387904_abcdefgh.star", ".a_1_abcdefgh.star", "a/b_1_abcdefgh.star", "a\n_1_abcdefgh.star", "a_1_abcdefgh\n.star",
 		"a_1_abcdefgh.star\n", ".tmp-0123456789abcdef",
 	} {

@@ -95,6 +95,12 @@ type Execution interface {
 	// a power loss; the undo would then run again.
 	MarkExecuted(ctx context.Context, f File) (File, error)
 
+	// Import durably writes a version file that stands for a pending foreign file F.py, as F.star,
+	// and then renames that to F.py.imported. If F.star or F.star.executed is there already, as
+	// after a kill between the two, it is left as it is. It returns the version file; when that is
+	// there although there is an error, F.py might still be pending.
+	Import(ctx context.Context, f File, content []byte) (File, error)
+
 	// Remove durably removes files of this execution: version files only, never foreign ones.
 	Remove(ctx context.Context, files ...File) error
 
@@ -134,6 +140,7 @@ type State string
 const (
 	Pending  State = "pending"
 	Executed State = "executed"
+	Imported State = "imported" // of a foreign file: a version file of ours stands for it
 )
 
 // File is one file of an execution, as it was when it was listed.
@@ -150,7 +157,9 @@ type File struct {
 }
 
 // Key names the file among all of its store, whatever its state.
-func (f File) Key() string { return f.Execution + "/" + strings.TrimSuffix(f.Name, executedSuffix) }
+func (f File) Key() string {
+	return f.Execution + "/" + strings.TrimSuffix(strings.TrimSuffix(f.Name, executedSuffix), importedSuffix)
+}
 
 // Created is the time in the file's name.
 func (f File) Created() time.Time { return time.Unix(0, f.Timestamp) }

@@ -78,7 +78,9 @@ func runList(ctx context.Context, o listOptions) error {
 		}
 	}
 	s.sayElsewhere(ctx)
-	if ours, krkns := pending(listing); o.ExitCode && ours+krkns > 0 {
+	ours, krkns := pending(listing)
+	s.sayKrkns(krkns)
+	if o.ExitCode && ours+krkns > 0 {
 		return outcomeError(exitSomeToDo)
 	}
 	return nil

@@ -72,6 +72,7 @@ mean "run".
 			historyCommand(),
 			markCommand(),
 			cleanupCommand(),
+			importCommand(),
 			checkCommand(),
 			builtinsCommand(),
 			completionCommand(),

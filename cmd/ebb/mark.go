@@ -86,7 +86,23 @@ func runMark(ctx context.Context, o markOptions) error {
 	if len(files) == 0 {
 		s.log.Info("Nothing to mark: no pending version files")
 	}
+	for i, f := range files {
+		if i == 0 || f.store.Location() != files[i-1].store.Location() {
+			s.sayMore(ctx, f.store)
+		}
+	}
 	return errors.Join(append(errs, p.err)...)
+}
+
+// sayMore says how many files of Krkn's are still pending beside those that were marked.
+func (s *setup) sayMore(ctx context.Context, store *versions.Dir) {
+	files, err := foreignFiles(ctx, store, "")
+	if err != nil {
+		s.log.Debug(fmt.Sprintf("what else is pending is not known: %v", err))
+	}
+	if len(files) > 0 {
+		s.log.Warn(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s are not restored; to make version files of ebb's of them: ebb import-rollback %s", len(files), store.Location(), quoted(store.Location())))
+	}
 }
 
 // storedFile is a file with the store that it is in.

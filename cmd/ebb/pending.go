@@ -14,7 +14,7 @@ import (
 )
 
 // pending counts the pending files of a listing: those that ebb can replay, and those of Krkn,
-// which it can't.
+// which have to be imported first.
 func pending(listing versions.Listing) (ours, krkns int) {
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
@@ -44,10 +44,10 @@ func (s *setup) sayPending(ctx context.Context) {
 	s.sayElsewhere(ctx)
 }
 
-// sayKrkns says how many files only Krkn can replay.
+// sayKrkns says how many files of Krkn's have to be imported before they can be replayed.
 func (s *setup) sayKrkns(n int) {
 	if n > 0 {
-		s.log.Error(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s can't be replayed by ebb: replay them with Krkn's execute-rollback; what was restored by hand: ebb mark-rollback --reason TEXT FILE", n, s.store.Location()))
+		s.log.Error(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s are not restored; to make version files of ebb's of them: ebb import-rollback --config %s; what was restored by hand: ebb mark-rollback --reason TEXT FILE", n, s.store.Location(), s.File))
 	}
 }
 
@@ -72,7 +72,11 @@ func (s *setup) sayElsewhere(ctx context.Context) {
 		return
 	}
 	if ours, krkns := pending(listing); ours+krkns > 0 {
-		s.log.Warn(fmt.Sprintf("%d pending version file(s) in %s, Krkn's default versions directory: this configuration uses %s", ours+krkns, path, s.store.Location()))
+		text := fmt.Sprintf("%d pending version file(s) in %s, Krkn's default versions directory: this configuration uses %s", ours+krkns, path, s.store.Location())
+		if krkns > 0 {
+			text += "; to import them: ebb import-rollback " + quoted(path)
+		}
+		s.log.Warn(text)
 	}
 }
 

@@ -94,6 +94,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"expand":   cmdExpand,
 			"apply":    cmdApply,
 			"cloud":    cmdCloud,
+			"krkn":     cmdKrkn,
 			"patch":    cmdPatch,
 			"remove":   cmdRemove,
 			"objects":  cmdObjects,

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/krkn"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/scripts"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// importScript is the built-in script that has the undo of what Krkn left.
+const importScript = "krkn/rollbacks.star"
+
+type importOptions struct {
+	commonOptions
+	DryRun bool
+	Force  bool
+}
+
+func (o *importOptions) flags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "print the version files, write none"},
+		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "import files whose code is not known, by the name of their function, and what Krkn would have named otherwise"},
+	}, o.commonOptions.flags()...)
+}
+
+func importCommand() *cli.Command {
+	return command(&cli.Command{
+		Name:      "import-rollback",
+		Usage:     "make version files of Krkn's Python ones",
+		UsageText: "ebb import-rollback [-c FILE] [--dry-run] [--force] [DIR|FILE.py …]",
+		Description: `
+Reads version files that Krkn has left (.py), and writes one of ebb's beside each:
+F.py becomes F.star. F.py is kept as F.py.imported. Nothing of Python is run: what a
+file undoes is read from its RollbackContent(…), which has to be made of literals,
+and from the name of its function. A file whose code is not that of any known Krkn
+is refused.
+
+DIR is a versions directory or one of a run in it. Without operands it is the one of
+the configuration. No cluster is needed.
+` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
+	}, runImport)
+}
+
+func runImport(ctx context.Context, o importOptions) error {
+	s, files, err := o.files(ctx)
+	if err != nil {
+		return err
+	}
+	refused, elsewhere := 0, map[string]bool{}
+	for _, f := range files {
+		err := s.importFile(ctx, f, o)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			refused++
+			s.log.Error(fmt.Sprintf("%s: %s", f.Location, console.Clean(err.Error())))
+			for _, hint := range append(hints(err), importHints(err, f.Location)...) {
+				s.log.Info("hint: " + console.Clean(hint))
+			}
+		case s.Config == nil || f.store.Location() != s.store.Location():
+			elsewhere[f.store.Location()] = true
+		}
+	}
+	switch {
+	case refused > 0:
+		s.log.Error(fmt.Sprintf("%d of %d file(s) not imported", refused, len(files)))
+		return outcomeError(exitRefused)
+	case len(files) == 0:
+		s.log.Info("Nothing to do: no pending version files of Krkn's")
+	case o.DryRun:
+	case len(elsewhere) > 0:
+		s.log.Info("hint: to replay them: ebb exec FILE, or ebb execute-rollback with a configuration whose kraken.rollback_versions_directory is that directory")
+	default:
+		s.log.Info(fmt.Sprintf("hint: to replay them: ebb execute-rollback --config %s", s.File))
+	}
+	return nil
+}
+
+// files finds what the operands name.
+func (o *importOptions) files(ctx context.Context) (*setup, []storedFile, error) {
+	if len(o.operands) == 0 {
+		s, err := load(&o.commonOptions, o.readRollback)
+		if err != nil {
+			return nil, nil, err
+		}
+		files, err := foreignFiles(ctx, s.store, "")
+		return s, files, err
+	}
+	s, err := load(&o.commonOptions, o.readIfNamed)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.Config == "" {
+		s.Config = nil
+	}
+	var files []storedFile
+	for _, operand := range o.operands {
+		found, err := o.operand(ctx, operand)
+		if err != nil {
+			return nil, nil, err
+		}
+		files = append(files, found...)
+	}
+	return s, files, nil
+}
+
+// operand finds what one operand names.
+func (o *importOptions) operand(ctx context.Context, operand string) ([]storedFile, error) {
+	trust := o.trust(versions.TrustAuto)
+	info, err := os.Stat(operand)
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	if !info.IsDir() {
+		store, file, err := locate(operand, trust)
+		if err != nil {
+			return nil, err
+		}
+		if file.Kind != versions.KindForeign || file.State != versions.Pending {
+			return nil, &usageError{err: fmt.Errorf("%q is no pending version file of Krkn's (.py)", operand)}
+		}
+		return []storedFile{{file, store}}, nil
+	}
+	path, err := filepath.Abs(operand)
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	execution := ""
+	if versions.IsExecutionID(filepath.Base(path)) {
+		path, execution = filepath.Dir(path), filepath.Base(path)
+	}
+	store, err := versions.NewDir(path, versions.WithTrust(trust))
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	return foreignFiles(ctx, store, execution)
+}
+
+// foreignFiles lists Krkn's pending files of a store, or of one of its executions.
+func foreignFiles(ctx context.Context, store *versions.Dir, execution string) ([]storedFile, error) {
+	listing, err := store.List(ctx, versions.Filter{PendingOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	var files []storedFile
+	for _, x := range listing.Executions {
+		for _, f := range x.Files {
+			if f.Kind == versions.KindForeign && (execution == "" || f.Execution == execution) {
+				files = append(files, storedFile{f, store})
+			}
+		}
+	}
+	return files, nil
+}
+
+// importFile imports one file under its execution's lock.
+func (s *setup) importFile(ctx context.Context, f storedFile, o importOptions) (err error) {
+	x, err := f.store.Open(ctx, f.Execution)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.Close()) }()
+	python, err := x.Read(ctx, f.File)
+	if err != nil {
+		return err
+	}
+	rollback, err := krkn.Parse(python)
+	if err != nil {
+		return &foreignError{err: err}
+	}
+	if rollback.ScenarioType != f.ScenarioType {
+		return &foreignError{err: fmt.Errorf("its function %s is of %s, and its name is of %s", rollback.Callable, rollback.ScenarioType, f.ScenarioType)}
+	}
+	if rollback.Doubt != nil {
+		if !o.Force {
+			return &foreignError{err: rollback.Doubt, doubtful: true}
+		}
+		s.log.Warn(fmt.Sprintf("%s: %s: imported all the same", f.Location, console.Clean(rollback.Doubt.Error())))
+	}
+	r, err := runner.New(f.store, runner.Options{Log: s.log, Version: version})
+	if err != nil {
+		return err
+	}
+	content, err := r.Translate(ctx, scripts.FS, importScript, runner.Foreign{
+		File: f.File, RunUUID: x.RunUUID(), Callable: rollback.Callable, Fields: rollback.Fields,
+	})
+	if err != nil {
+		return err
+	}
+	if o.DryRun {
+		_, err := s.stdout.Write(content)
+		return err
+	}
+	ours, err := r.Import(context.WithoutCancel(ctx), x, f.File, content)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.stdout, "%s: imported as %s\n", console.Clean(f.Location), console.Clean(ours.Name))
+	return err
+}
+
+// foreignError is why a file of Krkn's is not imported.
+type foreignError struct {
+	err      error
+	doubtful bool // a person may decide otherwise
+}
+
+func (e *foreignError) Error() string { return "not imported: " + e.err.Error() }
+func (e *foreignError) Unwrap() error { return e.err }
+
+// importHints say what to do about a file that was not imported.
+func importHints(err error, location string) []string {
+	var foreign *foreignError
+	switch {
+	case !errors.As(err, &foreign) && errors.Is(err, fs.ErrNotExist):
+		return []string{"it was renamed meanwhile: run this command again"}
+	case foreign == nil:
+		return nil
+	case foreign.doubtful:
+		return []string{"look at it, then: ebb import-rollback --force " + quoted(location)}
+	}
+	return []string{"undo it by hand, then: ebb mark-rollback --reason TEXT " + quoted(location)}
+}

@@ -1,0 +1,62 @@
+package krkn
+
+// Written by TestKnownCode -update from all of Krkn's history.
+
+// knownFrames are the SHA-256 of what is around function and content.
+var knownFrames = []string{
+	"42aac2e6515bc9a3793267548ec39fc2404b88fdf0592accfdbc8c472b6c9405",
+	"44dea489ace6c7defc799c27d4e01201c317c4b97aa62ed04d97ccb91f5eea5b",
+	"6a1a410ea079e50e1d9ec1e2ec48c03cf5fa7548a0dd94f6c728a1b8183495d2",
+	"a57792089bfbbd604101a2fef257c68f824f9fde46333e1ca1dd11e248b7db90",
+}
+
+// knownCode are the SHA-256 of the functions, by their names.
+var knownCode = map[string][]string{
+	"rollback_gcp_zone_outage": {
+		"1a9cd20f3cd82a42999ab6145a3b5b49da4e1091c2100b9f88b20f22da84a25b",
+		"49f82c70f8d02a9fbe767c1909ce07a54a7980d2ba29d61c311b49359be85d71",
+	},
+	"rollback_hog_pod": {
+		"615678971211eade9d0b3e5992aeaf83f1602492d82f97adb829a5deae86cdc2",
+		"c8fe45960dcb45335ee82c46a8e15c16a494f3f3f39cc9de453d7a141c2b23e8",
+	},
+	"rollback_http_load_pods": {
+		"5fc9370aad81a3379ff798442281993d0852b18e5104578d9b462ef83b97cb4e",
+	},
+	"rollback_network_policy": {
+		"97004211ecfe92e89ce5a1ee33d9f2f621b0d102078d89f097ef333accf04afd",
+		"cd48b64eeb04d7553817e67e7fcdfaac895ffe2fbfe75e231f9faa0caf2fa8fc",
+		"dd8e865d925982f89e2c7909adf6dc62e799bbbef9bcffa4cf3b0fd9e4d73d26",
+		"f341a4724bb4789cedb61cfcccd927509250429eef9032059bd0f3ef9061a23a",
+	},
+	"rollback_service_hijacking": {
+		"3a83f2ae922f6cce7b03da17ebb3de93df76c0be9015eb3bf3b458b987bf7182",
+		"45a84b820db0a7d4b3f45f695fb34bbbc944b2a87a23a75a694e1596f3ec3211",
+		"919711edba926ef651424e7ed312a8a4851978b01fb26c6b051e03bf49893078",
+		"a57538faad86801e926f4a552945b1accb2c3c4dc36c1fac2bb21b95f40d856a",
+		"aa8f2d96b9dc6b399b7fdc22b92eb2d0cdf79202527bb6d92e208ef00fc5dff3",
+		"cd5d138e1aa6627a76d066d91112ea8f3d64efb703950abe3d1727a8e0afe067",
+		"f99b57d9459895ed0e8750a137605f6414ba3751f130cf5c28549f9fb5cc21d5",
+	},
+	"rollback_shutdown_nodes": {
+		"c123e998c6d03de8699e23fdfe446716db4fbb22fec9c521c9253162e94df2be",
+	},
+	"rollback_syn_flood_pods": {
+		"08b93f264745b68e9269c9d888acdca570390baeba8ff621d78dd63d06e0b019",
+		"159a3663f962a5258bede94cff28b4e4920d12fd4e327e0605cbb84f614f68ca",
+		"309887a663d580fb9bfb88b48542554b89b7dfc87a29b9d541c3e6883e258e1e",
+		"5c8881fe6027dc4a9f5234c7dd43d2c13dd5797cc027773e5aa3338e22471842",
+	},
+	"rollback_temp_file": {
+		"0bb28e0ba1a1c006235a0d4107209c4e222d55867092dec0fbf1052d43cb8b1f",
+		"19c6bf2d92353ce991b5a8660cba3d9fc03e01d15b6d7d30b67da5f5f8669c71",
+		"4e69543d51c4031e196284a362da3ef773eb990b96e1ef3c6422b6d1342680b5",
+		"a36e66b875d2908f275a2218b3050364c453fb32124b13e163dc236d3cff0063",
+		"be3f2c3c632dea76d01a2643625c1368d6b6c366d24fcfb63e4cc5f8789313da",
+		"bea6fc65ee154b91551178011936617b7809baa432e59c4f8e5d0ee573b43721",
+		"cc8e46273536f8aab9127fb085b2cf866d720396500121a51b9879b1e2ad22bf",
+	},
+	"rollback_throttle": {
+		"ff89c87effdb14a1b5ac1b624b5a72aa40127ecc5ae75fcbdc809345e7af506d",
+	},
+}
