@@ -97,7 +97,7 @@ func awsNetworkACLs(c *call, a *networkACLsArgs) (starlark.Value, error) {
 		for key, value := range acl.Tags {
 			tags[key] = value
 		}
-		lists[i] = map[string]any{"id": acl.ID, "vpc": acl.VPC, "default": acl.Default, "tags": tags, "subnets": subnets}
+		lists[i] = map[string]any{"id": acl.ID, "vpc": acl.VPC, "default": acl.Default, "allows": acl.Allows, "tags": tags, "subnets": subnets}
 	}
 	return toStarlark(lists)
 }

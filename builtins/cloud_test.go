@@ -167,7 +167,7 @@ func TestCloudReads(t *testing.T) {
 		`acls = cloud.aws.network_acls({"association.subnet-id": ["subnet-1"], "vpc-id": ["vpc-1"]})`,
 		`cloud.gcp.wait(["p/z/a"], "RUNNING", timeout = 5)`,
 		`return [g, a, acls]`)
-	const want = `[{"p/z/a": "RUNNING", "p/z/gone": None}, {"i-1": "running", "i-gone": None}, [{"default": True, "id": "acl-default", "subnets": ["subnet-1"], "tags": {"Name": "theirs-acl-default"}, "vpc": "vpc-1"}]]`
+	const want = `[{"p/z/a": "RUNNING", "p/z/gone": None}, {"i-1": "running", "i-gone": None}, [{"allows": False, "default": True, "id": "acl-default", "subnets": ["subnet-1"], "tags": {"Name": "theirs-acl-default"}, "vpc": "vpc-1"}]]`
 	if err != nil || v.String() != want {
 		t.Errorf("got %v, %v\nwant %s", v, err, want)
 	}

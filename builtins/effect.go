@@ -24,10 +24,10 @@ const (
 // Effect is what was seen of the chaos that a scenario made.
 type Effect struct {
 	State EffectState `json:"state"`
-	Hit   []string    `json:"hit,omitempty"` // what it was in force on
-	From  time.Time   `json:"from,omitzero"` // when it was first seen
-	Until time.Time   `json:"until,omitzero"`
-	Why   string      `json:"why,omitempty"` // why it was not in force, or not observed
+	Hit   []string    `json:"hit,omitempty"`  // what it was in force on
+	From  time.Time   `json:"from,omitzero"`  // when it was first seen
+	Until time.Time   `json:"until,omitzero"` // when it was last seen
+	Why   string      `json:"why,omitempty"`  // why it was not in force, or not observed, or not until the end
 }
 
 // Sight is one look at the chaos.
@@ -86,13 +86,18 @@ func (s *Session) look(ctx context.Context) Sight {
 	case sight.Unseen != nil:
 		if s.effect.State == "" {
 			s.effect = Effect{State: NotObserved, Why: sight.Unseen.Error()}
+		} else if s.effect.State == InForce {
+			if s.effect.Why == "" {
+				s.Log.Warn(fmt.Sprintf("whether the chaos is still in force can't be seen: %v", sight.Unseen))
+			}
+			s.effect.Why = "not observed any more: " + sight.Unseen.Error()
 		}
 	default:
 		if s.effect.State != InForce {
 			s.effect = Effect{State: InForce, From: now}
 			s.Log.Info("Chaos is in force on: " + hitText(sight.Hit))
 		}
-		s.effect.Hit, s.effect.Until = sight.Hit, now
+		s.effect.Hit, s.effect.Until, s.effect.Why = sight.Hit, now, ""
 	}
 	return sight
 }

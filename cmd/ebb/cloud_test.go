@@ -57,6 +57,7 @@ var cloudFaults = map[string]sandboxtest.Fault{
 //	                                            it is ready as long as its instance runs
 //	cloud zone ZONE                             puts the instances of the cluster's own nodes of a zone there
 //	cloud acl ID, cloud subnet ID ACL           put a network ACL, a subnet there; a subnet that is there gets the ACL
+//	cloud allow PATTERN                         gives the network ACLs whose whole names match a rule that allows
 //	cloud state PATTERN STATE                   checks the instances whose whole names match, of which there must be one
 //	cloud ready PATTERN                         checks the nodes whose whole names match, of which there must be one
 //	cloud has SUBNET PATTERN                    checks the network ACL of a subnet
@@ -65,7 +66,7 @@ var cloudFaults = map[string]sandboxtest.Fault{
 //	cloud wait CALL N                           waits until a call was made so many times, since the start
 func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|subnet|state|ready|has|acls|fault|wait ARG...")
+		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|allow|subnet|state|ready|has|acls|fault|wait ARG...")
 	}
 	if args[0] == "start" {
 		s := &sky{ec2: cloudtest.NewAWS(testOf(ts)), compute: cloudtest.NewGCP(testOf(ts))}
@@ -82,7 +83,7 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no cloud: start it first")
 	}
 	s := value.(*sky)
-	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "subnet": 3, "state": 3, "ready": 2, "has": 3, "wait": 3}[args[0]]
+	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "allow": 2, "subnet": 3, "state": 3, "ready": 2, "has": 3, "wait": 3}[args[0]]
 	if want != 0 && len(args) != want {
 		ts.Fatalf("cloud %s: got %d arguments, want %d", args[0], len(args)-1, want-1)
 	}
@@ -103,6 +104,10 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		s.ec2.AddACL("vpc-1", args[1])
 	case "subnet":
 		s.ec2.AddSubnet(args[1], args[2])
+	case "allow":
+		if !s.ec2.Allow(whole(args[1])) {
+			ts.Fatalf("no network ACL is named %s", args[1])
+		}
 	case "state":
 		s.checkStates(ts, whole(args[1]), args[2])
 	case "ready":

@@ -18,6 +18,7 @@ type NetworkACL struct {
 	VPC          string
 	Default      bool // its VPC's
 	Tags         map[string]string
+	Allows       bool              // one of its rules allows traffic
 	Associations map[string]string // IDs of associations by subnet; an ID is new after every replacement
 }
 
@@ -42,6 +43,9 @@ func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[str
 					Key   string `xml:"key"`
 					Value string `xml:"value"`
 				} `xml:"tagSet>item"`
+				Rules []struct {
+					Action string `xml:"ruleAction"`
+				} `xml:"entrySet>item"`
 				Associations []struct {
 					ID     string `xml:"networkAclAssociationId"`
 					Subnet string `xml:"subnetId"`
@@ -56,6 +60,9 @@ func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[str
 			list := NetworkACL{ID: x.ID, VPC: x.VPC, Default: x.Default, Tags: map[string]string{}, Associations: map[string]string{}}
 			for _, tag := range x.Tags {
 				list.Tags[tag.Key] = tag.Value
+			}
+			for _, rule := range x.Rules {
+				list.Allows = list.Allows || rule.Action == "allow"
 			}
 			for _, association := range x.Associations {
 				list.Associations[association.Subnet] = association.ID

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,7 @@ type acl struct {
 	byAWS   bool // the VPC's default
 	tags    map[string]string
 	hidden  int // looks that don't see it yet
+	allows  bool
 }
 
 type association struct{ id, list string }
@@ -43,6 +45,18 @@ func (a *AWS) Replace(subnet, list string) {
 	a.state.Lock()
 	defer a.state.Unlock()
 	a.subnets[subnet].set(association{a.id("aclassoc"), list}, 0)
+}
+
+// Allow gives the network ACL with a tag Name, and all that look like it, a rule that allows incoming traffic.
+func (a *AWS) Allow(name *regexp.Regexp) (found bool) {
+	a.state.Lock()
+	defer a.state.Unlock()
+	for _, list := range a.lists {
+		if name.MatchString(list.tags["Name"]) {
+			list.allows, found = true, true
+		}
+	}
+	return found
 }
 
 // ACL returns the list of a subnet: its ID, or its tag Name if it is one that was made.
@@ -101,12 +115,25 @@ func (a *AWS) describeACLs(form url.Values) (string, error) {
 			matches = matches && slices.ContainsFunc(values, func(v string) bool { return slices.Contains(have[name], v) })
 		}
 		if matches {
-			items = append(items, fmt.Sprintf("<item><networkAclId>%s</networkAclId><vpcId>%s</vpcId><default>%t</default><tagSet>%s</tagSet><associationSet>%s</associationSet></item>", id, list.vpc, list.byAWS, tags, associations))
+			items = append(items, fmt.Sprintf("<item><networkAclId>%s</networkAclId><vpcId>%s</vpcId><default>%t</default><entrySet>%s</entrySet><tagSet>%s</tagSet><associationSet>%s</associationSet></item>",
+				id, list.vpc, list.byAWS, list.entries(), tags, associations))
 		}
 	}
 	content, err := page(items, form)
 	set, next, _ := strings.Cut(content, "|")
 	return "<networkAclSet>" + set + "</networkAclSet>" + next, err
+}
+
+// entries are the rules of a list: EC2 adds the two that deny to each.
+func (l *acl) entries() string {
+	entry := func(number int, action string, egress bool) string {
+		return fmt.Sprintf("<item><ruleNumber>%d</ruleNumber><protocol>-1</protocol><ruleAction>%s</ruleAction><egress>%t</egress><cidrBlock>0.0.0.0/0</cidrBlock></item>", number, action, egress)
+	}
+	all := entry(32767, "deny", true) + entry(32767, "deny", false)
+	if l.allows {
+		all += entry(100, "allow", false)
+	}
+	return all
 }
 
 func (a *AWS) createACL(form url.Values) (string, error) {

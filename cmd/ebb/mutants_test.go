@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// mutant is one way in which somebody, or something, takes the chaos out of force while ebb waits.
+type mutant struct {
+	does  string // the lines that do it, once the chaos is in force
+	after string // the lines that take back what the undo is to leave alone
+}
+
+// mutants are, for each scenario of testdata/matrix, the ways in which its chaos has been seen, or
+// could be thought, to end without a word.
+var mutants = map[string][]mutant{
+	"outage": {
+		{does: "ours POLICY networkpolicies\nremove networkpolicies $POLICY"},
+		{does: "ours POLICY networkpolicies\n" + `patch networkpolicies $POLICY '{"spec":{"podSelector":{"matchLabels":{"ring":"canary"}}}}'`},
+		{does: "ours POLICY networkpolicies\n" + `patch networkpolicies $POLICY '{"spec":{"ingress":[{}]}}'`},
+		{does: "ours POLICY networkpolicies\n" + `patch networkpolicies $POLICY '{"spec":{"policyTypes":["Egress"]}}'`},
+		{does: `patch pods foo-1 '{"metadata":{"labels":{"app":null}}}'`, after: `patch pods foo-1 '{"metadata":{"labels":{"app":"foo"}}}'`},
+		{does: `patch networkpolicies krkn-deny-other '{"spec":{"ingress":[{"from":[{"podSelector":{}}]}]}}'`, after: `patch networkpolicies krkn-deny-other '{"spec":{"ingress":null}}'`},
+	},
+	"hog": {
+		{does: "ours HOG pods\nremove pods $HOG"},
+		{does: "ours HOG pods\nannotate pods $HOG sandbox/exit-code 137\nannotate pods $HOG sandbox/complete-after 1ms"},
+		{does: "ours HOG pods\nannotate pods $HOG sandbox/complete-after 1ms"}, // ended as if all were well, after a moment
+	},
+	"httpload": {
+		{does: "ours LOAD pods\nremove pods $LOAD"},
+		{does: "ours LOAD pods\nannotate pods $LOAD sandbox/complete-after 1ms"},
+	},
+	"synflood": {
+		{does: "ours FLOOD pods\nremove pods $FLOOD"},
+		{does: "ours FLOOD pods\nannotate pods $FLOOD sandbox/exit-code 1\nannotate pods $FLOOD sandbox/complete-after 1ms"},
+		{does: "remove services db", after: "apply services service.yaml\ndump before"},
+	},
+	"hijack": {
+		{does: `patch services web '{"spec":{"selector":{"ebb.dev/service-hijacking":null,"app.kubernetes.io/name":"web","empty":"","x_Y.z-1":"A.b_C-9"}}}'`},
+		{does: "ours POD pods\nremove pods $POD"},
+		{does: "ours POD pods\n" + `patch pods $POD '{"metadata":{"labels":{"ebb.dev/service-hijacking":null}}}'`},
+		{
+			does:  "ours POD pods\n" + `patch pods web-1 '{"metadata":{"labels":{"ebb.dev/service-hijacking":"'$POD'"}}}'`,
+			after: `patch pods web-1 '{"metadata":{"labels":{"ebb.dev/service-hijacking":null}}}'`,
+		},
+	},
+	"netchaos": {
+		{does: "onnode $NODE - tc qdisc del dev eth0 root"},
+		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc class change dev eth0 parent $handle classid ${handle}1 htb rate 10gbit'`},
+		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc qdisc del dev eth0 root && tc qdisc add dev eth0 root handle $handle pfifo'`},
+	},
+	"netng_interface_down": {
+		{does: "onnode $NODE - ip link set dev eth0 up"},
+	},
+	"netng_node_chaos": {
+		{does: "onnode $NODE - tc qdisc del dev eth0 root"},
+		{does: "onnode $NODE - tc filter del dev eth0 parent ffff:"},
+		{does: `onnode $NODE - sh -c 'ip link del dev $(ip -o link show type ifb | cut -d : -f 2)'`},
+	},
+	"netng_node_filter": {
+		{does: `onnode $NODE - sh -c 'iptables -S INPUT | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
+		{does: `onnode $NODE - iptables -I INPUT -j ACCEPT`, after: `onnode $NODE - iptables -D INPUT -j ACCEPT`},
+		{does: `onnode $NODE - iptables -I OUTPUT -p tcp -j ACCEPT`, after: `onnode $NODE - iptables -D OUTPUT -p tcp -j ACCEPT`},
+		{does: `onnode $NODE - sh -c 'iptables -S | grep ebb: | sed "s/^-A/-R/; s/PUT /PUT 1 /; s/DROP$/ACCEPT/" | while read -r rule; do eval "iptables $rule"; done'`},
+	},
+	"netng_pod_chaos": {
+		{does: "inpod web - tc qdisc del dev eth0 root"},
+		{does: "inpod web - tc filter del dev eth0 parent ffff:"},
+	},
+	"netng_pod_filter": {
+		{does: `inpod web - sh -c 'iptables -S | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
+		{does: `inpod web - iptables -I INPUT -i eth0 -j ACCEPT`, after: `inpod web - iptables -D INPUT -i eth0 -j ACCEPT`},
+	},
+	"pvc": {
+		{does: `inpod web - sh -c 'rm /data/kraken-?*.tmp && echo too >/data/kraken-.tmp'`},
+		{does: `inpod web - sh -c 'for file in /data/kraken-?*.tmp; do : >$file; done && echo too >/data/kraken-.tmp'`},
+	},
+	"throttle": {
+		{does: `inpod eye - sh -c 'cd /cgroups/kubepods/pod$1 && device=$(tail -n 1 io.max | cut -d " " -f 1) && echo "$device riops=max wiops=max" >>io.max' sh $UID`},
+	},
+	"shutdown": {
+		{does: "cloud aws i-1 running"},
+	},
+	"zone_gcp": {
+		{does: "cloud gcp p/zone-a/node-1 RUNNING"},
+	},
+	"zone_aws": {
+		{does: "cloud subnet subnet-2 acl-own"},
+		{does: "cloud allow krkn-deny-[a-z]{10}"},
+	},
+}
+
+// TestMutants takes the chaos of each scenario out of force in mid-run, in each way; without
+// EBB_MATRIX=all, as make soak has it, in the first ways of each. The run must not end as if all had
+// gone well, and the cluster must be as it was.
+func TestMutants(t *testing.T) {
+	t.Parallel()
+	unused := maps.Clone(mutants)
+	for _, file := range scriptFiles(t, "../../testdata/matrix", racedScenarios) {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		ways := mutants[name]
+		delete(unused, name)
+		if len(ways) == 0 {
+			t.Errorf("no mutants of %s", name)
+		}
+		if os.Getenv("EBB_MATRIX") != "all" {
+			ways = ways[:min(len(ways), 2)]
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			params := scriptParams(t)
+			params.Files = []string{mutantScript(t, file, ways)}
+			params.Cmds["ending"] = func(*testscript.TestScript, bool, []string) {} // pods work until something happens to them
+			params.Cmds["ours"] = cmdOurs
+			testscript.Run(t, params)
+		})
+	}
+	if len(unused) > 0 && !selected() {
+		t.Errorf("testdata/matrix has no scripts %q", slices.Sorted(maps.Keys(unused)))
+	}
+}
+
+// mutantScript makes a script out of one of the matrix: what comes before its run and after its
+// replay is taken as it is, and between them is one run for each mutant.
+func mutantScript(t *testing.T, file string, ways []mutant) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, files, _ := strings.Cut(string(content), "\n-- ")
+	setUp, rest, ok := strings.Cut(commands, "atpoint $POINT")
+	_, checks, ok2 := strings.Cut(rest, "exec ebb execute-rollback --config config.yaml\n")
+	if !ok || !ok2 {
+		t.Fatalf("%s is not written like the others of the matrix", file)
+	}
+	// Long enough for any machine: the run ends when the mutant is seen.
+	script := setUp + "replace scenario.yaml 'duration: 1' 'duration: 24'\n"
+	for i, m := range ways {
+		script += strings.NewReplacer("MUTANT", fmt.Sprintf("m%d", i), "DOES", m.does, "AFTER", m.after).Replace(`
+# a run whose chaos does not last
+start MUTANT ebb run --config config.yaml
+waitfile MUTANT.err 'Chaos is in force on: '
+DOES
+finish 1 MUTANT
+grep 'the chaos ended early, after|ended early, after|failed: |were deleted before they ended' MUTANT.err
+AFTER
+`) + checks
+	}
+	path := filepath.Join(t.TempDir(), filepath.Base(file))
+	if err := os.WriteFile(path, []byte(script+"\n-- "+files), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// ours VARIABLE KIND puts the name of the object of that kind that a run has made into a variable.
+func cmdOurs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: ours VARIABLE KIND")
+	}
+	list, err := dynamicClient(ts).Resource(kindOf(ts, args[1])).Namespace(ts.Getenv("NS")).
+		List(context.Background(), metav1.ListOptions{LabelSelector: "ebb.dev/run-uuid"})
+	ts.Check(err)
+	if len(list.Items) != 1 {
+		ts.Fatalf("a run has made %d %s, want 1", len(list.Items), args[1])
+	}
+	ts.Setenv(args[0], list.Items[0].GetName())
+}
