@@ -51,6 +51,7 @@ test-race-all: sandbox ## the same with all scripts, scenarios and inputs
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
 	$(GO) vet $(PACKAGES)
+	$(GO) vet -tags ebbtest ./cmd/ebb
 	$(TOOLS) staticcheck $(PACKAGES)
 
 fmt: ## formats all Go files

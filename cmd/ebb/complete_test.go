@@ -94,18 +94,6 @@ var installShells = sync.OnceValue(func() error {
 func TestCompletionInShells(t *testing.T) {
 	t.Parallel()
 	dir, pending := completionHome(t)
-	bin := filepath.Join(dir, "bin")
-	if err := os.Mkdir(bin, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Under that name this binary is ebb: see TestMain.
-	if err := os.Symlink(self, filepath.Join(bin, "ebb")); err != nil {
-		t.Fatal(err)
-	}
 	const bash = `source <(ebb completion bash)
 COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _ebb
@@ -152,7 +140,7 @@ complete -C %s`
 		}
 		command := exec.Command(path, "-c", c.script)
 		command.Dir = dir
-		command.Env = append(os.Environ(), "HOME="+dir, "PATH="+bin+":"+os.Getenv("PATH"))
+		command.Env = append(os.Environ(), "HOME="+dir)
 		out, err := command.CombinedOutput()
 		if err != nil || !slices.Contains(strings.Split(string(out), "\n"), c.want) {
 			t.Errorf("%s: %v; got\n%swant a line %q of\n%s", c.shell, err, out, c.want, c.script)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ebb-chaos/ebb/internal/killpoint"
 )
 
 // process is a command in the background whose output goes to NAME.out and NAME.err
@@ -74,7 +76,7 @@ func processOf(ts *testscript.TestScript, name string) *process {
 
 // signal SIGNAL NAME sends INT, TERM, HUP, KILL, STOP or CONT to a process that was started.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	sig, ok := signals[strings.ToLower(args[0])]
+	sig, ok := killpoint.Signals[strings.ToLower(args[0])]
 	if !ok {
 		ts.Fatalf("unknown signal %q", args[0])
 	}

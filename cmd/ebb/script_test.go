@@ -3,17 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,39 +18,6 @@ import (
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
-
-// raceOptions keep the race detector from sleeping for a second at the end of each
-// process: the scripts start hundreds.
-const raceOptions = "atexit_sleep_ms=0"
-
-// sandboxed stops the sandbox after the tests. It is only made in the process that
-// tests: the commands of scripts are this same binary.
-type sandboxed struct{ *testing.M }
-
-func (s sandboxed) Run() int {
-	if err := os.Setenv("GORACE", raceOptions); err != nil {
-		panic(err)
-	}
-	// Processes inherit it if this one was started to ignore it, as by nohup; some are to hear it.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	// Directories that others can write to are refused: don't make any.
-	syscall.Umask(0o022)
-	// What is tested mostly waits for the API server: more at the same time than there are processors.
-	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
-	if !asked {
-		if err := flag.Set("test.parallel", "6"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 2
-		}
-	}
-	return sandboxtest.Main(s.M)
-}
-
-func TestMain(m *testing.M) {
-	testscript.Main(sandboxed{m}, map[string]func(){"ebb": armed})
-}
 
 // TestScript runs testdata/script: the user's documentation, executed. The cluster
 // is read by the commands below, never through ebb.

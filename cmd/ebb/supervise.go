@@ -12,7 +12,7 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
-// maxMemory is what a worker may take; 0 is the supervisor's default. Tests set it.
+// maxMemory is what a worker may take; 0 is the supervisor's default. A binary for tests sets it.
 var maxMemory uint64
 
 // supervised is a command whose work is done by workers.

@@ -22,7 +22,7 @@ import (
 // supervisor. The process that the user started reads the command line and the configuration, and
 // tells its workers what they need of both; they read neither.
 
-// reached is set by the tests that end the process at a point.
+// reached is set in a binary for tests, which ends the process at a point.
 var reached func(runner.Point)
 
 // stopping is closed when a worker has heard of a signal.

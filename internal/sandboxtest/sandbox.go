@@ -49,7 +49,9 @@ var cluster struct {
 // Main runs the tests and leaves the sandbox, if they used it. Use it as
 //
 //	func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
-func Main(m *testing.M) int {
+//
+// What m does before it runs the tests, it does in the process that tests alone.
+func Main(m interface{ Run() int }) int {
 	if dir := os.Getenv(keeperEnv); dir != "" { // this process is to keep the sandbox, not to test
 		if err := keep(dir); err != nil {
 			fmt.Fprintln(os.Stderr, "sandboxtest:", err)

@@ -1,0 +1,43 @@
+//go:build ebbtest
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/killpoint"
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// The tests run a binary that is built with the tag ebbtest. It is the program itself, and takes
+// from its environment what tests set: EBB_KILL_AT has points at which it is killed or signalled
+// ([killpoint.Parse]), EBB_REPEAT_WINDOW and EBB_MEMORY are limits.
+func init() {
+	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
+	mines, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
+	mustSet("EBB_KILL_AT", err)
+	if mines.Armed() {
+		repeatWindow = 0 // each mine is a signal of its own
+		reached = func(p runner.Point) { mines.Reached(string(p)) }
+	}
+	if text := os.Getenv("EBB_REPEAT_WINDOW"); text != "" {
+		repeatWindow, err = time.ParseDuration(text)
+		mustSet("EBB_REPEAT_WINDOW", err)
+	}
+	if text := os.Getenv("EBB_MEMORY"); text != "" {
+		mib, err := strconv.ParseUint(text, 10, 64)
+		mustSet("EBB_MEMORY", err)
+		maxMemory = mib << 20
+	}
+}
+
+// mustSet ends a process whose limits the test got wrong.
+func mustSet(variable string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
+		os.Exit(99) // no code that a test wants
+	}
+}
