@@ -26,6 +26,7 @@ const points = "before-flush:1 after-flush:1 after-change:1 during-undo:1 before
 // before it mostly at its last change, since most stands then. They take as long again
 // as all others, so that they run only with EBB_MATRIX=all, as make soak does.
 var morePoints = map[string]string{
+	"container":            "before-flush:2 after-flush:2 after-change:2 before-rename:2 after-change:2,before-rename:1",
 	"hijack":               "before-flush:2 after-flush:2 after-change:2 after-change:3 during-undo:2 during-undo:3 before-rename:2 after-change:3,during-undo:1 after-change:3,during-undo:2 after-change:3,before-rename:1 after-change:3,before-rename:2",
 	"httpload":             "before-flush:2 after-flush:2 after-change:2 during-undo:2 before-rename:2",
 	"netchaos":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
@@ -36,7 +37,9 @@ var morePoints = map[string]string{
 	"netng_pod_filter":     "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
 	"node_stop":            "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:2,before-rename:1",
 	"outage":               "after-change:1,during-undo:1 after-change:1,before-rename:1",
+	"poddisruption":        "after-change:2 after-change:3 during-undo:2 after-change:3,during-undo:1 after-change:3,before-rename:1",
 	"pvc":                  "after-change:1,during-undo:1 after-change:1,before-rename:1",
+	"servicedisruption":    "after-flush:3 after-change:3 after-change:8 during-undo:4 before-rename:3 after-change:8,during-undo:4 after-change:8,before-rename:3",
 	"shutdown":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1",
 	"throttle":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1 after-change:2,before-rename:1",
 	"zone_aws":             "before-flush:2 after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1 after-change:2,during-undo:1 after-change:2,before-rename:1 after-change:2,before-rename:2",

@@ -93,6 +93,7 @@ func scriptParams(t *testing.T) testscript.Params {
 
 			"dumpworkloads": cmdDumpWorkloads,
 			"mutant":        cmdMutant,
+			"kubelet":       cmdKubelet,
 		},
 	}
 }
