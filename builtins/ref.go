@@ -34,6 +34,14 @@ func (r Ref) Text() string {
 	return r.Kind + " " + strconv.Quote(r.Name) + " in namespace " + strconv.Quote(r.Namespace)
 }
 
+// Short is for a table: Pod shop/a.
+func (r Ref) Short() string {
+	if r.Namespace == "" {
+		return r.Kind + " " + r.Name
+	}
+	return r.Kind + " " + r.Namespace + "/" + r.Name
+}
+
 func (r Ref) String() string        { return r.Literal() }
 func (Ref) Type() string            { return "ref" }
 func (Ref) Freeze()                 {}

@@ -22,6 +22,17 @@ type Function struct {
 	Calls []string `json:"calls,omitempty"` // of the cluster and the clouds, also by functions that it uses
 }
 
+// Header reads what a version file says at its top, without running any of it. ok is false where
+// that does not stand there as ebb writes it.
+func (r *Runner) Header(content []byte) (v builtins.Version, ok bool) {
+	value, ok := r.engine.Peek(content, nameVersion, "RollbackVersion", "ref")
+	if !ok {
+		return v, false
+	}
+	v, err := builtins.VersionOf(value)
+	return v, err == nil
+}
+
 // Describe reads a version file as text. Unlike a replay, it needs neither cluster nor trust.
 func (r *Runner) Describe(name string, content []byte) Description {
 	var d Description

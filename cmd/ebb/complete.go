@@ -146,7 +146,7 @@ func (l line) values(ctx context.Context) ([]string, error) {
 		return []string{"debug", "info", "warning", "error"}, nil
 	case "output", "o":
 		if l.command != nil && l.command.Name == "list-rollback" {
-			return []string{"tree", "json"}, nil
+			return []string{"tree", "wide", "json"}, nil
 		}
 		return []string{"text", "json"}, nil
 	case "run_uuid", "r":

@@ -25,23 +25,27 @@ func (o *listOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "pending", Destination: &o.Pending, Usage: "only what is not restored"},
 		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "exit with 5 if a listed file is pending"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "tree", Usage: "tree or json"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "tree", Usage: "tree, wide or json"},
 	}, o.commonOptions.flags())
 }
 
 func (o *listOptions) check() error {
-	return errors.Join(o.noOperands(), o.commonOptions.check(), oneOf("output", o.Output, "tree", "json"))
+	return errors.Join(o.noOperands(), o.commonOptions.check(), oneOf("output", o.Output, "tree", "wide", "json"))
 }
 
 func listCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "list-rollback",
 		Usage:     "list the version files in a tree",
-		UsageText: "ebb list-rollback [-c FILE] [-r UUID] [-s TYPE] [--pending] [-o tree|json]",
+		UsageText: "ebb list-rollback [-c FILE] [-r UUID] [-s TYPE] [--pending] [-o tree|wide|json]",
 		Description: `
 Lists the version files in the versions directory, oldest execution first. A file
 named *.star is pending, and one named *.star.executed is restored. No cluster is
 needed.
+
+-o wide has a line for each file: its age; who is at work on it (live), or wrote it;
+whether it was edited; the cluster, the scenario file, the objects that it undoes; and
+what came of it the last time.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpSomeToDo, helpUsage),
 	}, runList)
 }
@@ -61,11 +65,14 @@ func runList(ctx context.Context, o listOptions) error {
 		listing.Executions = withFiles(listing.Executions)
 	}
 	s.problems(listing)
-	if o.Output == "json" {
+	switch o.Output {
+	case "wide":
+		err = s.printWide(ctx, listing)
+	case "json":
 		e := json.NewEncoder(console.JSON(s.stdout))
 		e.SetIndent("", "  ")
 		err = e.Encode(listing)
-	} else {
+	default:
 		err = console.Tree(s.stdout, tree(s.store.Location(), listing))
 	}
 	if err != nil {

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// wide lists version files in a table, a line each. Each line is printed as soon as it is known: there
+// may be a hundred thousand.
+type wide struct {
+	w       io.Writer
+	store   *versions.Dir
+	runner  *runner.Runner
+	journal map[string]journaled
+}
+
+// journaled is what the journal tells of a file.
+type journaled struct {
+	by      string // who wrote it
+	flushed string // its SHA-256 then
+	last    string // what came of it the last time, and why
+}
+
+// wideColumns are the widths of the columns; the last has none. What is longer moves the rest of its
+// line.
+var wideColumns = []struct {
+	name  string
+	width int
+}{
+	{"AGE", 4}, {"STATE", 8}, {"OWNER", 20}, {"SEAL", 8}, {"CLUSTER", 8}, {"SCENARIO", 24}, {"OBJECTS", 36}, {"LAST", 20}, {"FILE", 0},
+}
+
+func (s *setup) printWide(ctx context.Context, listing versions.Listing) error {
+	r, err := runner.New(s.store, runner.Options{})
+	if err != nil {
+		return err
+	}
+	t := &wide{w: s.stdout, store: s.store, runner: r, journal: map[string]journaled{}}
+	if err := t.readJournal(ctx); err != nil {
+		return err
+	}
+	header := make([]string, len(wideColumns))
+	for i, column := range wideColumns {
+		header[i] = column.name
+	}
+	if err := t.row(header); err != nil {
+		return err
+	}
+	for i := len(listing.Executions) - 1; i >= 0; i-- {
+		x := listing.Executions[i]
+		owner, err := t.owner(ctx, x.ID)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		for j := len(x.Files) - 1; j >= 0; j-- {
+			if err := t.file(ctx, x.Files[j], owner); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *wide) readJournal(ctx context.Context) error {
+	for e, err := range t.store.Journal(ctx, versions.Filter{}) {
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			continue // what a crash leaves; history says so
+		}
+		key := versions.File{Execution: e.Execution, Name: e.File}.Key()
+		known := t.journal[key]
+		switch e.Event {
+		case versions.EventFlushed:
+			known.by, known.flushed = e.User+"@"+e.Host, e.SHA256
+		case versions.EventAttempt:
+			known.last = "attempt without end"
+		case versions.EventOutcome:
+			known.last = e.Outcome
+			if e.Message != "" {
+				known.last += ": " + e.Message
+			}
+		case versions.EventMarked:
+			known.last = "marked: " + e.Message
+		}
+		t.journal[key] = known
+	}
+	return nil
+}
+
+// owner says who is at work on an execution; "" if nobody is.
+func (t *wide) owner(ctx context.Context, id string) (string, error) {
+	err := t.store.Busy(ctx, id)
+	var locked *versions.LockedError
+	switch {
+	case errors.As(err, &locked) && locked.Holder.PID != 0:
+		return fmt.Sprintf("live, PID %d@%s", locked.Holder.PID, locked.Holder.Host), nil
+	case errors.As(err, &locked):
+		return "live", nil
+	case err != nil && runner.IsRefused(err):
+		return "refused", nil
+	}
+	return "", err
+}
+
+func (t *wide) file(ctx context.Context, f versions.File, owner string) error {
+	known := t.journal[f.Key()]
+	switch {
+	case owner != "":
+	case f.State == versions.Pending:
+		owner = strings.TrimSuffix("dead, "+known.by, ", ")
+	default:
+		owner = known.by
+	}
+	seal, cluster, scenario, objects := "?", "", f.ScenarioType, ""
+	content, err := t.store.Read(ctx, f)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // executed meanwhile, or removed
+	case err == nil && f.Kind == versions.KindForeign:
+		seal = "krkn"
+	case err == nil:
+		seal = string(versions.IntegritySince(content, known.flushed))
+		if v, ok := t.runner.Header(content); ok {
+			cluster, scenario, objects = first(v.ClusterUID, 8), cmp.Or(v.Scenario, scenario), refsText(v.Undoes)
+		}
+	}
+	last := strings.ReplaceAll(known.last, f.Location+":", "line ")
+	name := f.Execution + "/" + f.Name
+	return t.row([]string{age(f.Created()), string(f.State), owner, seal, cluster, scenario, objects, last, name})
+}
+
+// refsText names the first object, and says how many more there are.
+func refsText(refs []builtins.Ref) string {
+	switch len(refs) {
+	case 0:
+		return ""
+	case 1:
+		return refs[0].Short()
+	}
+	return fmt.Sprintf("%s +%d", refs[0].Short(), len(refs)-1)
+}
+
+func first(s string, n int) string { return s[:min(n, len(s))] }
+
+func (t *wide) row(cells []string) error {
+	var b strings.Builder
+	for i, cell := range cells {
+		cell = console.Clean(strings.ReplaceAll(cell, "\n", "; "))
+		if cell == "" {
+			cell = "-"
+		}
+		b.WriteString(cell)
+		if i < len(cells)-1 {
+			b.WriteString(strings.Repeat(" ", max(0, wideColumns[i].width-utf8.RuneCountInString(cell))+2))
+		}
+	}
+	_, err := fmt.Fprintln(t.w, b.String())
+	return err
+}
