@@ -152,6 +152,15 @@ func (c *call) write(o *object, i intent) (made kube.Object, err error) {
 			return nil, err
 		}
 	}
+	if _, ok := c.expected(o.ref); ok {
+		obj, err := c.get(c.ctx, o)
+		if err == nil {
+			err = c.asShown(o.ref, obj)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	err = c.change(c.ctx, i.verb, o.ref, func(ctx context.Context) (err error) {
 		made, err = i.send(ctx)
 		return err
@@ -173,6 +182,9 @@ func k8sPatch(c *call, a *patchArgs) (starlark.Value, error) {
 	o, err := c.resolve(c.ctx, a.APIVersion, a.Kind, a.Name, a.Namespace)
 	if err != nil {
 		return nil, err
+	}
+	if version, ok := c.expected(o.ref); ok && a.ResourceVersion == "" {
+		a.ResourceVersion = version
 	}
 	patch := kube.Object(a.Patch)
 	values := leaves("", withoutEnvironment(withoutSecrets(o.resource, patch)))
@@ -222,12 +234,20 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 	}
 	if owned {
 		if ours, why := s.owned(obj); !ours {
-			return false, &ConflictError{fmt.Sprintf("%s is not ours and was left alone: %s", o.ref.Text(), why)}
+			if !s.takeOver(ctx, fmt.Sprintf("%s is not ours: %s", o.ref.Text(), why)) {
+				return false, &ConflictError{fmt.Sprintf("%s is not ours and was left alone: %s", o.ref.Text(), why)}
+			}
 		}
+	}
+	if err := s.asShown(o.ref, obj); err != nil {
+		return false, err
+	}
+	if version, ok := s.expected(o.ref); ok {
+		opts.ResourceVersion = version
 	}
 	uid := uidOf(obj)
 	switch {
-	case opts.UID == "":
+	case opts.UID == "" || s.TakeOver:
 		opts.UID = uid
 	case opts.UID != uid:
 		return false, &ConflictError{fmt.Sprintf("%s is another one than before and was left alone: its UID is %s, not %s", o.ref.Text(), uid, opts.UID)}

@@ -26,7 +26,7 @@ var rollbackFunctions = []*function{
 	builtin("undo", Read, struct{}{}, undo),
 	builtin("unsettled", InSession, unsettledArgs{}, unsettled),
 	builtin("already_restored", Read, messageArgs{}, alreadyRestored),
-	builtin("conflict", Pure, messageArgs{}, conflict),
+	builtin("conflict", Read, conflictArgs{}, conflict),
 }
 
 type rollbackArgs struct {
@@ -85,8 +85,4 @@ func alreadyRestored(c *call, a *messageArgs) (starlark.Value, error) {
 	c.mu.Unlock()
 	c.Log.Log(context.WithoutCancel(c.ctx), c.level(slog.LevelInfo), a.Message)
 	return starlark.None, nil
-}
-
-func conflict(_ *call, a *messageArgs) (starlark.Value, error) {
-	return nil, &plainError{&ConflictError{a.Message}}
 }

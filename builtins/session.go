@@ -68,6 +68,13 @@ type Session struct {
 	// Unsettled are requests of a killed process whose answer never came.
 	Unsettled []Unsettled
 
+	// TakeOver has an undo also change what somebody else changed since: a person has asked for it.
+	TakeOver bool
+
+	// Expected are the resource versions of objects as a person was shown them, "" for one that was not
+	// there, by [Ref.Text]. An undo leaves an object alone that is another one by now.
+	Expected map[string]string
+
 	// Quiet logs what a script says, and what it catches, at debug level: nothing of it happens.
 	Quiet bool
 
@@ -94,6 +101,7 @@ type Session struct {
 	notes          []string            // what already_restored said
 	changesPlanned []Change            // what Plan would have done
 	planned        map[Ref]kube.Object // objects as it would have left them; nil: deleted
+	touched        map[Ref]bool        // what this call changed: it is not what was expected any more
 }
 
 // Unsettled is a request that may still land until the given time.
@@ -150,6 +158,10 @@ func (s *Session) level(at slog.Level) slog.Level {
 func (s *Session) changed(verb string, r Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.touched == nil {
+		s.touched = map[Ref]bool{}
+	}
+	s.touched[r] = true
 	switch {
 	case verb == "create":
 		if s.made == nil {

@@ -48,6 +48,7 @@ const (
 	KindStore        Kind = "store"         // version files can't be written
 	KindInsecure     Kind = "insecure"      // somebody else could have written it
 	KindLocked       Kind = "locked"        // its execution is in use
+	KindDrift        Kind = "drift"         // the cluster or the store is not as a plan says
 
 	KindUnsupported Kind = "unsupported" // no script declares this scenario type
 	KindScenario    Kind = "scenario"    // a scenario file is not as its type declares it

@@ -42,6 +42,7 @@ func (p *replayer) planContent(ctx context.Context, x source, f versions.File, r
 		return err
 	}
 	s := p.undoSession(builtins.Plan, file, nil)
+	s.TakeOver = p.TakeOver
 	var seen touched
 	if result.Integrity == versions.Edited {
 		s.Observe = seen.observe

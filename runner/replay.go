@@ -21,10 +21,17 @@ type ReplayOptions struct {
 	KeepGoing    bool   `json:"keep_going,omitempty"`    // replay older files of an execution after a newer one failed
 	Parallel     int    `json:"parallel,omitempty"`      // independent executions at the same time; 0 is [DefaultParallel]
 
-	// Verify calls only the verify of each file, of executed ones too, and changes nothing. Only are
-	// the keys of the files that are meant; none means all.
-	Verify bool     `json:"verify,omitempty"`
-	Only   []string `json:"only,omitempty"`
+	// TakeOver has an undo also change what somebody else changed since the chaos. Expected are the
+	// resource versions that objects must still have, as a dry run has shown them; see
+	// [builtins.Session]. Both count for [Runner.ReplayFile] only.
+	TakeOver bool              `json:"take_over,omitempty"`
+	Expected map[string]string `json:"expected,omitempty"`
+
+	// Only are the keys of the files that are meant, of those that are selected; none means all.
+	Only []string `json:"only,omitempty"`
+
+	// Verify calls only the verify of each file, of executed ones too, and changes nothing.
+	Verify bool `json:"verify,omitempty"`
 
 	// Tried is what came of files, by their keys, that an earlier process of this replay could
 	// not undo. They are not tried again, and nothing more is said of them.
@@ -142,9 +149,9 @@ func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
 
 // ReplayFile undoes one file of the store, whatever its state: an executed one is
 // replayed and keeps its name. A pending file waits for newer ones of its
-// execution, unless o.KeepGoing says otherwise; of the rest of o only DryRun and Lost count.
+// execution, unless o.KeepGoing says otherwise; of the rest of o only DryRun, TakeOver, Expected and Lost count.
 func (r *Runner) ReplayFile(ctx context.Context, f versions.File, o ReplayOptions) (*Report, error) {
-	p := r.replayer(ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing, Lost: o.Lost})
+	p := r.replayer(ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing, Lost: o.Lost, TakeOver: o.TakeOver, Expected: o.Expected})
 	x, err := p.openFor(ctx, f)
 	if err != nil {
 		return nil, err

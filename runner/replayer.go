@@ -21,7 +21,8 @@ type replayer struct {
 	then      after           // of a file that was undone
 	stop      <-chan struct{} // once it is closed, no other file is begun
 	journaled record
-	patience  time.Time // until then, locks are waited for
+	patience  time.Time       // until then, locks are waited for
+	keys      map[string]bool // of Only; nil without
 }
 
 // after says what becomes of a file that was undone.
@@ -33,8 +34,18 @@ const (
 )
 
 func (r *Runner) replayer(o ReplayOptions) *replayer {
-	return &replayer{Runner: r, ReplayOptions: o, then: keep, patience: time.Now().Add(lockPatience)}
+	p := &replayer{Runner: r, ReplayOptions: o, then: keep, patience: time.Now().Add(lockPatience)}
+	for _, key := range o.Only {
+		if p.keys == nil {
+			p.keys = map[string]bool{}
+		}
+		p.keys[key] = true
+	}
+	return p
 }
+
+// only reports whether a file is one of those that were named, if any were.
+func (p *replayer) only(f versions.File) bool { return p.keys == nil || p.keys[f.Key()] }
 
 // execution replays one execution, or says of each of its files why not. failed is the file of a
 // newer execution that shares a ref and was not undone.
@@ -117,7 +128,7 @@ func (p *replayer) files(ctx context.Context, x source) []Result {
 	var results []Result
 	var blockedBy *versions.File
 	for _, f := range files {
-		if !f.Replayable() || p.ScenarioType != "" && f.ScenarioType != p.ScenarioType {
+		if !f.Replayable() || !p.only(f) || p.ScenarioType != "" && f.ScenarioType != p.ScenarioType {
 			continue
 		}
 		result, tried := p.Tried[f.Key()]

@@ -56,6 +56,14 @@ func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.Fi
 	return result
 }
 
+// how is what the journal says of an attempt that is not like others.
+func (p *replayer) how() string {
+	if p.TakeOver {
+		return "what somebody else changed since is taken over"
+	}
+	return ""
+}
+
 // fileLog makes lines that say which file they are about.
 func (r *Runner) fileLog(x source, f versions.File) *slog.Logger {
 	return r.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID(), "file", f.Name, "scenario_type", f.ScenarioType)
@@ -72,6 +80,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 	// Before the file is even parsed: if it takes the process down, the journal says which it was.
 	p.journal(ctx, f, x.RunUUID(), versions.Entry{
 		Event: versions.EventAttempt, SHA256: sha, Integrity: versions.IntegritySince(content, p.journaled.flushed[f.Key()]),
+		Message: p.how(),
 	})
 	defer p.watch(f)()
 	file, err := p.admit(ctx, x, f, content, result)
@@ -87,6 +96,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 	}
 	s := p.undoSession(builtins.Undo, file, marks)
 	s.Mark = marker(x)
+	s.TakeOver, s.Expected = p.TakeOver, p.Expected
 	s.Changed = func() { p.reach(DuringUndo) }
 	var seen touched
 	if result.Integrity == versions.Edited {

@@ -40,19 +40,6 @@ func (p *replayer) verifyAll(ctx context.Context, executions []versions.Executio
 	return results
 }
 
-// only reports whether a file is one of those that were named, if any were.
-func (p *replayer) only(f versions.File) bool {
-	if len(p.Only) == 0 {
-		return true
-	}
-	for _, key := range p.Only {
-		if key == f.Key() {
-			return true
-		}
-	}
-	return false
-}
-
 // verifyFile calls a file's verify once: unlike after an undo, there is nothing to wait for.
 func (p *replayer) verifyFile(ctx context.Context, x source, f versions.File) Result {
 	began := time.Now()

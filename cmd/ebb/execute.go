@@ -9,24 +9,33 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 type executeOptions struct {
 	commonOptions
 	selectionOptions
 	timeOptions
-	DryRun    bool
-	ExitCode  bool
-	KeepGoing bool
-	Parallel  int
-	Force     bool
-	Output    string
+	DryRun        bool
+	ExitCode      bool
+	Out           string
+	Plan          string
+	Yes           bool
+	ForceConflict string
+	KeepGoing     bool
+	Parallel      int
+	Force         bool
+	Output        string
 }
 
 func (o *executeOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be done, change nothing"},
 		&cli.BoolFlag{Name: "exit-code", Destination: &o.ExitCode, Usage: "with --dry-run: exit with 5 when there is something to restore"},
+		&cli.StringFlag{Name: "out", Destination: &o.Out, Usage: "with --dry-run: write the plan into the file `PLAN`"},
+		&cli.StringFlag{Name: "plan", Destination: &o.Plan, Usage: "carry out the plan in the file `PLAN`, and only if nothing has changed since it was made"},
+		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Destination: &o.Yes, Usage: "don't ask on a terminal"},
+		&cli.StringFlag{Name: "force-conflict", Destination: &o.ForceConflict, Usage: "undo this one version `FILE`, also what somebody else changed since; its diff is shown first"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay older files of an execution after a newer one failed"},
 		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: runner.DefaultParallel, Usage: "how many independent executions to replay at the same time; fewer while the API server throttles"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
@@ -36,8 +45,19 @@ func (o *executeOptions) flags() []cli.Flag {
 
 func (o *executeOptions) check() error {
 	err := errors.Join(o.noOperands(), o.commonOptions.check(), o.timeOptions.check(), oneOf("output", o.Output, "text", "json"))
-	if o.ExitCode && !o.DryRun {
-		err = errors.Join(err, errors.New("--exit-code: got it without --dry-run"))
+	for _, need := range []struct {
+		flag string
+		set  bool
+	}{{"exit-code", o.ExitCode}, {"out", o.Out != ""}} {
+		if need.set && !o.DryRun {
+			err = errors.Join(err, fmt.Errorf("--%s: got it without --dry-run", need.flag))
+		}
+	}
+	if one := o.DryRun || o.RunUUID != "" || o.ScenarioType != ""; one && o.Plan != "" {
+		err = errors.Join(err, errors.New("--plan: got it with --dry-run or a selection, which the plan has itself"))
+	}
+	if other := o.Plan != "" || o.RunUUID != "" || o.ScenarioType != "" || o.Out != ""; other && o.ForceConflict != "" {
+		err = errors.Join(err, errors.New("--force-conflict: got it with a plan or a selection, want it alone: it is for one file"))
 	}
 	if o.Parallel < 1 || o.Parallel > 64 {
 		err = errors.Join(err, fmt.Errorf("--parallel: got %d, want 1 to 64", o.Parallel))
@@ -49,51 +69,137 @@ func executeCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "execute-rollback",
 		Usage:     "undo what is pending",
-		UsageText: "ebb execute-rollback [-c FILE] [-r UUID] [-s TYPE] [--dry-run]",
+		UsageText: "ebb execute-rollback [-c FILE] [-r UUID] [-s TYPE] [--dry-run [--out PLAN]]",
 		Description: `
 Replays the pending version files, newest first, verifies each, and renames it to
 .executed. Without filters it replays all pending files. A file that fails stays
 pending and blocks the older files of its execution. Other executions go on.
+
+On a terminal it shows first what it would do, and asks. --dry-run only shows it:
+each object with the difference that the undo makes, as the API server sees it.
+
+A file in conflict is left alone, because somebody else has changed the same object
+since. Then one of these is right:
+
+   theirs    ebb mark-rollback --reason TEXT FILE
+   ours      ebb execute-rollback --force-conflict FILE
+   neither   ebb edit-rollback FILE
 ` + exitHelp(helpUndone, helpFailed, helpPending, helpRefused, helpSomeToDo, helpUsage, helpInterrupted),
 	}, runExecute)
 }
 
 func runExecute(ctx context.Context, o executeOptions) error {
+	if o.ForceConflict != "" {
+		return runForceConflict(ctx, o)
+	}
 	s, err := load(&o.commonOptions, o.readRollback)
 	if err != nil {
 		return err
 	}
-	s.again = "ebb execute-rollback --config " + o.configFile()
+	var plan *planFile
+	if o.Plan != "" {
+		if plan, err = readPlan(o.Plan, s.store.Location()); err != nil {
+			return err
+		}
+		o.RunUUID, o.ScenarioType, o.KeepGoing, o.Force = plan.RunUUID, plan.ScenarioType, plan.KeepGoing, plan.Force
+	}
+	s.again = "ebb execute-rollback --config " + quoted(o.configFile())
 	ours, krkns, err := s.selected(ctx, o.selectionOptions)
 	if err != nil {
 		return &untriedError{err}
 	}
 	s.krkns, s.exitCode = krkns, o.ExitCode
-	end := func() {}
-	if o.DryRun { // which says nothing else until all is known
-		var one func()
-		one, end = s.progress.Count(s.log, ours, "version files looked at")
-		s.finished = func(runner.Result) { one() }
-	}
-	defer end()
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.Force = o.Force
 	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
+	count := &counter{setup: s, total: ours}
+	s.finished = count.finished
 	v, err := s.supervise(ctx, &o.commonOptions, settings)
 	if err != nil {
 		return err
 	}
 	defer v.stop()
-	if !o.DryRun {
-		s.log.Info("Executing rollback version files")
-		if o.RunUUID == "" && o.ScenarioType == "" {
-			s.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")
+	x := &execution{supervised: v, options: o, count: count, replay: runner.ReplayOptions{
+		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, KeepGoing: o.KeepGoing, Parallel: o.Parallel,
+	}}
+	switch {
+	case o.DryRun:
+		return x.dryRun()
+	case plan != nil:
+		if done, err := x.follow(plan); done {
+			return err
+		}
+	case !o.Yes && o.Output == "text" && ours > 0 && onTerminal():
+		if done, err := x.askFirst(); done {
+			return err
 		}
 	}
-	report, err := v.Replay(v.ctx, runner.ReplayOptions{
-		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType,
-		DryRun: o.DryRun, KeepGoing: o.KeepGoing, Parallel: o.Parallel,
-	})
-	end()
-	return v.replayed(report, err, o.Output)
+	return x.restore()
+}
+
+// execution is one execute-rollback.
+type execution struct {
+	*supervised
+	options executeOptions
+	replay  runner.ReplayOptions
+	count   *counter
+}
+
+// look finds out what a replay would do.
+func (x *execution) look() (*runner.Report, error) {
+	defer x.count.begin("version files looked at")()
+	options := x.replay
+	options.DryRun = true
+	return x.Replay(x.ctx, options)
+}
+
+func (x *execution) dryRun() error {
+	report, err := x.look()
+	if err == nil && x.options.Out != "" {
+		if err := x.writePlan(report); err != nil {
+			return err
+		}
+	}
+	return x.replayed(report, err, x.options.Output)
+}
+
+// askFirst shows what would be done, and asks. done means that nothing more is to be done.
+func (x *execution) askFirst() (done bool, err error) {
+	report, err := x.look()
+	if err != nil || !planned(report) {
+		return true, x.replayed(report, err, x.options.Output)
+	}
+	s := x.setup
+	if err := s.printText(report); err != nil {
+		return true, &untriedError{err}
+	}
+	s.log.Info(planSummary(report))
+	yes, err := x.confirm("Restore this?")
+	if err != nil || !yes {
+		return true, err
+	}
+	x.replay.Only = keysOf(report.Results)
+	return false, nil
+}
+
+// restore does it.
+func (x *execution) restore() error {
+	defer x.count.begin("version files replayed")()
+	x.setup.log.Info("Executing rollback version files")
+	if x.options.RunUUID == "" && x.options.ScenarioType == "" {
+		x.setup.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")
+	}
+	report, err := x.Replay(x.ctx, x.replay)
+	x.count.end()
+	return x.replayed(report, err, x.options.Output)
+}
+
+func keysOf(results []runner.Result) []string {
+	var keys []string
+	for _, r := range results {
+		if r.File.Kind == versions.KindVersion {
+			keys = append(keys, r.File.Key())
+		}
+	}
+	return keys
 }

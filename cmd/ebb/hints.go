@@ -24,6 +24,21 @@ func hints(err error) []string {
 	return append(found, configHints(err)...)
 }
 
+// resultHints are the hints about a file. A conflict always has a way on.
+func resultHints(x runner.Result) []string {
+	found := hints(x.Err)
+	if x.Outcome != runner.Conflict || x.File.Name == "" {
+		return found
+	}
+	file := quoted(x.File.Location)
+	return append(found,
+		"look at the file: ebb show-rollback "+file,
+		"if it is right as it is now: ebb mark-rollback --reason TEXT "+file,
+		"to restore it all the same: ebb execute-rollback --force-conflict "+file,
+		"to restore something else: ebb edit-rollback "+file,
+	)
+}
+
 func configHints(err error) []string {
 	var safety *config.SafetyError
 	var missing *config.MissingError

@@ -37,7 +37,7 @@ func listCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "list-rollback",
 		Usage:     "list the version files in a tree",
-		UsageText: "ebb list-rollback [-c FILE] [-r UUID] [-s TYPE] [--pending] [-o tree|wide|json]",
+		UsageText: "ebb list-rollback [-r UUID] [-s TYPE] [--pending] [-o tree|wide|json]",
 		Description: `
 Lists the version files in the versions directory, oldest execution first. A file
 named *.star is pending, and one named *.star.executed is restored. No cluster is

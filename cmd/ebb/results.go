@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/console"
@@ -14,11 +15,7 @@ import (
 
 // finish prints a report and returns what its exit code is.
 func (s *setup) finish(report *runner.Report, output string) error {
-	print := printText
-	if output == "json" {
-		print = printJSON
-	}
-	if err := print(s.stdout, report); err != nil {
+	if err := s.print(report, output); err != nil {
 		// What was undone is undone: the exit code has to tell, if nothing else can.
 		s.log.Error(fmt.Sprintf("the results can't be printed: %v", err))
 		if report.Pending()+report.Refused() == 0 {
@@ -28,6 +25,7 @@ func (s *setup) finish(report *runner.Report, output string) error {
 	for reason, n := range shared(report) {
 		s.log.Error(fmt.Sprintf("%d version files failed for one reason: %s", n, reason))
 	}
+	s.sayTotals(report)
 	s.sayKrkns(s.krkns)
 	if planned(report) {
 		s.log.Info(planSummary(report))
@@ -56,6 +54,14 @@ func (s *setup) finish(report *runner.Report, output string) error {
 	return nil
 }
 
+// print prints the results of a report.
+func (s *setup) print(report *runner.Report, output string) error {
+	if output == "json" {
+		return printJSON(s.stdout, report)
+	}
+	return s.printText(report)
+}
+
 func planned(report *runner.Report) bool {
 	return slices.ContainsFunc(report.Results, func(x runner.Result) bool { return x.Outcome == runner.Planned })
 }
@@ -68,12 +74,21 @@ func unconfigured(report *runner.Report) bool {
 	})
 }
 
-func printText(w io.Writer, report *runner.Report) error {
+// printText prints the results. On a terminal, where a person has called for them, files are named
+// without the versions directory.
+func (s *setup) printText(report *runner.Report) error {
+	w, color := s.stdout, s.color(s.stdout)
+	location := func(x runner.Result) string { return x.File.Location }
+	if console.IsTerminal(w) && s.store != nil {
+		location = func(x runner.Result) string {
+			return strings.TrimPrefix(x.File.Location, s.store.Location()+"/")
+		}
+	}
 	said := map[runner.Trouble]bool{}
 	for _, x := range report.Results {
-		line := fmt.Sprintf("%s: %s", console.Clean(x.File.Location), x.Outcome)
+		line := fmt.Sprintf("%s: %s", console.Clean(location(x)), paintOutcome(x.Outcome, color))
 		trouble, general := runner.TroubleOf(x.Err)
-		advice := hints(x.Err)
+		advice := resultHints(x)
 		switch {
 		case said[trouble]:
 			line += ": as above"
@@ -88,7 +103,7 @@ func printText(w io.Writer, report *runner.Report) error {
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
 		}
-		if err := printActions(w, x, console.Color(w)); err != nil {
+		if err := printActions(w, x, color); err != nil {
 			return err
 		}
 		for _, hint := range advice {
@@ -120,7 +135,7 @@ func printJSON(w io.Writer, report *runner.Report) error {
 	for _, x := range report.Results {
 		r := jsonResult{
 			File: x.File.Location, RunUUID: x.RunUUID, Outcome: string(x.Outcome), BlockedBy: x.BlockedBy,
-			Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: hints(x.Err), Seconds: x.Took.Seconds(),
+			Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: resultHints(x), Seconds: x.Took.Seconds(),
 		}
 		if x.Err != nil {
 			r.Kind, r.Error = runner.KindOf(x.Err), x.Reason()

@@ -115,8 +115,8 @@ func (v *supervised) ran(report *runner.RunReport, err error) error {
 // sayHints says what can be done about what failed in a run, each once.
 func (s *setup) sayHints(report *runner.RunReport) {
 	said := map[string]bool{}
-	say := func(err error) {
-		for _, hint := range hints(err) {
+	say := func(hints []string) {
+		for _, hint := range hints {
 			if !said[hint] {
 				s.log.Info("hint: " + hint)
 			}
@@ -124,9 +124,9 @@ func (s *setup) sayHints(report *runner.RunReport) {
 		}
 	}
 	for _, x := range report.Scenarios {
-		say(x.Err)
+		say(hints(x.Err))
 		for _, undo := range x.Results {
-			say(undo.Err)
+			say(resultHints(undo))
 		}
 	}
 }

@@ -21,6 +21,8 @@ type setup struct {
 	progress *console.Progress
 	store    *versions.Dir
 	stdout   io.Writer
+	stderr   io.Writer
+	plain    bool // --no-color
 
 	again    string // the command that goes on with a replay
 	krkns    int    // pending files that a replay selects and only Krkn can replay
@@ -30,7 +32,7 @@ type setup struct {
 
 // newSetup is what a command has without a configuration: it can speak.
 func newSetup(o *commonOptions) (*setup, error) {
-	s := &setup{stdout: o.stdout, progress: console.NewProgress(o.stderr)}
+	s := &setup{stdout: o.stdout, stderr: o.stderr, plain: o.NoColor, progress: console.NewProgress(o.stderr)}
 	color := console.Color(s.progress) && !o.NoColor
 	var err error
 	if s.log, err = console.NewLogger(s.progress, o.LogFormat, o.LogLevel, color); err != nil {
@@ -38,6 +40,9 @@ func newSetup(o *commonOptions) (*setup, error) {
 	}
 	return s, nil
 }
+
+// color reports whether what is written to w may have colours.
+func (s *setup) color(w io.Writer) bool { return !s.plain && console.Color(w) }
 
 // load reads the configuration with read, and says what is doubtful in it.
 func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error) {

@@ -102,11 +102,7 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 
 // finishVerify prints what came of it. What could not be asked is not taken for restored.
 func (s *setup) finishVerify(report *runner.Report, output string, incomplete bool) error {
-	print := printText
-	if output == "json" {
-		print = printJSON
-	}
-	if err := print(s.stdout, report); err != nil {
+	if err := s.print(report, output); err != nil {
 		return err
 	}
 	verified := len(slices.DeleteFunc(slices.Clone(report.Results), func(x runner.Result) bool { return x.Outcome != runner.Verified }))

@@ -33,9 +33,10 @@ func NewLogger(w io.Writer, format, level string, color bool) (*slog.Logger, err
 }
 
 // Color reports whether colours suit w: it is a terminal that has them, and NO_COLOR isn't set.
-func Color(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }
+func Color(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && IsTerminal(w) }
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal reports whether w is a terminal that can do more than print.
+func IsTerminal(w io.Writer) bool {
 	if p, ok := w.(*Progress); ok {
 		w = p.out
 	}

@@ -34,7 +34,7 @@ type Progress struct {
 
 // NewProgress shows progress on w.
 func NewProgress(w io.Writer) *Progress {
-	return &Progress{out: w, bar: isTerminal(w)}
+	return &Progress{out: w, bar: IsTerminal(w)}
 }
 
 // Write writes log lines, above the bars if there are any.
@@ -99,16 +99,33 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 	}
 }
 
-// Count shows how many of total things are done: each call of one is one more, and end takes the
-// display away. Off a terminal there is a line every ten seconds. Both may be called from any
-// goroutine, end more than once.
-func (p *Progress) Count(logger *slog.Logger, total int, what string) (one, end func()) {
+// Count shows how many of total things are done: each call of one is one more, which it names, and end
+// takes the display away. A terminal shows the rate, too. Off a terminal there is a line every ten
+// seconds. Both may be called from any goroutine, end more than once.
+func (p *Progress) Count(logger *slog.Logger, total int, what string) (one func(last string), end func()) {
+	began := time.Now()
 	var done atomic.Int64
-	bar := p.start(int64(total), what, func(s decor.Statistics) string {
-		return fmt.Sprintf("%d / %d", s.Current, total)
+	var latest atomic.Value
+	latest.Store("")
+	state := func() string {
+		text := fmt.Sprintf("%d of %d", done.Load(), total)
+		if seconds := time.Since(began).Seconds(); seconds >= 1 {
+			text += fmt.Sprintf(" (%.0f/s)", float64(done.Load())/seconds)
+		}
+		return text
+	}
+	bar := p.start(int64(total), what, func(decor.Statistics) string {
+		text := state()
+		if last, _ := latest.Load().(string); last != "" {
+			text += " " + Clean(last)
+		}
+		return text
 	})
 	if bar != nil {
-		return func() { bar.SetCurrent(min(done.Add(1), int64(total))) }, sync.OnceFunc(func() { p.end(bar) })
+		return func(last string) {
+			latest.Store(last)
+			bar.SetCurrent(min(done.Add(1), int64(total)))
+		}, sync.OnceFunc(func() { p.end(bar) })
 	}
 	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -120,14 +137,21 @@ func (p *Progress) Count(logger *slog.Logger, total int, what string) (one, end 
 			case <-over:
 				return
 			case <-ticker.C:
-				logger.Info(fmt.Sprintf("%s: %d of %d", what, done.Load(), total))
+				line := fmt.Sprintf("%s: %s", what, state())
+				if last, _ := latest.Load().(string); last != "" {
+					line += ", last " + last
+				}
+				logger.Info(line)
 			}
 		}
 	}()
-	return func() { done.Add(1) }, sync.OnceFunc(func() {
-		close(over)
-		<-ended
-	})
+	return func(last string) {
+			latest.Store(last)
+			done.Add(1)
+		}, sync.OnceFunc(func() {
+			close(over)
+			<-ended
+		})
 }
 
 // start shows a bar, nil off a terminal.
@@ -146,9 +170,8 @@ func (p *Progress) start(total int64, what string, count func(decor.Statistics) 
 		mpb.BarRemoveOnComplete(),
 		mpb.BarWidth(barWidth),
 		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-			text := " " + count(s) + "  "
-			name := []rune(Clean(what))
-			return text + string(name[:max(0, min(len(name), s.AvailableWidth-barWidth-len(text)-2))])
+			text := []rune(" " + count(s) + "  " + Clean(what))
+			return string(text[:max(0, min(len(text), s.AvailableWidth-barWidth-2))])
 		})),
 	)
 	if err != nil {

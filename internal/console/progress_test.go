@@ -93,21 +93,21 @@ func TestCount(t *testing.T) {
 			t.Fatal(err)
 		}
 		one, end := p.Count(l, 3, "looked at files")
-		one()
+		one("a")
 		time.Sleep(11 * time.Second)
-		one()
+		one("b\x1b")
 		time.Sleep(11 * time.Second)
-		one()
+		one("c")
 		end()
 		end()
 		time.Sleep(time.Minute)
 	})
-	if d := cmp.Diff([]string{"[INFO] looked at files: 1 of 3", "[INFO] looked at files: 2 of 3"}, lines); d != "" {
+	if d := cmp.Diff([]string{"[INFO] looked at files: 1 of 3 (0/s), last a", `[INFO] looked at files: 2 of 3 (0/s), last b\x1b`}, lines); d != "" {
 		t.Error(d)
 	}
 	if lines, _ := plain(t, func(t *testing.T, p *console.Progress, b *bytes.Buffer) {
 		one, end := p.Count(slog.New(slog.DiscardHandler), 1, "soon done")
-		one()
+		one("a")
 		end()
 	}); len(lines) != 1 || lines[0] != "" {
 		t.Errorf("got %q, want nothing", lines)

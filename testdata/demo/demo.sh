@@ -52,7 +52,7 @@ say "What would undoing it do?"
 run ebb execute-rollback --config config.yaml --dry-run 2>&1
 
 say "Undo it"
-run ebb execute-rollback --config config.yaml 2>&1
+run ebb execute-rollback --config config.yaml --yes 2>&1
 
 say "The cluster is as it was, and the file tells what was done"
 run ebb-sandbox get pods --kubeconfig kubeconfig

@@ -1,0 +1,58 @@
+package builtins
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"go.starlark.net/starlark"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+)
+
+// takeOver reports whether an undo may go on although it found a conflict, and says that it does.
+func (s *Session) takeOver(ctx context.Context, message string) bool {
+	if s.TakeOver {
+		s.Log.Log(context.WithoutCancel(ctx), s.level(slog.LevelWarn), "taken over: "+message)
+	}
+	return s.TakeOver
+}
+
+// expected returns the resource version that an object must still have. ok is false where any will
+// do, as after the first change of this call.
+func (s *Session) expected(r Ref) (version string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	version, ok = s.Expected[r.Text()]
+	return version, ok && !s.touched[r] && s.Mode == Undo
+}
+
+// asShown fails if an object is another one than a person was shown.
+func (s *Session) asShown(r Ref, obj kube.Object) error {
+	want, ok := s.expected(r)
+	if got := resourceVersionOf(obj); ok && got != want {
+		return &ConflictError{fmt.Sprintf("%s was changed after it was shown, and was left alone: its resource version is %q, not %q", r.Text(), got, want)}
+	}
+	return nil
+}
+
+func resourceVersionOf(obj kube.Object) string {
+	version, _, _ := unstructured.NestedString(obj, "metadata", "resourceVersion")
+	return version
+}
+
+type conflictArgs struct {
+	Message  string `star:"message"`
+	Forcible bool   `star:"forcible?"`
+}
+
+func conflict(c *call, a *conflictArgs) (starlark.Value, error) {
+	switch {
+	case a.Forcible && c.takeOver(c.ctx, a.Message):
+		return starlark.True, nil
+	case c.TakeOver && !a.Forcible:
+		return nil, &plainError{&ConflictError{a.Message + "; this can't be taken over: restore it by hand, or edit the file"}}
+	}
+	return nil, &plainError{&ConflictError{a.Message}}
+}

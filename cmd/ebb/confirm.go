@@ -1,0 +1,46 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// onTerminal reports whether a person can answer.
+func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
+
+// confirm asks a question. Anything but yes, and the end of the input, means no: then it says what
+// stays as it is. The first signal ends the question.
+func (v *supervised) confirm(question string) (yes bool, err error) {
+	if _, err := fmt.Fprintf(v.setup.stderr, "%s Only \"yes\" is taken for it: ", question); err != nil {
+		return false, &untriedError{err}
+	}
+	type read struct {
+		text string
+		err  error
+	}
+	answer := make(chan read, 1)
+	go func() {
+		text, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		answer <- read{text, err}
+	}()
+	select {
+	case <-v.ctx.Done():
+		return false, context.Canceled
+	case a := <-answer:
+		if a.err != nil && !errors.Is(a.err, io.EOF) {
+			return false, &untriedError{fmt.Errorf("the answer can't be read: %w", a.err)}
+		}
+		if strings.TrimSpace(a.text) == "yes" {
+			return true, nil
+		}
+	}
+	v.setup.log.Warn("nothing was done, what is pending stays so; to do it: " + v.setup.again)
+	return false, outcomeError(exitPending)
+}

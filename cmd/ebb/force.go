@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// runForceConflict undoes one file, also what somebody else changed since. What that does is shown
+// first, and an object that is changed between the two is left alone.
+func runForceConflict(ctx context.Context, o executeOptions) error {
+	s, err := load(&o.commonOptions, o.readIfNamed)
+	if err != nil {
+		return err
+	}
+	store, file, err := locate(o.ForceConflict, o.trust(s.DirectoryTrust))
+	if err != nil {
+		return err
+	}
+	s.store = store
+	if !file.Replayable() {
+		return &usageError{err: fmt.Errorf("%q is no pending version file of ebb", file.Location), hints: []string{"ebb show-rollback " + quoted(file.Location)}}
+	}
+	s.again = "ebb execute-rollback --force-conflict " + quoted(file.Location)
+	settings := s.settings(&o.commonOptions, o.timeOptions)
+	settings.Force = o.Force
+	settings.TotalPatience = o.Timeout
+	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	if err != nil {
+		return err
+	}
+	defer v.stop()
+	options := runner.ReplayOptions{DryRun: true, KeepGoing: o.KeepGoing, TakeOver: true}
+	plan, err := v.ReplayFile(v.ctx, file, options)
+	if err != nil || o.DryRun || !planned(plan) {
+		return v.replayed(plan, err, o.Output)
+	}
+	if o.Output == "text" {
+		if err := s.printText(plan); err != nil {
+			return &untriedError{err}
+		}
+	}
+	s.log.Info(planSummary(plan))
+	if !o.Yes && onTerminal() {
+		if yes, err := v.confirm("Overwrite what somebody else changed?"); err != nil || !yes {
+			return err
+		}
+	}
+	options.DryRun, options.Expected = false, shownVersions(plan)
+	report, err := v.ReplayFile(v.ctx, file, options)
+	return v.replayed(report, err, o.Output)
+}
+
+// shownVersions are the resource versions of the objects of a plan, by what the plan calls them.
+func shownVersions(plan *runner.Report) map[string]string {
+	shown := map[string]string{}
+	for _, x := range plan.Results {
+		for _, c := range x.Changes {
+			if _, ok := shown[c.Object]; ok {
+				continue // what a later change finds is what an earlier one made of it
+			}
+			var object struct {
+				Metadata struct {
+					ResourceVersion string `json:"resourceVersion"`
+				} `json:"metadata"`
+			}
+			if len(c.Before) == 0 || json.Unmarshal(c.Before, &object) == nil {
+				shown[c.Object] = object.Metadata.ResourceVersion
+			}
+		}
+	}
+	return shown
+}
