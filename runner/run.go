@@ -26,6 +26,7 @@ type RunOptions struct {
 	Daemon        bool          // iterate for ever
 	Wait          time.Duration // between two scenarios
 	SkipPreflight bool          // don't ask whether the user may do what the undo needs
+	CheckOnly     bool          // end before the first scenario: nobody was asked, and nothing is changed
 
 	// From is where to begin: for a run that goes on after the process of an earlier part has died.
 	From Position
@@ -157,6 +158,9 @@ func (o RunOptions) Check() error {
 func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (*RunReport, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
+	}
+	if o.CheckOnly {
+		return &RunReport{UUID: o.UUID}, nil
 	}
 	if err := r.checkConfiguration(scenarios, o); err != nil {
 		return nil, err

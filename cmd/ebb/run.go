@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/supervisor"
 )
@@ -20,10 +21,12 @@ type runOptions struct {
 	SkipUnsupported  bool
 	SkipPreflight    bool
 	IgnoreSafetyKeys bool
+	CheckOnly        bool
 }
 
 func (o *runOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
+		&cli.BoolFlag{Name: "check", Destination: &o.CheckOnly, Usage: "read the configuration and the scenario files, ask nobody and run nothing"},
 		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "skip scenario types that ebb does not support"},
 		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't check first that the user has the rights that the scenarios and their undo need"},
 		&cli.BoolFlag{Name: "ignore-safety-keys", Destination: &o.IgnoreSafetyKeys, Usage: "run even if unsupported safety keys are enabled"},
@@ -60,7 +63,9 @@ func runRun(ctx context.Context, o runOptions) error {
 	for _, w := range s.store.Warnings() {
 		s.log.Warn(w)
 	}
-	s.sayPending(ctx)
+	if !o.CheckOnly {
+		s.sayPending(ctx)
+	}
 	id := s.RunUUID
 	if id == "" {
 		id = uuid.NewString()
@@ -83,8 +88,12 @@ func runRun(ctx context.Context, o runOptions) error {
 	report, err := v.Run(v.ctx, supervisor.Scenarios{Files: files, SkipUnsupported: o.SkipUnsupported}, runner.RunOptions{
 		UUID: id, LeaveFailed: !s.AutoRollback, ExitOnFailure: s.ExitOnFailure,
 		Iterations: s.Iterations, Daemon: s.DaemonMode, Wait: s.WaitDuration,
-		SkipPreflight: o.SkipPreflight,
+		SkipPreflight: o.SkipPreflight, CheckOnly: o.CheckOnly,
 	})
+	if o.CheckOnly && err == nil {
+		_, err := fmt.Fprintf(s.stdout, "%s: ok, %d scenario file(s)\n", console.Clean(s.File), len(files))
+		return err
+	}
 	return v.ran(report, err)
 }
 
