@@ -53,6 +53,13 @@ func (e *Error) Hints() []string { return e.Advice }
 // Backtrace returns the calls that led to the error, outermost first, a line each, or "".
 func (e *Error) Backtrace() string { return e.trace }
 
+// Each returns the error and the others that were found at the same time, each for itself.
+func (e *Error) Each() []*Error {
+	first := *e
+	first.Others = nil
+	return append([]*Error{&first}, e.Others...)
+}
+
 // Detail returns the error on several lines, for a terminal: with excerpt, hints and the other
 // errors.
 func (e *Error) Detail() string {

@@ -15,6 +15,7 @@ import (
 // Diagnose says what is wrong with a version file, without running its functions: all that is
 // found, at once. Warnings are findings that a replay can live with.
 func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (errs []error, warnings []error) {
+	defer func() { errs = each(errs) }()
 	errs, warnings = sortFindings(r.engine.Check(name, content, versionFileContract))
 	m, err := r.loadModule(ctx, name, content)
 	if err != nil {
@@ -34,12 +35,28 @@ func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (err
 // DiagnoseScript says what is wrong with a scenario script at the root of a directory, and with
 // what it loads, without running its functions.
 func (r *Runner) DiagnoseScript(ctx context.Context, dir ScriptDir, name string) (errs []error, warnings []error) {
+	defer func() { errs = each(errs) }()
 	loading := builtins.WithSession(ctx, r.initSession())
 	errs, warnings = sortFindings(r.engine.CheckScript(loading, dir.FS, name, scriptContract))
 	if _, err := r.script(ctx, dir, name); err != nil {
 		errs = addFinding(errs, err)
 	}
 	return errs, warnings
+}
+
+// each makes errors of their own of those that were found at the same time.
+func each(errs []error) []error {
+	var all []error
+	for _, err := range errs {
+		if script, ok := err.(*engine.Error); ok {
+			for _, one := range script.Each() {
+				all = append(all, one)
+			}
+			continue
+		}
+		all = append(all, err)
+	}
+	return all
 }
 
 func sortFindings(found []engine.Diagnostic) (errs []error, warnings []error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,13 +20,26 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-type checkOptions struct{ commonOptions }
+type checkOptions struct {
+	commonOptions
+	Output string
+}
+
+func (o *checkOptions) flags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text, json, sarif or github"},
+	}, o.commonOptions.flags()...)
+}
+
+func (o *checkOptions) check() error {
+	return errors.Join(o.commonOptions.check(), oneOf("output", o.Output, "text", "json", "sarif", "github"))
+}
 
 func checkCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "check-rollback",
 		Usage:     "find mistakes in version files and scenario scripts",
-		UsageText: "ebb check-rollback [flags] [FILE...]",
+		UsageText: "ebb check-rollback [-o text|json|sarif|github] [FILE|DIRECTORY...]",
 		Description: `
 Checks version files: that they load and are complete, that each function they call
 exists and gets arguments that it has, that each field of the content exists, that no
@@ -33,7 +47,8 @@ name is unused, and that a replay would accept their owner and mode. Without ope
 it checks all pending files. It needs no cluster and calls no function of a file.
 
 FILE may also be a scenario script, which declares scenario = Scenario(...). It is
-checked together with what it loads.
+checked together with what it loads. Of a directory, all files *.star in it and below
+it are checked, but for directories named lib, whose files are loaded by others.
 ` + exitHelp(helpDone, helpInvalid, helpRefused, helpUsage),
 	}, runCheck)
 }
@@ -69,16 +84,18 @@ func runCheck(ctx context.Context, o checkOptions) error {
 	if err != nil {
 		return err
 	}
+	var all []checked
 	bad := false
 	for _, source := range sources {
-		d := supervisor.Diagnosis{Name: source.Name}
+		c := checked{source, supervisor.Diagnosis{Name: source.Name}}
 		if source.Content != nil {
-			d, found = found[0], found[1:]
+			c.Diagnosis, found = found[0], found[1:]
 		}
-		if err := printDiagnosis(s.stdout, source, d); err != nil {
-			return err
-		}
-		bad = bad || len(source.refused) > 0 || !d.OK()
+		all = append(all, c)
+		bad = bad || !c.ok()
+	}
+	if err := printChecked(s.stdout, all, o.Output); err != nil {
+		return err
 	}
 	if bad {
 		return outcomeError(exitFailed)
@@ -95,8 +112,14 @@ type source struct {
 // sources reads what is to be checked: the operands, or all that is pending.
 func (s *setup) sources(ctx context.Context, operands []string, trust versions.Trust) ([]source, error) {
 	var sources []source
-	for _, file := range operands {
-		sources = append(sources, readSource(ctx, file, trust))
+	for _, operand := range operands {
+		files, err := starFiles(operand)
+		if err != nil {
+			return nil, &usageError{err: err}
+		}
+		for _, file := range files {
+			sources = append(sources, readSource(ctx, file, trust))
+		}
 	}
 	if len(operands) > 0 {
 		return sources, nil
@@ -115,6 +138,29 @@ func (s *setup) sources(ctx context.Context, operands []string, trust versions.T
 		}
 	}
 	return sources, nil
+}
+
+// starFiles returns the files that an operand means: itself, or those of a directory.
+func starFiles(operand string) ([]string, error) {
+	if info, err := os.Stat(operand); err != nil || !info.IsDir() {
+		return []string{operand}, nil // whatever is wrong with it is found when it is read
+	}
+	var files []string
+	err := filepath.WalkDir(operand, func(path string, d fs.DirEntry, err error) error {
+		switch name := d.Name(); {
+		case err != nil:
+			return err
+		case path != operand && d.IsDir() && (name == "lib" || strings.HasPrefix(name, ".")):
+			return filepath.SkipDir
+		case !d.IsDir() && strings.HasSuffix(name, ".star") && !strings.HasPrefix(name, "."):
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("directory %q: got no file *.star, want some to check", operand)
+	}
+	return files, err
 }
 
 func newSource(name string, content []byte, errs ...error) source {

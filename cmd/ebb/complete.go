@@ -148,6 +148,9 @@ func (l line) values(ctx context.Context) ([]string, error) {
 		if l.command != nil && l.command.Name == "list-rollback" {
 			return []string{"tree", "wide", "json"}, nil
 		}
+		if l.command != nil && l.command.Name == "check-rollback" {
+			return []string{"text", "json", "sarif", "github"}, nil
+		}
 		return []string{"text", "json"}, nil
 	case "run_uuid", "r":
 		return l.stored(ctx, func(x versions.ExecutionInfo) []string { return []string{x.RunUUID} })

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/supervisor"
+)
+
+// checked is one file with what is wrong with it.
+type checked struct {
+	source
+	supervisor.Diagnosis
+}
+
+// ok reports whether a replay, or a run, would take it.
+func (c checked) ok() bool { return len(c.refused) == 0 && c.Diagnosis.OK() }
+
+// finding is one thing that is wrong, as programs read it.
+type finding struct {
+	File    string      `json:"file"`
+	Line    int         `json:"line,omitempty"`
+	Column  int         `json:"column,omitempty"`
+	Level   string      `json:"level"` // error or warning
+	Kind    runner.Kind `json:"kind,omitempty"`
+	Message string      `json:"message"`
+	Excerpt string      `json:"excerpt,omitempty"`
+	Hints   []string    `json:"hints,omitempty"`
+}
+
+// findings lists all that is wrong with a file.
+func (c checked) findings() []finding {
+	var all []finding
+	for _, err := range c.refused {
+		all = append(all, c.finding("error", runner.FailureOf(err)))
+	}
+	for _, f := range c.Errors {
+		all = append(all, c.finding("error", f.Failure))
+	}
+	for _, f := range c.Warnings {
+		all = append(all, c.finding("warning", f.Failure))
+	}
+	return all
+}
+
+// position is what a message of the interpreter begins with.
+var position = regexp.MustCompile(`^(.+?):(\d+):(\d+): `)
+
+func (c checked) finding(level string, f *runner.Failure) finding {
+	x := finding{File: c.source.Name, Level: level, Kind: f.Kind, Message: f.Message, Excerpt: f.Excerpt, Hints: hints(f)}
+	if m := position.FindStringSubmatch(f.Message); m != nil {
+		line, lineErr := strconv.Atoi(m[2])
+		column, columnErr := strconv.Atoi(m[3])
+		if lineErr == nil && columnErr == nil {
+			x.Line, x.Column, x.Message = line, column, f.Message[len(m[0]):]
+			if c.Script != "" { // positions in scripts are relative to their directory
+				x.File = filepath.Join(filepath.Dir(c.source.Name), m[1])
+			}
+		}
+	}
+	x.Message = strings.TrimPrefix(x.Message, c.source.Name+": ")
+	return x
+}
+
+// printChecked prints what a check found, in one of the formats.
+func printChecked(w io.Writer, all []checked, format string) error {
+	switch format {
+	case "json":
+		return printFindings(w, all)
+	case "sarif":
+		return printSARIF(w, all)
+	case "github":
+		return printGitHub(w, all)
+	}
+	for _, c := range all {
+		if err := printDiagnosis(w, c.source, c.Diagnosis); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printFindings(w io.Writer, all []checked) error {
+	type file struct {
+		File     string    `json:"file"`
+		OK       bool      `json:"ok"`
+		Findings []finding `json:"findings"`
+	}
+	files := []file{}
+	for _, c := range all {
+		f := file{File: c.source.Name, OK: c.ok(), Findings: c.findings()}
+		if f.Findings == nil {
+			f.Findings = []finding{}
+		}
+		files = append(files, f)
+	}
+	return indented(w, files)
+}
+
+func indented(w io.Writer, v any) error {
+	e := json.NewEncoder(console.JSON(w))
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// The parts of SARIF 2.1.0 that a list of findings has.
+type (
+	sarifLog struct {
+		Schema  string     `json:"$schema"`
+		Version string     `json:"version"`
+		Runs    []sarifRun `json:"runs"`
+	}
+	sarifRun struct {
+		Tool    sarifTool     `json:"tool"`
+		Results []sarifResult `json:"results"`
+	}
+	sarifTool struct {
+		Driver sarifDriver `json:"driver"`
+	}
+	sarifDriver struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+	}
+	sarifResult struct {
+		RuleID    string          `json:"ruleId"`
+		Level     string          `json:"level"`
+		Message   sarifText       `json:"message"`
+		Locations []sarifLocation `json:"locations"`
+	}
+	sarifText struct {
+		Text string `json:"text"`
+	}
+	sarifLocation struct {
+		Physical sarifPhysical `json:"physicalLocation"`
+	}
+	sarifPhysical struct {
+		Artifact sarifArtifact `json:"artifactLocation"`
+		Region   *sarifRegion  `json:"region,omitempty"`
+	}
+	sarifArtifact struct {
+		URI string `json:"uri"`
+	}
+	sarifRegion struct {
+		Line   int `json:"startLine"`
+		Column int `json:"startColumn"`
+	}
+)
+
+func printSARIF(w io.Writer, all []checked) error {
+	results := []sarifResult{}
+	for _, c := range all {
+		for _, f := range c.findings() {
+			at := sarifPhysical{Artifact: sarifArtifact{filepath.ToSlash(f.File)}}
+			if f.Line > 0 {
+				at.Region = &sarifRegion{f.Line, f.Column}
+			}
+			results = append(results, sarifResult{
+				RuleID: cmp.Or(string(f.Kind), "file"), Level: f.Level,
+				Message: sarifText{f.withHints("\n")}, Locations: []sarifLocation{{at}},
+			})
+		}
+	}
+	return indented(w, sarifLog{
+		Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0",
+		Runs: []sarifRun{{Tool: sarifTool{sarifDriver{"ebb", version}}, Results: results}},
+	})
+}
+
+func (f finding) withHints(separator string) string {
+	text := f.Message
+	for _, hint := range f.Hints {
+		text += separator + "hint: " + hint
+	}
+	return text
+}
+
+// printGitHub prints the commands by which GitHub puts a finding beside its line.
+func printGitHub(w io.Writer, all []checked) error {
+	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	for _, c := range all {
+		for _, f := range c.findings() {
+			at := "file=" + property.Replace(f.File)
+			if f.Line > 0 {
+				at += fmt.Sprintf(",line=%d,col=%d", f.Line, f.Column)
+			}
+			if _, err := fmt.Fprintf(w, "::%s %s::%s\n", f.Level, console.Clean(at), console.Clean(data.Replace(f.withHints("\n")))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
