@@ -3,18 +3,25 @@
 package main
 
 import (
+	"bytes"
+	"embed"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/killpoint"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/scripts"
 )
 
 // The tests run a binary that is built with the tag ebbtest. It is the program itself, and takes
 // from its environment what tests set: EBB_KILL_AT has points at which it is killed or signalled
-// ([killpoint.Parse]), EBB_REPEAT_WINDOW and EBB_MEMORY are limits.
+// ([killpoint.Parse]), EBB_REPEAT_WINDOW and EBB_MEMORY are limits, EBB_PROC is what stands for the
+// /proc of nodes.
 func init() {
 	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
 	mines, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
@@ -26,6 +33,9 @@ func init() {
 	if text := os.Getenv("EBB_REPEAT_WINDOW"); text != "" {
 		repeatWindow, err = time.ParseDuration(text)
 		mustSet("EBB_REPEAT_WINDOW", err)
+	}
+	if proc := os.Getenv("EBB_PROC"); proc != "" {
+		builtinScripts = procFS{scripts.FS, proc}
 	}
 	if text := os.Getenv("EBB_MEMORY"); text != "" {
 		mib, err := strconv.ParseUint(text, 10, 64)
@@ -41,3 +51,28 @@ func mustSet(variable string, err error) {
 		os.Exit(99) // no code that a test wants
 	}
 }
+
+// procFS is the built-in scripts with another place for the kernel's files: those of the machine that
+// tests run on are nothing to play with.
+type procFS struct {
+	embed.FS
+	proc string
+}
+
+// Open implements [fs.FS].
+func (p procFS) Open(name string) (fs.File, error) {
+	file, err := p.FS.Open(name)
+	if err != nil || !strings.HasSuffix(name, ".star") {
+		return file, err
+	}
+	data, err := io.ReadAll(file)
+	changed := bytes.ReplaceAll(data, []byte(`PROC = "/host/proc"`), fmt.Appendf(nil, "PROC = %q", p.proc))
+	return &procFile{file, bytes.NewReader(changed)}, err
+}
+
+type procFile struct {
+	fs.File
+	changed *bytes.Reader
+}
+
+func (f *procFile) Read(b []byte) (int, error) { return f.changed.Read(b) }

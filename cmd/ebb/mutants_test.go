@@ -91,6 +91,9 @@ var mutants = map[string][]mutant{
 	"shutdown": {
 		{does: "cloud aws i-1 running"},
 	},
+	"node_kubelet": {
+		{does: `onnode $NODE - sh -c 'echo active >/host/run/stand-in/state'`},
+	},
 	"node_stop": {
 		{does: "cloud gcp p/zone-a/node-1 RUNNING"},
 	},

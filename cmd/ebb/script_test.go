@@ -89,6 +89,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"netstate": cmdNetState,
 			"waitnode": cmdWaitNode,
 			"losenode": cmdLoseNode,
+			"standin":  cmdStandIn,
 			"node":     cmdNode,
 
 			"dumpworkloads": cmdDumpWorkloads,

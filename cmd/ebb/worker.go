@@ -25,6 +25,9 @@ import (
 // reached is set in a binary for tests, which ends the process at a point.
 var reached func(runner.Point)
 
+// builtinScripts are those of the package scripts. Tests change what is a danger to their machine.
+var builtinScripts fs.FS = scripts.FS
+
 // stopping is closed when a worker has heard of a signal.
 var stopping = make(chan struct{})
 
@@ -97,7 +100,7 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 		Grace:       w.Times.Grace,
 		Force:       w.Force,
 		Hooks:       worker.Hooks,
-		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
+		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: builtinScripts}},
 		GCP:         runner.GCPFromEnvironment,
 		AWS:         runner.AWSFromEnvironment,
 		Cluster: func() (*rest.Config, error) {
