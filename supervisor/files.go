@@ -15,8 +15,8 @@ type files struct {
 	task       *task
 	active     map[string]string // locations of those whose code is at work, by key
 	lost       map[string]*runner.LostError
-	where      map[string]string // locations of those that are lost
-	oneAtATime bool              // one at a time, to find out which it was
+	where      map[string]string     // locations of those that are lost
+	oneAtATime bool                  // one at a time, to find out which it was
 	told       map[string]toldResult // by key
 	tells      int
 }
