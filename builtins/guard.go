@@ -158,7 +158,7 @@ func (s *Session) noteLate(u Unsettled) {
 func (s *Session) answerLost(r Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of := func(u Unsettled) bool { return u.Ref == r }
+	of := func(u Unsettled) bool { return u.Ref == r || u.Ref == Ref{} }
 	return slices.ContainsFunc(s.Unsettled, of) || slices.ContainsFunc(s.lateRequests, of)
 }
 
@@ -169,7 +169,7 @@ func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool)
 	unsettled := slices.Concat(s.Unsettled, s.lateRequests)
 	s.mu.Unlock()
 	for _, u := range unsettled {
-		if !match(u.Ref) || exists && u.Verb == "create" {
+		if u.Ref != (Ref{}) && !match(u.Ref) || exists && u.Verb == "create" {
 			continue
 		}
 		d := time.Until(u.Until)

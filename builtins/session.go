@@ -104,7 +104,8 @@ type Session struct {
 	touched        map[Ref]bool        // what this call changed: it is not what was expected any more
 }
 
-// Unsettled is a request that may still land until the given time.
+// Unsettled is a request that may still land until the given time. Without a Ref it may be any
+// request.
 type Unsettled struct {
 	Verb  string
 	Ref   Ref

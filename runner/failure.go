@@ -177,7 +177,7 @@ func (e *LostError) Error() string {
 // refused reports whether an error of this kind means that nothing was tried.
 func (k Kind) refused() bool {
 	switch k {
-	case KindWrongCluster, KindReplaced, KindNewerPending, KindOverlap, KindRights, KindStore, KindInsecure, KindLocked, KindDrift:
+	case KindWrongCluster, KindReplaced, KindNewerPending, KindOverlap, KindRights, KindStore, KindInsecure, KindLocked, KindDrift, KindUnsigned:
 		return true
 	}
 	return false

@@ -22,6 +22,8 @@ var allowed = map[string][]string{
 	"scripts":                  {},
 	"versions":                 {"internal/durable"},
 	"versions/storetest":       {"versions"},
+	"versions/clusterstore":    {"versions", "internal/kube", "internal/patience", "internal/signature"},
+	"versions/mirror":          {"versions"},
 	"builtins":                 {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
 	"runner":                   {"internal/suggest", "engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
 	"cmd/ebb":                  {"internal/krkn", "engine", "builtins", "versions", "scripts", "runner", "supervisor", "internal/config", "internal/console", "internal/killpoint", "internal/kube", "schema", "internal/suggest"},
@@ -44,6 +46,7 @@ var allowed = map[string][]string{
 	"internal/krkn":            {},
 	"internal/kube":            {"internal/credential", "internal/patience", "internal/reply", "internal/suggest"},
 	"internal/sandboxtest":     {},
+	"internal/signature":       {},
 }
 
 // CONTRIBUTING.md says what each package does.

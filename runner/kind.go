@@ -49,6 +49,7 @@ const (
 	KindInsecure     Kind = "insecure"      // somebody else could have written it
 	KindLocked       Kind = "locked"        // its execution is in use
 	KindDrift        Kind = "drift"         // the cluster or the store is not as a plan says
+	KindUnsigned     Kind = "unsigned"      // it is not proven to be a runner's
 
 	KindUnsupported Kind = "unsupported" // no script declares this scenario type
 	KindScenario    Kind = "scenario"    // a scenario file is not as its type declares it
@@ -118,9 +119,12 @@ func storeKind(err error) Kind {
 	var (
 		insecure *versions.InsecureError
 		locked   *versions.LockedError
+		unsigned *versions.UntrustedError
 		path     *fs.PathError
 	)
 	switch {
+	case errors.As(err, &unsigned):
+		return KindUnsigned
 	case errors.As(err, &insecure):
 		return KindInsecure
 	case errors.As(err, &locked):

@@ -290,6 +290,16 @@ func latest(results []Result) []Result {
 // run calls the script's run for each map of the scenario file. Between them
 // the cluster is put back, so that each finds it as the first did.
 func (x *scenarioRun) run(ctx context.Context) error {
+	ctx, free := held(ctx, x.execution)
+	defer free()
+	err := x.runAll(ctx)
+	if lost := lostTo(x.execution); lost != nil {
+		return lost
+	}
+	return err
+}
+
+func (x *scenarioRun) runAll(ctx context.Context) error {
 	r, s := x.runner, x.scenario
 	for i, config := range s.configs {
 		session := x.session(x.look(config)) // a new one: what was recorded for the map before covers no change of this one

@@ -29,7 +29,12 @@ func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.Fi
 	if lost := p.Lost[f.Key()]; lost != nil {
 		err = lost
 	} else {
-		sha, err = p.undoContent(ctx, x, f, &result)
+		ours, free := held(ctx, x)
+		sha, err = p.undoContent(ours, x, f, &result)
+		free()
+		if lost := lostTo(x); lost != nil && err != nil {
+			err = lost
+		}
 	}
 	if err == nil {
 		err = p.finish(ctx, x, &result)

@@ -108,3 +108,28 @@ func exportChange(err *error) {
 	}
 	exportTo(err)
 }
+
+// UntrustedError says that a version file of a store that others can write to is not proven to be
+// one that a runner wrote: it has no signature, or not one of a known key for this very place.
+type UntrustedError struct {
+	Location string
+	Problem  string // reads on after the location
+	Digest   string // of the content, "" if it can't be read
+}
+
+func (e *UntrustedError) Error() string { return fmt.Sprintf("%s %s", e.Location, e.Problem) }
+
+// LostError says that somebody took an execution over while this process had it: this one seemed to
+// be dead. What it did is now the other's to undo.
+type LostError struct{ LockedError }
+
+func (e *LostError) Error() string {
+	by := "another process"
+	if e.Holder.PID != 0 {
+		by = fmt.Sprintf("PID %d (%s) on host %q", e.Holder.PID, e.Holder.Command, e.Holder.Host)
+	}
+	return fmt.Sprintf("execution %q was taken over by %s: it is undone there, and nothing more is done here", e.Execution, by)
+}
+
+// Unwrap makes it a *LockedError, too.
+func (e *LostError) Unwrap() error { return &e.LockedError }

@@ -15,7 +15,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// Mark is a mutating request under way. After Until, as its sender computed it, the request can't
+// Mark is a mutating request under way; without verb and kind, it may be any. After Until, as its sender computed it, the request can't
 // land any more. Ask [Mark.Left] how long that is from now: the wall clock may have been set since.
 type Mark struct {
 	Verb      string    `json:"verb"`

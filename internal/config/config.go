@@ -24,6 +24,7 @@ type Config struct {
 	VersionsDirectory          string          // ~ expanded
 	VersionsDirectoryDefaulted bool            // the file names none
 	DirectoryTrust             versions.Trust  // what may stand above the versions directory
+	Store                      Store           // where version files are kept, beside the directory or in its place
 	ExitOnFailure              bool            // stop after the first scenario that fails
 	ScriptsDirectory           string          // the user's own scenario scripts, ~ expanded; "" when there is none
 	Scenarios                  []ScenarioEntry // in the order of the file
@@ -34,6 +35,23 @@ type Config struct {
 	Ignored                    []string        // keys that are accepted and have no effect, sorted, for a debug line
 	Warnings                   []string        // for the log, in the order of the file
 }
+
+// Store says where version files are kept, and how they are signed.
+type Store struct {
+	Kind       string // StoreDirectory, StoreCluster or StoreBoth
+	Kubeconfig string // of the cluster that has it, ~ expanded; "" for the target's
+	Namespace  string // "" for the default
+	Required   bool   // of both copies, the one in the cluster has to be written
+	SigningKey string // file of the private key, ~ expanded; "" for none
+	PublicKeys string // file or directory of public keys, ~ expanded; "" for none
+}
+
+// The kinds of stores.
+const (
+	StoreDirectory = "directory"
+	StoreCluster   = "cluster"
+	StoreBoth      = "both"
+)
 
 // ScenarioEntry is one scenario file of kraken.chaos_scenarios.
 type ScenarioEntry struct {

@@ -14,19 +14,25 @@ import (
 // warning otherwise.
 var sections = map[string]schema.Field{
 	"kraken": {Type: schema.Map, Required: true, Fields: map[string]schema.Field{
-		"kubeconfig_path":             {Type: schema.String},
-		"auto_rollback":               {Type: schema.Bool, Default: true},
-		"rollback_versions_directory": {Type: schema.String},
-		"rollback_directory_trust":    {Type: schema.String, Enum: []any{"auto", "strict", "volume"}},
-		"exit_on_failure":             {Type: schema.Bool, Default: false},
-		"scenario_scripts_directory":  {Type: schema.String},
-		"signal_state":                {Type: schema.String},
-		"chaos_scenarios":             {Type: schema.Any}, // read by itself, with its lines
-		"signal_address":              {Type: schema.Any},
-		"publish_kraken_status":       {Type: schema.Bool},
-		"port":                        {Type: schema.Any},
-		"generate_pdf_report":         {Type: schema.Any},
-		"distribution":                {Type: schema.Any},
+		"kubeconfig_path":                {Type: schema.String},
+		"auto_rollback":                  {Type: schema.Bool, Default: true},
+		"rollback_versions_directory":    {Type: schema.String},
+		"rollback_directory_trust":       {Type: schema.String, Enum: []any{"auto", "strict", "volume"}},
+		"rollback_store":                 {Type: schema.String, Enum: []any{"directory", "cluster", "both"}},
+		"rollback_store_kubeconfig_path": {Type: schema.String},
+		"rollback_store_namespace":       {Type: schema.String},
+		"rollback_store_required":        {Type: schema.Bool, Default: true},
+		"rollback_signing_key_path":      {Type: schema.String},
+		"rollback_public_keys_path":      {Type: schema.String},
+		"exit_on_failure":                {Type: schema.Bool, Default: false},
+		"scenario_scripts_directory":     {Type: schema.String},
+		"signal_state":                   {Type: schema.String},
+		"chaos_scenarios":                {Type: schema.Any}, // read by itself, with its lines
+		"signal_address":                 {Type: schema.Any},
+		"publish_kraken_status":          {Type: schema.Bool},
+		"port":                           {Type: schema.Any},
+		"generate_pdf_report":            {Type: schema.Any},
+		"distribution":                   {Type: schema.Any},
 	}},
 	"tunings": {Type: schema.Map, Fields: map[string]schema.Field{
 		"wait_duration": {Type: schema.Duration, Default: int64(defaultWait)},
@@ -129,5 +135,5 @@ func suggestedKey(key string) string {
 
 // needed reports whether an undo depends on a key.
 func needed(key string) bool {
-	return slices.Contains([]string{"kraken", "kraken.kubeconfig_path", "kraken.rollback_versions_directory", "kraken.rollback_directory_trust"}, key)
+	return key == "kraken" || key == "kraken.kubeconfig_path" || strings.HasPrefix(key, "kraken.rollback_")
 }

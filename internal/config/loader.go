@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -117,6 +118,11 @@ func (l *loader) fields() {
 	if err == nil { // otherwise it has been said that the key can't be so
 		c.DirectoryTrust = trust
 	}
+	c.Store = Store{
+		Kind: cmp.Or(get[string](l, "kraken", "rollback_store"), StoreDirectory), Namespace: get[string](l, "kraken", "rollback_store_namespace"),
+		Kubeconfig: l.directory("rollback_store_kubeconfig_path"), Required: get[bool](l, "kraken", "rollback_store_required"),
+		SigningKey: l.directory("rollback_signing_key_path"), PublicKeys: l.directory("rollback_public_keys_path"),
+	}
 	kubeconfig, err := KubeconfigPath(get[string](l, "kraken", "kubeconfig_path"))
 	if err != nil {
 		l.problem(l.node("kraken", "kubeconfig_path"), "kraken.kubeconfig_path", "%v", err)
@@ -170,7 +176,7 @@ func (l *loader) section(name string) map[string]any {
 	return s
 }
 
-// directory is a path of the kraken section, "" when it isn't set.
+// directory is the path of a file or directory of the kraken section, "" when it isn't set.
 func (l *loader) directory(key string) string {
 	path, err := expand(strings.TrimSpace(get[string](l, "kraken", key)))
 	if err != nil {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ type request struct {
 	body        []byte
 	limit       time.Duration // of one attempt
 	mutates     bool
-	text        bool // the answer is no JSON
+	text        bool   // the answer is no JSON
+	accept      string // a form of the answer, "" for JSON as it is
 	// expect says what an answer is instead of what was asked for, "" if it is that. Nil: the
 	// object.
 	expect func(Object) string
@@ -150,7 +152,7 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	if err != nil {
 		return answer{err: err}
 	}
-	req.Header.Set("Accept", jsonType)
+	req.Header.Set("Accept", cmp.Or(q.accept, jsonType))
 	if q.text {
 		req.Header.Set("Accept", "*/*")
 	}

@@ -13,8 +13,7 @@ import (
 )
 
 // A thousand callables in one execution leave a thousand files, newest first.
-func thousand(t *testing.T, s versions.Store) {
-	const n = 1000
+func thousand(t *testing.T, s versions.Store, n int) {
 	e := begin(t, s, run)
 	want := make([]string, n)
 	for i := range n {

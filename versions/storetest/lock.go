@@ -85,7 +85,7 @@ func busy(t *testing.T, s versions.Store) {
 }
 
 // Somebody who only looks, as often as he can, never makes an Open or a Begin fail.
-func looking(t *testing.T, s versions.Store) {
+func looking(t *testing.T, s versions.Store, opens int) {
 	e := begin(t, s, run)
 	flush(t, e, "pod", "x")
 	closeNow(t, e)
@@ -102,7 +102,7 @@ func looking(t *testing.T, s versions.Store) {
 			}
 		})
 	}
-	for range 100 {
+	for range opens {
 		again, err := s.Open(t.Context(), e.ID())
 		if err != nil {
 			t.Error(err)

@@ -18,18 +18,29 @@ const run = "168dce4c-fdb4-4e8c-aa5b-7f919777801b"
 
 // Run tests the stores that newStore makes.
 func Run(t *testing.T, newStore func(t *testing.T) versions.Store) {
+	RunSize(t, Size{Files: 1000, Opens: 100}, newStore)
+}
+
+// Size is how often the suite repeats what it repeats.
+type Size struct {
+	Files int // in one execution
+	Opens int // of one execution, while others look at it
+}
+
+// RunSize is [Run] for stores that have other tests for what many files cost.
+func RunSize(t *testing.T, size Size, newStore func(t *testing.T) versions.Store) {
 	for _, test := range []struct {
 		name string
 		run  func(t *testing.T, s versions.Store)
 	}{
 		{"life", life},
-		{"thousand", thousand},
+		{"thousand", func(t *testing.T, s versions.Store) { thousand(t, s, size.Files) }},
 		{"parallel", parallel},
 		{"executions are ordered", ordered},
 		{"filter", filter},
 		{"lock", lock},
 		{"busy", busy},
-		{"looking keeps nobody out", looking},
+		{"looking keeps nobody out", func(t *testing.T, s versions.Store) { looking(t, s, size.Opens) }},
 		{"empty executions vanish", vanish},
 		{"executed twice", executedTwice},
 		{"replace", replace},

@@ -1,0 +1,86 @@
+package clusterstore
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// holder is who has a Lease, as its annotation has it.
+type holder struct {
+	versions.Holder
+	Identity string `json:"identity"`          // of this one hold, as in the Lease's spec
+	Boot     string `json:"boot,omitempty"`    // the rest finds its process
+	PIDs     string `json:"pids,omitempty"`    // the name space that its PID is in
+	Process  int    `json:"process,omitempty"` // its PID there; the Holder's may be its parent's
+	Started  string `json:"started,omitempty"` // when, so that a later process of this PID is none
+}
+
+func newHolder(identity string) holder {
+	h := holder{Holder: versions.Self(), Identity: identity, Boot: versions.ThisMachine().Boot, PIDs: pidNamespace(), Process: os.Getpid()}
+	started, err := startedAt(h.Process)
+	if err != nil {
+		h.Boot = "" // it can't be looked for
+	}
+	h.Started = started
+	return h
+}
+
+func (h holder) String() string {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return "" // strings, numbers and a time of this century can be written
+	}
+	return string(text)
+}
+
+// readHolder returns what an annotation says; nobody, if it says nothing.
+func readHolder(note string) holder {
+	var h holder
+	if json.Unmarshal([]byte(note), &h) != nil {
+		return holder{}
+	}
+	return h
+}
+
+// gone reports whether the holder was a process of this machine that ended.
+func (h holder) gone() bool {
+	if h.Boot == "" || h.Boot != versions.ThisMachine().Boot || h.PIDs == "" || h.PIDs != pidNamespace() || h.Process == 0 {
+		return false
+	}
+	started, err := startedAt(h.Process)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && started != h.Started
+}
+
+// pidNamespace names the name space of PIDs that this process is in, "" where there is none.
+func pidNamespace() string {
+	name, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// startedAt is when a process began, in ticks since the boot. A process that has ended and was not
+// yet waited for has gone.
+func startedAt(pid int) (string, error) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return "", err
+	}
+	// The name, in parentheses, may have any characters.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	const state, started = 0, 19
+	if len(fields) <= started {
+		return "", errors.New("/proc: got a stat file of another form")
+	}
+	if s := string(fields[state]); s == "Z" || s == "X" {
+		return "", fs.ErrNotExist
+	}
+	return string(fields[started]), nil
+}

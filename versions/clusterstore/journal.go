@@ -1,0 +1,173 @@
+package clusterstore
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// journals is where this store writes its next line: a Secret for each day, and more of them on a
+// day with more lines than one can hold.
+type journals struct {
+	mu   sync.Mutex
+	day  string
+	part int
+}
+
+// mostParts bounds the journal of one day: some 100 MB.
+const mostParts = 100
+
+func (j *journals) name(day string, full bool) (string, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.day != day {
+		j.day, j.part = day, 0
+	} else if full {
+		j.part++
+	}
+	if j.part == mostParts {
+		return "", fmt.Errorf("the journal of %s is full", day)
+	}
+	return fmt.Sprintf("%sjournal-%s-%d", objectPrefix, day, j.part), nil
+}
+
+// Append implements versions.Store. What a Secret says by being there, that a file was flushed, costs
+// no other request; neither does an attempt, of which the outcome tells.
+func (s *Store) Append(ctx context.Context, e versions.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if e.Execution != "" && (e.Event == versions.EventFlushed || e.Event == versions.EventAttempt) {
+		return nil
+	}
+	e, err := e.Completed()
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	key := fmt.Sprintf("%d-%s", now.UnixNano(), uuid.NewString()[:8])
+	data := kube.Object{key: base64.StdEncoding.EncodeToString(line)}
+	for full := false; ; full = true {
+		name, err := s.journals.name(now.UTC().Format("20060102"), full)
+		if err != nil {
+			return err
+		}
+		err = s.addLine(ctx, name, data)
+		// 422 is the API server's word for data that is longer than a Secret's may be.
+		if !apierrors.IsInvalid(err) && !apierrors.IsRequestEntityTooLargeError(err) {
+			return err
+		}
+	}
+}
+
+// addLine adds a key to a Secret, which is made where it is not there.
+func (s *Store) addLine(ctx context.Context, name string, data kube.Object) error {
+	_, err := s.client.Patch(ctx, secrets, s.options.Namespace, name, kube.Object{"data": data}, kube.PatchOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	_, err = s.client.Create(ctx, secrets, s.options.Namespace, kube.Object{
+		"metadata": kube.Object{"name": name, "labels": kube.Object{labelObject: objectJournal}},
+		"type":     typeJournal, "data": data,
+	})
+	if apierrors.IsAlreadyExists(err) { // somebody else made it meanwhile
+		_, err = s.client.Patch(ctx, secrets, s.options.Namespace, name, kube.Object{"data": data}, kube.PatchOptions{})
+	}
+	return err
+}
+
+// line is one of the journal, with what orders it.
+type line struct {
+	at    int64
+	key   string
+	entry versions.Entry
+	err   error
+}
+
+// Journal implements versions.Store. Of the files that are there, it tells when they were written.
+func (s *Store) Journal(ctx context.Context, f versions.Filter) iter.Seq2[versions.Entry, error] {
+	return func(yield func(versions.Entry, error) bool) {
+		lines, err := s.lines(ctx)
+		if err != nil {
+			yield(versions.Entry{}, err)
+			return
+		}
+		for number, l := range lines {
+			err := l.err
+			if err != nil {
+				err = &versions.JournalError{Line: number + 1, Err: err}
+			} else if !l.entry.Matches(f) {
+				continue
+			}
+			if !yield(l.entry, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) lines(ctx context.Context) ([]line, error) {
+	journals, err := s.client.List(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectJournal})
+	if err != nil {
+		return nil, err
+	}
+	files, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectFile})
+	if err != nil {
+		return nil, err
+	}
+	var lines []line
+	for _, journal := range journals {
+		data, _ := journal["data"].(kube.Object)
+		for key, value := range data {
+			lines = append(lines, readLine(key, value))
+		}
+	}
+	for _, object := range files {
+		x, err := s.readEntry(object)
+		if err != nil {
+			continue // List says what is wrong with it
+		}
+		_, runUUID, _ := versions.ParseExecutionID(x.Execution)
+		lines = append(lines, line{at: x.Timestamp, key: x.Name, entry: versions.Entry{
+			Time: x.Created(), Event: versions.EventFlushed, RunUUID: runUUID, ScenarioType: x.ScenarioType, Execution: x.Execution,
+			File: x.In(versions.Pending).Name, Host: x.holder.Host, PID: x.holder.PID,
+		}})
+	}
+	slices.SortFunc(lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key)) })
+	return lines, nil
+}
+
+func readLine(key string, value any) line {
+	digits, _, _ := strings.Cut(key, "-")
+	l := line{key: key}
+	text, _ := value.(string)
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err == nil {
+		err = json.Unmarshal(raw, &l.entry)
+	}
+	if err == nil && l.entry.Event == "" {
+		err = errors.New("has no event")
+	}
+	at, numberErr := strconv.ParseInt(digits, 10, 64)
+	l.at, l.err = at, errors.Join(err, numberErr)
+	return l
+}

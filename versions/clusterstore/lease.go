@@ -1,0 +1,179 @@
+package clusterstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/google/uuid"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+var (
+	errLeaseExists  = errors.New("the execution has a Lease")
+	errLeaseChanged = errors.New("the Lease changed")
+)
+
+// leaseState is a Lease as it was read.
+type leaseState struct {
+	name, uid, version string
+	holder             holder
+	identity           string // of the holder, as the spec has it; "" for none
+	renewed            time.Time
+	marks              []versions.Mark
+}
+
+func readLease(object kube.Object) leaseState {
+	meta := kube.Meta(object)
+	l := leaseState{name: meta.GetName(), uid: string(meta.GetUID()), version: meta.GetResourceVersion()}
+	// What is missing or of another type is as if nobody had said anything.
+	l.identity, _, _ = unstructured.NestedString(object, "spec", "holderIdentity")
+	if l.holder = readHolder(meta.GetAnnotations()[noteHolder]); l.holder.Identity != l.identity {
+		l.holder = holder{Identity: l.identity}
+		l.holder.Host = l.identity
+	}
+	renewed, _, _ := unstructured.NestedString(object, "spec", "renewTime")
+	if at, err := time.Parse(time.RFC3339, renewed); err == nil {
+		l.renewed = at
+	}
+	if note := meta.GetAnnotations()[noteInFlight]; json.Unmarshal([]byte(note), &l.marks) != nil {
+		l.marks = nil
+	}
+	return l
+}
+
+func (l leaseState) free() bool { return l.identity == "" }
+
+// microTime is how the API server keeps the times of a Lease.
+func microTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z07:00") }
+
+// held is the part of a Lease that says who has it.
+func (s *Store) held(h holder, now time.Time) kube.Object {
+	return kube.Object{
+		"metadata": kube.Object{"annotations": kube.Object{noteHolder: h.String()}},
+		"spec": kube.Object{
+			"holderIdentity": h.Identity, "leaseDurationSeconds": max(1, int64(s.times.Lease/time.Second)),
+			"acquireTime": microTime(now), "renewTime": microTime(now),
+		},
+	}
+}
+
+func (s *Store) newHolder() holder {
+	return newHolder(versions.Self().Host + "_" + uuid.NewString())
+}
+
+// create makes the Lease of an execution, which begins by that. The error is errLeaseExists if
+// somebody else did.
+func (s *Store) create(ctx context.Context, id string) (*execution, error) {
+	_, runUUID, err := versions.ParseExecutionID(id)
+	if err != nil {
+		return nil, err
+	}
+	h, began := s.newHolder(), versions.ThisMachine().Uptime
+	object := s.held(h, time.Now())
+	meta := object["metadata"].(kube.Object)
+	meta["name"] = objectName(id)
+	meta["labels"] = kube.Object{labelRun: runUUID, labelExecution: labelValue(id), labelObject: objectLease}
+	meta["annotations"].(kube.Object)[noteExecution] = id
+	made, err := s.client.Create(ctx, leases, s.options.Namespace, object)
+	if apierrors.IsAlreadyExists(err) {
+		return nil, errLeaseExists
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := readLease(made)
+	if l.identity != h.Identity { // an answer was lost, and what is there is somebody else's
+		return nil, errLeaseExists
+	}
+	return s.newExecution(ctx, id, h, l, began, nil)
+}
+
+// take takes the Lease of an execution that nobody has, or whose holder is dead. It waits for as
+// long as it takes to know that, if there is reason to believe it.
+func (s *Store) take(ctx context.Context, id string, object kube.Object) (*execution, error) {
+	l := readLease(object)
+	dead := false
+	switch {
+	case l.free():
+	case l.holder.gone():
+		dead = true
+	default:
+		s.unchanged(l)
+		if !s.suspicious(l) {
+			return nil, s.locked(id, l.holder)
+		}
+		if err := s.watchLease(ctx, id, l); err != nil {
+			return nil, err
+		}
+		dead = true
+	}
+	h, began := s.newHolder(), versions.ThisMachine().Uptime
+	taken, err := s.client.Patch(ctx, leases, s.options.Namespace, l.name, s.held(h, time.Now()), kube.PatchOptions{UID: l.uid, ResourceVersion: l.version})
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return nil, errLeaseChanged
+	case err != nil:
+		return nil, err
+	}
+	now := readLease(taken)
+	if now.identity != h.Identity {
+		return nil, errLeaseChanged
+	}
+	now.marks = l.marks
+	var tookOver *holder
+	if dead {
+		tookOver = &l.holder
+	}
+	return s.newExecution(ctx, id, h, now, began, tookOver)
+}
+
+// suspicious reports whether a Lease may have no holder any more. Clocks are only a reason to look
+// longer, never to take it.
+func (s *Store) suspicious(l leaseState) bool {
+	age := time.Since(l.renewed)
+	return age > 2*s.times.Renew || age < -s.times.Renew
+}
+
+// watchLease returns nil once a Lease was seen not to change for as long as it lasts, and an error
+// as soon as it does.
+func (s *Store) watchLease(ctx context.Context, id string, l leaseState) error {
+	said := false
+	for {
+		left := s.times.Lease - s.unchanged(l)
+		if left <= 0 {
+			return nil
+		}
+		if !said {
+			said = true
+			s.log.Info(fmt.Sprintf("execution %s: its Lease was last renewed at %s; whether its process is alive is known in %s",
+				id, l.renewed.Format(time.RFC3339), left.Round(time.Second)))
+		}
+		if err := patience.Sleep(ctx, min(left, s.times.Renew/4)); err != nil {
+			return err
+		}
+		object, err := s.client.Get(ctx, leases, s.options.Namespace, l.name)
+		switch {
+		case apierrors.IsNotFound(err):
+			return errLeaseChanged
+		case err != nil:
+			return err
+		}
+		now := readLease(object)
+		switch {
+		case now.free():
+			return errLeaseChanged
+		case now.version != l.version:
+			s.unchanged(now)
+			return s.locked(id, now.holder)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package clusterstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// objects returns the metadata of all Secrets of an execution.
+func (s *Store) objects(ctx context.Context, id string) ([]kube.Object, error) {
+	return s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: labelExecution + "=" + labelValue(id)})
+}
+
+// List implements versions.Store. It reads metadata only.
+func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, error) {
+	listing := versions.Listing{Executions: []versions.ExecutionInfo{}}
+	selector := []string{labelObject + "=" + objectFile}
+	if f.RunUUID != "" {
+		if versions.CheckRunUUID(f.RunUUID) != nil {
+			return listing, ctx.Err() // no run has it
+		}
+		selector = append(selector, labelRun+"="+f.RunUUID)
+	}
+	if f.ScenarioType != "" {
+		selector = append(selector, labelType+"="+labelValue(f.ScenarioType))
+	}
+	if f.PendingOnly {
+		// What has no state, or another one, is a problem, and not to be hidden.
+		selector = append(selector, fmt.Sprintf("%s notin (%s, %s)", labelState, versions.Executed, stateRemoved))
+	}
+	found, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: strings.Join(selector, ",")})
+	if err != nil {
+		return listing, err
+	}
+	g := gathered{store: s, executions: map[string]*versions.ExecutionInfo{}, newest: map[string]entry{}}
+	for _, object := range found {
+		g.add(object, &listing)
+	}
+	if f.ScenarioType == "" && !f.PendingOnly { // those without files are listed, too
+		held, err := s.client.ListMetadata(ctx, leases, s.options.Namespace, kube.ListOptions{LabelSelector: strings.Join(withRun(labelObject+"="+objectLease, f.RunUUID), ",")})
+		if err != nil {
+			return listing, err
+		}
+		for _, lease := range held {
+			meta := kube.Meta(lease)
+			if x := g.execution(meta.GetAnnotations()[noteExecution]); x != nil && x.Changed.IsZero() {
+				x.Changed = meta.GetCreationTimestamp().Time
+			}
+		}
+	}
+	g.finish(f, &listing)
+	return listing, nil
+}
+
+func withRun(selector, runUUID string) []string {
+	if runUUID == "" {
+		return []string{selector}
+	}
+	return []string{selector, labelRun + "=" + runUUID}
+}
+
+// gathered is a listing that is being made.
+type gathered struct {
+	store      *Store
+	executions map[string]*versions.ExecutionInfo
+	newest     map[string]entry // by the key of the file
+}
+
+func (g *gathered) execution(id string) *versions.ExecutionInfo {
+	if x, ok := g.executions[id]; ok {
+		return x
+	}
+	timestamp, runUUID, err := versions.ParseExecutionID(id)
+	if err != nil {
+		return nil
+	}
+	x := &versions.ExecutionInfo{ID: id, RunUUID: runUUID, Timestamp: timestamp, Location: g.store.locate(id), Files: []versions.File{}}
+	g.executions[id] = x
+	return x
+}
+
+func (g *gathered) add(object kube.Object, listing *versions.Listing) {
+	e, err := g.store.readEntry(object)
+	if err != nil {
+		meta := kube.Meta(object)
+		listing.Problems = append(listing.Problems, versions.Problem{
+			Location: fmt.Sprintf("%s/secret %q", g.store.Location(), meta.GetName()), What: err.Error(),
+		})
+		return
+	}
+	if e.state == stateRemoved {
+		return
+	}
+	x := g.execution(e.Execution)
+	if e.Changed.After(x.Changed) {
+		x.Changed = e.Changed
+	}
+	// A file that was edited is a new Secret, and for a moment there are two.
+	if other, ok := g.newest[e.Key()]; !ok || other.ordinal < e.ordinal {
+		g.newest[e.Key()] = e
+	}
+}
+
+func (g *gathered) finish(f versions.Filter, listing *versions.Listing) {
+	for _, e := range g.newest {
+		if (f.ScenarioType == "" || f.ScenarioType == e.ScenarioType) && (!f.PendingOnly || e.State == versions.Pending) {
+			x := g.executions[e.Execution]
+			x.Files = append(x.Files, e.File)
+		}
+	}
+	for _, x := range g.executions {
+		switch {
+		case x.ID == f.Except || f.RunUUID != "" && x.RunUUID != f.RunUUID:
+		case len(x.Files) == 0 && (f.ScenarioType != "" || f.PendingOnly):
+		default:
+			versions.SortFiles(x.Files)
+			listing.Executions = append(listing.Executions, *x)
+		}
+	}
+	slices.SortFunc(listing.Executions, func(a, b versions.ExecutionInfo) int {
+		return cmp.Or(cmp.Compare(b.Timestamp, a.Timestamp), cmp.Compare(b.ID, a.ID))
+	})
+	slices.SortFunc(listing.Problems, func(a, b versions.Problem) int { return cmp.Compare(a.Location, b.Location) })
+}
+
+// Read implements versions.Store.
+func (s *Store) Read(ctx context.Context, f versions.File) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	x, err := s.find(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	incarnation := ""
+	lease, err := s.client.Get(ctx, leases, s.options.Namespace, objectName(f.Execution))
+	switch {
+	case err == nil:
+		incarnation = string(kube.Meta(lease).GetUID())
+	case !apierrors.IsNotFound(err): // without a Lease, no signature is valid
+		return nil, err
+	}
+	return s.read(ctx, x, incarnation)
+}
+
+// find looks for a file of the store.
+func (s *Store) find(ctx context.Context, f versions.File) (entry, error) {
+	if _, _, err := versions.ParseExecutionID(f.Execution); err != nil {
+		return entry{}, err
+	}
+	if _, err := versions.ParseFile(f.Execution, f.Name); err != nil {
+		return entry{}, err
+	}
+	found, err := s.objects(ctx, f.Execution)
+	if err != nil {
+		return entry{}, err
+	}
+	entries, _, _ := s.entries(f.Execution, found)
+	if x, ok := entries[f.Key()]; ok && x.Name == f.Name {
+		return x, nil
+	}
+	return entry{}, notThere("version file", f.Name)
+}
+
+// entries reads the Secrets of an execution: its files by their keys, the greatest ordinal that is
+// used, and the Secrets that are no files any more.
+func (s *Store) entries(id string, objects []kube.Object) (files map[string]entry, used int, rest []kube.Object) {
+	files = map[string]entry{}
+	for _, object := range objects {
+		if n, ok := ordinalOf(id, kube.Meta(object).GetName()); ok {
+			used = max(used, n)
+		}
+		e, err := s.readEntry(object)
+		if kube.Meta(object).GetLabels()[labelObject] == objectFence || err == nil && e.state == stateRemoved {
+			rest = append(rest, object)
+			continue
+		}
+		if err != nil || e.Execution != id {
+			continue // List says what is wrong with it
+		}
+		if other, ok := files[e.Key()]; !ok || other.ordinal < e.ordinal {
+			files[e.Key()] = e
+		}
+	}
+	return files, used, rest
+}
+
+// Locate finds the file that an operand names: by its location, or by its execution and name.
+func (s *Store) Locate(ctx context.Context, operand string) (versions.File, error) {
+	id, name, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(operand, s.Location()+"/"), Scheme), "/")
+	f, err := versions.ParseFile(id, name)
+	if err != nil {
+		return f, err
+	}
+	x, err := s.find(ctx, f)
+	return x.File, err
+}
+
+func asMissing(err error, f versions.File) error {
+	if apierrors.IsNotFound(err) {
+		return notThere("version file", f.Name)
+	}
+	return err
+}

@@ -1,0 +1,101 @@
+package clusterstore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+)
+
+// The kinds of objects that a store has.
+var (
+	secrets = kube.Resource{Version: "v1", Kind: "Secret", Plural: "secrets", Namespaced: true}
+	leases  = kube.Resource{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease", Plural: "leases", Namespaced: true}
+)
+
+// The labels of its objects.
+const (
+	labelRun       = kube.RunLabel
+	labelType      = "ebb.dev/scenario-type"
+	labelExecution = "ebb.dev/execution"
+	labelState     = "ebb.dev/state"
+	labelCluster   = "ebb.dev/cluster-uid"
+	labelObject    = "ebb.dev/store" // what an object is: see below
+)
+
+// What objects are, as the label says.
+const (
+	objectFile    = "version-file"
+	objectFence   = "fence"
+	objectLease   = "execution"
+	objectJournal = "journal"
+)
+
+// stateRemoved is that of a file that its holder removed while it went on: its ordinal stays used
+// until the execution is closed.
+const stateRemoved = "removed"
+
+// The annotations of its objects.
+const (
+	noteExecution  = "ebb.dev/execution-id"
+	noteFile       = "ebb.dev/file" // the file's name while it is pending
+	noteSize       = "ebb.dev/size" // of the content
+	noteHolder     = "ebb.dev/holder"
+	noteInFlight   = "ebb.dev/in-flight"
+	noteExecutedBy = "ebb.dev/executed-by"
+	noteExecutedAt = "ebb.dev/executed-at"
+)
+
+// The types of its Secrets, and the keys of their data.
+const (
+	typeFile    = "ebb.dev/version-file"
+	typeFence   = "ebb.dev/fence"
+	typeJournal = "ebb.dev/journal"
+
+	dataFile      = "file"
+	dataSignature = "signature"
+	dataKey       = "key-id"
+)
+
+const objectPrefix = "ebb-"
+
+// objectName is the Lease's of an execution, and what its Secrets' names begin with. IDs that are no
+// name in Kubernetes, as a run's UUID may have capitals, are hashed.
+func objectName(id string) string {
+	name := objectPrefix + id
+	if len(validation.IsDNS1123Subdomain(name+"-1")) == 0 {
+		return name
+	}
+	timestamp, _, _ := strings.Cut(id, "-")
+	return objectPrefix + timestamp + "-" + shortHash(id)
+}
+
+// secretName is that of an execution's object with an ordinal.
+func secretName(id string, ordinal int) string { return objectName(id) + "-" + strconv.Itoa(ordinal) }
+
+// ordinalOf is the reverse of secretName.
+func ordinalOf(id, name string) (int, bool) {
+	digits, ok := strings.CutPrefix(name, objectName(id)+"-")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil && n > 0 && strconv.Itoa(n) == digits
+}
+
+// labelValue is a text as a label has it: what is too long for one is hashed.
+func labelValue(text string) string {
+	if len(validation.IsValidLabelValue(text)) == 0 {
+		return text
+	}
+	return "sha256-" + shortHash(text)
+}
+
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:12])
+}

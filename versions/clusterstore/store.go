@@ -1,0 +1,340 @@
+package clusterstore
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/signature"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// DefaultNamespace is where version files are kept.
+const DefaultNamespace = "ebb"
+
+// Options say where a store is, and whom it trusts.
+type Options struct {
+	// Cluster is the one that has the store. Required.
+	Cluster *rest.Config
+
+	// Namespace of its objects, which has to be there. Empty: [DefaultNamespace].
+	Namespace string
+
+	// Target returns the UID of the cluster that the files are for, which may be another one. Nil:
+	// that of the store's own. An error, which is logged, means that it is not known.
+	Target func(context.Context) (string, error)
+
+	// SigningKey signs what is written. Nil: it is not signed, and is read only by who wrote it.
+	SigningKey ed25519.PrivateKey
+
+	// PublicKeys verify what is read, beside the one that belongs to SigningKey.
+	PublicKeys []ed25519.PublicKey
+
+	// Force reads files that are not proven to be a runner's, with a warning.
+	Force bool
+
+	// Patience bounds the wait for an API server that gives no usable answer, in each outage, and
+	// TotalPatience that of all its outages together. 0: 5 minutes, and no bound.
+	Patience, TotalPatience time.Duration
+
+	// Log is told of what is doubtful. Nil: nobody.
+	Log *slog.Logger
+
+	// UserAgent names the program in the API server's audit log.
+	UserAgent string
+
+	// Times are for tests.
+	Times Times
+}
+
+// Times are those of holding an execution. The zero value of each is the one that is documented.
+type Times struct {
+	Lease  time.Duration // without a change for so long, a Lease has no holder any more: 60 s
+	Renew  time.Duration // between two renewals: 10 s
+	Stop   time.Duration // no change later than this after the start of the last good renewal: 30 s
+	Settle time.Duration // a request that was sent can land this much later: 15 s
+}
+
+func (t Times) withDefaults() Times {
+	for _, x := range []struct {
+		d       *time.Duration
+		instead time.Duration
+	}{{&t.Lease, time.Minute}, {&t.Renew, 10 * time.Second}, {&t.Stop, 30 * time.Second}, {&t.Settle, 15 * time.Second}} {
+		if *x.d <= 0 {
+			*x.d = x.instead
+		}
+	}
+	return t
+}
+
+// Store is the store in a cluster.
+type Store struct {
+	options  Options
+	client   *kube.Client
+	signer   *signature.Signer // nil: there is none
+	verifier *signature.Verifier
+	log      *slog.Logger
+	times    Times
+
+	mu     sync.Mutex
+	seen   map[string]sighting // Leases that are held, by name
+	target string              // its UID, once it is known
+	wrote  map[string]string   // digests of what this store wrote, by the UIDs of the Secrets
+
+	journals journals
+}
+
+// sighting is a Lease as it was seen first, and when.
+type sighting struct {
+	version string
+	at      time.Duration
+}
+
+var _ versions.Twin = (*Store)(nil)
+
+// New opens a store. It sends no request.
+func New(o Options) (*Store, error) {
+	if o.Cluster == nil {
+		return nil, errors.New("store in the cluster: got no configuration of a cluster")
+	}
+	if o.Namespace == "" {
+		o.Namespace = DefaultNamespace
+	}
+	if problems := validation.IsDNS1123Label(o.Namespace); len(problems) > 0 {
+		return nil, fmt.Errorf("store in the cluster: namespace: got %q: %s", o.Namespace, problems[0])
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{options: o, log: o.Log, times: o.Times.withDefaults(), seen: map[string]sighting{}, wrote: map[string]string{}}
+	public := o.PublicKeys
+	if o.SigningKey != nil {
+		signer, err := signature.SignerOf(o.SigningKey)
+		if err != nil {
+			return nil, err
+		}
+		s.signer, public = signer, append(public[:len(public):len(public)], signer.Public())
+	}
+	s.verifier = signature.NewVerifier(public...)
+	var err error
+	s.client, err = kube.New(o.Cluster, kube.Options{Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Log, UserAgent: o.UserAgent})
+	return s, err
+}
+
+// Close closes idle connections. A closed store still works.
+func (s *Store) Close() { s.client.Close() }
+
+// Signs reports whether what this store writes can be replayed by others.
+func (s *Store) Signs() bool { return s.signer != nil }
+
+// Scheme begins the locations of what is in a cluster.
+const Scheme = "cluster://"
+
+// Location implements versions.Store.
+func (s *Store) Location() string { return Scheme + s.options.Namespace }
+
+func (s *Store) locate(id string) string { return s.Location() + "/" + id }
+
+// Warnings implements versions.Store.
+func (s *Store) Warnings() []string {
+	if s.signer == nil {
+		return []string{fmt.Sprintf("version files in %s of %s are not signed: others can replay them only by force", s.Location(), s.client.Server())}
+	}
+	return nil
+}
+
+// Server is the API server that has the store, for messages.
+func (s *Store) Server() string { return s.client.Server() }
+
+// Begin implements versions.Store.
+func (s *Store) Begin(ctx context.Context, runUUID string) (versions.Execution, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := versions.CheckRunUUID(runUUID); err != nil {
+		return nil, err
+	}
+	newest, err := s.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		id, err := versions.NewExecutionID(newest, runUUID)
+		if err != nil {
+			return nil, err
+		}
+		e, err := s.create(ctx, id)
+		if !errors.Is(err, errLeaseExists) { // somebody else had the same nanosecond
+			return asExecution(e, err)
+		}
+	}
+}
+
+// asExecution keeps a nil from becoming an interface that is none.
+func asExecution(e *execution, err error) (versions.Execution, error) {
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// newest is the timestamp of the newest execution.
+func (s *Store) newest(ctx context.Context) (int64, error) {
+	found, err := s.client.ListMetadata(ctx, leases, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectLease})
+	if err != nil {
+		return 0, err
+	}
+	var newest int64
+	for _, lease := range found {
+		if timestamp, _, err := versions.ParseExecutionID(kube.Meta(lease).GetAnnotations()[noteExecution]); err == nil {
+			newest = max(newest, timestamp)
+		}
+	}
+	return newest, nil
+}
+
+// Open implements versions.Store.
+func (s *Store) Open(ctx context.Context, id string) (versions.Execution, error) {
+	return asExecution(s.open(ctx, id, false))
+}
+
+// Adopt implements versions.Twin.
+func (s *Store) Adopt(ctx context.Context, id string) (versions.TwinExecution, error) {
+	e, err := s.open(ctx, id, true)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// open locks an execution. One that has no Lease is made if that is wanted, or if it has files.
+func (s *Store) open(ctx context.Context, id string, make bool) (*execution, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, _, err := versions.ParseExecutionID(id); err != nil {
+		return nil, err
+	}
+	for {
+		lease, err := s.client.Get(ctx, leases, s.options.Namespace, objectName(id))
+		switch {
+		case apierrors.IsNotFound(err):
+			if !make {
+				found, err := s.objects(ctx, id)
+				if err != nil {
+					return nil, err
+				}
+				if len(found) == 0 {
+					return nil, notThere("execution", id)
+				}
+			}
+			e, err := s.create(ctx, id)
+			if !errors.Is(err, errLeaseExists) {
+				return e, err
+			}
+			continue
+		case err != nil:
+			return nil, err
+		case kube.Meta(lease).GetAnnotations()[noteExecution] != id:
+			return nil, &versions.InsecureError{Path: s.locate(id), Problem: "has a Lease of another execution's"}
+		}
+		e, err := s.take(ctx, id, lease)
+		if !errors.Is(err, errLeaseChanged) {
+			return e, err
+		}
+	}
+}
+
+func notThere(what, name string) error { return fmt.Errorf("%s %q: %w", what, name, fs.ErrNotExist) }
+
+// Busy implements versions.Store.
+func (s *Store) Busy(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, _, err := versions.ParseExecutionID(id); err != nil {
+		return err
+	}
+	lease, err := s.client.Get(ctx, leases, s.options.Namespace, objectName(id))
+	switch {
+	case apierrors.IsNotFound(err):
+		found, err := s.objects(ctx, id)
+		if err == nil && len(found) == 0 {
+			err = notThere("execution", id)
+		}
+		return err
+	case err != nil:
+		return err
+	}
+	l := readLease(lease)
+	if l.free() || l.holder.gone() || s.unchanged(l) >= s.times.Lease || time.Since(l.renewed) > 2*s.times.Lease {
+		return nil // it may be otherwise a moment later, and is looked at again before anything is done
+	}
+	return s.locked(id, l.holder)
+}
+
+func (s *Store) locked(id string, h holder) error {
+	return &versions.LockedError{Execution: id, Location: s.locate(id), Holder: h.Holder}
+}
+
+// remember takes note of what this store wrote: it needs no signature to be read here.
+func (s *Store) remember(uid string, content []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wrote[uid] = versions.Digest(content)
+}
+
+func (s *Store) remembers(uid, digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return uid != "" && s.wrote[uid] == digest
+}
+
+// unchanged is for how long a Lease is seen to be as it is.
+func (s *Store) unchanged(l leaseState) time.Duration {
+	now := versions.ThisMachine().Uptime
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, ok := s.seen[l.name]
+	if !ok || first.version != l.version {
+		s.seen[l.name] = sighting{l.version, now}
+		return 0
+	}
+	return now - first.at
+}
+
+// targetUID is that of the cluster that files are for, "" if it is not known.
+func (s *Store) targetUID(ctx context.Context) string {
+	s.mu.Lock()
+	known := s.target
+	s.mu.Unlock()
+	if known != "" {
+		return known
+	}
+	ask := s.options.Target
+	if ask == nil {
+		ask = s.client.ClusterUID
+	}
+	const limit = 3 * time.Second // chaos in a cloud must not depend on a cluster
+	soon, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	uid, err := ask(soon)
+	if err != nil {
+		s.log.Debug(fmt.Sprintf("version files in %s name no cluster: %v", s.Location(), err))
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.target = uid
+	return uid
+}

@@ -1,0 +1,279 @@
+package clusterstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// Flush implements versions.Execution.
+func (e *execution) Flush(ctx context.Context, scenarioType string, content []byte) (versions.File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return versions.File{}, err
+	}
+	defer leave()
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	e.known.Lock()
+	newest := e.newest
+	e.known.Unlock()
+	f, err := versions.NewFile(e.id, scenarioType, newest, content)
+	if err != nil {
+		return versions.File{}, err
+	}
+	x, err := e.write(ctx, f, content)
+	if err != nil {
+		return versions.File{}, fmt.Errorf("version file not written: %w", readOnly(err))
+	}
+	return x.File, nil
+}
+
+// Put implements versions.TwinExecution.
+func (e *execution) Put(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer leave()
+	if err := e.own(f); err != nil {
+		return f, err
+	}
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	e.known.Lock()
+	_, there := e.files[f.Key()]
+	e.known.Unlock()
+	if there {
+		return f, fmt.Errorf("version file %q: %w", f.Name, fs.ErrExist)
+	}
+	x, err := e.write(ctx, f, content)
+	if err != nil {
+		return f, fmt.Errorf("version file not written: %w", readOnly(err))
+	}
+	return x.File, nil
+}
+
+// write makes the Secret of a file, under the next ordinal. Who holds e.writing calls it: an ordinal
+// is used before the next one, so that whoever takes this execution over knows which is next. One
+// that was not used, as far as is known, is tried again.
+func (e *execution) write(ctx context.Context, f versions.File, content []byte) (entry, error) {
+	packed, err := pack(content)
+	if err != nil {
+		return entry{}, err
+	}
+	clusterUID := e.store.targetUID(ctx)
+	for {
+		if err := e.alive(); err != nil {
+			return entry{}, err
+		}
+		e.known.Lock()
+		ordinal := e.used + 1
+		e.known.Unlock()
+		object := e.object(f, ordinal, clusterUID, content, packed)
+		made, err := e.store.client.Create(ctx, secrets, e.store.options.Namespace, object)
+		if apierrors.IsAlreadyExists(err) {
+			made, err = e.store.client.Get(ctx, secrets, e.store.options.Namespace, secretName(e.id, ordinal))
+			if apierrors.IsNotFound(err) {
+				continue
+			}
+		}
+		if err != nil {
+			return entry{}, err
+		}
+		ours, err := e.judge(made, object)
+		if err != nil {
+			return entry{}, err
+		}
+		e.known.Lock()
+		e.used = ordinal
+		e.known.Unlock()
+		if !ours { // an earlier attempt of ours, whose answer was lost, and which nothing came of
+			if err := e.hide(ctx, made); err != nil {
+				return entry{}, err
+			}
+			continue
+		}
+		return e.wrote(made, content)
+	}
+}
+
+// judge looks at what is there under the ordinal of a file that was just written. An ordinal that
+// somebody else has used is the end: the execution was taken over.
+func (e *execution) judge(made, want kube.Object) (ours bool, err error) {
+	h := readHolder(kube.Meta(made).GetAnnotations()[noteHolder])
+	if h.Identity != e.hold.holder.Identity {
+		return false, e.lose(h)
+	}
+	return same(made["data"], want["data"]), nil
+}
+
+func same(a, b any) bool {
+	x, _ := a.(kube.Object)
+	y, _ := b.(kube.Object)
+	for _, key := range []string{dataFile, dataSignature, dataKey} {
+		if x[key] != y[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// hide marks a Secret as no file.
+func (e *execution) hide(ctx context.Context, object kube.Object) error {
+	meta := kube.Meta(object)
+	_, err := e.store.client.Patch(ctx, secrets, e.store.options.Namespace, meta.GetName(),
+		kube.Object{"metadata": kube.Object{"labels": kube.Object{labelState: stateRemoved}}}, kube.PatchOptions{UID: string(meta.GetUID())})
+	if err == nil {
+		e.known.Lock()
+		defer e.known.Unlock()
+		e.removed = append(e.removed, entry{secret: meta.GetName(), uid: string(meta.GetUID())})
+	}
+	return err
+}
+
+// wrote takes note of a file that was written, and reads it in the API server's answer.
+func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
+	x, err := e.store.readEntry(made)
+	if err != nil {
+		return entry{}, fmt.Errorf("%s: the API server's answer has another Secret: %w", e.Location(), err)
+	}
+	data, _ := made["data"].(kube.Object)
+	text, _ := data[dataFile].(string)
+	packed, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return entry{}, err
+	}
+	back, err := unpack(packed)
+	if err == nil && !bytes.Equal(back, content) {
+		err = errors.New("is not what was written")
+	}
+	if err != nil {
+		return entry{}, fmt.Errorf("%s %w", x.Location, err)
+	}
+	e.store.remember(x.uid, content)
+	e.known.Lock()
+	defer e.known.Unlock()
+	e.files[x.Key()], e.newest = x, max(e.newest, x.Timestamp)
+	e.latest = written{x.Key(), bytes.Clone(content)}
+	return x, nil
+}
+
+// Replace implements versions.Execution. A Secret is immutable: the new content gets one of its
+// own, and the old one goes after that. Until then, the newer one counts.
+func (e *execution) Replace(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer leave()
+	x, err := e.entry(f)
+	if err != nil {
+		return f, err
+	}
+	if x.State != versions.Pending {
+		return f, fmt.Errorf("version file %q: got an executed one, want a pending one", f.Name)
+	}
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	replaced, err := e.write(ctx, x.File, content)
+	if err != nil {
+		return f, readOnly(err)
+	}
+	return replaced.File, e.delete(ctx, x)
+}
+
+// MarkExecuted implements versions.Execution.
+func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions.File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer leave()
+	x, err := e.entry(f)
+	if err != nil {
+		return f, err
+	}
+	if x.State != versions.Pending {
+		return f, fmt.Errorf("version file %q: got an executed one, want a pending one", f.Name)
+	}
+	now := time.Now()
+	patched, err := e.store.client.Patch(ctx, secrets, e.store.options.Namespace, x.secret, kube.Object{"metadata": kube.Object{
+		"labels": kube.Object{labelState: string(versions.Executed)},
+		"annotations": kube.Object{
+			noteExecutedAt: now.UTC().Format(time.RFC3339Nano), noteExecutedBy: e.hold.holder.describe(),
+		},
+	}}, kube.PatchOptions{UID: x.uid})
+	if err != nil {
+		return f, readOnly(asMissing(err, f))
+	}
+	done, err := e.store.readEntry(patched)
+	if err != nil {
+		return f, err
+	}
+	e.known.Lock()
+	defer e.known.Unlock()
+	e.files[x.Key()] = done
+	return done.File, nil
+}
+
+// parallelDeletes is how many Secrets are deleted at the same time.
+const parallelDeletes = 8
+
+// Remove implements versions.Execution. The newest ordinal stays used until the end: whoever takes
+// this execution over has to find the one that comes next.
+func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	var found []entry
+	for _, f := range files {
+		x, err := e.entry(f)
+		switch {
+		case err == nil:
+			found = append(found, x)
+		case !isMissing(err):
+			return err
+		}
+	}
+	e.writing.Lock() // no ordinal is used meanwhile
+	defer e.writing.Unlock()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelDeletes)
+	for _, x := range found {
+		group.Go(func() error {
+			e.known.Lock()
+			last := x.ordinal == e.used
+			e.known.Unlock()
+			var err error
+			if last {
+				err = e.hide(ctx, kube.Object{"metadata": kube.Object{"name": x.secret, "uid": x.uid}})
+			} else {
+				err = e.delete(ctx, x)
+			}
+			if err != nil && !isMissing(err) {
+				return err
+			}
+			e.known.Lock()
+			defer e.known.Unlock()
+			delete(e.files, x.Key())
+			if e.latest.key == x.Key() {
+				e.latest = written{}
+			}
+			return nil
+		})
+	}
+	return readOnly(group.Wait())
+}

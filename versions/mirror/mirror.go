@@ -1,0 +1,272 @@
+// Package mirror keeps version files twice: in a directory, and in a cluster for the case that the
+// machine vanishes.
+//
+// # Use
+//
+// [New] joins two stores. What is done with an execution is done with both of its copies.
+//
+// # Avoid
+//
+// Don't change one of the copies by itself while it is pending.
+//
+// # Promised
+//
+//   - Order. A file is on the disk, then in the cluster, and only then may the change be made. An
+//     undone file is marked in the cluster, then on the disk.
+//   - Pending in either copy is pending: an undo too many finds nothing to do, an undo too few is
+//     lost. An execution that is opened has its copies made the same, as far as both can be written.
+//   - Of two contents under one name, the one in the cluster counts if it is signed; if it is not,
+//     the file can't be read.
+//   - If the cluster's copy can't be written, the change is not made if that copy is required.
+//     Otherwise it is said once, and the next open makes the copies the same.
+//   - A cluster that is away keeps nobody from undoing what is on the disk.
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"slices"
+
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// Options say how the copies are kept.
+type Options struct {
+	// Required: what can't be written to the cluster is not written at all. It has to be writable
+	// when a run begins, required or not.
+	Required bool
+
+	// Signs reports whether the cluster's copies can be signed here: one that can't is not made of
+	// a file that is on the disk alone, since nobody could use it. Nil: they can.
+	Signs func() bool
+
+	// Log is told when the copies differ. Nil: nobody.
+	Log *slog.Logger
+}
+
+// Store is a store with two copies.
+type Store struct {
+	disk, cluster versions.Twin
+	options       Options
+	log           *slog.Logger
+}
+
+var _ versions.Store = (*Store)(nil)
+
+// New joins a store on the disk and one in a cluster.
+func New(disk, cluster versions.Twin, o Options) *Store {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Store{disk, cluster, o, o.Log}
+}
+
+// signs reports whether copies that are made in the cluster can be used.
+func (s *Store) signs() bool { return s.options.Signs == nil || s.options.Signs() }
+
+// Location implements versions.Store.
+func (s *Store) Location() string { return s.disk.Location() }
+
+// Warnings implements versions.Store.
+func (s *Store) Warnings() []string { return s.cluster.Warnings() } // what is on the disk may vanish
+
+// Begin implements versions.Store.
+func (s *Store) Begin(ctx context.Context, runUUID string) (versions.Execution, error) {
+	disk, err := s.disk.Begin(ctx, runUUID)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := s.cluster.Adopt(ctx, disk.ID())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", s.cluster.Location(), err), disk.Close())
+	}
+	return &execution{Execution: disk, store: s, disk: disk.(versions.TwinExecution), cluster: cluster}, nil
+}
+
+// Open implements versions.Store.
+func (s *Store) Open(ctx context.Context, id string) (versions.Execution, error) {
+	cluster, away, err := s.openCluster(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var disk versions.TwinExecution
+	x, err := s.disk.Open(ctx, id)
+	switch {
+	case err == nil:
+		disk = x.(versions.TwinExecution)
+	case errors.Is(err, fs.ErrNotExist) && cluster != nil:
+		if disk, err = s.disk.Adopt(ctx, id); err != nil {
+			if errors.As(err, new(*versions.LockedError)) {
+				return nil, errors.Join(err, cluster.Close())
+			}
+			// The machine that had it is gone, and this one's disk is no help.
+			s.log.Warn(fmt.Sprintf("%s can't be copied to %s: %v", cluster.Location(), s.disk.Location(), err))
+			return cluster, nil
+		}
+	case cluster != nil:
+		return nil, errors.Join(err, cluster.Close())
+	default:
+		return nil, err
+	}
+	e := &execution{Execution: disk, store: s, disk: disk, cluster: cluster}
+	if cluster == nil && !away && s.signs() && e.pending(ctx) { // the cluster lost it
+		if e.cluster, err = s.cluster.Adopt(ctx, id); err != nil {
+			e.cluster = nil // and not an interface with nothing in it
+			s.away(err)
+		}
+	}
+	if e.cluster != nil {
+		e.reconcile(ctx)
+	}
+	return e, nil
+}
+
+// openCluster opens the cluster's copy. Nil without an error: there is none, or it can't be asked,
+// which must not keep anybody from undoing what is on the disk.
+func (s *Store) openCluster(ctx context.Context, id string) (x versions.TwinExecution, away bool, err error) {
+	opened, err := s.cluster.Open(ctx, id)
+	switch {
+	case err == nil:
+		return opened.(versions.TwinExecution), false, nil
+	case errors.As(err, new(*versions.LockedError)), ctx.Err() != nil:
+		return nil, false, err
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, nil
+	}
+	s.away(err)
+	return nil, true, nil
+}
+
+func (s *Store) away(err error) {
+	s.log.Warn(fmt.Sprintf("the copies in %s can't be reached: %v", s.cluster.Location(), err))
+}
+
+// Busy implements versions.Store.
+func (s *Store) Busy(ctx context.Context, id string) error {
+	err := s.disk.Busy(ctx, id)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	other := s.cluster.Busy(ctx, id)
+	switch {
+	case other == nil, errors.As(other, new(*versions.LockedError)), ctx.Err() != nil:
+		return other
+	case !errors.Is(other, fs.ErrNotExist):
+		s.away(other)
+	}
+	return err
+}
+
+// List implements versions.Store.
+func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, error) {
+	// All states: what is executed in one copy may be pending in the other.
+	listing, err := s.disk.List(ctx, f)
+	if err != nil {
+		return listing, err
+	}
+	other, err := s.cluster.List(ctx, f)
+	if ctx.Err() != nil {
+		return listing, ctx.Err()
+	}
+	if err != nil {
+		listing.Problems = append(listing.Problems, versions.Problem{Location: s.cluster.Location(), What: "can't be listed: " + err.Error()})
+		return listing, nil
+	}
+	listing.Problems = append(listing.Problems, other.Problems...)
+	at := map[string]int{}
+	for i, x := range listing.Executions {
+		at[x.ID] = i
+	}
+	for _, x := range other.Executions {
+		if i, ok := at[x.ID]; ok {
+			own := &listing.Executions[i]
+			own.Files, own.Problems = union(own.Files, x.Files), append(own.Problems, x.Problems...)
+			continue
+		}
+		listing.Executions = append(listing.Executions, x)
+	}
+	slices.SortFunc(listing.Executions, func(a, b versions.ExecutionInfo) int {
+		return cmp.Or(cmp.Compare(b.Timestamp, a.Timestamp), cmp.Compare(b.ID, a.ID))
+	})
+	return listing, nil
+}
+
+// union has each file of both copies once, the disk's where both are in the same state, and the
+// pending one where they are not.
+func union(disk, cluster []versions.File) []versions.File {
+	at := map[string]int{}
+	files := slices.Clone(disk)
+	for i, f := range files {
+		at[f.Key()] = i
+	}
+	for _, f := range cluster {
+		i, ok := at[f.Key()]
+		switch {
+		case !ok:
+			files = append(files, f)
+		case f.State == versions.Pending && files[i].State != versions.Pending:
+			files[i] = f
+		}
+	}
+	versions.SortFiles(files)
+	return files
+}
+
+// Read implements versions.Store.
+func (s *Store) Read(ctx context.Context, f versions.File) ([]byte, error) {
+	return read(ctx, f, s.disk.Read, s.cluster.Read, s.log)
+}
+
+// read returns the content of a file with two copies, whatever their states.
+func read(ctx context.Context, f versions.File, disk, cluster func(context.Context, versions.File) ([]byte, error), log *slog.Logger) ([]byte, error) {
+	here, err := anyState(ctx, f, disk)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	there, otherErr := anyState(ctx, f, cluster)
+	var untrusted *versions.UntrustedError
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return there, otherErr
+	case errors.Is(otherErr, fs.ErrNotExist):
+		return here, nil
+	case errors.As(otherErr, &untrusted) && untrusted.Digest == versions.Digest(here):
+		return here, nil
+	case errors.As(otherErr, &untrusted): // which of the two is right, a person has to say
+		return nil, otherErr
+	case otherErr != nil:
+		log.Warn(fmt.Sprintf("the copy of %s in the cluster can't be read: %v", f.Name, otherErr))
+		return here, nil
+	case string(here) != string(there):
+		log.Warn(fmt.Sprintf("%s differs from its copy in the cluster, which is signed and counts: it was edited or replaced", f.Location))
+		return there, nil
+	}
+	return here, nil
+}
+
+func anyState(ctx context.Context, f versions.File, from func(context.Context, versions.File) ([]byte, error)) ([]byte, error) {
+	content, err := from(ctx, f)
+	if errors.Is(err, fs.ErrNotExist) {
+		for _, state := range []versions.State{versions.Pending, versions.Executed} {
+			if other := f.In(state); other.Name != f.Name {
+				return from(ctx, other)
+			}
+		}
+	}
+	return content, err
+}
+
+// Append implements versions.Store. The journal is not mirrored.
+func (s *Store) Append(ctx context.Context, e versions.Entry) error { return s.disk.Append(ctx, e) }
+
+// Journal implements versions.Store.
+func (s *Store) Journal(ctx context.Context, f versions.Filter) iter.Seq2[versions.Entry, error] {
+	return s.disk.Journal(ctx, f)
+}
