@@ -177,7 +177,11 @@ func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool)
 			continue
 		}
 		d = min(d, renewTime+settleTime) // a mark from a clock that was ahead
-		s.Log.Info(fmt.Sprintf("a request to %s %s may still be under way, waiting %s", u.Verb, u.Ref.Text(), d.Round(time.Second/10)))
+		what := fmt.Sprintf("a request to %s %s", u.Verb, u.Ref.Text())
+		if u.Ref == (Ref{}) {
+			what = "a request of the process that left this"
+		}
+		s.Log.Info(fmt.Sprintf("%s may still be under way, waiting %s", what, d.Round(time.Second/10)))
 		done := s.progress(d, "request under way")
 		err := patience.Sleep(ctx, d)
 		done()

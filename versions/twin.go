@@ -232,5 +232,5 @@ func (h *memoryHold) Put(ctx context.Context, f File, content []byte) (File, err
 		}
 	}
 	f.Size, f.Changed, f.Location = int64(len(content)), time.Now(), h.Location()+"/"+f.Name
-	return h.put(memoryFile{f, append([]byte(nil), content...)}), nil
+	return h.put(memoryFile{File: f, content: append([]byte(nil), content...)}), nil
 }

@@ -20,8 +20,8 @@ import (
 
 // The tests run a binary that is built with the tag ebbtest. It is the program itself, and takes
 // from its environment what tests set: EBB_KILL_AT has points at which it is killed or signalled
-// ([killpoint.Parse]), EBB_REPEAT_WINDOW and EBB_MEMORY are limits, EBB_PROC is what stands for the
-// /proc of nodes.
+// ([killpoint.Parse]), EBB_REPEAT_WINDOW, EBB_MEMORY and EBB_STORE_TIMES are limits, EBB_PROC is what
+// stands for the /proc of nodes.
 func init() {
 	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
 	mines, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
@@ -37,11 +37,29 @@ func init() {
 	if proc := os.Getenv("EBB_PROC"); proc != "" {
 		builtinScripts = procFS{scripts.FS, proc}
 	}
+	if text := os.Getenv("EBB_STORE_TIMES"); text != "" {
+		mustSet("EBB_STORE_TIMES", parseStoreTimes(text))
+	}
 	if text := os.Getenv("EBB_MEMORY"); text != "" {
 		mib, err := strconv.ParseUint(text, 10, 64)
 		mustSet("EBB_MEMORY", err)
 		maxMemory = mib << 20
 	}
+}
+
+// parseStoreTimes reads the times of holding an execution: lease, renew, stop and settle.
+func parseStoreTimes(text string) error {
+	words := strings.Split(text, ",")
+	if len(words) != 4 {
+		return fmt.Errorf("got %q, want four durations", text)
+	}
+	for i, d := range []*time.Duration{&storeTimes.Lease, &storeTimes.Renew, &storeTimes.Stop, &storeTimes.Settle} {
+		var err error
+		if *d, err = time.ParseDuration(words[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mustSet ends a process whose limits the test got wrong.

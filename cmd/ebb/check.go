@@ -13,11 +13,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/supervisor"
 	"github.com/ebb-chaos/ebb/versions"
+	"github.com/ebb-chaos/ebb/versions/clusterstore"
 )
 
 type checkOptions struct {
@@ -62,7 +64,7 @@ func runCheck(ctx context.Context, o checkOptions) error {
 	if err != nil {
 		return err
 	}
-	sources, err := s.sources(ctx, o.operands, o.trust(s.DirectoryTrust))
+	sources, err := s.sources(ctx, &o.commonOptions)
 	if err != nil {
 		return err
 	}
@@ -110,18 +112,27 @@ type source struct {
 }
 
 // sources reads what is to be checked: the operands, or all that is pending.
-func (s *setup) sources(ctx context.Context, operands []string, trust versions.Trust) ([]source, error) {
+func (s *setup) sources(ctx context.Context, o *commonOptions) ([]source, error) {
 	var sources []source
-	for _, operand := range operands {
+	for _, operand := range o.operands {
+		if s.store.settings.Kind == config.StoreCluster || strings.HasPrefix(operand, clusterstore.Scheme) {
+			store, f, err := s.locate(ctx, o, operand)
+			if err != nil {
+				return nil, err
+			}
+			content, err := store.Read(ctx, f)
+			sources = append(sources, newSource(f.Location, content, err))
+			continue
+		}
 		files, err := starFiles(operand)
 		if err != nil {
 			return nil, &usageError{err: err}
 		}
 		for _, file := range files {
-			sources = append(sources, readSource(ctx, file, trust))
+			sources = append(sources, readSource(ctx, file, o.trust(s.DirectoryTrust)))
 		}
 	}
-	if len(operands) > 0 {
+	if len(o.operands) > 0 {
 		return sources, nil
 	}
 	listing, err := s.store.List(ctx, versions.Filter{PendingOnly: true})

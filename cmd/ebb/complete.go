@@ -142,6 +142,8 @@ func (l line) values(ctx context.Context) ([]string, error) {
 		return []string{"text", "json"}, nil
 	case "directory-trust":
 		return []string{"auto", "strict", "volume"}, nil
+	case "store":
+		return []string{config.StoreDirectory, config.StoreCluster, config.StoreBoth}, nil
 	case "log-level":
 		return []string{"debug", "info", "warning", "error"}, nil
 	case "output", "o":

@@ -45,11 +45,12 @@ What ebb wrote is kept; show-rollback shows what was changed.
 }
 
 func runEdit(ctx context.Context, o editOptions) error {
+	o.runs = true // what is edited is signed anew
 	s, err := load(&o.commonOptions, o.readIfNamed)
 	if err != nil {
 		return err
 	}
-	store, file, err := locate(o.operands[0], o.trust(s.DirectoryTrust))
+	store, file, err := s.locate(ctx, &o.commonOptions, o.operands[0])
 	if err != nil {
 		return err
 	}

@@ -47,12 +47,13 @@ name. The configuration is read only if --config is given.
 }
 
 func runExec(ctx context.Context, o execOptions) error {
+	o.force = o.Force
 	s, err := load(&o.commonOptions, o.readIfNamed)
 	if err != nil {
 		return err
 	}
 	var file versions.File
-	if s.store, file, err = locate(o.operands[0], o.trust(s.DirectoryTrust)); err != nil {
+	if s.store, file, err = s.locate(ctx, &o.commonOptions, o.operands[0]); err != nil {
 		return err
 	}
 	s.again = "ebb exec " + quoted(o.operands[0])

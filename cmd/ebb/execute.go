@@ -92,6 +92,7 @@ func runExecute(ctx context.Context, o executeOptions) error {
 	if o.ForceConflict != "" {
 		return runForceConflict(ctx, o)
 	}
+	o.force = o.Force
 	s, err := load(&o.commonOptions, o.readRollback)
 	if err != nil {
 		return err

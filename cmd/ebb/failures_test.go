@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/supervisor"
@@ -433,7 +434,7 @@ func (w *failing) ebbTo(out io.Writer, args ...string) (code, errs string) {
 func (w *failing) packages(want said) {
 	w.Helper()
 	settings := workerSettings{
-		Versions: filepath.Join(w.dir, "versions"), Scripts: filepath.Join(w.dir, "steps"), Kubeconfig: w.kubeconfig,
+		Store: storeSettings{Kind: config.StoreDirectory, Directory: filepath.Join(w.dir, "versions")}, Scripts: filepath.Join(w.dir, "steps"), Kubeconfig: w.kubeconfig,
 		LogFormat: "text", LogLevel: "error", NoColor: true,
 		Times: timeOptions{Timeout: w.timeout, FileTimeout: w.fileTimeout, Grace: runner.DefaultGrace}, TotalPatience: w.timeout,
 	}

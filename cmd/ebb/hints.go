@@ -74,6 +74,8 @@ func kindHint(f *runner.Failure) string {
 		}) {
 			return "the configuration names the directory: kraken.rollback_versions_directory, or kraken.scenario_scripts_directory for scripts"
 		}
+	case runner.KindUnsigned:
+		return "name the keys of the runners with --public-keys; a file that a person has looked at is replayed with --force"
 	case runner.KindUnsupported:
 		return "--skip-unsupported runs the rest"
 	case runner.KindUnavailable:

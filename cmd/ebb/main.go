@@ -74,6 +74,7 @@ mean "run".
 			cleanupCommand(),
 			importCommand(),
 			checkCommand(),
+			keysCommand(),
 			builtinsCommand(),
 			completionCommand(),
 			versionCommand(),

@@ -108,14 +108,14 @@ func (s *setup) sayMore(ctx context.Context, store *versions.Dir) {
 // storedFile is a file with the store that it is in.
 type storedFile struct {
 	versions.File
-	store *versions.Dir
+	store versions.Store
 }
 
 // toMark returns the files that are meant.
 func (s *setup) toMark(ctx context.Context, o markOptions) ([]storedFile, error) {
 	var files []storedFile
 	for _, operand := range o.operands {
-		store, file, err := locate(operand, o.trust(s.DirectoryTrust))
+		store, file, err := s.locate(ctx, &o.commonOptions, operand)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -104,12 +105,16 @@ type commonOptions struct {
 	LogLevel   string
 	NoColor    bool
 	Trust      string // "" as the configuration says
+	storeOptions
+
+	runs  bool // version files are written
+	force bool // those that are not proven to be a runner's are read
 }
 
 const defaultConfig = "config/config.yaml"
 
 func (o *commonOptions) flags() []cli.Flag {
-	return []cli.Flag{
+	return append(o.storeOptions.flags(), []cli.Flag{
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Destination: &o.Config, DefaultText: defaultConfig, Usage: "Krkn's configuration `FILE`"},
 		&cli.StringFlag{Name: "kubeconfig", Destination: &o.Kubeconfig, Usage: "kubeconfig `FILE`, instead of kubeconfig_path"},
 		&cli.StringFlag{Name: "context", Destination: &o.Context, Usage: "use this `CONTEXT` of the kubeconfig"},
@@ -117,7 +122,7 @@ func (o *commonOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "log-level", Destination: &o.LogLevel, Value: "info", Usage: "debug, info, warning or error"},
 		&cli.BoolFlag{Name: "no-color", Destination: &o.NoColor, Usage: "no colours; NO_COLOR does the same"},
 		&cli.StringFlag{Name: "directory-trust", Destination: &o.Trust, Usage: "what may stand above the versions directory: `TRUST` is auto, strict or volume"},
-	}
+	}...)
 }
 
 func (o *commonOptions) check() error {
@@ -125,10 +130,13 @@ func (o *commonOptions) check() error {
 	if strings.ContainsAny(o.Kubeconfig, "\n{") {
 		return errors.New("--kubeconfig: got the text of a kubeconfig, want the path of its file")
 	}
+	if strings.ContainsAny(o.StoreKubeconfig, "\n{") {
+		return errors.New("--store-kubeconfig: got the text of a kubeconfig, want the path of its file")
+	}
 	if _, err := versions.ParseTrust(o.Trust); err != nil {
 		return fmt.Errorf("--directory-trust: got %q, want auto, strict or volume", o.Trust)
 	}
-	return nil
+	return o.storeOptions.check()
 }
 
 // trust is what the flag says, or else the configuration.
@@ -149,14 +157,23 @@ func (o *commonOptions) configFile() string {
 
 // readRollback reads the configuration as [config.LoadForRollback] does.
 func (o *commonOptions) readRollback() (*config.Config, error) {
-	return config.LoadForRollback(o.configFile())
+	c, err := config.LoadForRollback(o.configFile())
+	if o.Config == "" && o.Store == config.StoreCluster && errors.Is(err, fs.ErrNotExist) {
+		return noConfig(), nil // the flags say all that is needed
+	}
+	return c, err
+}
+
+// noConfig is the configuration where no file was read.
+func noConfig() *config.Config {
+	return &config.Config{File: defaultConfig, VersionsDirectory: config.DefaultVersionsDirectory, Store: config.Store{Required: true}}
 }
 
 // readIfNamed is for commands that are given a version file: where it lies says what its store is,
 // and the configuration is read only if it was named.
 func (o *commonOptions) readIfNamed() (*config.Config, error) {
 	if o.Config == "" {
-		return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}, nil
+		return noConfig(), nil
 	}
 	return config.LoadForRollback(o.Config)
 }

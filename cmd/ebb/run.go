@@ -54,6 +54,7 @@ SIGINT or SIGTERM exits at once and leaves the version files pending.
 }
 
 func runRun(ctx context.Context, o runOptions) error {
+	o.runs = true
 	s, err := load(&o.commonOptions, func() (*config.Config, error) {
 		return config.Load(o.configFile(), config.Options{IgnoreSafetyKeys: o.IgnoreSafetyKeys})
 	})

@@ -11,7 +11,6 @@ import (
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
-	"github.com/ebb-chaos/ebb/versions"
 )
 
 // setup is what the flags and the configuration make of a command.
@@ -19,7 +18,7 @@ type setup struct {
 	*config.Config
 	log      *slog.Logger
 	progress *console.Progress
-	store    *versions.Dir
+	store    place
 	stdout   io.Writer
 	stderr   io.Writer
 	plain    bool // --no-color
@@ -59,20 +58,15 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 	if len(s.Ignored) > 0 {
 		s.log.Debug(fmt.Sprintf("keys of %s that have no effect: %q", s.File, s.Ignored))
 	}
-	if s.store, err = versions.NewDir(s.VersionsDirectory, versions.WithTrust(o.trust(s.DirectoryTrust))); err != nil {
+	where, err := s.storeSettings(o, o.runs)
+	if err == nil {
+		where.Force = o.force
+		s.store, err = where.open(s.log)
+	}
+	if err != nil {
 		return nil, &usageError{err: err}
 	}
 	return s, nil
-}
-
-// locate finds the version file that an operand names. One that is not there is a mistake in the
-// operand.
-func locate(operand string, trust versions.Trust) (*versions.Dir, versions.File, error) {
-	store, file, err := versions.Locate(operand, versions.WithTrust(trust))
-	if err != nil && !runner.IsRefused(err) {
-		err = &usageError{err: err}
-	}
-	return store, file, err
 }
 
 // wait shows a wait until it is told that it is over.

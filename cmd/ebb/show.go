@@ -48,7 +48,11 @@ no cluster.
 }
 
 func runShow(ctx context.Context, o showOptions) error {
-	store, file, err := locate(o.operands[0], o.trust(versions.TrustAuto))
+	s, err := load(&o.commonOptions, o.readIfNamed)
+	if err != nil {
+		return err
+	}
+	store, file, err := s.locate(ctx, &o.commonOptions, o.operands[0])
 	if err != nil {
 		return err
 	}

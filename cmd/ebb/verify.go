@@ -54,13 +54,14 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 	if len(o.operands) > 0 {
 		read = o.readIfNamed
 	}
+	o.force = o.Force
 	s, err := load(&o.commonOptions, read)
 	if err != nil {
 		return err
 	}
 	options := runner.ReplayOptions{Verify: true, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType}
 	for i, operand := range o.operands {
-		store, file, err := locate(operand, o.trust(s.DirectoryTrust))
+		store, file, err := s.locate(ctx, &o.commonOptions, operand)
 		switch {
 		case err != nil:
 			return err

@@ -33,8 +33,7 @@ var stopping = make(chan struct{})
 
 // workerSettings are what a worker needs of the command line and the configuration.
 type workerSettings struct {
-	Versions   string // the versions directory
-	Trust      versions.Trust
+	Store      storeSettings
 	Scripts    string // a directory of scenario scripts; "" for none beside the built-in ones
 	Kubeconfig string // "" for what Kubernetes' own tools take
 	Context    string
@@ -52,7 +51,7 @@ type workerSettings struct {
 // settings makes those of a command.
 func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	w := workerSettings{
-		Versions: s.store.Location(), Trust: o.trust(s.DirectoryTrust), Scripts: s.ScriptsDirectory, Kubeconfig: s.Kubeconfig, Context: o.Context,
+		Store: s.store.settings, Scripts: s.ScriptsDirectory, Kubeconfig: s.Kubeconfig, Context: o.Context,
 		LogFormat: o.LogFormat, LogLevel: o.LogLevel, NoColor: o.NoColor,
 		Times: times, OnStop: "finishing the file at hand",
 	}
@@ -83,7 +82,11 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 	if err != nil {
 		return nil, err
 	}
-	store, err := versions.NewDir(w.Versions, versions.WithTrust(w.Trust))
+	w.Store.Force = w.Store.Force || w.Force
+	if w.Store.Patience == 0 {
+		w.Store.Patience = w.Times.Timeout
+	}
+	store, err := w.Store.open(s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -121,5 +124,5 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 			Name: w.Scripts, FS: versions.SafeFS(path, 1<<20),
 		})
 	}
-	return runner.New(store, options)
+	return runner.New(store.Store, options)
 }

@@ -39,6 +39,7 @@ func TestLoadKrkn(t *testing.T) {
 		Kubeconfig:        "/home/alice/.kube/test",
 		VersionsDirectory: "/var/lib/ebb/versions",
 		ExitOnFailure:     true,
+		Store:             config.Store{Kind: "directory", Required: true},
 		ScriptsDirectory:  "/home/alice/scenarios",
 		Scenarios: []config.ScenarioEntry{
 			{Type: "hog_scenarios", Path: "scenarios/kube/cpu-hog.yml", Line: 16},
@@ -83,6 +84,7 @@ func TestDefaults(t *testing.T) {
 		AutoRollback:               true,
 		VersionsDirectory:          "/tmp/kraken-rollback",
 		VersionsDirectoryDefaulted: true,
+		Store:                      config.Store{Kind: "directory", Required: true},
 		Scenarios:                  []config.ScenarioEntry{{Type: "hog_scenarios", Path: "cpu.yml", Line: 3}},
 		WaitDuration:               60 * time.Second,
 		Iterations:                 1,
@@ -117,6 +119,7 @@ health_checks: {config: }
 	want := &config.Config{
 		File: "c.yaml", AutoRollback: true,
 		VersionsDirectory: config.DefaultVersionsDirectory, VersionsDirectoryDefaulted: true,
+		Store:        config.Store{Kind: "directory", Required: true},
 		Scenarios:    []config.ScenarioEntry{{Type: "hog_scenarios", Path: "cpu.yml", Line: 7}},
 		WaitDuration: time.Minute, Iterations: 1,
 	}

@@ -34,6 +34,7 @@ type execution struct {
 	used    int        // ordinal
 	newest  int64      // timestamp
 	files   map[string]entry
+	older   map[string][]entry
 	removed []entry // files whose ordinals stay used
 	latest  written // what was flushed last
 }
@@ -55,7 +56,7 @@ func (s *Store) newExecution(ctx context.Context, id string, h holder, l leaseSt
 	if err != nil {
 		return nil, err
 	}
-	e := &execution{hold: s.hold(id, h, l, began), runUUID: runUUID, tookOver: tookOver, files: map[string]entry{}}
+	e := &execution{hold: s.hold(id, h, l, began), runUUID: runUUID, tookOver: tookOver, files: map[string]entry{}, older: map[string][]entry{}}
 	if err := e.begin(ctx); err != nil {
 		return nil, errors.Join(err, e.hold.release(false))
 	}
@@ -99,15 +100,15 @@ func (e *execution) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, used, rest := e.store.entries(e.id, objects)
+	x := e.store.entries(e.id, objects)
 	e.known.Lock()
 	defer e.known.Unlock()
-	e.files, e.used, e.removed = files, max(used, e.used), nil
-	for _, object := range rest {
+	e.files, e.older, e.used, e.removed = x.files, x.older, max(x.used, e.used), nil
+	for _, object := range x.rest {
 		meta := kube.Meta(object)
 		e.removed = append(e.removed, entry{secret: meta.GetName(), uid: string(meta.GetUID())})
 	}
-	for _, x := range files {
+	for _, x := range x.files {
 		e.newest = max(e.newest, x.Timestamp)
 	}
 	return nil
@@ -300,9 +301,9 @@ func (e *execution) tidy(ctx context.Context) (empty bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	files, _, rest := e.store.entries(e.id, objects)
-	empty = len(files) == 0 && len(rest) == len(objects)
-	for _, object := range rest {
+	x := e.store.entries(e.id, objects)
+	empty = len(x.files) == 0 && len(x.rest) == len(objects)
+	for _, object := range x.rest {
 		meta := kube.Meta(object)
 		if !empty && meta.GetLabels()[labelObject] == objectFence {
 			continue

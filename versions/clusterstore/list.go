@@ -33,7 +33,7 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 	}
 	if f.PendingOnly {
 		// What has no state, or another one, is a problem, and not to be hidden.
-		selector = append(selector, fmt.Sprintf("%s notin (%s, %s)", labelState, versions.Executed, stateRemoved))
+		selector = append(selector, fmt.Sprintf("%s notin (%s, %s, %s)", labelState, versions.Executed, stateRemoved, stateOriginal))
 	}
 	found, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: strings.Join(selector, ",")})
 	if err != nil {
@@ -95,7 +95,7 @@ func (g *gathered) add(object kube.Object, listing *versions.Listing) {
 		})
 		return
 	}
-	if e.state == stateRemoved {
+	if e.state == stateRemoved || e.state == stateOriginal {
 		return
 	}
 	x := g.execution(e.Execution)
@@ -139,12 +139,8 @@ func (s *Store) Read(ctx context.Context, f versions.File) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	incarnation := ""
-	lease, err := s.client.Get(ctx, leases, s.options.Namespace, objectName(f.Execution))
-	switch {
-	case err == nil:
-		incarnation = string(kube.Meta(lease).GetUID())
-	case !apierrors.IsNotFound(err): // without a Lease, no signature is valid
+	incarnation, err := s.incarnation(ctx, f.Execution)
+	if err != nil {
 		return nil, err
 	}
 	return s.read(ctx, x, incarnation)
@@ -162,34 +158,90 @@ func (s *Store) find(ctx context.Context, f versions.File) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	entries, _, _ := s.entries(f.Execution, found)
-	if x, ok := entries[f.Key()]; ok && x.Name == f.Name {
+	inside := s.entries(f.Execution, found)
+	if x, ok := inside.files[f.Key()]; ok && x.Name == f.Name {
 		return x, nil
 	}
 	return entry{}, notThere("version file", f.Name)
 }
 
-// entries reads the Secrets of an execution: its files by their keys, the greatest ordinal that is
-// used, and the Secrets that are no files any more.
-func (s *Store) entries(id string, objects []kube.Object) (files map[string]entry, used int, rest []kube.Object) {
-	files = map[string]entry{}
+// Original implements versions.Store.
+func (s *Store) Original(ctx context.Context, f versions.File) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, err := s.find(ctx, f); err != nil {
+		return nil, err
+	}
+	found, err := s.objects(ctx, f.Execution)
+	if err != nil {
+		return nil, err
+	}
+	older := s.entries(f.Execution, found).older[f.Key()]
+	if len(older) == 0 {
+		return nil, notThere("original of version file", f.Name)
+	}
+	incarnation, err := s.incarnation(ctx, f.Execution)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(ctx, older[0], incarnation)
+}
+
+// incarnation is what an execution's files are signed for. Without a Lease, no signature is valid.
+func (s *Store) incarnation(ctx context.Context, id string) (string, error) {
+	lease, err := s.client.Get(ctx, leases, s.options.Namespace, objectName(id))
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	return string(kube.Meta(lease).GetUID()), err
+}
+
+// inside is what the Secrets of an execution are.
+type inside struct {
+	files map[string]entry   // by their keys
+	older map[string][]entry // what was in them before they were edited, oldest first
+	used  int                // the greatest ordinal
+	rest  []kube.Object      // what is no file any more
+}
+
+// entries reads the Secrets of an execution. Of two for one file, the one with the greater ordinal
+// counts.
+func (s *Store) entries(id string, objects []kube.Object) inside {
+	x := inside{files: map[string]entry{}, older: map[string][]entry{}}
 	for _, object := range objects {
 		if n, ok := ordinalOf(id, kube.Meta(object).GetName()); ok {
-			used = max(used, n)
+			x.used = max(x.used, n)
 		}
 		e, err := s.readEntry(object)
 		if kube.Meta(object).GetLabels()[labelObject] == objectFence || err == nil && e.state == stateRemoved {
-			rest = append(rest, object)
+			x.rest = append(x.rest, object)
 			continue
 		}
 		if err != nil || e.Execution != id {
 			continue // List says what is wrong with it
 		}
-		if other, ok := files[e.Key()]; !ok || other.ordinal < e.ordinal {
-			files[e.Key()] = e
+		other, ok := x.files[e.Key()]
+		switch {
+		case e.state == stateOriginal:
+			x.older[e.Key()] = append(x.older[e.Key()], e)
+		case !ok:
+			x.files[e.Key()] = e
+		case other.ordinal < e.ordinal:
+			x.older[e.Key()], x.files[e.Key()] = append(x.older[e.Key()], other), e
+		default:
+			x.older[e.Key()] = append(x.older[e.Key()], e)
 		}
 	}
-	return files, used, rest
+	for key, older := range x.older {
+		slices.SortFunc(older, func(a, b entry) int { return cmp.Compare(a.ordinal, b.ordinal) })
+		if _, ok := x.files[key]; !ok { // its file is gone, and so should it be
+			for _, e := range older {
+				x.rest = append(x.rest, kube.Object{"metadata": kube.Object{"name": e.secret, "uid": e.uid}})
+			}
+		}
+	}
+	return x
 }
 
 // Locate finds the file that an operand names: by its location, or by its execution and name.

@@ -39,6 +39,9 @@ const (
 // until the execution is closed.
 const stateRemoved = "removed"
 
+// stateOriginal is that of what was in a file before it was edited.
+const stateOriginal = "original"
+
 // The annotations of its objects.
 const (
 	noteExecution  = "ebb.dev/execution-id"

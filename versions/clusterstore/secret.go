@@ -147,7 +147,7 @@ func (s *Store) readEntry(object kube.Object) (entry, error) {
 	switch e.state {
 	case string(versions.Executed):
 		f = f.In(versions.Executed)
-	case string(versions.Pending), stateRemoved:
+	case string(versions.Pending), stateRemoved, stateOriginal:
 	default:
 		return entry{}, fmt.Errorf("label %s: got %q, want %s or %s", labelState, e.state, versions.Pending, versions.Executed)
 	}

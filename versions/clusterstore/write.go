@@ -99,7 +99,7 @@ func (e *execution) write(ctx context.Context, f versions.File, content []byte) 
 		e.used = ordinal
 		e.known.Unlock()
 		if !ours { // an earlier attempt of ours, whose answer was lost, and which nothing came of
-			if err := e.hide(ctx, made); err != nil {
+			if err := e.hide(ctx, entry{secret: kube.Meta(made).GetName(), uid: string(kube.Meta(made).GetUID())}); err != nil {
 				return entry{}, err
 			}
 			continue
@@ -129,15 +129,13 @@ func same(a, b any) bool {
 	return true
 }
 
-// hide marks a Secret as no file.
-func (e *execution) hide(ctx context.Context, object kube.Object) error {
-	meta := kube.Meta(object)
-	_, err := e.store.client.Patch(ctx, secrets, e.store.options.Namespace, meta.GetName(),
-		kube.Object{"metadata": kube.Object{"labels": kube.Object{labelState: stateRemoved}}}, kube.PatchOptions{UID: string(meta.GetUID())})
+// hide marks a Secret as a file that was removed.
+func (e *execution) hide(ctx context.Context, x entry) error {
+	err := e.label(ctx, x, stateRemoved)
 	if err == nil {
 		e.known.Lock()
 		defer e.known.Unlock()
-		e.removed = append(e.removed, entry{secret: meta.GetName(), uid: string(meta.GetUID())})
+		e.removed = append(e.removed, x)
 	}
 	return err
 }
@@ -190,7 +188,23 @@ func (e *execution) Replace(ctx context.Context, f versions.File, content []byte
 	if err != nil {
 		return f, readOnly(err)
 	}
-	return replaced.File, e.delete(ctx, x)
+	e.known.Lock()
+	older := e.older[x.Key()]
+	if len(older) == 0 {
+		e.older[x.Key()] = []entry{x}
+	}
+	e.known.Unlock()
+	if len(older) > 0 { // the original is kept, and what came between goes
+		return replaced.File, e.delete(ctx, x)
+	}
+	return replaced.File, e.label(ctx, x, stateOriginal)
+}
+
+// label gives a Secret another state, in which it is no file.
+func (e *execution) label(ctx context.Context, x entry, state string) error {
+	_, err := e.store.client.Patch(ctx, secrets, e.store.options.Namespace, x.secret,
+		kube.Object{"metadata": kube.Object{"labels": kube.Object{labelState: state}}}, kube.PatchOptions{UID: x.uid})
+	return err
 }
 
 // MarkExecuted implements versions.Execution.
@@ -227,6 +241,23 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 	return done.File, nil
 }
 
+// Import implements versions.Execution. Nothing of Krkn's is ever in a cluster.
+func (e *execution) Import(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return versions.File{}, err
+	}
+	defer leave()
+	x, err := e.entry(f)
+	if err == nil {
+		err = versions.CheckContent(content)
+	}
+	if err == nil {
+		err = fmt.Errorf("version file %q: got one of ours, want one of Krkn's", x.Name)
+	}
+	return versions.File{}, err
+}
+
 // parallelDeletes is how many Secrets are deleted at the same time.
 const parallelDeletes = 8
 
@@ -255,11 +286,16 @@ func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 	for _, x := range found {
 		group.Go(func() error {
 			e.known.Lock()
-			last := x.ordinal == e.used
+			last, older := x.ordinal == e.used, e.older[x.Key()]
 			e.known.Unlock()
+			for _, other := range older {
+				if err := e.delete(ctx, other); err != nil {
+					return err
+				}
+			}
 			var err error
 			if last {
-				err = e.hide(ctx, kube.Object{"metadata": kube.Object{"name": x.secret, "uid": x.uid}})
+				err = e.hide(ctx, x)
 			} else {
 				err = e.delete(ctx, x)
 			}
@@ -269,6 +305,7 @@ func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 			e.known.Lock()
 			defer e.known.Unlock()
 			delete(e.files, x.Key())
+			delete(e.older, x.Key())
 			if e.latest.key == x.Key() {
 				e.latest = written{}
 			}

@@ -140,6 +140,19 @@ func (e *execution) Replace(ctx context.Context, f versions.File, content []byte
 	return replaced, err
 }
 
+// Import implements versions.Execution. Krkn's files are on the disk alone; what stands for them is
+// in both.
+func (e *execution) Import(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
+	ours, err := e.disk.Import(ctx, f, content)
+	if err != nil || e.cluster == nil {
+		return ours, err
+	}
+	if _, err := e.cluster.Put(ctx, ours, content); err != nil && !errors.Is(err, fs.ErrExist) {
+		e.behind(err) // it stays pending on the disk, and nothing was changed under it
+	}
+	return ours, nil
+}
+
 // MarkExecuted implements versions.Execution: cluster, then disk.
 func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions.File, error) {
 	marked := false // in the cluster

@@ -263,6 +263,15 @@ func anyState(ctx context.Context, f versions.File, from func(context.Context, v
 	return content, err
 }
 
+// Original implements versions.Store.
+func (s *Store) Original(ctx context.Context, f versions.File) ([]byte, error) {
+	content, err := anyState(ctx, f, s.disk.Original)
+	if errors.Is(err, fs.ErrNotExist) {
+		return anyState(ctx, f, s.cluster.Original)
+	}
+	return content, err
+}
+
 // Append implements versions.Store. The journal is not mirrored.
 func (s *Store) Append(ctx context.Context, e versions.Entry) error { return s.disk.Append(ctx, e) }
 

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
+	"github.com/ebb-chaos/ebb/versions/clusterstore"
+	"github.com/ebb-chaos/ebb/versions/mirror"
+)
+
+// storeTimes are for tests.
+var storeTimes clusterstore.Times
+
+// bothPatience is how long the copy in the cluster is waited for where there is one on the disk.
+const bothPatience = 15 * time.Second
+
+// storeOptions say where the version files are, in place of the configuration.
+type storeOptions struct {
+	Store           string
+	StoreKubeconfig string
+	StoreNamespace  string
+	SigningKey      string
+	PublicKeys      string
+}
+
+func (o *storeOptions) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "store", Destination: &o.Store, Usage: "where the version files are: `STORE` is directory, cluster or both"},
+		&cli.StringFlag{Name: "store-kubeconfig", Destination: &o.StoreKubeconfig, Usage: "kubeconfig `FILE` of the cluster that has the store"},
+		&cli.StringFlag{Name: "store-namespace", Destination: &o.StoreNamespace, Usage: "`NAMESPACE` of the store"},
+		&cli.StringFlag{Name: "signing-key", Destination: &o.SigningKey, Usage: "`FILE` with the private key that signs version files"},
+		&cli.StringFlag{Name: "public-keys", Destination: &o.PublicKeys, Usage: "`FILE` or directory of the public keys of runners"},
+	}
+}
+
+func (o *storeOptions) check() error {
+	if o.Store == "" {
+		return nil
+	}
+	return oneOf("store", o.Store, config.StoreDirectory, config.StoreCluster, config.StoreBoth)
+}
+
+// storeSettings are what a store is opened with, in this process and in its workers.
+type storeSettings struct {
+	Kind       string
+	Directory  string
+	Trust      versions.Trust
+	Kubeconfig string // of the cluster that has the store
+	Context    string
+	Target     string // kubeconfig of the cluster that is changed
+	TargetsOwn bool   // the store is in that cluster
+	Namespace  string
+	Required   bool
+	Signing    ed25519.PrivateKey // nil in commands that only replay
+	Public     []ed25519.PublicKey
+	Force      bool
+	Patience   time.Duration
+	Times      clusterstore.Times
+}
+
+// place is a store, and how to open it again.
+type place struct {
+	versions.Store
+	settings storeSettings
+}
+
+// storeSettings puts the flags and the configuration together. runs says that version files are
+// written.
+func (s *setup) storeSettings(o *commonOptions, runs bool) (storeSettings, error) {
+	c := s.Store
+	w := storeSettings{
+		Kind: cmp.Or(o.Store, c.Kind, config.StoreDirectory), Directory: s.VersionsDirectory, Trust: o.trust(s.DirectoryTrust),
+		Namespace: cmp.Or(o.StoreNamespace, c.Namespace), Required: c.Required, Times: storeTimes,
+	}
+	if w.Kind == config.StoreDirectory {
+		return w, nil
+	}
+	w.Target, w.Context = s.target(o), o.Context
+	w.Kubeconfig = cmp.Or(o.StoreKubeconfig, c.Kubeconfig)
+	if w.TargetsOwn = w.Kubeconfig == "" || w.Kubeconfig == w.Target; w.TargetsOwn {
+		w.Kubeconfig = w.Target
+	}
+	if w.Kind == config.StoreBoth {
+		w.Patience = bothPatience
+	}
+	return w, s.keys(&w, cmp.Or(o.SigningKey, c.SigningKey), cmp.Or(o.PublicKeys, c.PublicKeys), runs)
+}
+
+// keys reads the keys. Who only replays has no use for a private key but to know its public one.
+func (s *setup) keys(w *storeSettings, signing, public string, runs bool) error {
+	if public != "" {
+		keys, err := clusterstore.ReadPublicKeys(public)
+		if err != nil {
+			return err
+		}
+		w.Public = keys
+	}
+	switch {
+	case signing != "" && (runs || public == ""):
+		key, err := clusterstore.ReadSigningKey(signing)
+		if err != nil {
+			return err
+		}
+		w.Public = append(w.Public, key.Public().(ed25519.PublicKey))
+		if runs {
+			w.Signing = key
+		}
+	case runs:
+		// The workers of this process can replay what one of them wrote, and nobody else can.
+		key, err := clusterstore.NewKey()
+		if err != nil {
+			return err
+		}
+		w.Signing = key
+		s.log.Warn("there is no signing key: what this run leaves in the cluster can be replayed only with --force; make one with: ebb keys new")
+	}
+	return nil
+}
+
+// target is the kubeconfig of the cluster that is changed.
+func (s *setup) target(o *commonOptions) string {
+	switch {
+	case o.Kubeconfig != "":
+		return o.Kubeconfig
+	case s.Kubeconfig != "" && missing(s.Kubeconfig) && !missing(serviceAccount):
+		return "" // as settings says
+	}
+	return s.Kubeconfig
+}
+
+// open opens the store. It sends no request.
+func (w storeSettings) open(log *slog.Logger) (place, error) {
+	p := place{settings: w}
+	var disk *versions.Dir
+	var err error
+	if w.Kind != config.StoreCluster {
+		if disk, err = versions.NewDir(w.Directory, versions.WithTrust(w.Trust)); err != nil {
+			return p, err
+		}
+		p.Store = disk
+		if w.Kind != config.StoreBoth {
+			return p, nil
+		}
+	}
+	cluster, err := w.openCluster(log)
+	if err != nil {
+		return p, err
+	}
+	if disk == nil {
+		p.Store = cluster
+	} else {
+		p.Store = mirror.New(disk, cluster, mirror.Options{Required: w.Required, Signs: cluster.Signs, Log: log})
+	}
+	return p, nil
+}
+
+func (w storeSettings) openCluster(log *slog.Logger) (*clusterstore.Store, error) {
+	inContext := ""
+	if w.TargetsOwn {
+		inContext = w.Context
+	}
+	path, err := config.KubeconfigPath(w.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := kube.LoadConfig(path, inContext)
+	if err != nil {
+		return nil, err
+	}
+	options := clusterstore.Options{
+		Cluster: cluster, Namespace: w.Namespace, SigningKey: w.Signing, PublicKeys: w.Public, Force: w.Force,
+		Patience: w.Patience, Log: log, UserAgent: "ebb/" + version, Times: w.Times,
+	}
+	if !w.TargetsOwn {
+		options.Target = w.targetUID
+	}
+	return clusterstore.New(options)
+}
+
+// targetUID is that of the cluster that is changed, which is not the one that has the store.
+func (w storeSettings) targetUID(ctx context.Context) (string, error) {
+	path, err := config.KubeconfigPath(w.Target)
+	if err != nil {
+		return "", err
+	}
+	target, err := kube.LoadConfig(path, w.Context)
+	if err != nil {
+		return "", err
+	}
+	client, err := kube.New(target, kube.Options{UserAgent: "ebb/" + version})
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	return client.ClusterUID(ctx)
+}
+
+// locate finds the version file that an operand names: by its path or, in a cluster, by its location
+// there. One that is not there is a mistake in the operand.
+func (s *setup) locate(ctx context.Context, o *commonOptions, operand string) (place, versions.File, error) {
+	if s.store.settings.Kind == config.StoreCluster || strings.HasPrefix(operand, clusterstore.Scheme) {
+		return s.locateInCluster(ctx, o, operand)
+	}
+	trust := o.trust(s.DirectoryTrust)
+	store, file, err := versions.Locate(operand, versions.WithTrust(trust))
+	if err != nil {
+		if !runner.IsRefused(err) {
+			err = &usageError{err: err}
+		}
+		return place{}, file, err
+	}
+	if store.Location() == s.store.Location() {
+		return s.store, file, nil // which may have a second copy
+	}
+	return place{store, storeSettings{Kind: config.StoreDirectory, Directory: store.Location(), Trust: trust}}, file, nil
+}
+
+func (s *setup) locateInCluster(ctx context.Context, o *commonOptions, operand string) (place, versions.File, error) {
+	inCluster := *o
+	inCluster.Store = config.StoreCluster
+	settings, err := s.storeSettings(&inCluster, false)
+	if err != nil {
+		return place{}, versions.File{}, &usageError{err: err}
+	}
+	settings.Force = s.store.settings.Force
+	store, err := settings.openCluster(s.log)
+	if err != nil {
+		return place{}, versions.File{}, err
+	}
+	file, err := store.Locate(ctx, operand)
+	if err != nil && runner.KindOf(err) == runner.KindFailed {
+		err = &usageError{err: fmt.Errorf("%q in %s: %w", operand, store.Location(), err)}
+	}
+	return place{store, settings}, file, err
+}

@@ -1,0 +1,148 @@
+package clusterstore_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
+	"github.com/ebb-chaos/ebb/versions"
+	"github.com/ebb-chaos/ebb/versions/clusterstore"
+)
+
+// stopped are the times of a holder that does not renew its Lease: one that was stopped.
+var stopped = clusterstore.Times{Renew: time.Hour, Stop: time.Hour}
+
+// hasty are those of somebody who does not wait for long.
+var hasty = clusterstore.Times{Lease: time.Second, Renew: 200 * time.Millisecond, Settle: 100 * time.Millisecond}
+
+// A holder that was taken for dead can neither write nor change anything, whichever of the two comes
+// first: its next ordinal is used up.
+func TestTakenOver(t *testing.T) {
+	t.Parallel()
+	p, key := newPlace(t), newKey(t)
+	old := p.store(t, clusterstore.Options{SigningKey: key, Times: stopped})
+	for _, removed := range []bool{false, true} { // the newest file, whose ordinal was used all the same
+		e, err := old.Begin(t.Context(), run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := e.Flush(t.Context(), "pod", []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := e.Flush(t.Context(), "pod", []byte("y"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if removed {
+			if err := e.Remove(t.Context(), last); err != nil {
+				t.Fatal(err)
+			}
+		}
+		watch := p.store(t, clusterstore.Options{SigningKey: key, Times: hasty})
+		if err := watch.Busy(t.Context(), e.ID()); !errors.As(err, new(*versions.LockedError)) {
+			t.Errorf("at once: got %v, want a *LockedError", err)
+		}
+		var taken versions.Execution
+		for taken == nil { // until its Lease looks old enough to be watched
+			if taken, err = watch.Open(t.Context(), e.ID()); err != nil && !errors.As(err, new(*versions.LockedError)) {
+				t.Fatal(err)
+			}
+		}
+		if holder, ok := taken.TookOver(); !ok || holder.PID == 0 {
+			t.Errorf("got %+v, %t, want who it was", holder, ok)
+		}
+		if _, err := e.Flush(t.Context(), "pod", []byte("z")); !errors.As(err, new(*versions.LostError)) {
+			t.Errorf("flush of the old holder: got %v, want a *LostError", err)
+		}
+		if _, err := e.MarkInFlight(versions.Mark{}); !errors.As(err, new(*versions.LostError)) {
+			t.Errorf("mark of the old holder: got %v, want a *LostError", err)
+		}
+		if _, err := e.Files(t.Context()); !errors.As(err, new(*versions.LockedError)) {
+			t.Errorf("files of the old holder: got %v, want a *LockedError", err)
+		}
+		select {
+		case <-e.(versions.Losable).Lost():
+		default:
+			t.Error("the old holder was not told")
+		}
+		files, err := taken.Files(t.Context())
+		if want := 2; err != nil || removed && len(files) != 1 || !removed && len(files) != want {
+			t.Errorf("got %v, %v, want what was flushed before", files, err)
+		}
+		if content, err := taken.Read(t.Context(), f); err != nil || string(content) != "x" {
+			t.Errorf("got %q, %v", content, err)
+		}
+		if err := errors.Join(taken.Remove(t.Context(), files...), taken.Close(), e.Close()); err != nil {
+			t.Error(err)
+		}
+		if got, err := watch.List(t.Context(), versions.Filter{}); err != nil || len(got.Executions) != 0 {
+			t.Errorf("got %v, %v, want nothing left", got, err)
+		}
+	}
+}
+
+// A holder that lives keeps its execution, however long it takes.
+func TestRenewed(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	s := p.store(t, clusterstore.Options{SigningKey: newKey(t), Times: clusterstore.Times{Renew: 100 * time.Millisecond}})
+	e, err := s.Begin(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It takes a Lease that has not changed for 2 s for dead, and suspects it at once.
+	other := p.store(t, clusterstore.Options{Times: clusterstore.Times{Lease: 10 * time.Second, Renew: time.Nanosecond}})
+	if _, err := other.Open(t.Context(), e.ID()); !errors.As(err, new(*versions.LockedError)) {
+		t.Errorf("got %v, want a *LockedError: it was renewed meanwhile", err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A holder that can't renew its Lease makes no change, and goes on when it can again.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, p.kubeconfig)
+	p.kubeconfig = kubeconfig
+	s := p.store(t, clusterstore.Options{SigningKey: newKey(t), Times: clusterstore.Times{Renew: 50 * time.Millisecond, Stop: time.Second}})
+	e, err := s.Begin(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := func() error {
+		unmark, err := e.MarkInFlight(versions.Mark{})
+		if err == nil {
+			err = unmark()
+		}
+		return err
+	}
+	eventually(t, "it can make changes", func() bool { return mark() == nil })
+	if err := proxy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it can't make changes", func() bool {
+		err := mark()
+		return err != nil && strings.Contains(err.Error(), "its Lease was last renewed")
+	})
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it can again", func() bool { return mark() == nil })
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}

@@ -1,0 +1,295 @@
+package clusterstore_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/versions"
+	"github.com/ebb-chaos/ebb/versions/clusterstore"
+)
+
+var secretKind = kube.Resource{Version: "v1", Kind: "Secret", Plural: "secrets", Namespaced: true}
+
+// client is one that plants things, as somebody who may write Secrets there.
+func (p place) client(t testing.TB) *kube.Client {
+	t.Helper()
+	config, err := kube.LoadConfig(p.kubeconfig, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := kube.New(config, kube.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// written is an execution with one file that a store wrote and left.
+func written(t testing.TB, s *clusterstore.Store, content string) versions.File {
+	t.Helper()
+	e, err := s.Begin(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := e.Flush(t.Context(), "pod", []byte(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (p place) secret(t testing.TB, f versions.File) kube.Object {
+	t.Helper()
+	object, err := p.client(t).Get(t.Context(), secretKind, p.namespace, "ebb-"+f.Execution+"-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// plant puts a Secret in the place of another one, or beside it.
+func (p place) plant(t testing.TB, object kube.Object) {
+	t.Helper()
+	c := p.client(t)
+	name := kube.Meta(object).GetName()
+	if err := c.Delete(t.Context(), secretKind, p.namespace, name, kube.DeleteOptions{}); err != nil && !strings.Contains(err.Error(), "not found") {
+		t.Fatal(err)
+	}
+	meta := object["metadata"].(kube.Object)
+	for _, key := range []string{"uid", "resourceVersion", "creationTimestamp"} {
+		delete(meta, key)
+	}
+	if _, err := c.Create(t.Context(), secretKind, p.namespace, object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func gzipped(t testing.TB, content io.Reader) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.Copy(w, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(b.Bytes())
+}
+
+// Whoever can write Secrets in the namespace can't have anything executed: what he plants is listed
+// and refused.
+func TestPlanted(t *testing.T) {
+	t.Parallel()
+	p, key := newPlace(t), newKey(t)
+	runner := p.store(t, clusterstore.Options{SigningKey: key})
+	for _, test := range []struct {
+		name  string
+		plant func(t *testing.T) versions.File
+		want  string // what is said of it
+	}{
+		{"unsigned", func(t *testing.T) versions.File { return written(t, p.store(t, clusterstore.Options{}), "evil") }, "is not signed"},
+		{"signed by another key", func(t *testing.T) versions.File {
+			return written(t, p.store(t, clusterstore.Options{SigningKey: newKey(t)}), "evil")
+		}, "want one of"},
+		{"for another cluster", func(t *testing.T) versions.File {
+			other := func(context.Context) (string, error) { return "another-cluster", nil }
+			return written(t, p.store(t, clusterstore.Options{SigningKey: key, Target: other}), "evil")
+		}, "is for the cluster with the UID another-cluster"},
+		{"relabelled for this cluster", func(t *testing.T) versions.File {
+			other := func(context.Context) (string, error) { return "another-cluster", nil }
+			f := written(t, p.store(t, clusterstore.Options{SigningKey: key, Target: other}), "evil")
+			object := p.secret(t, f)
+			kube.Meta(object).SetLabels(kube.Meta(p.secret(t, written(t, runner, "x"))).GetLabels())
+			labels := kube.Meta(object).GetLabels()
+			labels["ebb.dev/execution"] = f.Execution
+			kube.Meta(object).SetLabels(labels)
+			p.plant(t, object)
+			return f
+		}, "not for this file"},
+		{"swapped between two executions", func(t *testing.T) versions.File {
+			a, b := written(t, runner, "of a"), written(t, runner, "of b")
+			other, object := p.secret(t, a), p.secret(t, b)
+			object["data"] = other["data"]
+			p.plant(t, object)
+			return b
+		}, "not for this file"},
+		{"moved to another execution with all that is its", func(t *testing.T) versions.File {
+			a, b := written(t, runner, "of a"), written(t, runner, "of b")
+			object := p.secret(t, a)
+			meta := kube.Meta(object)
+			notes, labels := meta.GetAnnotations(), meta.GetLabels()
+			notes["ebb.dev/execution-id"], labels["ebb.dev/execution"] = b.Execution, b.Execution
+			meta.SetAnnotations(notes)
+			meta.SetLabels(labels)
+			meta.SetName("ebb-" + b.Execution + "-7")
+			p.plant(t, object)
+			return versions.File{Execution: b.Execution, Name: a.Name}
+		}, "not for this file"},
+		{"under another ordinal", func(t *testing.T) versions.File {
+			f := written(t, runner, "x")
+			object := p.secret(t, f)
+			kube.Meta(object).SetName("ebb-" + f.Execution + "-2")
+			p.plant(t, object)
+			return f
+		}, "not for this file"},
+		{"under another name, which is another place in the order", func(t *testing.T) versions.File {
+			f := written(t, runner, "x")
+			object := p.secret(t, f)
+			notes := kube.Meta(object).GetAnnotations()
+			notes["ebb.dev/file"] = "pod_1_aaaaaaaa.star"
+			kube.Meta(object).SetAnnotations(notes)
+			p.plant(t, object)
+			return versions.File{Execution: f.Execution, Name: "pod_1_aaaaaaaa.star"}
+		}, "not for this file"},
+		{"put back after the end of its execution", func(t *testing.T) versions.File {
+			f := written(t, runner, "x")
+			object := p.secret(t, f)
+			e, err := runner.Open(t.Context(), f.Execution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(e.Remove(t.Context(), f), e.Close()); err != nil {
+				t.Fatal(err)
+			}
+			p.plant(t, object)
+			return f
+		}, "not for this file"},
+		{"other content", func(t *testing.T) versions.File {
+			f := written(t, runner, "x")
+			object := p.secret(t, f)
+			object["data"].(kube.Object)["file"] = gzipped(t, strings.NewReader("evil"))
+			p.plant(t, object)
+			return f
+		}, "not for this file"},
+		{"more than memory", func(t *testing.T) versions.File {
+			f := written(t, runner, "x")
+			object := p.secret(t, f)
+			object["data"].(kube.Object)["file"] = gzipped(t, io.LimitReader(zeros{}, 64<<20))
+			p.plant(t, object)
+			return f
+		}, "want at most"},
+		{"no gzip", func(t *testing.T) versions.File {
+			f := written(t, runner, "x")
+			object := p.secret(t, f)
+			object["data"].(kube.Object)["file"] = "ZXZpbA=="
+			p.plant(t, object)
+			return f
+		}, "is not gzipped"},
+		{"one that can be changed", func(t *testing.T) versions.File {
+			f := written(t, runner, "x")
+			object := p.secret(t, f)
+			delete(object, "immutable")
+			p.plant(t, object)
+			return f
+		}, "is not immutable"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := test.plant(t)
+			s := p.store(t, clusterstore.Options{PublicKeys: []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}})
+			listing, err := s.List(t.Context(), versions.Filter{PendingOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed := false
+			for _, x := range listing.Executions {
+				for _, other := range x.Files {
+					listed = listed || other.Key() == f.Key()
+				}
+			}
+			if !listed {
+				t.Error("it is not listed")
+			}
+			e, err := s.Open(t.Context(), f.Execution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, read := range map[string]func(context.Context, versions.File) ([]byte, error){"store": s.Read, "execution": e.Read} {
+				content, err := read(t.Context(), f)
+				var untrusted *versions.UntrustedError
+				if !errors.As(err, &untrusted) || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%s: read %q, %v, want it refused: %q", name, content, err, test.want)
+				}
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Keys are changed by having two for a while, and force reads what nobody signed.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	p, older, newer := newPlace(t), newKey(t), newKey(t)
+	public := func(keys ...ed25519.PrivateKey) (all []ed25519.PublicKey) {
+		for _, key := range keys {
+			all = append(all, key.Public().(ed25519.PublicKey))
+		}
+		return all
+	}
+	a := written(t, p.store(t, clusterstore.Options{SigningKey: older}), "older")
+	b := written(t, p.store(t, clusterstore.Options{SigningKey: newer}), "newer")
+	both := p.store(t, clusterstore.Options{PublicKeys: public(older, newer)})
+	for want, f := range map[string]versions.File{"older": a, "newer": b} {
+		if got, err := both.Read(t.Context(), f); err != nil || string(got) != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	if _, err := p.store(t, clusterstore.Options{PublicKeys: public(newer)}).Read(t.Context(), a); !errors.As(err, new(*versions.UntrustedError)) {
+		t.Errorf("with the new key alone: got %v, want it refused", err)
+	}
+	if got, err := p.store(t, clusterstore.Options{Force: true}).Read(t.Context(), a); err != nil || string(got) != "older" {
+		t.Errorf("by force: got %q, %v", got, err)
+	}
+}
+
+// What no Secret can hold is refused before the change that it would undo.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	s := newPlace(t).store(t, clusterstore.Options{SigningKey: newKey(t)})
+	e, err := s.Begin(t.Context(), "Run_1.of-Capitals")
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.NewChaCha8([32]byte{1})
+	content := make([]byte, versions.MaxFileSize)
+	if _, err := random.Read(content); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Flush(t.Context(), "pod", content); err == nil || !strings.Contains(err.Error(), "a Secret holds no more") {
+		t.Errorf("got %v, want it refused", err)
+	}
+	// A little less than a Secret holds, which no gzip makes shorter.
+	f, err := e.Flush(t.Context(), "pod", content[:1<<20-8<<10])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Read(t.Context(), f); err != nil || !bytes.Equal(got, content[:1<<20-8<<10]) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	if files, err := e.Files(t.Context()); err != nil || fmt.Sprint(len(files)) != "1" {
+		t.Errorf("got %v, %v, want one file", files, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
