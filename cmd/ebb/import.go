@@ -106,7 +106,7 @@ func (o *importOptions) files(ctx context.Context) (*setup, []storedFile, error)
 	}
 	var files []storedFile
 	for _, operand := range o.operands {
-		found, err := o.operand(ctx, operand)
+		found, err := o.operand(ctx, s, operand)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -116,14 +116,14 @@ func (o *importOptions) files(ctx context.Context) (*setup, []storedFile, error)
 }
 
 // operand finds what one operand names.
-func (o *importOptions) operand(ctx context.Context, operand string) ([]storedFile, error) {
+func (o *importOptions) operand(ctx context.Context, s *setup, operand string) ([]storedFile, error) {
 	trust := o.trust(versions.TrustAuto)
 	info, err := os.Stat(operand)
 	if err != nil {
 		return nil, &usageError{err: err}
 	}
 	if !info.IsDir() {
-		store, file, err := locate(operand, trust)
+		store, file, err := s.locate(ctx, &o.commonOptions, operand)
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +148,7 @@ func (o *importOptions) operand(ctx context.Context, operand string) ([]storedFi
 }
 
 // foreignFiles lists Krkn's pending files of a store, or of one of its executions.
-func foreignFiles(ctx context.Context, store *versions.Dir, execution string) ([]storedFile, error) {
+func foreignFiles(ctx context.Context, store versions.Store, execution string) ([]storedFile, error) {
 	listing, err := store.List(ctx, versions.Filter{PendingOnly: true})
 	if err != nil {
 		return nil, err

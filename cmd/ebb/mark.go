@@ -95,7 +95,7 @@ func runMark(ctx context.Context, o markOptions) error {
 }
 
 // sayMore says how many files of Krkn's are still pending beside those that were marked.
-func (s *setup) sayMore(ctx context.Context, store *versions.Dir) {
+func (s *setup) sayMore(ctx context.Context, store versions.Store) {
 	files, err := foreignFiles(ctx, store, "")
 	if err != nil {
 		s.log.Debug(fmt.Sprintf("what else is pending is not known: %v", err))
