@@ -11,11 +11,12 @@ import (
 // runForceConflict undoes one file, also what somebody else changed since. What that does is shown
 // first, and an object that is changed between the two is left alone.
 func runForceConflict(ctx context.Context, o executeOptions) error {
+	o.force = o.Force
 	s, err := load(&o.commonOptions, o.readIfNamed)
 	if err != nil {
 		return err
 	}
-	store, file, err := locate(o.ForceConflict, o.trust(s.DirectoryTrust))
+	store, file, err := s.locate(ctx, &o.commonOptions, o.ForceConflict)
 	if err != nil {
 		return err
 	}

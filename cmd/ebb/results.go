@@ -79,7 +79,7 @@ func unconfigured(report *runner.Report) bool {
 func (s *setup) printText(report *runner.Report) error {
 	w, color := s.stdout, s.color(s.stdout)
 	location := func(x runner.Result) string { return x.File.Location }
-	if console.IsTerminal(w) && s.store != nil {
+	if console.IsTerminal(w) && s.store.Store != nil {
 		location = func(x runner.Result) string {
 			return strings.TrimPrefix(x.File.Location, s.store.Location()+"/")
 		}

@@ -20,7 +20,7 @@ import (
 // may be a hundred thousand.
 type wide struct {
 	w       io.Writer
-	store   *versions.Dir
+	store   versions.Store
 	runner  *runner.Runner
 	journal map[string]journaled
 }
