@@ -82,6 +82,7 @@ type auditor struct {
 	found     []*Error
 	seen      map[string]bool
 	followed  map[followed]bool
+	bound     map[*syntax.Ident]bound // what parameters are in the call that is followed
 	indices   map[*Module]*index
 }
 
@@ -117,7 +118,7 @@ func (a *auditor) module(m *Module) {
 	syntax.Walk(m.file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.DotExpr:
-			a.attribute(n)
+			a.attribute(x, n)
 		case *syntax.CallExpr:
 			for _, c := range a.calls(x, n) {
 				for _, f := range c.args.misfits(c.name, c.signature) {
@@ -131,17 +132,22 @@ func (a *auditor) module(m *Module) {
 }
 
 // attribute refuses what a module of builtins does not have.
-func (a *auditor) attribute(n *syntax.DotExpr) {
-	value, path := a.builtin(n.X)
-	module, ok := value.(*starlarkstruct.Module)
-	if !ok || module.Members.Has(n.Name.Name) {
+func (a *auditor) attribute(x *index, n *syntax.DotExpr) {
+	choices := a.choices(x, n.X, 0)
+	if members, _ := chosen(choices, n.Name.Name); len(choices) == 0 || len(members) > 0 {
 		return
 	}
-	hint := ""
-	if near := suggest.Nearest(n.Name.Name, module.Members.Keys()); near != "" {
-		hint = fmt.Sprintf("did you mean %s.%s?", path, near)
+	var paths, names []string
+	for _, c := range choices {
+		paths = append(paths, c.path)
+		names = append(names, c.module.Members.Keys()...)
 	}
-	a.add(n.Name.NamePos, hint, fmt.Sprintf("%s has no %q", path, n.Name.Name))
+	hint := ""
+	if near := suggest.Nearest(n.Name.Name, names); near != "" {
+		_, meant := chosen(choices, near)
+		hint = fmt.Sprintf("did you mean %s?", meant[0])
+	}
+	a.add(n.Name.NamePos, hint, fmt.Sprintf("%s has no %q", strings.Join(paths, " or "), n.Name.Name))
 }
 
 // builtin returns what the host predeclared under an expression such as k8s or k8s.get, and its
@@ -204,9 +210,29 @@ func (a *auditor) target(x *index, fn syntax.Expr, args arguments) (target, bool
 		s, ok := a.engine.signatures[path]
 		return target{name: path, signature: &s, args: args}, ok
 	}
+	if dot, ok := fn.(*syntax.DotExpr); ok {
+		_, paths := chosen(a.choices(x, dot.X, 0), dot.Name.Name)
+		var signatures []Signature
+		for _, path := range paths {
+			if s, ok := a.engine.signatures[path]; ok {
+				signatures = append(signatures, s)
+			}
+		}
+		if len(signatures) == 0 {
+			return target{}, false
+		}
+		s := either(signatures)
+		return target{name: paths[0], signature: &s, args: args}, true
+	}
 	id, ok := fn.(*syntax.Ident)
 	if !ok {
 		return target{}, false
+	}
+	if b, ok := a.bound[first(id)]; ok {
+		return target{name: b.def.Name.Name, signature: signatureOf(b.def), in: b.in, def: b.def, args: args}, true
+	}
+	if s, ok := universal[builtin(id)]; ok {
+		return target{name: id.Name, signature: &s, args: args}, true
 	}
 	in, def := x.function(id, a.index)
 	if def == nil {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"go.starlark.net/starlark"
@@ -21,6 +22,13 @@ type followed struct {
 	def   *syntax.DefStmt
 	param string
 	value *fields
+	with  string // the functions that it is given
+}
+
+// bound is a function that a parameter is.
+type bound struct {
+	in  *index
+	def *syntax.DefStmt
 }
 
 // contract follows the values that the host passes to functions of a file.
@@ -36,7 +44,7 @@ func (a *auditor) contract(x *index, passed map[string]string) {
 		}
 		if id := x.tops[function]; id != nil && values[argument] != nil {
 			if in, def := x.function(id, a.index); def != nil {
-				a.follow(in, def, "", values[argument])
+				a.follow(in, def, "", values[argument], "")
 			}
 		}
 	}
@@ -69,7 +77,7 @@ func (a *auditor) handover(x *index, c target) {
 		for _, param := range h.Functions {
 			if id, ok := c.args.get(c.signature, param).(*syntax.Ident); ok {
 				if in, def := x.function(id, a.index); def != nil {
-					a.follow(in, def, "", value)
+					a.follow(in, def, "", value, "")
 				}
 			}
 		}
@@ -123,8 +131,8 @@ func onlyResult(def *syntax.DefStmt) syntax.Expr {
 }
 
 // follow looks at what a function does with an argument of which the fields are known. param "" is
-// its first one.
-func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fields) {
+// its first one. with tells calls apart that give it other functions.
+func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fields, with string) {
 	for _, p := range def.Params {
 		if withDefault, ok := p.(*syntax.BinaryExpr); ok {
 			p = withDefault.X
@@ -133,7 +141,7 @@ func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fie
 		if !ok || param != "" && param != id.Name {
 			continue
 		}
-		key := followed{def, id.Name, value}
+		key := followed{def, id.Name, value, with}
 		// Of a parameter that gets another value nothing is known.
 		if !a.followed[key] && x.writes[first(id)] == 1 {
 			a.followed[key] = true
@@ -167,7 +175,7 @@ func (a *auditor) uses(x *index, part syntax.Node, variable *syntax.Ident, value
 				}
 			}
 			for _, c := range a.calls(x, n) {
-				a.pass(c, variable, value)
+				a.pass(x, c, variable, value)
 			}
 		}
 		return true
@@ -193,14 +201,39 @@ func (a *auditor) missing(field *syntax.Ident, variable string, value *fields) {
 	a.add(field.NamePos, hint, fmt.Sprintf("%s has no field %q: it is made at %s", variable, field.Name, value.at))
 }
 
-// pass follows a value into the function that it is passed to.
-func (a *auditor) pass(c target, variable *syntax.Ident, value *fields) {
+// pass follows a value into the function that it is passed to, with the functions that are passed
+// beside it: take_back(content, left_in, off) calls off(content).
+func (a *auditor) pass(x *index, c target, variable *syntax.Ident, value *fields) {
 	if c.def == nil || c.args.unpacked {
 		return
 	}
-	for _, p := range c.signature.Params {
-		if id, ok := c.args.get(c.signature, p.Name).(*syntax.Ident); ok && refers(id, variable) {
-			a.follow(c.in, c.def, p.Name, value)
+	before, with := a.bound, ""
+	a.bound = maps.Clone(before)
+	if a.bound == nil {
+		a.bound = map[*syntax.Ident]bound{}
+	}
+	for _, param := range c.def.Params {
+		id, ok := param.(*syntax.Ident)
+		if !ok || c.in.writes[first(id)] != 1 {
+			continue
+		}
+		given, ok := c.args.get(c.signature, id.Name).(*syntax.Ident)
+		if !ok {
+			continue
+		}
+		b, known := a.bound[first(given)]
+		if !known {
+			b.in, b.def = x.function(given, a.index)
+		}
+		if b.def != nil {
+			a.bound[first(id)] = b
+			with += id.Name + "=" + b.in.module.name + ":" + b.def.Name.Name + " "
 		}
 	}
+	for _, p := range c.signature.Params {
+		if id, ok := c.args.get(c.signature, p.Name).(*syntax.Ident); ok && refers(id, variable) {
+			a.follow(c.in, c.def, p.Name, value, with)
+		}
+	}
+	a.bound = before
 }

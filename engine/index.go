@@ -13,10 +13,20 @@ type index struct {
 	tops   map[string]*syntax.Ident      // variables at the top level
 	writes map[*syntax.Ident]int         // how often a variable gets a value
 	values map[*syntax.Ident]syntax.Expr // what is assigned to a variable on its own
+	parts  map[*syntax.Ident]part        // what is assigned to a variable together with others
+}
+
+// A part is one of several results of an expression.
+type part struct {
+	of syntax.Expr
+	n  int
 }
 
 func newIndex(m *Module) *index {
-	x := &index{m, map[string]*syntax.DefStmt{}, map[string]*syntax.Ident{}, map[*syntax.Ident]int{}, map[*syntax.Ident]syntax.Expr{}}
+	x := &index{
+		module: m, defs: map[string]*syntax.DefStmt{}, tops: map[string]*syntax.Ident{},
+		writes: map[*syntax.Ident]int{}, values: map[*syntax.Ident]syntax.Expr{}, parts: map[*syntax.Ident]part{},
+	}
 	for _, stmt := range m.file.Stmts {
 		switch s := stmt.(type) {
 		case *syntax.DefStmt:
@@ -31,8 +41,8 @@ func newIndex(m *Module) *index {
 		switch n := n.(type) {
 		case *syntax.AssignStmt:
 			x.write(n.LHS)
-			if id, ok := n.LHS.(*syntax.Ident); ok && n.Op == syntax.EQ {
-				x.values[first(id)] = n.RHS
+			if n.Op == syntax.EQ {
+				x.assign(n.LHS, n.RHS)
 			}
 		case *syntax.DefStmt:
 			x.write(n.Name)
@@ -47,6 +57,22 @@ func newIndex(m *Module) *index {
 		return true
 	})
 	return x
+}
+
+// assign notes what variables get.
+func (x *index) assign(to, value syntax.Expr) {
+	switch to := to.(type) {
+	case *syntax.Ident:
+		x.values[first(to)] = value
+	case *syntax.ParenExpr:
+		x.assign(to.X, value)
+	case *syntax.TupleExpr:
+		for i, one := range to.List {
+			if id, ok := one.(*syntax.Ident); ok {
+				x.parts[first(id)] = part{value, i}
+			}
+		}
+	}
 }
 
 // write counts the variables among targets. In x.f and x[i] they are only read.

@@ -34,6 +34,15 @@ func Signatures() map[string]Signature {
 	}
 }
 
+// universal are the functions of Starlark itself that take arguments by name.
+var universal = map[string]Signature{
+	"enumerate": {Params: []Param{{Name: "iterable", Required: true}, {Name: "start"}}},
+	"max":       {Params: []Param{{Name: "key", Named: true}}, More: true},
+	"min":       {Params: []Param{{Name: "key", Named: true}}, More: true},
+	"print":     {Params: []Param{{Name: "sep", Named: true}}, More: true},
+	"sorted":    {Params: []Param{{Name: "iterable", Required: true}, {Name: "key"}, {Name: "reverse"}}},
+}
+
 // signatureOf is the signature of a function of a script.
 func signatureOf(def *syntax.DefStmt) *Signature {
 	s := &Signature{}
@@ -105,9 +114,6 @@ type misfit struct {
 
 // misfits compares a call with the signature of what it calls.
 func (a arguments) misfits(name string, s *Signature) []misfit {
-	if a.unpacked {
-		return nil
-	}
 	var found []misfit
 	add := func(pos syntax.Position, hint, format string, args ...any) {
 		found = append(found, misfit{pos, name + ": " + fmt.Sprintf(format, args...), hint})
@@ -148,6 +154,10 @@ func (a arguments) misfits(name string, s *Signature) []misfit {
 			add(id.NamePos, "", "got the argument %q twice, by position and by name", id.Name)
 		}
 		given[id.Name] = true
+	}
+	if a.unpacked {
+		// What is unpacked may be any of those that are missing.
+		return found
 	}
 	var missing []string
 	for _, p := range s.Params {
