@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
 // Labels that k8s.create puts on what a run makes, and that make it ours.
@@ -146,21 +147,42 @@ type listArgs struct {
 	LabelSelector string `star:"label_selector?"`
 	FieldSelector string `star:"field_selector?"`
 	APIVersion    string `star:"api_version?"`
+	Optional      bool   `star:"optional?"`
 }
 
 func k8sList(c *call, a *listArgs) (starlark.Value, error) {
-	client, err := c.cluster(c.ctx)
-	if err != nil {
-		return nil, err
+	return c.optional(a.Optional, func(ctx context.Context) (starlark.Value, error) {
+		client, err := c.cluster(ctx)
+		if err != nil {
+			return nil, err
+		}
+		resource, err := client.Resolve(ctx, a.APIVersion, a.Kind)
+		if err != nil {
+			return nil, err
+		}
+		if !resource.Namespaced && a.Namespace != "" {
+			return nil, fmt.Errorf("a %s has no namespace, got namespace %q", a.Kind, a.Namespace)
+		}
+		return c.list(ctx, client, resource, a.Namespace, kube.ListOptions{LabelSelector: a.LabelSelector, FieldSelector: a.FieldSelector})
+	})
+}
+
+// optionalLimit is how long a server may take to answer what nothing depends on.
+const optionalLimit = 3 * time.Second
+
+// optional reads. What is optional is not waited for, and is None when it can't be had.
+func (c *call) optional(optional bool, read func(context.Context) (starlark.Value, error)) (starlark.Value, error) {
+	if !optional {
+		return read(c.ctx)
 	}
-	resource, err := client.Resolve(c.ctx, a.APIVersion, a.Kind)
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(patience.Impatient(c.ctx), optionalLimit)
+	defer cancel()
+	v, err := read(ctx)
+	if err == nil || c.ctx.Err() != nil {
+		return v, err
 	}
-	if !resource.Namespaced && a.Namespace != "" {
-		return nil, fmt.Errorf("a %s has no namespace, got namespace %q", a.Kind, a.Namespace)
-	}
-	return c.list(c.ctx, client, resource, a.Namespace, kube.ListOptions{LabelSelector: a.LabelSelector, FieldSelector: a.FieldSelector})
+	c.Log.Debug(fmt.Sprintf("not known, and not needed: %v", err))
+	return starlark.None, nil
 }
 
 type logsArgs struct {
@@ -168,18 +190,21 @@ type logsArgs struct {
 	Namespace string `star:"namespace"`
 	Container string `star:"container?"`
 	TailLines int    `star:"tail_lines?"`
+	Optional  bool   `star:"optional?"`
 }
 
 func k8sLogs(c *call, a *logsArgs) (starlark.Value, error) {
 	if a.TailLines < 1 {
 		return nil, fmt.Errorf("for parameter tail_lines: got %d, want at least 1", a.TailLines)
 	}
-	client, err := c.cluster(c.ctx)
-	if err != nil {
-		return nil, err
-	}
-	text, err := client.Logs(c.ctx, a.Namespace, a.Name, a.Container, int64(a.TailLines), 1<<20)
-	return starlark.String(text), err
+	return c.optional(a.Optional, func(ctx context.Context) (starlark.Value, error) {
+		client, err := c.cluster(ctx)
+		if err != nil {
+			return nil, err
+		}
+		text, err := client.Logs(ctx, a.Namespace, a.Name, a.Container, int64(a.TailLines), 1<<20)
+		return starlark.String(text), err
+	})
 }
 
 type canArgs struct {

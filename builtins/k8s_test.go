@@ -314,3 +314,35 @@ def main():
 		t.Fatalf("%d marks set, left %v, %d changes", h.set, h.marks, h.Changes())
 	}
 }
+
+// B2: what is optional is asked for once, and None when it can't be had.
+func TestOptionalReads(t *testing.T) {
+	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	const script = `
+def main():
+    return [
+        k8s.list("NodeMetrics", api_version = "metrics.k8s.io/v1beta1", optional = True),
+        k8s.list("ConfigMap", NS, optional = True),
+        k8s.logs("nobody", NS, optional = True),
+    ]
+`
+	h := newHost(t, builtins.Run, file)
+	if got := h.mustRun(t, script).String(); !strings.HasPrefix(got, "[None, [{") || !strings.HasSuffix(got, "], None]") {
+		t.Errorf("got %s, want None for metrics and logs, and the config maps", got)
+	}
+	for _, wrong := range sandboxtest.WrongAnswers() {
+		if wrong.Name == "200 in text" { // which may well be a log
+			continue
+		}
+		h := newHost(t, builtins.Run, file)
+		proxy.Handle(func(*http.Request) sandboxtest.Fault { return wrong.Fault })
+		before := len(proxy.Requests())
+		got := h.mustRun(t, script).String()
+		asked := len(proxy.Requests()) - before
+		proxy.Handle(nil)
+		// Some are about one name, and a list has none.
+		if asked > 12 || got != "[None, None, None]" && wrong.Name != "another name" {
+			t.Errorf("%s: asked %d times, got %s", wrong.Name, asked, got)
+		}
+	}
+}

@@ -24,6 +24,7 @@ func (x *scenarioRun) look(config starlark.Value) func(context.Context) builtins
 		session := x.session(nil)
 		session.Mode, session.Recorder, session.Mark, session.Quiet = builtins.Verify, nil, nil, true
 		v, err := x.runner.call(ctx, session, fn, args...)
+		x.runner.reach(EffectSeen)
 		switch {
 		case err == nil:
 			hit, err := hitBy(v)

@@ -7,8 +7,10 @@ type Point string
 // The points, in the order in which a scenario passes them.
 const (
 	BeforeFlush  Point = "before-flush"  // nothing is on the disk
-	AfterFlush   Point = "after-flush"   // the version file is durable, nothing was changed
+	Rehearsal    Point = "rehearsal"     // the version file is durable, its undo is being rehearsed
+	AfterFlush   Point = "after-flush"   // it is proven, nothing was changed
 	AfterChange  Point = "after-change"  // a change of the scenario was answered
+	EffectSeen   Point = "effect-seen"   // the chaos was looked at
 	BeforeUndo   Point = "before-undo"   // an attempt is in the journal, nothing was undone
 	DuringUndo   Point = "during-undo"   // a change of an undo was answered
 	BeforeRename Point = "before-rename" // all is undone and verified, the name does not say so yet

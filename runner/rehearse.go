@@ -29,6 +29,7 @@ func (r *Runner) rehearse(ctx context.Context, log *slog.Logger, file *versionFi
 		s := r.undoSession(rehearsal.mode, file, nil)
 		s.Log, s.Quiet = log, true
 		err := r.callFile(ctx, s, rehearsal.fn, file.content)
+		r.reach(Rehearsal)
 		switch kind := KindOf(err); {
 		case err == nil:
 		case ctx.Err() != nil:

@@ -21,6 +21,13 @@ import (
 // points are where every scenario's run is killed.
 const points = "before-flush:1 after-flush:1 after-change:1 during-undo:1 before-rename:1"
 
+// provingPoints are where a run looks at the undo before the chaos, and at the chaos. It is killed
+// there with EBB_MATRIX=all, and in a scenario that is quick in any case.
+const (
+	provingPoints = "rehearsal:1 effect-seen:1"
+	quick         = "outage"
+)
+
 // morePoints are where some are killed besides: those that write several version files or
 // change several things. After a comma stands where the replay is killed; the run
 // before it mostly at its last change, since most stands then. They take as long again
@@ -54,7 +61,7 @@ var onlyWait = []string{"node_reboot"}
 
 // signalledPoints are where every scenario's run gets a signal that can be heard, with
 // EBB_MATRIX=all too. TestSignalMatrix does more of it to one scenario.
-const signalledPoints = "term@before-flush:1 int@after-flush:1 term@after-change:1 hup@after-change:1 int@during-undo:1 term@before-rename:1 int@after-change:1,int@during-undo:1"
+const signalledPoints = "term@before-flush:1 term@rehearsal:1 int@rehearsal:2 term@effect-seen:1 int@after-flush:1 term@after-change:1 hup@after-change:1 int@during-undo:1 term@before-rename:1 int@after-change:1,int@during-undo:1"
 
 // TestKillMatrix kills a run of every scenario at every point that matters, replays, and
 // finds the world as it was. The points are exact, so that a hole in the order of writing and
@@ -84,7 +91,7 @@ func TestKillMatrix(t *testing.T) {
 			params.Condition = func(name string) (bool, error) {
 				switch name {
 				case "changed": // the run is killed when something was changed, and nothing undone
-					return strings.HasPrefix(run, "after-change:"), nil
+					return strings.HasPrefix(run, "after-change:") || strings.HasPrefix(run, "effect-seen:"), nil
 				case "replay": // the first replay is killed too
 					return twice, nil
 				}
@@ -106,7 +113,9 @@ func matrix(t *testing.T) map[string][]string {
 		delete(unused, name)
 		wanted := points
 		if os.Getenv("EBB_MATRIX") == "all" {
-			wanted += " " + morePoints[name] + " " + signalledPoints
+			wanted += " " + morePoints[name] + " " + signalledPoints + " " + provingPoints
+		} else if name == quick {
+			wanted += " " + provingPoints
 		}
 		for _, cell := range strings.Fields(wanted) {
 			if strings.Contains(cell, "during-undo") && slices.Contains(onlyWait, name) {

@@ -40,7 +40,7 @@ func signalCells() []signalCell {
 			}
 			return mines
 		}
-		add("run", "130", at("before-flush:1", "before-flush:2", "after-flush:1", "after-flush:2", "after-change:1", "after-change:2",
+		add("run", "130", at("before-flush:1", "before-flush:2", "rehearsal:1", "rehearsal:3", "after-flush:1", "after-flush:2", "after-change:1", "after-change:2",
 			"before-undo:1", "before-undo:2", "during-undo:1", "during-undo:2", "before-rename:1", "after-rename:1")...)
 		add("run", "130 0", at("before-rename:2", "after-rename:2")...)
 		// The older file is not begun any more.
@@ -69,7 +69,7 @@ func signalCells() []signalCell {
 			add("execute-rollback", "killed", "kill@"+p+":1", "kill@"+p+":2")
 			add("exec", "killed", "kill@"+p+":1")
 		}
-		for _, p := range []string{"before-flush", "after-flush", "after-change", "before-undo", "during-undo", "before-rename", "after-rename"} {
+		for _, p := range []string{"before-flush", "rehearsal", "after-flush", "after-change", "before-undo", "during-undo", "before-rename", "after-rename"} {
 			add("run", "killed", "kill@"+p+":1", "kill@"+p+":2")
 		}
 	}

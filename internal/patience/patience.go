@@ -154,6 +154,9 @@ func (w *Wait) left() time.Duration {
 // Again pauses before another attempt. It fails with an [*UnavailableError] when patience is
 // used up, and with the context's error when that ends first.
 func (w *Wait) Again(ctx context.Context, m Miss, began time.Time) error {
+	if impatient(ctx) {
+		return &UnavailableError{Server: w.p.o.Server, Reason: m.Reason, Waited: time.Since(began), Err: m.Err}
+	}
 	left := w.note(ctx, m.Reason, began)
 	if left <= 0 {
 		return &UnavailableError{Server: w.p.o.Server, Reason: m.Reason, Waited: w.waited(), Err: m.Err}
@@ -163,6 +166,17 @@ func (w *Wait) Again(ctx context.Context, m Miss, began time.Time) error {
 	// Clients that lost the same server should not come back in step.
 	pause = pause/2 + rand.N(pause/2+1)
 	return Sleep(ctx, min(max(pause, min(m.After, MostPause)), left))
+}
+
+type impatientKey struct{}
+
+// Impatient returns a context of calls that are not worth any waiting: the first attempt decides.
+func Impatient(ctx context.Context) context.Context {
+	return context.WithValue(ctx, impatientKey{}, true)
+}
+
+func impatient(ctx context.Context) bool {
+	return ctx.Value(impatientKey{}) != nil
 }
 
 // Watch counts an attempt as waiting once it has been silent for a while: nobody has to guess
