@@ -37,12 +37,28 @@ func (l Library) Types() []string { return slices.Sorted(maps.Keys(l)) }
 // Library loads the scripts of all directories. What is wrong with any of them is
 // an error: a scenario must not be another than the one the user sees.
 func (r *Runner) Library(ctx context.Context) (Library, error) {
-	library := Library{}
+	c, err := r.catalog(ctx, func(string) bool { return true })
+	return c.loaded, err
+}
+
+// catalog is the scenario types that there are, and the scripts of those that are needed.
+type catalog struct {
+	loaded Library
+	names  map[string]string // of all scripts, by type
+}
+
+// types returns them, sorted.
+func (c *catalog) types() []string { return slices.Sorted(maps.Keys(c.names)) }
+
+// catalog loads the scripts of the needed types and, where a directory's files do not say their types
+// by their names, all others too.
+func (r *Runner) catalog(ctx context.Context, needed func(kind string) bool) (*catalog, error) {
+	c := &catalog{loaded: Library{}, names: map[string]string{}}
 	var errs []error
 	for _, dir := range r.options.Scripts {
 		names, err := fs.Glob(dir.FS, "*.star")
 		if err != nil {
-			return nil, fmt.Errorf("scenario scripts %q: %w", dir.Name, err)
+			return c, fmt.Errorf("scenario scripts %q: %w", dir.Name, err)
 		}
 		if entries, err := fs.ReadDir(dir.FS, "."); err != nil {
 			errs = append(errs, fmt.Errorf("scenario scripts %q: %w", dir.Name, err))
@@ -51,27 +67,43 @@ func (r *Runner) Library(ctx context.Context) (Library, error) {
 		}
 		inDir := map[string]string{}
 		for _, name := range names {
+			kind := strings.TrimSuffix(name, ".star")
+			if _, known := c.names[kind]; dir.NamedByType && !needed(kind) && !known {
+				errs = append(errs, c.add(r, inDir, kind, dir.Name+"/"+name, nil))
+				continue
+			}
 			s, err := r.script(ctx, dir, name)
-			if err != nil {
+			switch {
+			case err != nil:
 				errs = append(errs, err)
-				continue
+			case dir.NamedByType && s.Kind != kind:
+				errs = append(errs, fmt.Errorf("%s: declares the scenario type %q, want %q as the file is named", s.Name, s.Kind, kind))
+			default:
+				errs = append(errs, c.add(r, inDir, s.Kind, s.Name, s))
 			}
-			if other, ok := inDir[s.Kind]; ok {
-				errs = append(errs, fmt.Errorf("%s: declares the scenario type %q, as %s does", s.Name, s.Kind, other))
-				continue
-			}
-			inDir[s.Kind] = s.Name
-			if known, ok := library[s.Kind]; ok {
-				if !s.Override {
-					errs = append(errs, fmt.Errorf("%s: scenario type %q exists already (%s): to replace it, say override = True in Scenario(…)", s.Name, s.Kind, known.Name))
-					continue
-				}
-				r.options.Log.Warn(fmt.Sprintf("scenario type %q of %s is overridden by %s", s.Kind, known.Name, s.Name))
-			}
-			library[s.Kind] = s
 		}
 	}
-	return library, errors.Join(errs...)
+	return c, errors.Join(errs...)
+}
+
+// add takes in a script, nil for one that is not loaded, whose type nobody has. inDir has the
+// others of its directory.
+func (c *catalog) add(r *Runner, inDir map[string]string, kind, name string, s *Script) error {
+	if other, ok := inDir[kind]; ok {
+		return fmt.Errorf("%s: declares the scenario type %q, as %s does", name, kind, other)
+	}
+	inDir[kind] = name
+	if known, ok := c.names[kind]; ok {
+		if !s.Override {
+			return fmt.Errorf("%s: scenario type %q exists already (%s): to replace it, say override = True in Scenario(…)", name, kind, known)
+		}
+		r.options.Log.Warn(fmt.Sprintf("scenario type %q of %s is overridden by %s", kind, known, name))
+	}
+	c.names[kind] = name
+	if s != nil {
+		c.loaded[kind] = s
+	}
+	return nil
 }
 
 // script loads one script and checks that it has what a scenario needs.

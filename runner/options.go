@@ -111,6 +111,10 @@ const (
 type ScriptDir struct {
 	Name string // for messages
 	FS   fs.FS  // follows no symbolic links
+
+	// NamedByType says that each file has the name of the scenario type that it declares:
+	// TYPE.star. A run then loads only the scripts that it needs.
+	NamedByType bool
 }
 
 // withDefaults checks the options and fills in what is zero.

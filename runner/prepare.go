@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 
@@ -34,16 +35,18 @@ type Scenario struct {
 // Prepare reads and checks scenario files, all of them, before any is run. With
 // skipUnsupported, files of unknown types are left out with a warning.
 func (r *Runner) Prepare(ctx context.Context, files []ScenarioFile, skipUnsupported bool) ([]*Scenario, error) {
-	library, err := r.Library(ctx)
+	catalog, err := r.catalog(ctx, func(kind string) bool {
+		return slices.ContainsFunc(files, func(f ScenarioFile) bool { return f.Type == kind })
+	})
 	if err != nil {
 		return nil, err
 	}
 	var scenarios []*Scenario
 	var errs []error
 	for _, file := range files {
-		script, ok := library[file.Type]
+		script, ok := catalog.loaded[file.Type]
 		if !ok {
-			unsupported := &UnsupportedError{From: file.From, Type: file.Type, Known: library.Types()}
+			unsupported := &UnsupportedError{From: file.From, Type: file.Type, Known: catalog.types()}
 			if !skipUnsupported {
 				errs = append(errs, unsupported)
 				continue

@@ -65,7 +65,7 @@ know. After the undo, verify reads the cluster back, and only then is the file d
 
 func writeDoc(t *testing.T) string {
 	t.Helper()
-	r, err := runner.New(versions.NewMemory(), runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
+	r, err := runner.New(versions.NewMemory(), runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, NamedByType: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 		Grace:       w.Times.Grace,
 		Force:       w.Force,
 		Hooks:       worker.Hooks,
-		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: builtinScripts}},
+		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: builtinScripts, NamedByType: true}},
 		GCP:         runner.GCPFromEnvironment,
 		AWS:         runner.AWSFromEnvironment,
 		Cluster: func() (*rest.Config, error) {

@@ -107,6 +107,8 @@ func launch(binary string, args ...string) (*exec.Cmd, error) {
 	}
 	// --with-parent ends it even if this process gets no chance to.
 	cmd := exec.Command(binary, append([]string{"up", "--with-parent"}, args...)...)
+	// It makes much garbage: collecting it less often saves a fifth of its time, for some more memory.
+	cmd.Env = append(os.Environ(), "GOGC=300", "GOMEMLIMIT=1GiB")
 	log := &tail{}
 	cmd.Stderr = log
 	stdout, err := cmd.StdoutPipe()
