@@ -2,8 +2,10 @@ package sandboxtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -21,14 +23,16 @@ import (
 
 var (
 	namespaces      = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	pods            = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	services        = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	serviceAccounts = schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}
 )
 
 // setUpLimit bounds what a test waits for before it begins.
 const setUpLimit = time.Minute
 
-// Namespace makes a namespace for one test, in which pods can be created at once. It
-// is deleted at the end, and its end not waited for.
+// Namespace makes a namespace for one test, in which pods can be created at once. At the end it is
+// emptied, or deleted where the cluster outlives the tests; that is not waited for.
 func Namespace(t testing.TB) string {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", Kubeconfig(t))
@@ -58,7 +62,7 @@ func Namespace(t testing.TB) string {
 		// The test's own context is over.
 		ctx, cancel := context.WithTimeout(context.Background(), setUpLimit)
 		defer cancel()
-		if err := client.Resource(namespaces).Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		if err := clear(ctx, client, name); err != nil && !apierrors.IsNotFound(err) {
 			t.Errorf("sandboxtest: namespace %q: %v", name, err)
 		}
 	})
@@ -74,6 +78,19 @@ func Namespace(t testing.TB) string {
 		t.Fatalf("sandboxtest: default service account of %q: %v", name, err)
 	}
 	return name
+}
+
+// clear ends what is in a namespace. A namespace that is deleted is a hundred requests to the
+// sandbox, which soon ends with all that is in it: there only what takes memory or addresses goes.
+func clear(ctx context.Context, client dynamic.Interface, name string) error {
+	if os.Getenv(clusterVariable) != "" {
+		return client.Resource(namespaces).Delete(ctx, name, metav1.DeleteOptions{})
+	}
+	now := metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
+	return errors.Join(
+		client.Resource(pods).Namespace(name).DeleteCollection(ctx, now, metav1.ListOptions{}),
+		client.Resource(services).Namespace(name).DeleteCollection(ctx, now, metav1.ListOptions{}),
+	)
 }
 
 // User makes a user with just these rights, each such as "create,get:pods/exec" or

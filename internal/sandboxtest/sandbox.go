@@ -30,6 +30,9 @@ import (
 	"time"
 )
 
+// clusterVariable names the kubeconfig of a cluster to use instead of the sandbox.
+const clusterVariable = "EBB_TEST_KUBECONFIG"
+
 const (
 	// startLimit is generous: a loaded machine with two cores takes a while.
 	startLimit = 3 * time.Minute
@@ -85,9 +88,9 @@ func start() error {
 	if err != nil {
 		return err
 	}
-	if file := os.Getenv("EBB_TEST_KUBECONFIG"); file != "" {
+	if file := os.Getenv(clusterVariable); file != "" {
 		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("EBB_TEST_KUBECONFIG: %w", err)
+			return fmt.Errorf("%s: %w", clusterVariable, err)
 		}
 		cluster.kubeconfig, cluster.binary = file, binary
 		return nil

@@ -17,7 +17,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -39,8 +38,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
-
-var pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 
 func client(t *testing.T, kubeconfig string) (dynamic.Interface, *http.Client, string) {
 	t.Helper()
