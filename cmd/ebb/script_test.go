@@ -95,6 +95,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"dumpworkloads": cmdDumpWorkloads,
 			"mutant":        cmdMutant,
 			"kubelet":       cmdKubelet,
+			"kubevirt":      cmdKubeVirt,
 		},
 	}
 }

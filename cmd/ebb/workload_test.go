@@ -26,15 +26,19 @@ var workloads = []string{"services", "endpoints", "deployments", "replicasets", 
 // randomVolume is what admission calls the volume of a token.
 var randomVolume = regexp.MustCompile(`kube-api-access-[a-z0-9]{5}`)
 
-// dumpworkloads FILE writes the workloads in $NS and their pods, and whether those are ready, as somebody
+// dumpworkloads FILE [KIND...] writes the workloads in $NS and their pods, or objects of other kinds, and whether they are ready, as somebody
 // sees them who does not care which pod is which: two dumps are the same when there is as much of everything as
 // there was, though other objects in the place of the first.
 func cmdDumpWorkloads(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: dumpworkloads FILE")
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: dumpworkloads FILE [KIND...]")
+	}
+	dumped := workloads
+	if len(args) > 1 {
+		dumped = args[1:]
 	}
 	var texts []string
-	for _, kind := range workloads {
+	for _, kind := range dumped {
 		for _, item := range named(ts, kind, ".*") {
 			if kind == "endpoints" && len(item.GetLabels()) > 0 {
 				continue // a controller's, which writes them in its own time
@@ -58,10 +62,9 @@ func anonymous(o map[string]any) map[string]any {
 		condition, ok := c.(map[string]any)
 		return ok && condition["type"] == "Ready" && condition["status"] == "True"
 	})
+	phase, _, _ := unstructured.NestedString(o, "status", "phase")
 	delete(o, "status")
-	if o["kind"] == "Pod" {
-		o["ready"] = ready
-	}
+	o["phase"], o["ready"] = phase, ready
 	meta := o["metadata"].(map[string]any)
 	for _, key := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
 		delete(meta, key)

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+)
+
+func init() {
+	for _, plural := range []string{"virtualmachines", "virtualmachineinstances"} {
+		kinds[plural] = schema.GroupVersionResource{Group: "kubevirt.io", Version: "v1", Resource: plural}
+	}
+}
+
+// kubevirt adds KubeVirt's kinds, and plays its controller in $NS: virtual machines that are to run have an instance that
+// runs, others have none, and an instance of its own runs too.
+func cmdKubeVirt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: kubevirt")
+	}
+	addKind(ts, kinds["virtualmachines"], "VirtualMachine", true)
+	addKind(ts, kinds["virtualmachineinstances"], "VirtualMachineInstance", true)
+	client, namespace, report := dynamicClient(ts), ts.Getenv("NS"), testOf(ts).Logf
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if err := playKubeVirt(ctx, client, namespace); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+				report("kubevirt: %v", err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	ts.Defer(func() {
+		cancel()
+		<-done
+	})
+}
+
+func playKubeVirt(ctx context.Context, client dynamic.Interface, namespace string) error {
+	machines, err := client.Resource(kinds["virtualmachines"]).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	instances := client.Resource(kinds["virtualmachineinstances"]).Namespace(namespace)
+	all, err := instances.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, instance := range all.Items {
+		if instance.Object["status"] == nil {
+			running := []byte(`{"status":{"phase":"Running"}}`)
+			if _, err := instances.Patch(ctx, instance.GetName(), types.MergePatchType, running, metav1.PatchOptions{}); err != nil {
+				return err
+			}
+		}
+	}
+	for _, machine := range machines.Items {
+		running, _, _ := unstructured.NestedBool(machine.Object, "spec", "running")
+		strategy, _, _ := unstructured.NestedString(machine.Object, "spec", "runStrategy")
+		if strategy == "Manual" {
+			continue // somebody starts and stops it by hand
+		}
+		running = running || strategy == "Always"
+		instance, err := instances.Get(ctx, machine.GetName(), metav1.GetOptions{})
+		switch {
+		case err != nil && !apierrors.IsNotFound(err):
+			return err
+		case err == nil && !running:
+			err = instances.Delete(ctx, machine.GetName(), metav1.DeleteOptions{})
+		case err != nil && running:
+			controller := true
+			instance = &unstructured.Unstructured{Object: map[string]any{
+				"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+				"spec": map[string]any{}, "status": map[string]any{"phase": "Running", "nodeName": "worker-1"},
+			}}
+			instance.SetName(machine.GetName())
+			instance.SetLabels(machine.GetLabels())
+			instance.SetOwnerReferences([]metav1.OwnerReference{{
+				APIVersion: "kubevirt.io/v1", Kind: "VirtualMachine", Name: machine.GetName(), UID: machine.GetUID(), Controller: &controller,
+			}})
+			_, err = instances.Create(ctx, instance, metav1.CreateOptions{})
+		default:
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
