@@ -22,6 +22,7 @@ type executeOptions struct {
 	Plan          string
 	Yes           bool
 	ForceConflict string
+	Report        string
 	KeepGoing     bool
 	Parallel      int
 	Force         bool
@@ -36,6 +37,7 @@ func (o *executeOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "plan", Destination: &o.Plan, Usage: "carry out the plan in the file `PLAN`, and only if nothing has changed since it was made"},
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Destination: &o.Yes, Usage: "don't ask on a terminal"},
 		&cli.StringFlag{Name: "force-conflict", Destination: &o.ForceConflict, Usage: "undo this one version `FILE`, also what somebody else changed since; its diff is shown first"},
+		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the replay, and report.json into `DIR`"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay older files of an execution after a newer one failed"},
 		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: runner.DefaultParallel, Usage: "how many independent executions to replay at the same time; fewer while the API server throttles"},
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
@@ -92,6 +94,10 @@ func runExecute(ctx context.Context, o executeOptions) error {
 	if o.ForceConflict != "" {
 		return runForceConflict(ctx, o)
 	}
+	return reported(&o.commonOptions, o.Report, "Replay", func(r *reporter) error { return executeRollback(ctx, o, r) })
+}
+
+func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 	o.force = o.Force
 	s, err := load(&o.commonOptions, o.readRollback)
 	if err != nil {
@@ -110,11 +116,17 @@ func runExecute(ctx context.Context, o executeOptions) error {
 		return &untriedError{err}
 	}
 	s.krkns, s.exitCode = krkns, o.ExitCode
+	s.reporter = r
+	r.fact("configuration", o.configFile())
+	r.fact("versions", s.store.Location())
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.Force = o.Force
 	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
 	count := &counter{setup: s, total: ours}
-	s.finished = count.finished
+	s.finished = func(x runner.Result) {
+		count.finished(x)
+		r.fileFinished(x)
+	}
 	v, err := s.supervise(ctx, &o.commonOptions, settings)
 	if err != nil {
 		return err

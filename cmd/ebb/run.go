@@ -18,6 +18,7 @@ import (
 type runOptions struct {
 	commonOptions
 	timeOptions
+	Report           string
 	SkipUnsupported  bool
 	SkipPreflight    bool
 	IgnoreSafetyKeys bool
@@ -27,6 +28,7 @@ type runOptions struct {
 func (o *runOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "check", Destination: &o.CheckOnly, Usage: "read the configuration and the scenario files, ask nobody and run nothing"},
+		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the run, and report.json into `DIR`"},
 		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "skip scenario types that ebb does not support"},
 		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't check first that the user has the rights that the scenarios and their undo need"},
 		&cli.BoolFlag{Name: "ignore-safety-keys", Destination: &o.IgnoreSafetyKeys, Usage: "run even if unsupported safety keys are enabled"},
@@ -54,6 +56,10 @@ SIGINT or SIGTERM exits at once and leaves the version files pending.
 }
 
 func runRun(ctx context.Context, o runOptions) error {
+	return reported(&o.commonOptions, o.Report, "Run", func(r *reporter) error { return runScenarios(ctx, o, r) })
+}
+
+func runScenarios(ctx context.Context, o runOptions, r *reporter) error {
 	o.runs = true
 	s, err := load(&o.commonOptions, func() (*config.Config, error) {
 		return config.Load(o.configFile(), config.Options{IgnoreSafetyKeys: o.IgnoreSafetyKeys})
@@ -66,6 +72,8 @@ func runRun(ctx context.Context, o runOptions) error {
 	}
 	if !o.CheckOnly {
 		s.sayPending(ctx)
+		r.fact("configuration", s.File)
+		r.fact("versions", s.VersionsDirectory)
 	}
 	id := s.RunUUID
 	if id == "" {
@@ -95,6 +103,7 @@ func runRun(ctx context.Context, o runOptions) error {
 		_, err := fmt.Fprintf(s.stdout, "%s: ok, %d scenario file(s)\n", console.Clean(s.File), len(files))
 		return err
 	}
+	r.ran(report)
 	return v.ran(report, err)
 }
 

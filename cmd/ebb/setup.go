@@ -27,6 +27,7 @@ type setup struct {
 	krkns    int    // pending files that a replay selects and only Krkn can replay
 	exitCode bool   // a plan with something to do has an exit code of its own
 	finished func(runner.Result)
+	reporter *reporter // nil without a report
 }
 
 // newSetup is what a command has without a configuration: it can speak.

@@ -77,6 +77,7 @@ func (v *supervised) wasKilled() bool {
 // replayed says what came of a replay and returns what its exit code is.
 func (v *supervised) replayed(report *runner.Report, err error, output string) error {
 	var incomplete *supervisor.IncompleteError
+	v.setup.reporter.replayed(report)
 	switch {
 	case v.wasKilled():
 		return outcomeError(exitPending)

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/internal/htmlreport"
+	"github.com/ebb-chaos/ebb/runner"
+)
+
+// reporter gathers what a report shows. A nil one gathers nothing.
+type reporter struct {
+	dir     string
+	title   string
+	began   time.Time
+	capture *capture
+	facts   []htmlreport.Fact
+
+	mu       sync.Mutex
+	finished map[string]time.Time // when the replay of a file ended, by its key
+	run      *runner.RunReport
+	replay   *runner.Report
+}
+
+// reported has a command write a report into dir; "" for none.
+func reported(o *commonOptions, dir, title string, command func(*reporter) error) error {
+	if dir == "" {
+		return command(nil)
+	}
+	// Before anything is done: a report that can't be written should not be found missing afterwards.
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return &usageError{err: fmt.Errorf("--report: %w", err)}
+	}
+	stderr := o.stderr
+	c, err := newCapture(stderr)
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	r := &reporter{dir: dir, title: title, began: time.Now(), capture: c, finished: map[string]time.Time{}}
+	r.fact("by", whoami())
+	r.fact("ebb", version)
+	o.stderr = c.file
+	err = command(r)
+	lines, left := c.end()
+	if writeErr := r.write(lines, left, err); writeErr != nil {
+		report(stderr, fmt.Errorf("the report was not written: %w", writeErr))
+		if err == nil {
+			err = outcomeError(exitFailed)
+		}
+	} else if _, sayErr := fmt.Fprintf(stderr, "report: %s\n", filepath.Join(dir, "report.html")); sayErr != nil {
+		return errors.Join(err, sayErr)
+	}
+	return err
+}
+
+func whoami() string {
+	name := fmt.Sprint(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
+}
+
+// fact adds a line to the top of the report.
+func (r *reporter) fact(name, value string) {
+	if r != nil && value != "" {
+		r.facts = append(r.facts, htmlreport.Fact{Name: name, Value: value})
+	}
+}
+
+// fileFinished is told of each file that was replayed.
+func (r *reporter) fileFinished(x runner.Result) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.finished[x.File.Key()] = time.Now()
+}
+
+// ran and replayed are told what came of it. Both may be nil.
+func (r *reporter) ran(report *runner.RunReport) {
+	if r != nil {
+		r.run = report
+	}
+}
+
+func (r *reporter) replayed(report *runner.Report) {
+	if r != nil {
+		r.replay = report
+	}
+}
+
+// write writes report.html, and report.json for programs.
+func (r *reporter) write(lines []string, left int, outcome error) error {
+	page := htmlreport.Report{Title: r.title, Began: r.began, Ended: time.Now(), Facts: r.facts, Log: lines, LogCut: left}
+	var document any
+	switch {
+	case r.run != nil:
+		page.Facts = append([]htmlreport.Fact{{Name: "run", Value: r.run.UUID}}, page.Facts...)
+		page.State, page.Verdict = runVerdict(r.run)
+		for _, x := range r.run.Scenarios {
+			page.Scenarios = append(page.Scenarios, scenarioOf(x))
+		}
+		document = r.run
+	case r.replay != nil:
+		page.State, page.Verdict = replayVerdict(r.replay)
+		for _, x := range r.replay.Results {
+			f := fileOf(x)
+			f.Ended = r.finished[x.File.Key()]
+			page.Files = append(page.Files, f)
+		}
+		document = r.replay
+	default:
+		page.State, page.Verdict = htmlreport.Bad, "Nothing was done"
+		document = map[string]any{"failure": runner.FailureOf(outcome)}
+	}
+	var exit outcomeError
+	if outcome != nil && !errors.As(outcome, &exit) {
+		page.Verdict += ": " + outcome.Error()
+	}
+	return errors.Join(
+		writeFile(filepath.Join(r.dir, "report.html"), func(w io.Writer) error { return htmlreport.Write(w, page) }),
+		writeFile(filepath.Join(r.dir, "report.json"), func(w io.Writer) error { return indented(w, document) }),
+	)
+}
+
+// writeFile writes a file that somebody may be reading: whole, or not at all.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".report-")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
+}
+
+func runVerdict(r *runner.RunReport) (htmlreport.State, string) {
+	switch n := len(r.Scenarios); {
+	case r.Pending() > 0:
+		return htmlreport.Bad, fmt.Sprintf("%s not restored", counted(r.Pending(), "version file"))
+	case r.Failed() > 0:
+		return htmlreport.Bad, fmt.Sprintf("%d of %s failed; everything is restored", r.Failed(), counted(n, "scenario"))
+	case r.Interrupted:
+		return htmlreport.Warn, "Interrupted; everything is restored"
+	default:
+		return htmlreport.Good, fmt.Sprintf("%s passed, everything is restored", counted(n, "scenario"))
+	}
+}
+
+func replayVerdict(r *runner.Report) (htmlreport.State, string) {
+	left := r.Pending() + r.Refused()
+	all := counted(len(r.Results), "version file")
+	switch {
+	case left > 0:
+		return htmlreport.Bad, fmt.Sprintf("%d of %s not restored", left, all)
+	case r.Interrupted:
+		return htmlreport.Warn, "Interrupted before all was tried"
+	case planned(r):
+		return htmlreport.Warn, "A plan for " + all + "; nothing was changed"
+	}
+	return htmlreport.Good, all + " restored"
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func scenarioOf(x runner.ScenarioResult) htmlreport.Scenario {
+	s := htmlreport.Scenario{
+		Name: x.Scenario.Path, Type: x.Scenario.Type, Outcome: "passed", State: htmlreport.Good,
+		Began: x.Began, Ended: x.Began.Add(x.Took), Pending: x.Pending,
+	}
+	if x.Err != nil {
+		s.Outcome, s.State, s.Error, s.Hints = "failed", htmlreport.Bad, x.Err.Error(), hints(x.Err)
+	}
+	if one := (runner.RunReport{Scenarios: []runner.ScenarioResult{x}}); one.Pending() > 0 {
+		s.Outcome, s.State = "not restored", htmlreport.Bad
+	}
+	for _, e := range x.Effects {
+		effect := htmlreport.Effect{Name: string(e.State), State: htmlreport.Bad, Hit: e.Hit, From: e.From, Until: e.Until, Why: e.Why}
+		switch e.State {
+		case builtins.InForce:
+			effect.State = htmlreport.Good
+		case builtins.NotObserved:
+			effect.State = htmlreport.Warn
+		}
+		s.Effects = append(s.Effects, effect)
+	}
+	for _, u := range x.Results {
+		s.Undo = append(s.Undo, fileOf(u))
+	}
+	return s
+}
+
+func fileOf(x runner.Result) htmlreport.File {
+	f := htmlreport.File{
+		Name: filepath.Base(x.File.Location), Location: x.File.Location, Outcome: string(x.Outcome), State: htmlreport.Warn,
+		Conflict: x.Outcome == runner.Conflict, Reason: x.Reason(), Hints: resultHints(x), Actions: x.Actions, Took: x.Took,
+		Verified: x.Outcome == runner.Restored || x.Outcome == runner.AlreadyRestored,
+	}
+	switch {
+	case f.Verified:
+		f.State = htmlreport.Good
+	case x.Outcome == runner.Failed, x.Outcome == runner.Conflict, x.Outcome == runner.StillPending:
+		f.State = htmlreport.Bad
+	}
+	return f
+}
