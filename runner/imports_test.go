@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"internal/config":          {"schema", "internal/suggest", "versions"},
 	"internal/console":         {},
 	"internal/credential":      {},
+	"internal/htmlreport":      {},
 	"internal/patience":        {},
 	"internal/reply":           {},
 	"internal/suggest":         {},
