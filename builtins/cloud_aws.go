@@ -83,6 +83,11 @@ func awsChange(name, verb string, change func(c *aws.Client, ctx context.Context
 		if err != nil {
 			return nil, err
 		}
+		if verb == "terminate" {
+			if err := c.mayBeFinal("the termination of an instance"); err != nil {
+				return nil, err
+			}
+		}
 		return starlark.None, c.changeCloud(c.ctx, verb, Ref{Kind: kindAWSInstance, Name: a.Instance}, func() error { return change(client, c.ctx, a.Region, a.Instance) })
 	})
 }

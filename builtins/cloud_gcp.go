@@ -84,6 +84,11 @@ func gcpChange(name, verb string, change func(*gcp.Client, context.Context, gcp.
 		if c.GCP == nil {
 			return nil, errNoCloud
 		}
+		if verb == "delete" {
+			if err := c.mayBeFinal("the deletion of an instance"); err != nil {
+				return nil, err
+			}
+		}
 		return starlark.None, c.changeCloud(c.ctx, verb, Ref{Kind: kindGCPInstance, Name: a.Instance}, func() error { return change(c.GCP, c.ctx, instance) })
 	})
 }

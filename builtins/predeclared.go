@@ -16,6 +16,7 @@ var table = slices.Concat(
 	rollbackFunctions,
 	effectFunctions,
 	recoveryFunctions,
+	irreversibleFunctions,
 	k8sFunctions,
 	gcpFunctions,
 	awsFunctions,

@@ -75,6 +75,9 @@ type Session struct {
 	// there, by [Ref.Text]. An undo leaves an object alone that is another one by now.
 	Expected map[string]string
 
+	// AllowIrreversible lets a script do what can't be undone.
+	AllowIrreversible bool
+
 	// Quiet logs what a script says, and what it catches, at debug level: nothing of it happens.
 	Quiet bool
 

@@ -51,9 +51,10 @@ const (
 	KindDrift        Kind = "drift"         // the cluster or the store is not as a plan says
 	KindUnsigned     Kind = "unsigned"      // it is not proven to be a runner's
 
-	KindUnsupported Kind = "unsupported" // no script declares this scenario type
-	KindScenario    Kind = "scenario"    // a scenario file is not as its type declares it
-	KindUnknownRun  Kind = "unknown run" // the store has nothing of it
+	KindUnsupported Kind = "unsupported"  // no script declares this scenario type
+	KindFinal       Kind = "irreversible" // a scenario would do what can't be undone
+	KindScenario    Kind = "scenario"     // a scenario file is not as its type declares it
+	KindUnknownRun  Kind = "unknown run"  // the store has nothing of it
 )
 
 // General reports whether a failure of this kind would meet any other file, too.
@@ -91,6 +92,7 @@ func ownKind(err error) Kind {
 		unknown       *UnknownRunError
 		scenario      schema.Problems
 		effect        *builtins.EffectError
+		final         *builtins.IrreversibleError
 	)
 	switch {
 	case errors.As(err, &failure):
@@ -103,6 +105,8 @@ func ownKind(err error) Kind {
 		return KindLost
 	case errors.As(err, &conflict):
 		return KindConflict
+	case errors.As(err, &final):
+		return KindFinal
 	case errors.As(err, &effect):
 		return KindNoEffect
 	case errors.As(err, &unsupported):

@@ -60,6 +60,10 @@ type Options struct {
 	// replaced others.
 	Force bool
 
+	// AllowIrreversible lets scenarios do what can't be undone, such as the deletion of a machine.
+	// Their undo can only wait for the recovery.
+	AllowIrreversible bool
+
 	// Hooks are for whoever looks on.
 	Hooks Hooks
 }

@@ -110,6 +110,10 @@ func (r *Runner) checkConfig(ctx context.Context, script *Script, document schem
 	}
 	defer r.loading(script.Name)()
 	_, err := r.call(ctx, r.initSession(), script.check, config)
+	var final *builtins.IrreversibleError
+	if errors.As(err, &final) {
+		return fmt.Errorf("%s:%d: %w", document.File, document.Node.Line, final)
+	}
 	var failed *engine.FailError
 	if errors.As(err, &failed) {
 		return schema.Problems{{File: document.File, Line: document.Node.Line, Key: document.Path, Message: failed.Error()}}

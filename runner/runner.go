@@ -63,7 +63,7 @@ func (r *Runner) call(ctx context.Context, s *builtins.Session, fn *starlark.Fun
 
 // initSession is for a module that loads.
 func (r *Runner) initSession() *builtins.Session {
-	return &builtins.Session{Mode: builtins.Init, Log: r.options.Log}
+	return &builtins.Session{Mode: builtins.Init, Log: r.options.Log, AllowIrreversible: r.options.AllowIrreversible}
 }
 
 // watch tells who looks on that a file's code is at work.

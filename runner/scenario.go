@@ -212,7 +212,7 @@ func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builti
 	return &builtins.Session{
 		Mode: builtins.Run, Log: x.log, Progress: r.options.Progress,
 		RunUUID: x.runUUID, ScenarioType: x.scenario.Type,
-		GCP: r.outside.gcp, AWS: r.outside.aws,
+		GCP: r.outside.gcp, AWS: r.outside.aws, AllowIrreversible: r.options.AllowIrreversible,
 		Recorder: x,
 		Look:     look,
 		Changed:  func() { r.reach(AfterChange) },

@@ -32,6 +32,8 @@ type sky struct {
 	mu      sync.Mutex
 	nodes   []corev1.Node
 	renewed map[string]metav1.MicroTime // when a node's lease was, by its name
+	// replaces has another node come in the place of one that is gone for good.
+	replaces bool
 }
 
 var skies sync.Map // of *sky, by *testscript.TestScript
@@ -60,13 +62,14 @@ var cloudFaults = map[string]sandboxtest.Fault{
 //	cloud allow PATTERN                         gives the network ACLs whose whole names match a rule that allows
 //	cloud state PATTERN STATE                   checks the instances whose whole names match, of which there must be one
 //	cloud ready PATTERN                         checks the nodes whose whole names match, of which there must be one
+//	cloud replaces                              has another node come in the place of each that is gone for good
 //	cloud has SUBNET PATTERN                    checks the network ACL of a subnet
 //	cloud acls PATTERN...                       checks which network ACLs there are
 //	cloud fault CALL FAULT...                   gives the next requests of a call their faults
 //	cloud wait CALL N                           waits until a call was made so many times, since the start
 func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|allow|subnet|state|ready|has|acls|fault|wait ARG...")
+		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|allow|subnet|state|ready|replaces|has|acls|fault|wait ARG...")
 	}
 	if args[0] == "start" {
 		s := &sky{ec2: cloudtest.NewAWS(testOf(ts)), compute: cloudtest.NewGCP(testOf(ts))}
@@ -110,6 +113,10 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	case "state":
 		s.checkStates(ts, whole(args[1]), args[2])
+	case "replaces":
+		s.mu.Lock()
+		s.replaces = true
+		s.mu.Unlock()
 	case "ready":
 		s.checkReady(ts, whole(args[1]))
 	case "has":
@@ -296,7 +303,14 @@ func (s *sky) nodeList(query string) (*corev1.NodeList, error) {
 	}
 	list := &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}}
 	for _, node := range s.nodes {
-		if now, err := s.nodeNow(node); err == nil && selector.Matches(labels.Set(node.Labels)) {
+		now, err := s.nodeNow(node)
+		if err != nil && s.replaces {
+			other := node
+			other.Name, other.UID = node.Name+"-new", node.UID+"-new"
+			other.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+			now, err = &other, nil
+		}
+		if err == nil && selector.Matches(labels.Set(node.Labels)) {
 			list.Items = append(list.Items, *now)
 		}
 	}

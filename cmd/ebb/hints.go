@@ -78,6 +78,8 @@ func kindHint(f *runner.Failure) string {
 		return "name the keys of the runners with --public-keys; a file that a person has looked at is replayed with --force"
 	case runner.KindUnsupported:
 		return "--skip-unsupported runs the rest"
+	case runner.KindFinal:
+		return "--allow-irreversible runs it; its undo can only wait for the recovery"
 	case runner.KindUnavailable:
 		return "give it longer with --timeout"
 	}

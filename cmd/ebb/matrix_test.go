@@ -58,7 +58,7 @@ var morePoints = map[string]string{
 
 // onlyWait are those whose undo changes nothing, since there is nothing to take back: they never come
 // to during-undo.
-var onlyWait = []string{"node_reboot"}
+var onlyWait = []string{"node_reboot", "node_termination"}
 
 // signalledPoints are where every scenario's run gets a signal that can be heard, with
 // EBB_MATRIX=all too. TestSignalMatrix does more of it to one scenario.

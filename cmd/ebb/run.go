@@ -22,7 +22,9 @@ type runOptions struct {
 	SkipUnsupported  bool
 	SkipPreflight    bool
 	IgnoreSafetyKeys bool
-	CheckOnly        bool
+	// AllowIrreversible runs scenarios that do what can't be undone.
+	AllowIrreversible bool
+	CheckOnly         bool
 }
 
 func (o *runOptions) flags() []cli.Flag {
@@ -31,6 +33,7 @@ func (o *runOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the run, and report.json into `DIR`"},
 		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "skip scenario types that ebb does not support"},
 		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't check first that the user has the rights that the scenarios and their undo need"},
+		&cli.BoolFlag{Name: "allow-irreversible", Destination: &o.AllowIrreversible, Usage: "run scenarios that do what can't be undone, such as the termination of a node"},
 		&cli.BoolFlag{Name: "ignore-safety-keys", Destination: &o.IgnoreSafetyKeys, Usage: "run even if unsupported safety keys are enabled"},
 	}, o.commonOptions.flags())
 }
@@ -81,7 +84,7 @@ func runScenarios(ctx context.Context, o runOptions, r *reporter) error {
 	}
 	s.again = fmt.Sprintf("ebb execute-rollback --config %s --run_uuid %s", s.File, id)
 	settings := s.settings(&o.commonOptions, o.timeOptions)
-	settings.OnStop = "rolling back"
+	settings.OnStop, settings.AllowIrreversible = "rolling back", o.AllowIrreversible
 	v, err := s.supervise(ctx, &o.commonOptions, settings)
 	if err != nil {
 		return err

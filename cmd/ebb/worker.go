@@ -45,7 +45,9 @@ type workerSettings struct {
 	// outage.
 	TotalPatience time.Duration
 	Force         bool
-	OnStop        string // what is done after a signal, for messages
+	// AllowIrreversible lets scenarios do what can't be undone.
+	AllowIrreversible bool
+	OnStop            string // what is done after a signal, for messages
 }
 
 // settings makes those of a command.
@@ -106,6 +108,8 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: builtinScripts, NamedByType: true}},
 		GCP:         runner.GCPFromEnvironment,
 		AWS:         runner.AWSFromEnvironment,
+
+		AllowIrreversible: w.AllowIrreversible,
 		Cluster: func() (*rest.Config, error) {
 			path, err := config.KubeconfigPath(w.Kubeconfig)
 			if err != nil {
