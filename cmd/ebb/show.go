@@ -248,7 +248,7 @@ func (s *shownFile) printEdit(p *printer, color bool) {
 	case s.Unkept:
 		p.line("\nIt was edited. What ebb wrote was not kept: only edit-rollback keeps it.")
 	case len(s.Diff) > 0:
-		p.line("\nWhat was edited, from what ebb wrote to what is there now:")
+		p.line("\nWhat was edited, from the first text to this one:")
 		for _, line := range s.Diff {
 			p.line("  %s", paint(console.Clean(line), color))
 		}
