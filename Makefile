@@ -16,7 +16,7 @@ KILLS    ?= 200
 FAULTS   ?= 200
 CRASHES  ?= 20
 FUZZTIME ?= 60s
-FIGURES  := TestCrash|TestMutants|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
+FIGURES  := TestCrash|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
 
 .PHONY: help build demo test test-packages test-ebb test-race test-race-all lint fmt docs bench soak figures fuzz clean
 

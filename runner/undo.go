@@ -213,7 +213,7 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 		}
 		var catchable engine.Catchable
 		if ctx.Err() == nil {
-			if !errors.As(err, &catchable) {
+			if !errors.As(err, &catchable) || isFinal(err) {
 				return err
 			}
 			last = err
@@ -226,6 +226,21 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 		}
 		return fmt.Errorf("not verified after %s: %w", time.Since(began).Round(time.Second/10), last)
 	}
+}
+
+// isFinal reports whether asking once more would bring the same: the question was refused, whatever
+// the state of the cluster is, or patience is used up.
+func isFinal(err error) bool {
+	kind := KindOf(err)
+	if kind.General() || kind == KindForbidden {
+		return true
+	}
+	var request *kube.Error
+	if !errors.As(err, &request) {
+		return false
+	}
+	reason, _ := request.Catch()
+	return reason == "Gateway" || reason == "Webhook" || reason == "NoKind"
 }
 
 // finish gives an undone file the name that says so. A cancelled context does not stop it: the undo
