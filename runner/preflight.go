@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/kube"
@@ -75,7 +76,8 @@ func namespaceOf(config starlark.Value) string {
 	}
 	for _, name := range []string{"namespace", "service_namespace"} {
 		if v, err := s.Attr(name); err == nil {
-			if namespace, ok := starlark.AsString(v); ok {
+			// Some are regular expressions, which name none.
+			if namespace, ok := starlark.AsString(v); ok && len(validation.IsDNS1123Label(namespace)) == 0 {
 				return namespace
 			}
 		}

@@ -46,6 +46,7 @@ var morePoints = map[string]string{
 	"node_crash":           "after-flush:2 after-change:2 before-rename:2",
 	"node_kubelet":         "after-flush:2 after-change:2 before-rename:2 after-change:2,before-rename:1",
 	"node_stop":            "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:2,before-rename:1",
+	"netng_vmi_filter":     "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
 	"outage":               "after-change:1,during-undo:1 after-change:1,before-rename:1",
 	"poddisruption":        "after-flush:2 after-change:3 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1",
 	"pvc":                  "after-change:1,during-undo:1 after-change:1,before-rename:1",
