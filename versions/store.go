@@ -148,7 +148,7 @@ type File struct {
 	Execution    string    `json:"execution"` // the ID of its execution
 	Name         string    `json:"name"`      // unique in the execution; changes with the state
 	ScenarioType string    `json:"scenario_type"`
-	Timestamp    int64     `json:"timestamp"` // nanoseconds; orders the files of an execution
+	Timestamp    int64     `json:"timestamp,string"` // nanoseconds; orders the files of an execution
 	Kind         Kind      `json:"kind"`
 	State        State     `json:"state"`
 	Size         int64     `json:"size"`
@@ -171,8 +171,8 @@ func (f File) Replayable() bool { return f.Kind == KindVersion && f.State == Pen
 type ExecutionInfo struct {
 	ID        string    `json:"id"`
 	RunUUID   string    `json:"run_uuid"`
-	Timestamp int64     `json:"timestamp"` // nanoseconds; orders executions
-	Changed   time.Time `json:"changed"`   // an entry was last added, renamed or removed
+	Timestamp int64     `json:"timestamp,string"` // nanoseconds; orders executions
+	Changed   time.Time `json:"changed"`          // an entry was last added, renamed or removed
 	Location  string    `json:"location"`
 	Files     []File    `json:"files"` // newest first, those that the filter selects
 	Problems  []Problem `json:"problems,omitempty"`

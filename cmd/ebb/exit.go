@@ -59,9 +59,21 @@ type outcomeError int
 
 func (e outcomeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// exitCode prints err and returns its exit code. It is the only place that
-// decides about either.
+// exitCode prints err and returns its exit code.
 func exitCode(stderr io.Writer, err error) int {
+	var outcome outcomeError
+	switch {
+	case err == nil, errors.As(err, &outcome):
+	case errors.Is(err, context.Canceled):
+		report(stderr, errors.New("interrupted before anything was done"))
+	default:
+		report(stderr, err)
+	}
+	return exitCodeOf(err)
+}
+
+// exitCodeOf returns the exit code of an error. It is the only place that decides about it.
+func exitCodeOf(err error) int {
 	var outcome outcomeError
 	var untried *untriedError
 	switch {
@@ -70,11 +82,7 @@ func exitCode(stderr io.Writer, err error) int {
 	case errors.As(err, &outcome):
 		return int(outcome)
 	case errors.Is(err, context.Canceled):
-		report(stderr, errors.New("interrupted before anything was done"))
 		return exitInterrupted
-	}
-	report(stderr, err)
-	switch {
 	case runner.IsRefused(err):
 		return exitRefused
 	case isUsage(err):

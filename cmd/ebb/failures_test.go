@@ -366,11 +366,15 @@ func (w *failing) execute() said {
 	args := append([]string{"execute-rollback", "--config", "config.yaml", "--kubeconfig", w.kubeconfig}, w.limits()...)
 	var out bytes.Buffer
 	code, errs := w.ebbTo(&out, append(args, "-o", "json")...)
-	var results []struct {
-		File, Kind, Outcome, Error string
-		Hints                      []string
+	var document struct {
+		Results []struct {
+			File, Kind, Outcome, Error string
+			Hints                      []string
+		}
 	}
-	if err := json.Unmarshal(out.Bytes(), &results); err != nil || len(results) != 1 {
+	err := json.Unmarshal(out.Bytes(), &document)
+	results := document.Results
+	if err != nil || len(results) != 1 {
 		w.Fatalf("execute-rollback -o json: %v; it said:\n%s%s", err, &out, errs)
 	}
 	r := results[0]

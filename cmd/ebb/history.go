@@ -67,7 +67,7 @@ func runHistory(ctx context.Context, o historyOptions) error {
 			return errors.Join(table.Flush(), err)
 		}
 		if o.Output == "json" {
-			if err := encoder.Encode(entry); err != nil {
+			if err := encoder.Encode(historyDocument{head{documentVersion, "journal entry"}, entry}); err != nil {
 				return err
 			}
 			continue

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,9 +68,7 @@ func runList(ctx context.Context, o listOptions) error {
 	case "wide":
 		err = s.printWide(ctx, listing)
 	case "json":
-		e := json.NewEncoder(console.JSON(s.stdout))
-		e.SetIndent("", "  ")
-		err = e.Encode(listing)
+		err = writeJSON(s.stdout, listDocument{head{documentVersion, "list"}, listing})
 	default:
 		err = console.Tree(s.stdout, tree(s.store.Location(), listing))
 	}

@@ -73,6 +73,7 @@ mean "run".
 			markCommand(),
 			cleanupCommand(),
 			importCommand(),
+			hubCommand(),
 			checkCommand(),
 			keysCommand(),
 			builtinsCommand(),

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -57,7 +55,7 @@ func (s *setup) finish(report *runner.Report, output string) error {
 // print prints the results of a report.
 func (s *setup) print(report *runner.Report, output string) error {
 	if output == "json" {
-		return printJSON(s.stdout, report)
+		return writeJSON(s.stdout, resultsDocument{head{documentVersion, "results"}, report.Interrupted, resultsOf(report.Results)})
 	}
 	return s.printText(report)
 }
@@ -128,21 +126,4 @@ type jsonResult struct {
 	Actions   []string           `json:"actions,omitempty"`
 	Changes   []builtins.Change  `json:"changes,omitempty"` // of a dry run: each object as it is and as it would be
 	Seconds   float64            `json:"seconds"`
-}
-
-func printJSON(w io.Writer, report *runner.Report) error {
-	results := []jsonResult{}
-	for _, x := range report.Results {
-		r := jsonResult{
-			File: x.File.Location, RunUUID: x.RunUUID, Outcome: string(x.Outcome), BlockedBy: x.BlockedBy,
-			Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: resultHints(x), Seconds: x.Took.Seconds(),
-		}
-		if x.Err != nil {
-			r.Kind, r.Error = runner.KindOf(x.Err), x.Reason()
-		}
-		results = append(results, r)
-	}
-	e := json.NewEncoder(console.JSON(w))
-	e.SetIndent("", "  ")
-	return e.Encode(results)
 }

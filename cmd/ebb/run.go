@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
@@ -18,6 +19,7 @@ import (
 type runOptions struct {
 	commonOptions
 	timeOptions
+	reportOptions
 	Report           string
 	SkipUnsupported  bool
 	SkipPreflight    bool
@@ -28,7 +30,7 @@ type runOptions struct {
 }
 
 func (o *runOptions) flags() []cli.Flag {
-	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
+	return slices.Concat(o.reportOptions.flags(), o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "check", Destination: &o.CheckOnly, Usage: "read the configuration and the scenario files, ask nobody and run nothing"},
 		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the run, and report.json into `DIR`"},
 		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "skip scenario types that ebb does not support"},
@@ -39,14 +41,14 @@ func (o *runOptions) flags() []cli.Flag {
 }
 
 func (o *runOptions) check() error {
-	return errors.Join(o.noOperands(), o.commonOptions.check(), o.timeOptions.check())
+	return errors.Join(o.noOperands(), o.commonOptions.check(), o.timeOptions.check(), o.reportOptions.check())
 }
 
 func runCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "run",
 		Usage:     "run the scenarios of a configuration, and undo each",
-		UsageText: "ebb run [-c FILE]",
+		UsageText: "ebb run [-c FILE] [--check] [-o text|json|FILE] [--junit FILE]",
 		Description: `
 Runs the scenarios of the configuration one after the other. Every scenario is
 undone when it ends, fails or is interrupted. With auto_rollback: False, a scenario
@@ -54,15 +56,21 @@ that fails stays pending, for execute-rollback.
 
 The first SIGINT, SIGTERM or SIGHUP undoes the current scenario and exits. A second
 SIGINT or SIGTERM exits at once and leaves the version files pending.
+
+-o json prints one JSON document at the end, whatever came of the run (docs/json.md).
 ` + exitHelp(helpUndone, helpRunFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runRun)
 }
 
 func runRun(ctx context.Context, o runOptions) error {
-	return reported(&o.commonOptions, o.Report, "Run", func(r *reporter) error { return runScenarios(ctx, o, r) })
+	began := time.Now()
+	ran := &ranRun{}
+	err := reported(&o.commonOptions, o.Report, "Run", func(r *reporter) error { return o.run(ctx, ran, r) })
+	return o.write(ran.document(o.configFile(), began, err), err)
 }
 
-func runScenarios(ctx context.Context, o runOptions, r *reporter) error {
+// run runs the scenarios. What came of them is in ran.
+func (o *runOptions) run(ctx context.Context, ran *ranRun, r *reporter) error {
 	o.runs = true
 	s, err := load(&o.commonOptions, func() (*config.Config, error) {
 		return config.Load(o.configFile(), config.Options{IgnoreSafetyKeys: o.IgnoreSafetyKeys})
@@ -82,6 +90,7 @@ func runScenarios(ctx context.Context, o runOptions, r *reporter) error {
 	if id == "" {
 		id = uuid.NewString()
 	}
+	ran.uuid = id
 	s.again = fmt.Sprintf("ebb execute-rollback --config %s --run_uuid %s", s.File, id)
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.OnStop, settings.AllowIrreversible = "rolling back", o.AllowIrreversible
@@ -102,7 +111,11 @@ func runScenarios(ctx context.Context, o runOptions, r *reporter) error {
 		Iterations: s.Iterations, Daemon: s.DaemonMode, Wait: s.WaitDuration,
 		SkipPreflight: o.SkipPreflight, CheckOnly: o.CheckOnly,
 	})
+	ran.report = report
 	if o.CheckOnly && err == nil {
+		if o.Output == "json" {
+			return nil
+		}
 		_, err := fmt.Fprintf(s.stdout, "%s: ok, %d scenario file(s)\n", console.Clean(s.File), len(files))
 		return err
 	}

@@ -59,6 +59,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"apply":    cmdApply,
 			"cloud":    cmdCloud,
 			"krkn":     cmdKrkn,
+			"schema":   cmdSchema,
 			"patch":    cmdPatch,
 			"remove":   cmdRemove,
 			"objects":  cmdObjects,

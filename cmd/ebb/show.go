@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -61,9 +60,7 @@ func runShow(ctx context.Context, o showOptions) error {
 		return err
 	}
 	if o.Output == "json" {
-		e := json.NewEncoder(console.JSON(o.stdout))
-		e.SetIndent("", "  ")
-		return e.Encode(shown)
+		return writeJSON(o.stdout, showDocument{head{documentVersion, "version file"}, shown})
 	}
 	p := &printer{w: o.stdout}
 	shown.print(p, console.Color(o.stdout) && !o.NoColor)

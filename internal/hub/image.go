@@ -1,0 +1,195 @@
+package hub
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A form is how a variable becomes a value of YAML.
+type form int
+
+const (
+	asYAML  form = iota // text of YAML, as envsubst puts it into a template; nothing is null
+	asText              // a string, whatever it looks like
+	asList              // strings, separated by commas
+	asItems             // values of YAML, separated by commas
+	unused              // declared by the image, which does nothing with it
+)
+
+// A variable is one of an image's environment.
+type variable struct {
+	name, value string // and its default
+	path        string // where it goes: keys and indices, separated by dots
+	form        form
+}
+
+// An image is one of krkn-hub's.
+type image struct {
+	name         string
+	scenarioType string
+	help         string
+	variables    []variable
+	finish       func(e *environment, document *yaml.Node) error // what is no plain variable; nil for nothing
+}
+
+// environment is what an image is run with.
+type environment struct {
+	image        *image
+	get          func(string) string
+	scenarioType string
+}
+
+// value returns a variable's value, or its default.
+func (e *environment) value(name string) string {
+	if value := e.get(name); value != "" {
+		return value
+	}
+	for _, v := range slices.Concat(e.image.variables, common) {
+		if v.name == name {
+			return v.value
+		}
+	}
+	return ""
+}
+
+// set puts a value into a document, which gets the maps and lists on the way.
+func set(document *yaml.Node, path string, value *yaml.Node) {
+	n := document
+	for step := range strings.SplitSeq(path, ".") {
+		index, err := strconv.Atoi(step)
+		switch {
+		case err == nil:
+			n.Kind = yaml.SequenceNode
+			for len(n.Content) <= index {
+				n.Content = append(n.Content, &yaml.Node{})
+			}
+			n = n.Content[index]
+		default:
+			n.Kind = yaml.MappingNode
+			at := slices.IndexFunc(n.Content, func(key *yaml.Node) bool { return key.Value == step })
+			if at < 0 {
+				n.Content = append(n.Content, text(step), &yaml.Node{})
+				at = len(n.Content) - 2
+			}
+			n = n.Content[at+1]
+		}
+	}
+	*n = *value
+}
+
+// drop takes a key of a map out of a document.
+func drop(document *yaml.Node, path ...string) {
+	n := document
+	for i, step := range path {
+		if index, err := strconv.Atoi(step); err == nil {
+			n = n.Content[index]
+			continue
+		}
+		at := slices.IndexFunc(n.Content, func(key *yaml.Node) bool { return key.Value == step })
+		if at < 0 {
+			return
+		}
+		if i == len(path)-1 {
+			n.Content = slices.Delete(n.Content, at, at+2)
+			return
+		}
+		n = n.Content[at+1]
+	}
+}
+
+func text(value string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(value)
+	return n
+}
+
+func list(items ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: items}
+}
+
+// parsed reads one value of YAML. Anchors, tags and further documents are refused: in a template
+// they would be more than a value.
+func parsed(value string) (*yaml.Node, error) {
+	if strings.TrimSpace(value) == "" {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: ""}, nil
+	}
+	var document yaml.Node
+	decoder := yaml.NewDecoder(strings.NewReader(value))
+	if err := decoder.Decode(&document); err != nil || len(document.Content) != 1 {
+		return nil, fmt.Errorf("got %q, want a value of YAML", value)
+	}
+	if decoder.Decode(&yaml.Node{}) == nil {
+		return nil, fmt.Errorf("got %q, want one value of YAML", value)
+	}
+	n := document.Content[0]
+	return n, plain(n)
+}
+
+// plain refuses what refers to something else, and takes comments out.
+func plain(n *yaml.Node) error {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	if n.Kind == yaml.AliasNode || n.Anchor != "" {
+		return fmt.Errorf("got an anchor or an alias of YAML (%s%s), want a plain value", n.Anchor, n.Value)
+	}
+	for _, child := range n.Content {
+		if err := plain(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// node makes the value of a variable.
+func (v variable) node(value string) (*yaml.Node, error) {
+	switch v.form {
+	case asText:
+		return text(value), nil
+	case asList, asItems:
+		all := list()
+		for item := range strings.SplitSeq(value, ",") {
+			if value == "" {
+				break
+			}
+			n := text(item)
+			if v.form == asItems {
+				var err error
+				if n, err = parsed(item); err != nil {
+					return nil, err
+				}
+			}
+			all.Content = append(all.Content, n)
+		}
+		return all, nil
+	}
+	return parsed(value)
+}
+
+// fill puts the values of variables into a document.
+func (e *environment) fill(variables []variable, document *yaml.Node) error {
+	for _, v := range variables {
+		if v.form == unused || v.path == "" {
+			continue
+		}
+		n, err := v.node(e.value(v.name))
+		if err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
+		}
+		set(document, v.path, n)
+	}
+	return nil
+}
+
+func encode(document *yaml.Node) ([]byte, error) {
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(document); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), e.Close()
+}
