@@ -15,7 +15,7 @@ const (
 	axis      = 26
 	barHeight = 15
 	markWidth = 4.0
-	minBar    = 2.5
+	minBar    = 6.0
 	maxRows   = 60
 )
 
@@ -73,9 +73,9 @@ func (s scale) x(t time.Time) float64 {
 func (s scale) mark(t time.Time) float64 { return min(max(s.x(t), markWidth/2), width-markWidth/2) }
 
 func (s scale) bar(y float64, from, to time.Time, class, what string) bar {
-	x := s.x(from)
+	w := max(s.x(to)-s.x(from), minBar)
 	return bar{
-		X: min(x, width-minBar), Y: y, W: max(s.x(to)-x, minBar), Class: class,
+		X: max(s.x(to)-w, 0), Y: y, W: w, Class: class,
 		Title: fmt.Sprintf("%s: %s, from %s to %s", what, duration(to.Sub(from)), clock(from), clock(to)),
 	}
 }
@@ -122,8 +122,9 @@ func (s scale) scenario(x Scenario, y float64, row *row) {
 	if undo.Before(x.Began) {
 		undo = x.Began
 	}
-	from, until := time.Time{}, time.Time{}
+	from, until, held := time.Time{}, time.Time{}, false
 	for _, e := range x.Effects {
+		held = e.State == Good
 		if !e.From.IsZero() && (from.IsZero() || e.From.Before(from)) {
 			from = e.From
 		}
@@ -136,6 +137,10 @@ func (s scale) scenario(x Scenario, y float64, row *row) {
 	} else {
 		row.Bars = append(row.Bars, s.bar(y, x.Began, from, "change", "change"))
 		row.Bars = append(row.Bars, s.bar(y, from, until, "force", "in force"))
+		if held && undo.After(until) { // nobody saw it end
+			row.Bars = append(row.Bars, s.bar(y, until, undo, "force faint", "not looked at again after it was in force"))
+			until = undo
+		}
 		row.Ends = append(row.Ends, end{s.mark(until), y, "ended", "ended, " + clock(until)})
 	}
 	if len(x.Undo) > 0 {

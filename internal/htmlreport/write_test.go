@@ -83,7 +83,7 @@ func TestTimelineStaysInside(t *testing.T) {
 		if instant {
 			r.Ended = r.Began
 		}
-		for _, m := range regexp.MustCompile(`<rect class="\w+" x="([-0-9.e]+)" y="[0-9.]+" width="([-0-9.e]+)"`).FindAllStringSubmatch(write(t, r), -1) {
+		for _, m := range regexp.MustCompile(`<rect class="[ \w]+" x="([-0-9.e]+)" y="[0-9.]+" width="([-0-9.e]+)"`).FindAllStringSubmatch(write(t, r), -1) {
 			var x, w float64
 			if _, err := fmt.Sscan(m[1]+" "+m[2], &x, &w); err != nil {
 				t.Fatal(err)
