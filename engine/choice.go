@@ -29,7 +29,7 @@ func (a *auditor) choices(x *index, e syntax.Expr, steps int) []choice {
 	case *syntax.ParenExpr:
 		return a.choices(x, e.X, steps)
 	case *syntax.CondExpr:
-		return all(a.choices(x, e.True, steps+1), a.choices(x, e.False, steps+1))
+		return a.each(x, []syntax.Expr{e.True, e.False}, steps+1)
 	case *syntax.Ident:
 		if value := x.value(e); value != nil {
 			return a.choices(x, value, steps+1)
@@ -43,12 +43,69 @@ func (a *auditor) choices(x *index, e syntax.Expr, steps int) []choice {
 	return nil
 }
 
+// each joins the choices of several expressions of which one is meant. None has no attributes, so
+// that it is never meant. Where nothing is known of one of the others nothing is known.
+func (a *auditor) each(x *index, values []syntax.Expr, steps int) []choice {
+	var joined []choice
+	for _, value := range values {
+		if id, ok := value.(*syntax.Ident); ok && id.Name == "None" {
+			continue
+		}
+		one := a.choices(x, value, steps)
+		if len(one) == 0 {
+			return nil
+		}
+		joined = append(joined, one...)
+	}
+	return joined
+}
+
 // results returns the choices of what a call returns, or of one part of it; -1 is the whole.
 func (a *auditor) results(x *index, e syntax.Expr, n, steps int) []choice {
-	call, ok := e.(*syntax.CallExpr)
-	if !ok {
+	if steps >= maxSteps {
 		return nil
 	}
+	switch e := e.(type) {
+	case *syntax.ParenExpr:
+		return a.results(x, e.X, n, steps)
+	case *syntax.TupleExpr:
+		if n >= 0 && n < len(e.List) {
+			return a.each(x, e.List[n:n+1], steps)
+		}
+	case *syntax.CondExpr:
+		var joined []choice
+		for _, branch := range []syntax.Expr{e.True, e.False} {
+			if isNone(branch, n) {
+				continue
+			}
+			one := a.results(x, branch, n, steps+1)
+			if len(one) == 0 {
+				return nil
+			}
+			joined = append(joined, one...)
+		}
+		return joined
+	case *syntax.CallExpr:
+		return a.returned(x, e, n, steps)
+	}
+	return nil
+}
+
+// isNone reports whether a part of a tuple is None.
+func isNone(e syntax.Expr, n int) bool {
+	if paren, ok := e.(*syntax.ParenExpr); ok {
+		e = paren.X
+	}
+	tuple, ok := e.(*syntax.TupleExpr)
+	if !ok || n < 0 || n >= len(tuple.List) {
+		return false
+	}
+	id, ok := tuple.List[n].(*syntax.Ident)
+	return ok && id.Name == "None"
+}
+
+// returned returns the choices of what a function of a script returns.
+func (a *auditor) returned(x *index, call *syntax.CallExpr, n, steps int) []choice {
 	id, ok := call.Fn.(*syntax.Ident)
 	if !ok {
 		return nil
@@ -57,34 +114,30 @@ func (a *auditor) results(x *index, e syntax.Expr, n, steps int) []choice {
 	if def == nil {
 		return nil
 	}
-	var each [][]choice
+	var joined []choice
+	known := true
 	syntax.Walk(def, func(node syntax.Node) bool {
 		switch node := node.(type) {
 		case *syntax.DefStmt:
 			return node == def
 		case *syntax.ReturnStmt:
-			result := node.Result
-			if tuple, ok := result.(*syntax.TupleExpr); ok && n >= 0 && n < len(tuple.List) {
-				each = append(each, a.choices(in, tuple.List[n], steps))
-			} else if n < 0 && result != nil {
-				each = append(each, a.choices(in, result, steps))
-			} else {
-				each = append(each, nil)
+			var one []choice
+			switch {
+			case node.Result == nil:
+			case n < 0:
+				one = a.choices(in, node.Result, steps+1)
+			case isNone(node.Result, n):
+				return true
+			default:
+				one = a.results(in, node.Result, n, steps+1)
 			}
+			known = known && len(one) > 0
+			joined = append(joined, one...)
 		}
 		return true
 	})
-	return all(each...)
-}
-
-// all joins choices; where nothing is known of one of them nothing is known.
-func all(each ...[]choice) []choice {
-	var joined []choice
-	for _, one := range each {
-		if len(one) == 0 {
-			return nil
-		}
-		joined = append(joined, one...)
+	if !known {
+		return nil
 	}
 	return joined
 }
