@@ -53,6 +53,7 @@ var morePoints = map[string]string{
 	"servicedisruption":    "after-flush:3 after-change:3 after-change:6 during-undo:4 before-rename:3 after-change:6,during-undo:4 after-change:6,before-rename:3",
 	"shutdown":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1",
 	"throttle":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1 after-change:2,before-rename:1",
+	"time":                 "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
 	"zone_aws":             "before-flush:2 after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1 after-change:2,during-undo:1 after-change:2,before-rename:1 after-change:2,before-rename:2",
 	"zone_gcp":             "after-change:1,during-undo:1",
 }

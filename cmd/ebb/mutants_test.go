@@ -97,6 +97,9 @@ var mutants = map[string][]mutant{
 	"node_stop": {
 		{does: "cloud gcp p/zone-a/node-1 RUNNING"},
 	},
+	"time": {
+		{does: "onnode $NODE - sh -c 'echo 0 >/host/run/stand-in/offset'"},
+	},
 	"zone_gcp": {
 		{does: "cloud gcp p/zone-a/node-1 RUNNING"},
 	},

@@ -91,6 +91,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"waitnode": cmdWaitNode,
 			"losenode": cmdLoseNode,
 			"standin":  cmdStandIn,
+			"clock":    cmdClock,
 			"node":     cmdNode,
 
 			"dumpworkloads": cmdDumpWorkloads,
