@@ -56,6 +56,8 @@ func TestArrange(t *testing.T) {
 		"--config list-rollback list-rollback": "list-rollback --config list-rollback",
 		"--config c unknown --pending":         "unknown --config c --pending",
 		"exec --config c file":                 "exec --config c file",
+		"-c c -d True -o k.report":             "run -c c -d True -o k.report",
+		"--debug True -r a list-rollback":      "list-rollback --debug True -r a",
 		"-- list-rollback -r a":                "list-rollback -r a",
 		"--log-level debug --dry-run execute-rollback": "execute-rollback --log-level debug --dry-run",
 	} {

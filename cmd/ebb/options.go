@@ -104,6 +104,7 @@ type commonOptions struct {
 	LogFormat  string
 	LogLevel   string
 	NoColor    bool
+	Debug      string // Krkn's: true means that LogLevel is debug
 	Trust      string // "" as the configuration says
 	storeOptions
 
@@ -120,6 +121,7 @@ func (o *commonOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "context", Destination: &o.Context, Usage: "use this `CONTEXT` of the kubeconfig"},
 		&cli.StringFlag{Name: "log-format", Destination: &o.LogFormat, Value: "text", Usage: "text or json"},
 		&cli.StringFlag{Name: "log-level", Destination: &o.LogLevel, Value: "info", Usage: "debug, info, warning or error"},
+		&cli.StringFlag{Name: "debug", Aliases: []string{"d"}, Destination: &o.Debug, Usage: "`True` is --log-level debug, as in Krkn"},
 		&cli.BoolFlag{Name: "no-color", Destination: &o.NoColor, Usage: "no colours; NO_COLOR does the same"},
 		&cli.StringFlag{Name: "directory-trust", Destination: &o.Trust, Usage: "what may stand above the versions directory: `TRUST` is auto, strict or volume"},
 	}...)
@@ -129,6 +131,13 @@ func (o *commonOptions) check() error {
 	// Not repeated: it would have the credentials in it.
 	if strings.ContainsAny(o.Kubeconfig, "\n{") {
 		return errors.New("--kubeconfig: got the text of a kubeconfig, want the path of its file")
+	}
+	switch strings.ToLower(o.Debug) {
+	case "", "false":
+	case "true":
+		o.LogLevel = "debug"
+	default:
+		return fmt.Errorf("--debug: got %q, want True or False", o.Debug)
 	}
 	if strings.ContainsAny(o.StoreKubeconfig, "\n{") {
 		return errors.New("--store-kubeconfig: got the text of a kubeconfig, want the path of its file")
