@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -102,13 +101,7 @@ func printFindings(w io.Writer, all []checked) error {
 		}
 		files = append(files, f)
 	}
-	return indented(w, files)
-}
-
-func indented(w io.Writer, v any) error {
-	e := json.NewEncoder(console.JSON(w))
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	return writeJSON(w, files)
 }
 
 // The parts of SARIF 2.1.0 that a list of findings has.
@@ -168,7 +161,7 @@ func printSARIF(w io.Writer, all []checked) error {
 			})
 		}
 	}
-	return indented(w, sarifLog{
+	return writeJSON(w, sarifLog{
 		Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0",
 		Runs: []sarifRun{{Tool: sarifTool{sarifDriver{"ebb", version}}, Results: results}},
 	})

@@ -27,6 +27,7 @@ type reporter struct {
 	finished map[string]time.Time // when the replay of a file ended, by its key
 	run      *runner.RunReport
 	replay   *runner.Report
+	document func(outcome error) *runDocument // of a run; nil for a replay
 }
 
 // reported has a command write a report into dir; "" for none.
@@ -49,6 +50,7 @@ func reported(o *commonOptions, dir, title string, command func(*reporter) error
 	o.stderr = c.file
 	err = command(r)
 	lines, left := c.end()
+	o.stderr = stderr
 	if writeErr := r.write(lines, left, err); writeErr != nil {
 		report(stderr, fmt.Errorf("the report was not written: %w", writeErr))
 		if err == nil {
@@ -101,10 +103,9 @@ func (r *reporter) replayed(report *runner.Report) {
 	}
 }
 
-// write writes report.html, and report.json for programs.
+// write writes report.html, and report.json for programs; of a run, junit.xml too.
 func (r *reporter) write(lines []string, left int, outcome error) error {
 	page := htmlreport.Report{Title: r.title, Began: r.began, Ended: time.Now(), Facts: r.facts, Log: lines, LogCut: left}
-	var document any
 	switch {
 	case r.run != nil:
 		page.Facts = append([]htmlreport.Fact{{Name: "run", Value: r.run.UUID}}, page.Facts...)
@@ -112,7 +113,6 @@ func (r *reporter) write(lines []string, left int, outcome error) error {
 		for _, x := range r.run.Scenarios {
 			page.Scenarios = append(page.Scenarios, scenarioOf(x))
 		}
-		document = r.run
 	case r.replay != nil:
 		page.State, page.Verdict = replayVerdict(r.replay)
 		for _, x := range r.replay.Results {
@@ -120,10 +120,8 @@ func (r *reporter) write(lines []string, left int, outcome error) error {
 			f.Ended = r.finished[x.File.Key()]
 			page.Files = append(page.Files, f)
 		}
-		document = r.replay
 	default:
 		page.State, page.Verdict = htmlreport.Bad, "Nothing was done"
-		document = map[string]any{"failure": runner.FailureOf(outcome)}
 	}
 	var exit outcomeError
 	if outcome != nil && !errors.As(outcome, &exit) {
@@ -131,7 +129,30 @@ func (r *reporter) write(lines []string, left int, outcome error) error {
 	}
 	return errors.Join(
 		writeFile(filepath.Join(r.dir, "report.html"), func(w io.Writer) error { return htmlreport.Write(w, page) }),
-		writeFile(filepath.Join(r.dir, "report.json"), func(w io.Writer) error { return indented(w, document) }),
+		r.writeDocument(outcome),
+	)
+}
+
+// writeDocument writes what -o json prints.
+func (r *reporter) writeDocument(outcome error) error {
+	path := filepath.Join(r.dir, "report.json")
+	if r.document == nil {
+		d := resultsDocument{head: head{documentVersion, "results"}, Results: []jsonResult{}}
+		if r.replay != nil {
+			d.Interrupted, d.Results = r.replay.Interrupted, resultsOf(r.replay.Results)
+		}
+		return writeFile(path, func(w io.Writer) error { return writeJSON(w, d) })
+	}
+	d := r.document(outcome)
+	return errors.Join(
+		writeFile(path, func(w io.Writer) error { return writeJSON(w, d) }),
+		writeFile(filepath.Join(r.dir, "junit.xml"), func(w io.Writer) error {
+			text, err := junitOf(d, "", "")
+			if err == nil {
+				_, err = w.Write(text)
+			}
+			return err
+		}),
 	)
 }
 

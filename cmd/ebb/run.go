@@ -32,7 +32,7 @@ type runOptions struct {
 func (o *runOptions) flags() []cli.Flag {
 	return slices.Concat(o.reportOptions.flags(), o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "check", Destination: &o.CheckOnly, Usage: "read the configuration and the scenario files, ask nobody and run nothing"},
-		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the run, and report.json into `DIR`"},
+		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the run, report.json and junit.xml into `DIR`"},
 		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "skip scenario types that ebb does not support"},
 		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't check first that the user has the rights that the scenarios and their undo need"},
 		&cli.BoolFlag{Name: "allow-irreversible", Destination: &o.AllowIrreversible, Usage: "run scenarios that do what can't be undone, such as the termination of a node"},
@@ -65,7 +65,12 @@ SIGINT or SIGTERM exits at once and leaves the version files pending.
 func runRun(ctx context.Context, o runOptions) error {
 	began := time.Now()
 	ran := &ranRun{}
-	err := reported(&o.commonOptions, o.Report, "Run", func(r *reporter) error { return o.run(ctx, ran, r) })
+	err := reported(&o.commonOptions, o.Report, "Run", func(r *reporter) error {
+		if r != nil {
+			r.document = func(err error) *runDocument { return ran.document(o.configFile(), began, err) }
+		}
+		return o.run(ctx, ran, r)
+	})
 	return o.write(ran.document(o.configFile(), began, err), err)
 }
 
