@@ -48,6 +48,7 @@ var morePoints = map[string]string{
 	"node_stop":            "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:2,before-rename:1",
 	"netng_vmi_filter":     "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
 	"outage":               "after-change:1,during-undo:1 after-change:1,before-rename:1",
+	"podnetwork":           "after-flush:3 after-change:3 during-undo:2 before-rename:3 after-change:2,during-undo:1",
 	"poddisruption":        "after-flush:2 after-change:3 before-rename:2 after-change:1,during-undo:1 after-change:1,before-rename:1",
 	"pvc":                  "after-change:1,during-undo:1 after-change:1,before-rename:1",
 	"servicedisruption":    "after-flush:3 after-change:3 after-change:6 during-undo:4 before-rename:3 after-change:6,during-undo:4 after-change:6,before-rename:3",
