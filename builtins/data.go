@@ -17,7 +17,7 @@ import (
 // The data formats. Starlark's own json module is not used: its recursion has no
 // limit, and a Go stack overflow ends the process.
 var dataFunctions = []*function{
-	builtin("json.decode", Pure, textArgs{}, jsonDecode),
+	builtin("json.decode", Pure, decodeArgs{}, jsonDecode),
 	builtin("json.encode", Pure, valueArgs{}, jsonEncode),
 	builtin("json.indent", Pure, indentArgs{Indent: "\t"}, jsonIndent),
 	builtin("yaml.decode", Pure, textArgs{}, yamlDecode),
@@ -34,9 +34,24 @@ type valueArgs struct {
 	Value starlark.Value `star:"value"`
 }
 
-func jsonDecode(_ *call, a *textArgs) (starlark.Value, error) {
+type decodeArgs struct {
+	Text    string         `star:"text"`
+	Default starlark.Value `star:"default?"`
+}
+
+// jsonDecode returns the default, where there is one, for a text that is no JSON: others write logs
+// and outputs.
+func jsonDecode(_ *call, a *decodeArgs) (starlark.Value, error) {
+	v, err := decodeJSON(a.Text)
+	if err != nil && a.Default != nil {
+		return a.Default, nil
+	}
+	return v, err
+}
+
+func decodeJSON(text string) (starlark.Value, error) {
 	// encoding/json stops at a depth of 10,000 by itself.
-	d := json.NewDecoder(strings.NewReader(a.Text))
+	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	var x any
 	if err := d.Decode(&x); err != nil {
