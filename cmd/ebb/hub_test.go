@@ -33,7 +33,7 @@ var hubNeeds = map[string]map[string]string{
 	"vmi-network-filter":  {"VMI_NAME": "v", "NAMESPACE": "shop", "EGRESS": "true"},
 	"kubevirt-outage":     {"NAMESPACE": "shop", "VM_NAME": "v"},
 	"pod-network-chaos":   {"NAMESPACE": "shop", "POD_NAME": "p"},
-	"time-scenarios":      {"NAMESPACE": "shop"},
+	"time-scenarios":      {"OBJECT_TYPE": "node"}, // a pod has no clock of its own
 	// an entry of node_scenarios with an action
 	"node-scenarios-bm": {"SCENARIO_BASE64": "bm9kZV9zY2VuYXJpb3M6IFt7YWN0aW9uczogW25vZGVfcmVib290X3NjZW5hcmlvXSwgY2xvdWRfdHlwZTogYXdzfV0K"},
 	"rollback":          {"RUN_UUID": "run-1"},
@@ -80,7 +80,6 @@ func TestHubImages(t *testing.T) {
 			if len(unsupported.Hints()) == 0 || !strings.Contains(unsupported.Hints()[0], "hog_scenarios") {
 				t.Errorf("%s: got the hints %q, want what there is", image.Name, unsupported.Hints())
 			}
-		case err != nil && strings.HasPrefix(image.Name, "vmi-") && strings.Contains(err.Error(), "virtual machines are not"):
 		case err != nil:
 			t.Errorf("%s: %v:\n%s", image.Name, err, files.Scenario)
 		}
