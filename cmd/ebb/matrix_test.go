@@ -37,6 +37,7 @@ var morePoints = map[string]string{
 	"hijack":               "before-flush:2 after-flush:2 after-change:2 after-change:3 during-undo:2 during-undo:3 before-rename:2 after-change:3,during-undo:1 after-change:3,during-undo:2 after-change:3,before-rename:1 after-change:3,before-rename:2",
 	"httpload":             "before-flush:2 after-flush:2 after-change:2 during-undo:2 before-rename:2",
 	"kubevirt":             "after-flush:3 after-change:2 after-change:4 during-undo:2 before-rename:3 after-change:4,during-undo:1 after-change:4,before-rename:2",
+	"managedcluster":       "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1 after-change:2,during-undo:2",
 	"netchaos":             "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
 	"netng_interface_down": "after-flush:2 after-change:2 before-rename:2 after-change:2,before-rename:1",
 	"netng_node_chaos":     "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",

@@ -94,10 +94,11 @@ func scriptParams(t *testing.T) testscript.Params {
 			"clock":    cmdClock,
 			"node":     cmdNode,
 
-			"dumpworkloads": cmdDumpWorkloads,
-			"mutant":        cmdMutant,
-			"kubelet":       cmdKubelet,
-			"kubevirt":      cmdKubeVirt,
+			"dumpworkloads":  cmdDumpWorkloads,
+			"mutant":         cmdMutant,
+			"kubelet":        cmdKubelet,
+			"kubevirt":       cmdKubeVirt,
+			"managedcluster": cmdManagedCluster,
 		},
 	}
 }
