@@ -8,6 +8,10 @@ MODULE   := github.com/ebb-chaos/ebb
 BINARY   := bin/ebb
 # No libc, no loader: the binary runs in any container.
 STATIC   := CGO_ENABLED=0
+# All that is not for the race detector is built as the binary is: no package is compiled twice.
+PLAIN    := $(STATIC) GOFLAGS=-trimpath
+# A process under the race detector otherwise sleeps for a second at its end, and tests start many.
+RACE     := GORACE=atexit_sleep_ms=10
 # All but the command line, whose tests start thousands of processes: test-race is about those.
 RACED     = $(shell $(GO) list ./... | grep -v '^$(MODULE)/cmd/ebb$$')
 
@@ -17,6 +21,8 @@ FAULTS   ?= 200
 CRASHES  ?= 20
 FUZZTIME ?= 60s
 FIGURES  := TestCrash|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
+# The race detector gets a part of these, which are long loops: they run once more, whole, without it.
+LOOPS    := TestCrash|TestRace
 
 .PHONY: help build demo test test-packages test-ebb test-race test-race-all lint fmt docs bench soak figures fuzz clean
 
@@ -34,25 +40,26 @@ test: sandbox ## everything, against a real control plane; the race detector loo
 	@$(MAKE) --no-print-directory test-ebb test-packages
 	@sh sandbox/build.sh test
 
-# It is built as the binary is, so that no package is compiled once more for it. Not beside
-# test-packages: on two cores each would wait for the other longer than some tests give a file.
+# Not beside test-packages: on two cores each would wait for the other longer than some tests give
+# a file.
 test-ebb:
-	$(STATIC) $(GO) test -trimpath -timeout 40m ./cmd/ebb
+	$(PLAIN) $(GO) test -timeout 40m ./cmd/ebb
 
 test-packages:
-	$(GO) test -race -timeout 40m $(RACED)
+	$(RACE) $(GO) test -race -timeout 40m $(RACED)
+	$(PLAIN) $(GO) test -timeout 40m -run '$(LOOPS)' ./versions
 
 test-race: sandbox ## the commands under the race detector: the tests in Go, and scripts that have every command
-	$(GO) test -race -timeout 40m ./cmd/ebb
+	$(RACE) $(GO) test -race -timeout 40m ./cmd/ebb
 
 test-race-all: sandbox ## the same with all scripts, scenarios and inputs
-	EBB_RACE=all $(GO) test -race -timeout 60m ./cmd/ebb
+	EBB_RACE=all $(RACE) $(GO) test -race -timeout 60m ./cmd/ebb
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
-	$(GO) vet $(PACKAGES)
-	$(GO) vet -tags ebbtest ./cmd/ebb
-	$(TOOLS) staticcheck $(PACKAGES)
+	$(PLAIN) $(GO) vet $(PACKAGES)
+	$(PLAIN) $(GO) vet -tags ebbtest ./cmd/ebb
+	$(PLAIN) $(TOOLS) staticcheck $(PACKAGES)
 
 fmt: ## formats all Go files
 	gofmt -w $$(git ls-files '*.go')

@@ -31,6 +31,14 @@ func soak(t testing.TB) int {
 	return n
 }
 
+// part makes one of so many one of more, where the race detector makes each slow.
+func part(of int) int {
+	if RaceDetector {
+		return 4 * of
+	}
+	return of
+}
+
 func newCrashes(t testing.TB) *crashfs.Crasher {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -76,7 +84,7 @@ func (r rival) Mkdir(dir *os.File, name string) error {
 func TestCrash(t *testing.T) {
 	c := newCrashes(t)
 	dir := fastDir(t)
-	c.Each = 20 * soak(t)
+	c.Each = 20 * soak(t) / part(1)
 	for range soak(t) {
 		l, err := newLife(dir, nil)
 		if err != nil {
@@ -114,7 +122,7 @@ func TestCrashAfterDeath(t *testing.T) {
 	for _, heir := range heirs {
 		t.Run(heir.name, func(t *testing.T) {
 			c := newCrashes(t)
-			c.Each, c.OneOf = soak(t), max(5-soak(t), 1)
+			c.Each, c.OneOf = soak(t), part(max(5-soak(t), 1))
 			dir := fastDir(t)
 			for call := 1; ; call++ {
 				l, err := newLife(dir, nil)
@@ -146,7 +154,7 @@ func TestCrashAfterDeath(t *testing.T) {
 // Two processes do what they like, fail and die, and others take their place.
 func TestCrashOfRandomLives(t *testing.T) {
 	c := newCrashes(t)
-	c.Each, c.OneOf = soak(t), max(4-soak(t), 1)
+	c.Each, c.OneOf = soak(t), part(max(4-soak(t), 1))
 	dir := fastDir(t)
 	for range soak(t) {
 		rapid.Check(t, func(t *rapid.T) {

@@ -18,7 +18,7 @@ import (
 )
 
 // raceRounds is how often each race below is run. It is swapped far more often meanwhile.
-const raceRounds = 1500
+var raceRounds = map[bool]int{false: 1500, true: 300}[versions.RaceDetector]
 
 const hostileContent = "hostile"
 
