@@ -16,6 +16,7 @@ var table = slices.Concat(
 	rollbackFunctions,
 	effectFunctions,
 	recoveryFunctions,
+	volumeFunctions,
 	irreversibleFunctions,
 	k8sFunctions,
 	gcpFunctions,

@@ -63,13 +63,15 @@ var cloudFaults = map[string]sandboxtest.Fault{
 //	cloud state PATTERN STATE                   checks the instances whose whole names match, of which there must be one
 //	cloud ready PATTERN                         checks the nodes whose whole names match, of which there must be one
 //	cloud replaces                              has another node come in the place of each that is gone for good
+//	cloud volume ID INSTANCE DEVICE true|false  puts a volume there, which ends with its instance or does not; "" is no instance
+//	cloud at VOLUME PATTERN                     checks where a volume is: "INSTANCE DEVICE true|false", or ""
 //	cloud has SUBNET PATTERN                    checks the network ACL of a subnet
 //	cloud acls PATTERN...                       checks which network ACLs there are
 //	cloud fault CALL FAULT...                   gives the next requests of a call their faults
 //	cloud wait CALL N                           waits until a call was made so many times, since the start
 func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|allow|subnet|state|ready|replaces|has|acls|fault|wait ARG...")
+		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|allow|subnet|state|ready|replaces|volume|at|has|acls|fault|wait ARG...")
 	}
 	if args[0] == "start" {
 		s := &sky{ec2: cloudtest.NewAWS(testOf(ts)), compute: cloudtest.NewGCP(testOf(ts))}
@@ -86,7 +88,7 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no cloud: start it first")
 	}
 	s := value.(*sky)
-	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "allow": 2, "subnet": 3, "state": 3, "ready": 2, "has": 3, "wait": 3}[args[0]]
+	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "allow": 2, "subnet": 3, "state": 3, "ready": 2, "volume": 5, "at": 3, "has": 3, "wait": 3}[args[0]]
 	if want != 0 && len(args) != want {
 		ts.Fatalf("cloud %s: got %d arguments, want %d", args[0], len(args)-1, want-1)
 	}
@@ -117,6 +119,12 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		s.mu.Lock()
 		s.replaces = true
 		s.mu.Unlock()
+	case "volume":
+		s.ec2.AddVolume(args[1], args[2], args[3], args[4] == "true")
+	case "at":
+		if got := s.ec2.Volume(args[1]); !whole(args[2]).MatchString(got) {
+			ts.Fatalf("volume %s is at %q, want %s", args[1], got, args[2])
+		}
 	case "ready":
 		s.checkReady(ts, whole(args[1]))
 	case "has":

@@ -91,6 +91,9 @@ var mutants = map[string][]mutant{
 	"shutdown": {
 		{does: "cloud aws i-1 running"},
 	},
+	"node_disks": {
+		{does: "cloud volume vol-1 i-1 /dev/sdf true"},
+	},
 	"node_kubelet": {
 		{does: `onnode $NODE - sh -c 'echo active >/host/run/stand-in/state'`},
 	},

@@ -41,6 +41,7 @@ type AWS struct {
 	instances map[string]*machine
 	lists     map[string]*acl
 	subnets   map[string]*lagging[association]
+	volumes   map[string]*lagging[attached]
 	tokens    map[string]string // ID of the list made, by client token
 	next      int
 }
@@ -57,6 +58,7 @@ func NewAWS(t testing.TB) *AWS {
 	t.Helper()
 	a := &AWS{
 		instances: map[string]*machine{}, lists: map[string]*acl{}, subnets: map[string]*lagging[association]{}, tokens: map[string]string{},
+		volumes: map[string]*lagging[attached]{},
 	}
 	a.AddACL("vpc-1", "acl-default")
 	a.lists["acl-default"].byAWS = true
@@ -173,6 +175,10 @@ func (a *AWS) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		"TerminateInstances": func(f url.Values) (string, error) {
 			return a.change(f, "shutting-down", "terminated", "running", "stopped")
 		},
+		"DescribeVolumes":              a.describeVolumes,
+		"DetachVolume":                 a.detachVolume,
+		"AttachVolume":                 a.attachVolume,
+		"ModifyInstanceAttribute":      a.modifyInstance,
 		"DescribeNetworkAcls":          a.describeACLs,
 		"CreateNetworkAcl":             a.createACL,
 		"ReplaceNetworkAclAssociation": a.replaceAssociation,
@@ -223,6 +229,13 @@ func page(items []string, form url.Values) (string, error) {
 	return strings.Join(items[from:to], "") + "|" + next, nil
 }
 
+// cutPage is page with what belongs into a set, and what comes after it.
+func cutPage(items []string, form url.Values) (set, next string, err error) {
+	content, err := page(items, form)
+	set, next, _ = strings.Cut(content, "|")
+	return set, next, err
+}
+
 func (a *AWS) describeInstances(form url.Values) (string, error) {
 	var items []string
 	ids := filters(form)["instance-id"]
@@ -240,7 +253,7 @@ func (a *AWS) describeInstances(form url.Values) (string, error) {
 				}
 			}
 		}
-		items = append(items, fmt.Sprintf("<item><instancesSet><item><instanceId>%s</instanceId><instanceState><code>0</code><name>%s</name></instanceState></item></instancesSet></item>", id, state))
+		items = append(items, fmt.Sprintf("<item><instancesSet><item><instanceId>%s</instanceId><instanceState><code>0</code><name>%s</name></instanceState><rootDeviceName>/dev/xvda</rootDeviceName></item></instancesSet></item>", id, state))
 	}
 	content, err := page(items, form)
 	set, next, _ := strings.Cut(content, "|")
