@@ -173,6 +173,12 @@ func (l line) operands(ctx context.Context, word string) ([]string, error) {
 	switch l.command.Name {
 	case "completion":
 		return shells(), nil
+	case "man":
+		var names []string
+		for _, c := range newApp(io.Discard, io.Discard).VisibleCommands() {
+			names = append(names, c.Name)
+		}
+		return names, nil
 	case "builtins":
 		return builtinNames()
 	case "exec", "check-rollback", "mark-rollback", "show-rollback", "edit-rollback", "verify-rollback":

@@ -61,27 +61,34 @@ func commandHelp(c *cli.Command) string {
 
 func helpFlags(b *strings.Builder, flags []cli.Flag) {
 	for _, flag := range flags {
-		f, ok := flag.(cli.DocGenerationFlag)
-		if !ok {
-			continue
+		if name, usage, ok := flagHelp(flag); ok {
+			helpEntry(b, name, usage, 30)
 		}
-		var names []string
-		for _, name := range flag.Names() {
-			names = append([]string{dashed(name)}, names...)
-		}
-		usage, value := unquote(f.GetUsage())
-		name := strings.Join(names, ", ")
-		if f.TakesValue() {
-			if value == "" {
-				value = "VALUE"
-			}
-			name += " " + value
-		}
-		if text := f.GetDefaultText(); text != "" && f.TakesValue() {
-			usage += " (default: " + strings.Trim(text, `"`) + ")"
-		}
-		helpEntry(b, name, usage, 30)
 	}
+}
+
+// flagHelp returns a flag as it is typed, and what it does.
+func flagHelp(flag cli.Flag) (name, usage string, ok bool) {
+	f, ok := flag.(cli.DocGenerationFlag)
+	if !ok {
+		return "", "", false
+	}
+	var names []string
+	for _, name := range flag.Names() {
+		names = append([]string{dashed(name)}, names...)
+	}
+	usage, value := unquote(f.GetUsage())
+	name = strings.Join(names, ", ")
+	if f.TakesValue() {
+		if value == "" {
+			value = "VALUE"
+		}
+		name += " " + value
+	}
+	if text := f.GetDefaultText(); text != "" && f.TakesValue() {
+		usage += " (default: " + strings.Trim(text, `"`) + ")"
+	}
+	return name, usage, true
 }
 
 // unquote takes the name of a flag's value out of the back quotes that mark it in a usage.

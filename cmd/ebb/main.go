@@ -78,6 +78,7 @@ mean "run".
 			keysCommand(),
 			builtinsCommand(),
 			completionCommand(),
+			manCommand(),
 			versionCommand(),
 			completeCommand(),
 		},
