@@ -20,8 +20,8 @@ func selected() bool { return raceDetector && os.Getenv("EBB_RACE") != "all" }
 // racedScripts have every command, a supervisor and its worker that end in all ways, pods in
 // which commands are run, nodes and both clouds.
 var racedScripts = []string{
-	"check_files", "d09_signals", "edit_rollback", "exec_file", "execute_api_down", "execute_clouds_first", "execute_live", "execute_worker", "list_filters",
-	"mark_by_hand", "netng_pod_filter", "pvc_success", "run_hogs", "run_kill_replay", "run_signals", "usage", "verify_rollback",
+	"check_files", "d09_signals", "edit_rollback", "exec_file", "execute_api_down", "execute_clouds_first", "execute_live", "execute_worker", "hub", "import_clouds", "list_filters",
+	"mark_by_hand", "netng_pod_filter", "pvc_success", "run_hogs", "run_kill_replay", "run_signals", "store_cluster", "usage", "verify_rollback",
 }
 
 // racedScenarios of testdata/matrix are killed at each point.
