@@ -40,6 +40,10 @@ type ReplayOptions struct {
 	// Lost are files, by their keys, whose code ended such a process: they fail for that
 	// reason and are not tried again.
 	Lost map[string]*LostError `json:"lost,omitempty"`
+
+	// Begun are the keys of files that such a process had begun when it ended. It may have ended
+	// after it renamed one and before it said so: then the name says it.
+	Begun []string `json:"begun,omitempty"`
 }
 
 // DefaultParallel is how many executions that share nothing are replayed at the same time. An API
@@ -106,9 +110,22 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	if slices.ContainsFunc(listing.Executions, replayable) {
 		p.journaled = r.readJournal(ctx)
 	}
-	report := &Report{Results: p.chains(ctx, listing.Executions)}
+	report := &Report{Results: slices.Concat(p.renamed(listing.Executions), p.chains(ctx, listing.Executions))}
 	report.Interrupted = ctx.Err() != nil
 	return report, nil
+}
+
+// renamed are the results of files that a process renamed before it ended, and said nothing of.
+func (p *replayer) renamed(executions []versions.ExecutionInfo) []Result {
+	var results []Result
+	for _, x := range executions {
+		for _, f := range x.Files {
+			if f.State == versions.Executed && slices.Contains(p.Begun, f.Key()) {
+				results = append(results, Result{File: f, RunUUID: x.RunUUID, Outcome: AlreadyRestored})
+			}
+		}
+	}
+	return results
 }
 
 // chains replays executions, each chain of those that share something newest first. Several chains

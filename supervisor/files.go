@@ -14,6 +14,7 @@ import (
 type files struct {
 	task       *task
 	active     map[string]string // locations of those whose code is at work, by key
+	begun      map[string]bool   // all whose code ever was at work, by key
 	lost       map[string]*runner.LostError
 	where      map[string]string     // locations of those that are lost
 	oneAtATime bool                  // one at a time, to find out which it was
@@ -28,13 +29,13 @@ type toldResult struct {
 }
 
 func newFiles(t *task) *files {
-	return &files{task: t, active: map[string]string{}, lost: map[string]*runner.LostError{}, where: map[string]string{}, told: map[string]toldResult{}}
+	return &files{task: t, active: map[string]string{}, begun: map[string]bool{}, lost: map[string]*runner.LostError{}, where: map[string]string{}, told: map[string]toldResult{}}
 }
 
 func (s *files) handle(e event) {
 	switch {
 	case e.Begin != "":
-		s.active[e.Begin] = e.Location
+		s.active[e.Begin], s.begun[e.Begin] = e.Location, true
 	case e.Over != "":
 		delete(s.active, e.Over)
 	case e.Result != nil:
@@ -66,6 +67,17 @@ func (s *files) results() []runner.Result {
 // notUndone are the results that another worker need not try for again.
 func (s *files) notUndone() []runner.Result {
 	return slices.DeleteFunc(s.results(), func(r runner.Result) bool { return r.Outcome.Undone() })
+}
+
+// unsaid are the keys of files that a worker began, and of which none has said what came of them.
+func (s *files) unsaid() []string {
+	var keys []string
+	for key := range s.begun {
+		if _, said := s.told[key]; !said {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // all are the results, and those of lost files that no worker got to say anything of.

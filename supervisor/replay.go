@@ -17,6 +17,7 @@ type replayOrder struct {
 	File    *versions.File               // nil: all that the options select
 	Tried   []*result                    // what other workers could not undo
 	Lost    map[string]*runner.LostError // files whose code ended one, by key
+	Begun   []string                     // keys of those of which none said what came of them
 }
 
 // Replay is [runner.Runner.Replay] in a worker. A file whose code ends the worker fails, and
@@ -40,7 +41,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 	unexplained := 0
 	for first := true; ; first = false {
 		var last *done
-		o.Tried, o.Lost = allToWire(files.notUndone()), files.lost
+		o.Tried, o.Lost, o.Begun = allToWire(files.notUndone()), files.lost, files.unsaid()
 		end, err := t.work(order{Replay: o}, func(e event) {
 			files.handle(e)
 			if e.Done != nil {
@@ -114,7 +115,7 @@ func (h *workerTask) replay(ctx context.Context, r *runner.Runner, o *replayOrde
 
 func (o *replayOrder) do(ctx context.Context, r *runner.Runner) (*runner.Report, error) {
 	options := o.Options
-	options.Tried, options.Lost = byKey(allResults(o.Tried)), o.Lost
+	options.Tried, options.Lost, options.Begun = byKey(allResults(o.Tried)), o.Lost, o.Begun
 	if o.File != nil {
 		return r.ReplayFile(ctx, *o.File, options)
 	}
