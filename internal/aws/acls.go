@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
 )
@@ -53,7 +54,8 @@ func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[str
 			} `xml:"networkAclSet>item"`
 			Next string `xml:"nextToken"`
 		}
-		if err := c.do(ctx, call{action: "DescribeNetworkAcls", region: region, form: form}, &out); err != nil {
+		q := call{action: "DescribeNetworkAcls", region: region, form: form}
+		if err := c.do(ctx, q, &out); err != nil {
 			return nil, err
 		}
 		for _, x := range out.Lists {
@@ -67,12 +69,32 @@ func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[str
 			for _, association := range x.Associations {
 				list.Associations[association.Subnet] = association.ID
 			}
+			if !list.matches(filters) {
+				return nil, q.fail(fmt.Errorf("the answer is about network ACL %q of VPC %q, which was not asked for", list.ID, list.VPC))
+			}
 			lists = append(lists, list)
 		}
 		token = out.Next
 		form.Set("NextToken", token)
 	}
 	return lists, nil
+}
+
+// matches reports whether a list is one of those that filters ask for, as far as it can be told.
+func (l NetworkACL) matches(filters map[string][]string) bool {
+	for name, values := range filters {
+		has := func(value string) bool { return slices.Contains(values, value) }
+		tag, isTag := strings.CutPrefix(name, "tag:")
+		switch {
+		case name == "vpc-id" && !has(l.VPC), name == "network-acl-id" && !has(l.ID), isTag && !has(l.Tags[tag]):
+			return false
+		case name == "association.subnet-id":
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(l.Associations)), has) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // byName finds the lists whose tag Name is name.

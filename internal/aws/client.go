@@ -209,6 +209,9 @@ func (c *Client) attempt(ctx context.Context, q call, out any) error {
 	if answer.Status != http.StatusOK {
 		return q.refusal(answer)
 	}
+	if err := q.checkRoot(answer.Body, out != nil); err != nil {
+		return &cloudapi.Retry{Err: err, Sent: true}
+	}
 	if out == nil {
 		return nil
 	}
@@ -217,6 +220,25 @@ func (c *Client) attempt(ctx context.Context, q call, out any) error {
 		return &cloudapi.Retry{Err: fmt.Errorf("the answer can't be read: %w", err), Sent: true}
 	}
 	return nil
+}
+
+// checkRoot refuses what is no answer to the call: a portal's page has neither instances nor network
+// ACLs, and must not pass for a list without any. With data the name has to be that of the call.
+func (q call) checkRoot(body []byte, data bool) error {
+	for d := xml.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := d.RawToken()
+		if err != nil {
+			return fmt.Errorf("the answer can't be read: %w", err)
+		}
+		root, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if root.Name.Local == q.action+"Response" || !data && root.Name.Local == "Response" {
+			return nil
+		}
+		return fmt.Errorf("the answer is %q, want %q: something between here and EC2 answered", root.Name.Local, q.action+"Response")
+	}
 }
 
 // credentials asks the operator's chain. Its providers keep what they found until it expires.

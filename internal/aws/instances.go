@@ -39,10 +39,14 @@ func (c *Client) Instances(ctx context.Context, region string, ids []string) (ma
 				} `xml:"reservationSet>item>instancesSet>item"`
 				Next string `xml:"nextToken"`
 			}
-			if err := c.do(ctx, call{action: "DescribeInstances", region: region, thing: named("instance", page), form: form}, &out); err != nil {
+			q := call{action: "DescribeInstances", region: region, thing: named("instance", page), form: form}
+			if err := c.do(ctx, q, &out); err != nil {
 				return nil, err
 			}
 			for _, instance := range out.Instances {
+				if !slices.Contains(page, instance.ID) {
+					return nil, q.fail(fmt.Errorf("the answer is about instance %q", instance.ID))
+				}
 				states[instance.ID] = instance.State
 			}
 			token = out.Next

@@ -63,19 +63,26 @@ func (i Instance) call(verb, method string) call {
 // Status returns an instance's status, "" if there is no such instance.
 func (c *Client) Status(ctx context.Context, i Instance) (string, error) {
 	var out struct {
+		Name   string `json:"name"`
 		Status string `json:"status"`
 	}
 	err := c.do(ctx, i.call("get", http.MethodGet), &out)
 	var e *cloudapi.Error
 	// A project or a zone that is not there is another mistake, and no proof that the instance is
 	// gone.
-	if errors.As(err, &e) && e.Code == http.StatusNotFound && strings.Contains(e.Message, "/instances/"+i.Name) {
+	if errors.As(err, &e) && e.Code == http.StatusNotFound && strings.Contains(e.Message, "/zones/"+i.Zone+"/instances/"+i.Name+"'") {
 		return "", nil
 	}
 	if err == nil && out.Status == "" {
 		err = &cloudapi.Error{Call: "instances.get", Thing: fmt.Sprintf("%q", i), Reason: "unknown", Message: "the answer has no status: is the endpoint Compute Engine's"}
 	}
-	return out.Status, err
+	if err == nil && out.Name != i.Name {
+		err = &cloudapi.Error{Call: "instances.get", Thing: fmt.Sprintf("%q", i), Reason: "unknown", Message: fmt.Sprintf("the answer is about %q", out.Name)}
+	}
+	if err != nil {
+		return "", err
+	}
+	return out.Status, nil
 }
 
 // Start starts an instance, and returns when the cloud has done so or can't. One
@@ -157,10 +164,14 @@ func (c *Client) operation(ctx context.Context, i Instance, name string) (operat
 	if !segment.MatchString(name) {
 		return o, fmt.Errorf("the cloud's answer names operation %q, which can't be", name)
 	}
-	err := c.do(ctx, call{
+	q := call{
 		name: "zoneOperations.get", thing: fmt.Sprintf("%q", name), method: http.MethodGet,
 		path: i.zone() + "/operations/" + url.PathEscape(name),
-	}, &o)
+	}
+	err := c.do(ctx, q, &o)
+	if err == nil && o.Name != name {
+		err = &cloudapi.Error{Call: q.name, Thing: q.thing, Reason: "unknown", Message: fmt.Sprintf("the answer is about operation %q", o.Name)}
+	}
 	return o, err
 }
 
