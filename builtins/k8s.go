@@ -31,6 +31,7 @@ var k8sFunctions = []*function{
 	builtin("k8s.wait", Read, waitArgs{Timeout: seconds(60 * time.Second)}, k8sWait),
 	builtin("k8s.logs", Read, logsArgs{TailLines: 100}, k8sLogs),
 	builtin("k8s.can", Read, canArgs{}, k8sCan),
+	builtin("k8s.own_pod", Read, struct{}{}, k8sOwnPod),
 }
 
 // object is one thing in the cluster that a builtin was asked for.

@@ -53,6 +53,9 @@ type Session struct {
 	GCP *gcp.Client
 	AWS *aws.Client
 
+	// OwnPod is the pod that this program runs in. Zero: none, or it is not known.
+	OwnPod Ref
+
 	// Look looks at the chaos that a scenario made. Nil where the scenario can't see it.
 	Look func(context.Context) Sight
 	// SettleEffect is how long chaos may take until it is in force. Default 15 s.

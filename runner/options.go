@@ -29,6 +29,10 @@ type Options struct {
 	GCP func(context.Context) (oauth2.TokenSource, error)
 	AWS func(context.Context) (aws.Config, error)
 
+	// OwnPod is the pod that this program runs in, as namespace/name: its node is not drawn for
+	// chaos. Empty: there is none.
+	OwnPod string
+
 	// Scripts are the directories of scenario scripts. A later one may override a type of an
 	// earlier one. Without any, files can be replayed and no scenario can be run. ebb's own are in
 	// the package scripts.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -206,6 +207,15 @@ func (x *scenarioRun) close() error {
 	return x.execution.Close()
 }
 
+// ownPod reads namespace/name.
+func ownPod(text string) builtins.Ref {
+	namespace, name, ok := strings.Cut(text, "/")
+	if !ok {
+		return builtins.Ref{}
+	}
+	return builtins.Ref{Kind: "Pod", Name: name, Namespace: namespace}
+}
+
 // session is for the scenario's run. look may be nil.
 func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builtins.Session {
 	r := x.runner
@@ -214,6 +224,7 @@ func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builti
 		RunUUID: x.runUUID, ScenarioType: x.scenario.Type,
 		GCP: r.outside.gcp, AWS: r.outside.aws, AllowIrreversible: r.options.AllowIrreversible,
 		Recorder: x,
+		OwnPod:   ownPod(r.options.OwnPod),
 		Look:     look,
 		Changed:  func() { r.reach(AfterChange) },
 		Cluster:  func(context.Context) (*kube.Client, error) { return r.outside.cluster() },

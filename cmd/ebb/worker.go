@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -71,6 +72,26 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 // serviceAccount is what each pod has that may speak to the API server.
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
+// podNamespace is what each pod with a service account has.
+const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// ownPod is the pod that this program runs in, as namespace/name, "" for none. EBB_POD says it where
+// the host's name does not, as in a pod in its node's network.
+func ownPod() string {
+	if pod := os.Getenv("EBB_POD"); pod != "" {
+		return pod
+	}
+	namespace, err := os.ReadFile(podNamespace)
+	if err != nil {
+		return ""
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(namespace)) + "/" + host
+}
+
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
@@ -105,6 +126,7 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 		Grace:       w.Times.Grace,
 		Force:       w.Force,
 		Hooks:       worker.Hooks,
+		OwnPod:      ownPod(),
 		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: builtinScripts, NamedByType: true}},
 		GCP:         runner.GCPFromEnvironment,
 		AWS:         runner.AWSFromEnvironment,
