@@ -91,6 +91,8 @@ func scriptParams(t *testing.T) testscript.Params {
 			"waitnode": cmdWaitNode,
 			"losenode": cmdLoseNode,
 			"standin":  cmdStandIn,
+			"podspec":  cmdPodSpec,
+			"machine":  cmdMachine,
 			"clock":    cmdClock,
 			"node":     cmdNode,
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
@@ -49,13 +51,17 @@ type standIn struct {
 	away    int // looks until it is back after a crash
 	renewed metav1.MicroTime
 	broken  error
+
+	machine func() (up bool, boot string) // nil for none
+	boot    string                        // of the machine, at the last look
 }
 
-// standin NODE puts the stand-ins on a node, and has the proxy (proxy start) show what they do: while
-// the kubelet is stopped, the node is not ready, its lease is not renewed and no command runs.
+// standin NODE [INSTANCE] puts the stand-ins on a node, and has the proxy (proxy start) show what they do: while
+// the kubelet is stopped, the node is not ready, its lease is not renewed and no command runs. The instance, of Compute
+// Engine (cloud start), is the node's machine: its boots are those of the node, and each starts the kubelet.
 func cmdStandIn(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: standin NODE")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: standin NODE [INSTANCE]")
 	}
 	value, ok := proxies.Load(ts)
 	if !ok {
@@ -65,6 +71,17 @@ func cmdStandIn(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("stand-ins on node %s: %s", args[0], out)
 	}
 	k := &standIn{kubeconfig: ts.Getenv("KUBECONFIG"), node: args[0], renewed: metav1.NowMicro()}
+	if len(args) == 2 {
+		value, ok := skies.Load(ts)
+		if !ok {
+			ts.Fatalf("no cloud: start it first")
+		}
+		k.machine = func() (bool, string) {
+			ready, boot, _ := value.(*sky).compute.Node(args[1])
+			return ready, boot
+		}
+		_, k.boot = k.machine()
+	}
 	value.(*sandboxtest.Proxy).Handle(k.requests)
 	ts.Defer(func() {
 		k.mu.Lock()
@@ -90,8 +107,16 @@ func (k *standIn) requests(r *http.Request) sandboxtest.Fault {
 func (k *standIn) up(r *http.Request) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	running, anew := true, ""
+	if k.machine != nil {
+		var boot string
+		if running, boot = k.machine(); boot != k.boot {
+			k.boot, anew = boot, "echo active >/host"+standInDir+"/state; "
+			k.boots++
+		}
+	}
 	const look = "cd /host" + standInDir + "; cat state proc/sysrq-trigger && : >proc/sysrq-trigger"
-	seen, err := sandboxtest.RunOnNode(r.Context(), k.kubeconfig, k.node, "sh", "-c", look)
+	seen, err := sandboxtest.RunOnNode(r.Context(), k.kubeconfig, k.node, "sh", "-c", anew+look)
 	if err != nil || seen.Code != 0 {
 		if r.Context().Err() == nil {
 			k.broken = fmt.Errorf("%v, code %d: %s", err, seen.Code, seen.Stderr)
@@ -107,7 +132,7 @@ func (k *standIn) up(r *http.Request) bool {
 		}
 		return false
 	}
-	return strings.HasPrefix(seen.Stdout, "active\n")
+	return running && strings.HasPrefix(seen.Stdout, "active\n")
 }
 
 func (k *standIn) exec(w http.ResponseWriter, r *http.Request, forward http.Handler) {
@@ -178,4 +203,21 @@ func (k *standIn) show(object map[string]any, up bool) {
 		}
 		spec["renewTime"] = k.renewed
 	}
+}
+
+// machine VAR NODE gives a node a machine of Compute Engine, which runs, and puts its name into a variable.
+func cmdMachine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: machine VAR NODE")
+	}
+	value, ok := skies.Load(ts)
+	if !ok {
+		ts.Fatalf("no cloud: start it first")
+	}
+	instance := "sandbox-project/zone-a/" + args[1]
+	patch := fmt.Appendf(nil, `{"spec":{"providerID":"gce://%s"}}`, instance)
+	_, err := clientset(ts).CoreV1().Nodes().Patch(context.Background(), args[1], types.MergePatchType, patch, metav1.PatchOptions{})
+	ts.Check(err)
+	value.(*sky).compute.AddInstance(instance, "RUNNING")
+	ts.Setenv(args[0], instance)
 }

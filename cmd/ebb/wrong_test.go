@@ -30,6 +30,7 @@ var wrongScenarios = map[string]string{
 	"netng_interface_down": "network_chaos_ng_scenarios", "netng_node_chaos": "network_chaos_ng_scenarios", "netng_node_filter": "network_chaos_ng_scenarios",
 	"netng_pod_chaos": "network_chaos_ng_scenarios", "netng_pod_filter": "network_chaos_ng_scenarios", "outage": "application_outages_scenarios",
 	"pvc": "pvc_scenarios", "synflood": "syn_flood_scenarios", "throttle": "storage_throttle_scenarios",
+	"time": "time_scenarios",
 }
 
 // mostRequests is more than a run or a replay of any of them makes.
