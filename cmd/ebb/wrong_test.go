@@ -34,7 +34,7 @@ var wrongScenarios = map[string]string{
 }
 
 // mostRequests is more than a run or a replay of any of them makes.
-const mostRequests = 150
+const mostRequests = 100
 
 // TestWrongAnswersEverywhere gives a wrong answer to a request of a run or a replay, once or from
 // then on, and holds what is then said of the cluster against the cluster itself. Each kind of wrong
