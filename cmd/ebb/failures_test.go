@@ -114,6 +114,10 @@ var failures = map[string]failure{
 		begin: (*failing).takeOver,
 		kind:  runner.KindConflict, want: runner.Conflict, code: "3",
 		reason: `ConfigMap "one" in namespace "test-\w+" is not ours and was left alone: it does not carry the label ebb.dev/run-uuid`,
+		hints: []string{
+			`^look at the file: ebb show-rollback /.*\.star$`, `^if it is right as it is now: ebb mark-rollback --reason TEXT /.*\.star$`,
+			`^to restore it all the same: ebb execute-rollback --force-conflict /.*\.star$`, `^to restore something else: ebb edit-rollback /.*\.star$`,
+		},
 	},
 	"bad file": {
 		begin: func(w *failing) { w.edit(`(?m)^rollback_content = .*$`, "rollback_content = (") },
@@ -459,7 +463,7 @@ func (w *failing) packages(want said) {
 			continue
 		}
 		r := report.Results[0]
-		w.same(name, said{runner.KindOf(r.Err), string(r.Outcome), r.Reason(), hints(r.Err)}, want, "")
+		w.same(name, said{runner.KindOf(r.Err), string(r.Outcome), r.Reason(), resultHints(r)}, want, "")
 	}
 }
 
