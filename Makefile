@@ -65,7 +65,7 @@ fmt: ## formats all Go files
 	gofmt -w $$(git ls-files '*.go')
 
 docs: ## docs/scenarios.md from the scripts' declarations
-	$(GO) test ./scripts -run TestScenariosDoc -update
+	$(GO) test ./scripts -run 'TestScenariosDoc|TestDeployRights' -update
 
 bench: sandbox ## what a version file costs, beside the bare cost
 	$(GO) test -run '^$$' -bench . -benchtime 2s $(PACKAGES)

@@ -76,6 +76,7 @@ mean "run".
 			hubCommand(),
 			checkCommand(),
 			keysCommand(),
+			watchCommand(),
 			builtinsCommand(),
 			completionCommand(),
 			manCommand(),

@@ -95,6 +95,10 @@ func scriptParams(t *testing.T) testscript.Params {
 			"machine":  cmdMachine,
 			"clock":    cmdClock,
 			"node":     cmdNode,
+			"freeze":   cmdFreeze,
+			"waitlog":  cmdWaitLog,
+			"event":    cmdEvent,
+			"scrape":   cmdScrape,
 
 			"dumpworkloads":  cmdDumpWorkloads,
 			"mutant":         cmdMutant,

@@ -47,6 +47,7 @@ no cluster.
 }
 
 func runShow(ctx context.Context, o showOptions) error {
+	o.force = true // nothing of it is run: a person looks whether it can be trusted
 	s, err := load(&o.commonOptions, o.readIfNamed)
 	if err != nil {
 		return err

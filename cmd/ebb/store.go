@@ -67,6 +67,7 @@ type storeSettings struct {
 	Force      bool
 	Patience   time.Duration
 	Times      clusterstore.Times
+	Observed   map[string]clusterstore.Observation
 }
 
 // place is a store, and how to open it again.
@@ -180,7 +181,7 @@ func (w storeSettings) openCluster(log *slog.Logger) (*clusterstore.Store, error
 	}
 	options := clusterstore.Options{
 		Cluster: cluster, Namespace: w.Namespace, SigningKey: w.Signing, PublicKeys: w.Public, Force: w.Force,
-		Patience: w.Patience, Log: log, UserAgent: "ebb/" + version, Times: w.Times,
+		Patience: w.Patience, Log: log, UserAgent: "ebb/" + version, Times: w.Times, Observed: w.Observed,
 	}
 	if !w.TargetsOwn {
 		options.Target = w.targetUID

@@ -107,8 +107,7 @@ func (s *Store) take(ctx context.Context, id string, object kube.Object) (*execu
 	case l.holder.gone():
 		dead = true
 	default:
-		s.unchanged(l)
-		if !s.suspicious(l) {
+		if s.unchanged(l) < s.times.Lease && !s.suspicious(l) {
 			return nil, s.locked(id, l.holder)
 		}
 		if err := s.watchLease(ctx, id, l); err != nil {

@@ -53,6 +53,10 @@ type Options struct {
 	// UserAgent names the program in the API server's audit log.
 	UserAgent string
 
+	// Observed is what another process of this machine has seen of Leases, which need not be seen
+	// once more.
+	Observed map[string]Observation
+
 	// Times are for tests.
 	Times Times
 }
@@ -125,6 +129,9 @@ func New(o Options) (*Store, error) {
 		}
 		s.signer, public = signer, append(public[:len(public):len(public)], signer.Public())
 	}
+	for name, seen := range o.Observed {
+		s.seen[name] = sighting{seen.Version, seen.At}
+	}
 	s.verifier = signature.NewVerifier(public...)
 	var err error
 	s.client, err = kube.New(o.Cluster, kube.Options{Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Log, UserAgent: o.UserAgent})
@@ -152,6 +159,9 @@ func (s *Store) Warnings() []string {
 	}
 	return nil
 }
+
+// Namespace is where its objects are.
+func (s *Store) Namespace() string { return s.options.Namespace }
 
 // Server is the API server that has the store, for messages.
 func (s *Store) Server() string { return s.client.Server() }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions/clusterstore"
+)
+
+var eventKind = kube.Resource{Version: "v1", Kind: "Event", Plural: "events", Namespaced: true}
+
+// mostEvents bounds the Events of an execution: it may have thousands of pods.
+const mostEvents = 20
+
+// tell says once that the runner of an execution is dead: in the log, and by Events on what it left.
+func (w *watcher) tell(ctx context.Context, x clusterstore.Sight) {
+	if w.told[x.ID] {
+		return
+	}
+	w.told[x.ID] = true
+	w.log.Warn(fmt.Sprintf("the runner of %s is dead: it was %s; %d version file(s) are pending", x.ID, holderText(x), len(x.Files)), "run_uuid", x.RunUUID)
+	events := 0
+	for _, ref := range w.undoes(ctx, x) {
+		if !ref.InCluster() {
+			w.log.Warn(fmt.Sprintf("%s left %s in a cloud: whether it can be undone from here is known when it is tried", x.ID, ref.Text()))
+			continue
+		}
+		if events++; events > mostEvents {
+			w.log.Info(fmt.Sprintf("%s left more objects than %d, of which no Event tells", x.ID, mostEvents))
+			return
+		}
+		if err := w.event(ctx, x, ref); err != nil {
+			w.log.Warn(fmt.Sprintf("no Event on %s: %v", ref.Text(), err))
+		}
+	}
+}
+
+// undoes returns what the pending files of an execution are for. Files that are not proven to be a
+// runner's say nothing.
+func (w *watcher) undoes(ctx context.Context, x clusterstore.Sight) []builtins.Ref {
+	r, err := runner.New(w.store, runner.Options{})
+	if err != nil {
+		w.log.Warn(err.Error())
+		return nil
+	}
+	var refs []builtins.Ref
+	for _, f := range x.Files {
+		content, err := w.store.Read(ctx, f)
+		if err != nil {
+			w.log.Warn(fmt.Sprintf("what it undoes is not known: %v", err))
+			continue
+		}
+		if v, ok := r.Header(content); ok {
+			refs = append(refs, v.Undoes...)
+		}
+	}
+	return refs
+}
+
+// event makes an Event on an object of the cluster that was changed.
+func (w *watcher) event(ctx context.Context, x clusterstore.Sight, ref builtins.Ref) error {
+	client, err := w.target()
+	if err != nil {
+		return err
+	}
+	namespace := ref.Namespace
+	if namespace == "" {
+		namespace = "default"
+	}
+	sum := sha256.Sum256([]byte(x.ID + " " + ref.Text()))
+	now := time.Now().UTC().Format(time.RFC3339)
+	_, err = client.Create(ctx, eventKind, namespace, kube.Object{
+		"metadata":       kube.Object{"name": fmt.Sprintf("ebb-%x", sum[:8])},
+		"involvedObject": kube.Object{"kind": ref.Kind, "name": ref.Name, "namespace": ref.Namespace},
+		"type":           "Warning", "reason": "ChaosNotRestored",
+		"message":        fmt.Sprintf("run %s changed this, and its runner is dead: %s", x.RunUUID, holderText(x)),
+		"source":         kube.Object{"component": "ebb-watch"},
+		"firstTimestamp": now, "lastTimestamp": now, "count": 1,
+	})
+	if apierrors.IsAlreadyExists(err) { // another watch told of it
+		return nil
+	}
+	return err
+}

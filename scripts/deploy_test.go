@@ -1,0 +1,97 @@
+package scripts_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/scripts"
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+const rightsManifest = "../deploy/rights.yaml"
+
+const rightsHead = `# Written by make docs from the rights that the scripts declare: edit scripts/*.star.
+# One ClusterRole a scenario type, for those who want to allow some of them, and the union of all.
+`
+
+// TestDeployRights holds deploy/rights.yaml equal to what the scripts declare.
+func TestDeployRights(t *testing.T) {
+	got := []byte(writeRights(t))
+	if *update {
+		if err := os.WriteFile(rightsManifest, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(rightsManifest)
+	if err != nil {
+		t.Fatalf("%v: run: make docs", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("deploy/rights.yaml is not what the scripts declare, first at line %d: run: make docs", firstDifference(got, want))
+	}
+}
+
+func writeRights(t *testing.T) string {
+	t.Helper()
+	r, err := runner.New(versions.NewMemory(), runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	library, err := r.Library(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString(rightsHead)
+	for _, kind := range library.Types() {
+		if len(library[kind].Rights) == 0 {
+			continue // it changes no cluster
+		}
+		rights := map[string]map[string]bool{}
+		for _, right := range library[kind].Rights {
+			if rights[right.Resource] == nil {
+				rights[right.Resource] = map[string]bool{}
+			}
+			for _, verb := range right.Verbs {
+				rights[right.Resource][verb] = true
+			}
+		}
+		name := "ebb-" + strings.ReplaceAll(strings.TrimSuffix(kind, "_scenarios"), "_", "-")
+		fmt.Fprintf(&b, "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: %s\n  labels:\n    ebb.dev/scenarios: \"true\"\nrules:\n", name)
+		for _, resource := range slices.Sorted(maps.Keys(rights)) {
+			object, subresource, _ := strings.Cut(resource, "/")
+			plural, group, _ := strings.Cut(object, ".")
+			if subresource != "" {
+				plural += "/" + subresource
+			}
+			fmt.Fprintf(&b, "- apiGroups: [%q]\n  resources: [%q]\n  verbs: [%s]\n", group, plural, quotedList(slices.Sorted(maps.Keys(rights[resource]))))
+		}
+	}
+	b.WriteString(`---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: ebb-all-scenarios
+aggregationRule:
+  clusterRoleSelectors:
+  - matchLabels:
+      ebb.dev/scenarios: "true"
+rules: []
+`)
+	return b.String()
+}
+
+func quotedList(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = fmt.Sprintf("%q", w)
+	}
+	return strings.Join(quoted, ", ")
+}
