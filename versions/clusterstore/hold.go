@@ -119,7 +119,11 @@ func (x *hold) look(ctx context.Context) error {
 	}
 	l := readLease(object)
 	if l.uid != x.lease.uid || l.identity != x.holder.Identity {
-		return x.lose(l.holder)
+		to := l.holder
+		if l.free() { // he has ended, too
+			to = readHolder(kube.Meta(object).GetAnnotations()[noteLast])
+		}
+		return x.lose(to)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -247,7 +251,7 @@ func (x *hold) release(gone bool) error {
 		x.saved = false
 		x.mu.Unlock()
 		err = x.patch(ctx, kube.Object{
-			"metadata": kube.Object{"annotations": kube.Object{noteHolder: nil}},
+			"metadata": kube.Object{"annotations": kube.Object{noteHolder: nil, noteLast: x.holder.String()}},
 			"spec":     kube.Object{"holderIdentity": nil},
 		})
 	}

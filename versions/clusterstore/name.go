@@ -48,6 +48,7 @@ const (
 	noteFile       = "ebb.dev/file" // the file's name while it is pending
 	noteSize       = "ebb.dev/size" // of the content
 	noteHolder     = "ebb.dev/holder"
+	noteLast       = "ebb.dev/last-holder" // who had the Lease before nobody did
 	noteInFlight   = "ebb.dev/in-flight"
 	noteExecutedBy = "ebb.dev/executed-by"
 	noteExecutedAt = "ebb.dev/executed-at"
