@@ -24,7 +24,7 @@ FIGURES  := TestCrash|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostil
 # The race detector gets a part of these, which are long loops: they run once more, whole, without it.
 LOOPS    := TestCrash|TestRace
 
-.PHONY: help build demo test test-packages test-ebb test-race test-race-all lint fmt docs bench soak figures fuzz clean
+.PHONY: help build image demo test test-packages test-ebb test-race test-race-all lint fmt docs bench soak figures fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -32,6 +32,10 @@ help: ## what there is
 build: ## bin/ebb, which needs nothing else where it runs
 	@mkdir -p bin
 	$(STATIC) $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/ebb
+
+image: build ## bin/image, an OCI layout with the binary and nothing else
+	@rm -rf bin/image
+	cd tools && $(GO) run ./image -binary ../$(BINARY) -out ../bin/image -version $(VERSION)
 
 demo: build sandbox ## a run is killed in mid-chaos, and what it left is undone
 	@sh testdata/demo/demo.sh
