@@ -68,7 +68,7 @@ func runImport(ctx context.Context, o importOptions) error {
 			for _, hint := range append(hints(err), importHints(err, f.Location)...) {
 				s.log.Info("hint: " + console.Clean(hint))
 			}
-		case s.Config == nil || f.store.Location() != s.store.Location():
+		case len(o.operands) > 0 && o.Config == "" || f.store.Location() != s.store.Location():
 			elsewhere[f.store.Location()] = true
 		}
 	}
@@ -100,9 +100,6 @@ func (o *importOptions) files(ctx context.Context) (*setup, []storedFile, error)
 	s, err := load(&o.commonOptions, o.readIfNamed)
 	if err != nil {
 		return nil, nil, err
-	}
-	if o.Config == "" {
-		s.Config = nil
 	}
 	var files []storedFile
 	for _, operand := range o.operands {
