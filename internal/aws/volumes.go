@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
@@ -49,13 +50,21 @@ func (c *Client) VolumesOf(ctx context.Context, region, instance string, ids []s
 			} `xml:"volumeSet>item"`
 			Next string `xml:"nextToken"`
 		}
-		if err := c.do(ctx, call{action: "DescribeVolumes", region: region, thing: thing, form: form}, &out); err != nil {
+		q := call{action: "DescribeVolumes", region: region, thing: thing, form: form}
+		if err := c.do(ctx, q, &out); err != nil {
 			return nil, err
 		}
 		for _, v := range out.Volumes {
 			volume := Volume{ID: v.ID, State: v.State}
 			for _, a := range v.Attachments {
 				volume.Attachments = append(volume.Attachments, Attachment{a.Instance, a.Device, a.State, a.Delete})
+			}
+			asked := slices.Contains(ids, v.ID)
+			if instance != "" {
+				asked = slices.ContainsFunc(volume.Attachments, func(a Attachment) bool { return a.Instance == instance })
+			}
+			if !asked {
+				return nil, q.fail(fmt.Errorf("the answer is about volume %q", v.ID))
 			}
 			volumes = append(volumes, volume)
 		}
@@ -69,13 +78,14 @@ func (c *Client) VolumesOf(ctx context.Context, region, instance string, ids []s
 func (c *Client) RootDevice(ctx context.Context, region, instance string) (string, error) {
 	q := call{action: "DescribeInstances", region: region, thing: named("instance", []string{instance}), form: filter("instance-id", []string{instance})}
 	var out struct {
+		IDs  []string `xml:"reservationSet>item>instancesSet>item>instanceId"`
 		Root []string `xml:"reservationSet>item>instancesSet>item>rootDeviceName"`
 	}
 	if err := c.do(ctx, q, &out); err != nil {
 		return "", err
 	}
-	if len(out.Root) != 1 || out.Root[0] == "" {
-		return "", q.fail(fmt.Errorf("got the root devices %q, want one", out.Root))
+	if len(out.Root) != 1 || out.Root[0] == "" || !slices.Equal(out.IDs, []string{instance}) {
+		return "", q.fail(fmt.Errorf("got the root devices %q of instances %q, want one", out.Root, out.IDs))
 	}
 	return out.Root[0], nil
 }
