@@ -100,7 +100,7 @@ func runHub(ctx context.Context, o hubOptions) error {
 // passwords.
 func (o *hubOptions) write(name string) (files *hub.Files, config string, err error) {
 	dir := o.Dir
-	if files, err = hub.Render(name, os.Getenv, "", o.Versions); err != nil { // before anything is made
+	if _, err = hub.Render(name, os.Getenv, "", o.Versions); err != nil { // before anything is made
 		return nil, "", err
 	}
 	if dir == "" {

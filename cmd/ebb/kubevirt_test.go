@@ -73,7 +73,7 @@ func playKubeVirt(ctx context.Context, client dynamic.Interface, namespace strin
 			continue // somebody starts and stops it by hand
 		}
 		running = running || strategy == "Always"
-		instance, err := instances.Get(ctx, machine.GetName(), metav1.GetOptions{})
+		_, err := instances.Get(ctx, machine.GetName(), metav1.GetOptions{})
 		switch {
 		case err != nil && !apierrors.IsNotFound(err):
 			return err
@@ -81,7 +81,7 @@ func playKubeVirt(ctx context.Context, client dynamic.Interface, namespace strin
 			err = instances.Delete(ctx, machine.GetName(), metav1.DeleteOptions{})
 		case err != nil && running:
 			controller := true
-			instance = &unstructured.Unstructured{Object: map[string]any{
+			instance := &unstructured.Unstructured{Object: map[string]any{
 				"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
 				"spec": map[string]any{}, "status": map[string]any{"phase": "Running", "nodeName": "worker-1"},
 			}}
