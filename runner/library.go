@@ -175,17 +175,8 @@ func (e *UnsupportedError) what() string {
 	return text
 }
 
-// krknTypes are the scenario types of Krkn that no script declares yet. None of them is a slip for
-// another.
-var krknTypes = []string{
-	"container_scenarios", "ingress_node_scenarios", "kubevirt_vm_outage", "managedcluster_scenarios", "pod_network_scenarios", "time_scenarios",
-}
-
 // suggestion returns the type that was probably meant. Krkn's older names are shorter.
 func (e *UnsupportedError) suggestion() string {
-	if slices.Contains(krknTypes, e.Type) {
-		return ""
-	}
 	if meant := suggest.Nearest(e.Type, e.Known); meant != "" {
 		return meant
 	}
