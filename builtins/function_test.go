@@ -151,7 +151,7 @@ def main():
 `)
 	want = []string{
 		`pure RollbackContent(namespace="a"): RollbackContent(namespace = "a")`,
-		`pure conflict(message="theirs"): theirs`,
+		`read conflict(message="theirs"): theirs`,
 		`read k8s.get(kind="Pod" name=1): k8s.get: for parameter name: got int, want string`,
 	}
 	if !slices.Equal(calls, want) {

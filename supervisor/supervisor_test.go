@@ -201,7 +201,7 @@ func TestReplay(t *testing.T) {
 func TestReplayKilled(t *testing.T) {
 	t.Parallel()
 	for point, want := range map[runner.Point]string{
-		runner.BeforeUndo: "failed", runner.BeforeRename: "restored", runner.AfterRename: "",
+		runner.BeforeUndo: "failed", runner.BeforeRename: "restored", runner.AfterRename: "already restored",
 	} {
 		t.Run(string(point), func(t *testing.T) {
 			t.Parallel()
