@@ -1,11 +1,9 @@
 package scripts_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,19 +21,7 @@ const rightsHead = `# Written by make docs from the rights that the scripts decl
 
 // TestDeployRights holds deploy/rights.yaml equal to what the scripts declare.
 func TestDeployRights(t *testing.T) {
-	got := []byte(writeRights(t))
-	if *update {
-		if err := os.WriteFile(rightsManifest, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(rightsManifest)
-	if err != nil {
-		t.Fatalf("%v: run: make docs", err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("deploy/rights.yaml is not what the scripts declare, first at line %d: run: make docs", firstDifference(got, want))
-	}
+	holdEqual(t, rightsManifest, writeRights(t))
 }
 
 func writeRights(t *testing.T) string {

@@ -25,18 +25,24 @@ const scenariosDoc = "../docs/scenarios.md"
 
 // TestScenariosDoc holds docs/scenarios.md equal to what the scripts declare and say.
 func TestScenariosDoc(t *testing.T) {
-	got := []byte(writeDoc(t))
+	holdEqual(t, scenariosDoc, writeDoc(t))
+}
+
+// holdEqual fails unless a file is what was made of the scripts; with -update, it is written first.
+func holdEqual(t *testing.T, path, made string) {
+	t.Helper()
+	got := []byte(made)
 	if *update {
-		if err := os.WriteFile(scenariosDoc, got, 0o644); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(scenariosDoc)
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("%v: run: make docs", err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("docs/scenarios.md is not what the scripts declare, first at line %d: run: make docs", firstDifference(got, want))
+		t.Errorf("%s is not what the scripts declare, first at line %d: run: make docs", path, firstDifference(got, want))
 	}
 }
 

@@ -144,9 +144,9 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// mutantScript makes a script out of one of the matrix: what comes before its run and after its
-// replay is taken as it is, and between them is one run for each mutant.
-func mutantScript(t *testing.T, file string, ways []mutant) string {
+// matrixParts takes a script of the matrix apart: what comes before its run, what is compared after its
+// replay, and its files.
+func matrixParts(t *testing.T, file string) (setUp, checks, files string) {
 	t.Helper()
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -158,6 +158,14 @@ func mutantScript(t *testing.T, file string, ways []mutant) string {
 	if !ok || !ok2 {
 		t.Fatalf("%s is not written like the others of the matrix", file)
 	}
+	return setUp, checks, files
+}
+
+// mutantScript makes a script out of one of the matrix: what comes before its run and after its
+// replay is taken as it is, and between them is one run for each mutant.
+func mutantScript(t *testing.T, file string, ways []mutant) string {
+	t.Helper()
+	setUp, checks, files := matrixParts(t, file)
 	// Long enough for any machine: the run ends when the mutant is seen.
 	script := setUp + "replace scenario.yaml 'duration: 1' 'duration: 24'\n"
 	for i, m := range ways {

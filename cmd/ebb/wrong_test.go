@@ -113,16 +113,7 @@ func word(text string) string { return "'" + strings.ReplaceAll(text, "'", "''")
 // compared after each case.
 func wrongScript(t *testing.T, file string, cases []string) string {
 	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	commands, files, _ := strings.Cut(string(content), "\n-- ")
-	setUp, rest, ok := strings.Cut(commands, "atpoint $POINT")
-	_, checks, ok2 := strings.Cut(rest, "exec ebb execute-rollback --config config.yaml\n")
-	if !ok || !ok2 {
-		t.Fatalf("%s is not written like the others of the matrix", file)
-	}
+	setUp, checks, files := matrixParts(t, file)
 	checks, _, _ = strings.Cut(checks, "exec ebb list-rollback") // the command looks itself
 	script := setUp
 	for _, c := range cases {

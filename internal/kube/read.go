@@ -37,13 +37,19 @@ func (c *Client) Get(ctx context.Context, r Resource, namespace, name string) (O
 
 // List reads all objects that match, in pages. An empty namespace means all of them.
 func (c *Client) List(ctx context.Context, r Resource, namespace string, o ListOptions) ([]Object, error) {
+	return c.pages(ctx, r, namespace, o, func(q *request) { q.expect = q.list })
+}
+
+// pages reads a list page by page. ask makes the request for a page one for the form that is wanted,
+// and what is expected of the answer.
+func (c *Client) pages(ctx context.Context, r Resource, namespace string, o ListOptions, ask func(*request)) ([]Object, error) {
 	if err := checkPlace(r, namespace); err != nil {
 		return nil, err
 	}
 	objects := []Object{}
 	for token, restarts := "", 0; ; {
 		q := c.request("list", http.MethodGet, r, namespace, "")
-		q.expect = q.list
+		ask(&q)
 		q.query.Set("limit", strconv.Itoa(pageSize))
 		for key, value := range map[string]string{"labelSelector": o.LabelSelector, "fieldSelector": o.FieldSelector, "continue": token} {
 			if value != "" {
