@@ -83,6 +83,9 @@ func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunO
 			return nil, ctx.Err()
 		case last != nil && !p.anything:
 			return nil, last.Failure
+		case last != nil && p.now == nil && ctx.Err() != nil:
+			// Interrupted while it loaded what comes next: all before it is restored.
+			return p.report(true), nil
 		}
 		why := ""
 		switch {

@@ -157,6 +157,29 @@ func TestRunInterrupted(t *testing.T) {
 	p.want("pending", p.pending(), []string{})
 }
 
+// TestRunInterruptedWhileLoading: a worker took the place of one that died and undid its scenario,
+// and the interruption meets it while it loads the scripts. Nothing is left, so nothing is
+// incomplete.
+func TestRunInterruptedWhileLoading(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	scenarios := p.scenarios("{steps: [a, b]}", "{steps: [a]}")
+	p.Kill, p.Endless = string(runner.BeforeRename), true
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		for !strings.Contains(p.said(), "Scenario 0.yaml failed") {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel(errors.New("enough"))
+	}()
+	report, err := p.supervisor(nil).Run(ctx, scenarios, runner.RunOptions{})
+	if err != nil {
+		t.Fatalf("%v; the log:\n%s", err, p.said())
+	}
+	p.want("report", told(report), `0.0: "lost", 2 of 2 undone, 0 left`)
+	p.want("interrupted", report.Interrupted, true)
+}
+
 // TestRunDaemon ends in the middle of a round, whatever took its workers down before.
 func TestRunDaemon(t *testing.T) {
 	t.Parallel()
