@@ -33,6 +33,10 @@ type Died struct {
 	Tried map[string]Result
 	Lost  map[string]*LostError
 
+	// Begun are the version files, by their keys, that these processes began to undo, and of which
+	// none said what came of them. One that has another name now, or is gone, is restored.
+	Begun map[string]versions.File
+
 	// Unproven is the key of a file that was being rehearsed, if there was one: nothing was changed
 	// under it yet. It is removed, as Run does with a file that can't be replayed.
 	Unproven string
@@ -52,20 +56,23 @@ func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResu
 	log := r.options.Log.With("run_uuid", o.UUID, "scenario", d.Scenario.Path, "execution", d.Execution)
 	log.Error(fmt.Sprintf("Scenario %s failed: %v", d.Scenario.Path, d.Err))
 	results := d.Results
-	p := r.replayer(ReplayOptions{Tried: d.Tried, Lost: d.Lost})
+	p := r.replayer(ReplayOptions{Tried: d.Tried, Lost: d.Lost, Begun: d.Begun})
+	p.journaled = r.readJournal(after)
 	x, err := r.reopen(after, p, d.Execution)
 	if err == nil && d.Unproven != "" {
 		discard(after, log, x, d.Unproven)
 	}
+	if err == nil {
+		results = append(results, p.renamedOrRemoved(after, x)...)
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // nothing was written, so that nothing was changed, or all is undone
+	case errors.Is(err, fs.ErrNotExist) && !d.undoing(): // nothing was written, so that nothing was changed, or all is undone
 	case err != nil:
 		log.Error(fmt.Sprintf("%s: %v", d.Execution, err))
 		results = append(results, unread(d.Execution, d.Execution, o.UUID, outcomeOf(err), err))
 	case o.LeaveFailed:
 		report.Pending = (&scenarioRun{runner: r, execution: x, log: log}).leave(after)
 	default:
-		p.journaled = r.readJournal(after)
 		results = append(results, p.files(after, x)...)
 	}
 	if err == nil {
@@ -77,6 +84,17 @@ func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResu
 	report.Took = time.Since(d.Began)
 	r.ended(report)
 	return report
+}
+
+// undoing reports whether a file of the scenario is begun and nothing was said of it. Its execution
+// is removed later than that, so that one which is not there was removed by somebody else.
+func (d Died) undoing() bool {
+	for _, f := range d.Begun {
+		if f.Execution == d.Execution {
+			return true
+		}
+	}
+	return false
 }
 
 // Unwitnessed is the effect of a scenario whose process died: what that process saw died with it.

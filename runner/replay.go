@@ -41,9 +41,9 @@ type ReplayOptions struct {
 	// reason and are not tried again.
 	Lost map[string]*LostError `json:"lost,omitempty"`
 
-	// Begun are the keys of files that such a process had begun when it ended. It may have ended
-	// after it renamed one and before it said so: then the name says it.
-	Begun []string `json:"begun,omitempty"`
+	// Begun are files, by their keys, that such a process had begun and said nothing more of. It
+	// may have ended after it renamed one and before it said so: then the name says it.
+	Begun map[string]versions.File `json:"begun,omitempty"`
 }
 
 // DefaultParallel is how many executions that share nothing are replayed at the same time. An API
@@ -110,22 +110,9 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	if slices.ContainsFunc(listing.Executions, replayable) {
 		p.journaled = r.readJournal(ctx)
 	}
-	report := &Report{Results: slices.Concat(p.renamed(listing.Executions), p.chains(ctx, listing.Executions))}
+	report := &Report{Results: slices.Concat(p.renamed(ctx, listing.Executions), p.chains(ctx, listing.Executions))}
 	report.Interrupted = ctx.Err() != nil
 	return report, nil
-}
-
-// renamed are the results of files that a process renamed before it ended, and said nothing of.
-func (p *replayer) renamed(executions []versions.ExecutionInfo) []Result {
-	var results []Result
-	for _, x := range executions {
-		for _, f := range x.Files {
-			if f.State == versions.Executed && slices.Contains(p.Begun, f.Key()) {
-				results = append(results, Result{File: f, RunUUID: x.RunUUID, Outcome: AlreadyRestored})
-			}
-		}
-	}
-	return results
 }
 
 // chains replays executions, each chain of those that share something newest first. Several chains
@@ -166,9 +153,9 @@ func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
 
 // ReplayFile undoes one file of the store, whatever its state: an executed one is
 // replayed and keeps its name. A pending file waits for newer ones of its
-// execution, unless o.KeepGoing says otherwise; of the rest of o only DryRun, TakeOver, Expected and Lost count.
+// execution, unless o.KeepGoing says otherwise; of the rest of o only DryRun, TakeOver, Expected, Lost and Begun count.
 func (r *Runner) ReplayFile(ctx context.Context, f versions.File, o ReplayOptions) (*Report, error) {
-	p := r.replayer(ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing, Lost: o.Lost, TakeOver: o.TakeOver, Expected: o.Expected})
+	p := r.replayer(ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing, Lost: o.Lost, Begun: o.Begun, TakeOver: o.TakeOver, Expected: o.Expected})
 	x, err := p.openFor(ctx, f)
 	if err != nil {
 		return nil, err
@@ -205,6 +192,10 @@ func (p *replayer) single(ctx context.Context, x source, f versions.File) (Resul
 	if err != nil {
 		return Result{}, err
 	}
+	p.journaled = p.readJournal(ctx)
+	if i := slices.IndexFunc(files, func(now versions.File) bool { return now.Key() == f.Key() && p.renamedUnsaid(now) }); i >= 0 {
+		return p.restoredBefore(ctx, x.RunUUID(), files[i]), nil
+	}
 	for _, newer := range files {
 		if newer.Timestamp > f.Timestamp && newer.Replayable() && f.Replayable() && !p.KeepGoing {
 			return Result{}, &RefusedError{
@@ -214,7 +205,6 @@ func (p *replayer) single(ctx context.Context, x source, f versions.File) (Resul
 			}
 		}
 	}
-	p.journaled = p.readJournal(ctx)
 	after, cancel := graceful(ctx, p.options.Grace)
 	defer cancel()
 	return p.file(after, x, f), nil

@@ -13,10 +13,9 @@ import (
 // files is what is known of the version files that a task replays.
 type files struct {
 	task       *task
-	active     map[string]string // locations of those whose code is at work, by key
-	begun      map[string]bool   // all whose code ever was at work, by key
+	active     map[string]versions.File // those whose code is at work, by key
+	unsaid     map[string]versions.File // those of which nothing was said since their code was at work, by key
 	lost       map[string]*runner.LostError
-	where      map[string]string     // locations of those that are lost
 	oneAtATime bool                  // one at a time, to find out which it was
 	told       map[string]toldResult // by key
 	tells      int
@@ -29,13 +28,16 @@ type toldResult struct {
 }
 
 func newFiles(t *task) *files {
-	return &files{task: t, active: map[string]string{}, begun: map[string]bool{}, lost: map[string]*runner.LostError{}, where: map[string]string{}, told: map[string]toldResult{}}
+	return &files{
+		task: t, active: map[string]versions.File{}, unsaid: map[string]versions.File{},
+		lost: map[string]*runner.LostError{}, told: map[string]toldResult{},
+	}
 }
 
 func (s *files) handle(e event) {
 	switch {
-	case e.Begin != "":
-		s.active[e.Begin], s.begun[e.Begin] = e.Location, true
+	case e.Begin != nil:
+		s.active[e.Begin.Key()], s.unsaid[e.Begin.Key()] = *e.Begin, *e.Begin
 	case e.Over != "":
 		delete(s.active, e.Over)
 	case e.Result != nil:
@@ -52,6 +54,7 @@ func (s *files) add(r runner.Result) {
 	}
 	s.tells++
 	s.told[key] = toldResult{r, s.tells}
+	delete(s.unsaid, key)
 }
 
 // results are what was told: what only earlier workers told of, and then the report of the last one.
@@ -69,23 +72,12 @@ func (s *files) notUndone() []runner.Result {
 	return slices.DeleteFunc(s.results(), func(r runner.Result) bool { return r.Outcome.Undone() })
 }
 
-// unsaid are the keys of files that a worker began, and of which none has said what came of them.
-func (s *files) unsaid() []string {
-	var keys []string
-	for key := range s.begun {
-		if _, said := s.told[key]; !said {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
 // all are the results, and those of lost files that no worker got to say anything of.
 func (s *files) all() []runner.Result {
 	results := s.results()
 	for key, f := range s.lost {
 		if _, ok := s.told[key]; !ok {
-			results = append(results, runner.Result{File: versions.File{Location: s.where[key]}, Outcome: runner.Failed, Err: f})
+			results = append(results, runner.Result{File: s.unsaid[key], Outcome: runner.Failed, Err: f})
 		}
 	}
 	return results
@@ -104,12 +96,12 @@ func (s *files) workerDied(how string) (why string) {
 		log.Error(fmt.Sprintf("the process that replays %s while it was replaying %d files: going on with one at a time", how, len(s.active)))
 		return ""
 	}
-	for key, location := range s.active {
+	for key, f := range s.active {
 		if _, again := s.lost[key]; again {
 			return "the process that replays " + how
 		}
-		s.lost[key], s.where[key] = &runner.LostError{How: how}, location
-		log.Error(fmt.Sprintf("the process that replays %s %s: going on without that file", location, how), "file", location)
+		s.lost[key] = &runner.LostError{How: how}
+		log.Error(fmt.Sprintf("the process that replays %s %s: going on without that file", f.Location, how), "file", f.Location)
 	}
 	return ""
 }

@@ -110,7 +110,7 @@ func (h *workerTask) work(build func(*Worker) (*runner.Runner, error)) (last don
 func (h *workerTask) hooks() runner.Hooks {
 	return runner.Hooks{
 		Watch: func(f versions.File) func() {
-			h.inside.Tell(event{Begin: f.Key(), Location: f.Location})
+			h.inside.Tell(event{Begin: &f})
 			return func() { h.inside.Tell(event{Over: f.Key()}) }
 		},
 		Finished: func(r runner.Result) { h.inside.Tell(event{Result: toWire(r)}) },

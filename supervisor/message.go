@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 // What the two processes say to each other. Interfaces have no place in it: an error crosses as a
@@ -21,9 +22,8 @@ type stopOrder struct{ Cause string }
 
 // event is what a worker is at.
 type event struct {
-	Begin    string // key of a file whose code is at work now
-	Location string // of that file, for messages
-	Over     string // key of one whose code isn't any more
+	Begin    *versions.File // its code is at work now
+	Over     string         // key of one whose code isn't any more
 	Result   *result
 	Script   string // a scenario script whose code is being loaded
 	Loaded   string // one that is loaded

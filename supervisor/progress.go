@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ebb-chaos/ebb/runner"
 )
@@ -80,14 +81,14 @@ func (p *progress) died(how string) (why string) {
 		return ""
 	case p.dead == nil:
 		log.Error(fmt.Sprintf("the process that runs scenario %s %s", p.now.Scenario.Path, how))
-		p.dead = &died{Died: runner.Died{Start: *p.now, Err: &runner.LostError{How: how, Doing: "ran"}, Unproven: p.proving}, Results: allToWire(p.results())}
+		p.dead = &died{Died: runner.Died{Start: *p.now, Err: &runner.LostError{How: how, Doing: "ran"}, Unproven: p.proving}, said: allToWire(p.results())}
 		for _, x := range p.ended {
 			p.dead.Earlier = append(p.dead.Earlier, toWireScenario(x))
 		}
 		// What that worker could not undo in the middle of the run is tried again, as at its end.
-		active := p.active
+		active, unsaid := p.active, p.unsaid
 		p.files = newFiles(p.task)
-		p.active = active
+		p.active, p.unsaid = active, unsaid
 	case !p.atWork():
 		if p.unexplained++; p.unexplained == workerTries {
 			return fmt.Sprintf("the process that undoes scenario %s %s", p.now.Scenario.Path, how)
@@ -99,7 +100,11 @@ func (p *progress) died(how string) (why string) {
 			return why
 		}
 	}
-	p.dead.Tried, p.dead.Lost, p.dead.Interrupted = allToWire(p.notUndone()), p.lost, p.task.interrupted()
+	// Of a file, the last that was said counts: what was undone meanwhile is in the report, and what
+	// was not is tried.
+	p.dead.Results = slices.Concat(p.dead.said, allToWire(p.results()))
+	p.dead.Tried, p.dead.Lost, p.dead.Begun = allToWire(p.notUndone()), p.lost, p.unsaid
+	p.dead.Interrupted = p.task.interrupted()
 	return ""
 }
 

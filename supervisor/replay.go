@@ -17,7 +17,7 @@ type replayOrder struct {
 	File    *versions.File               // nil: all that the options select
 	Tried   []*result                    // what other workers could not undo
 	Lost    map[string]*runner.LostError // files whose code ended one, by key
-	Begun   []string                     // keys of those of which none said what came of them
+	Begun   map[string]versions.File     // those of which none said what came of them, by key
 }
 
 // Replay is [runner.Runner.Replay] in a worker. A file whose code ends the worker fails, and
@@ -41,7 +41,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 	unexplained := 0
 	for first := true; ; first = false {
 		var last *done
-		o.Tried, o.Lost, o.Begun = allToWire(files.notUndone()), files.lost, files.unsaid()
+		o.Tried, o.Lost, o.Begun = allToWire(files.notUndone()), files.lost, files.unsaid
 		end, err := t.work(order{Replay: o}, func(e event) {
 			files.handle(e)
 			if e.Done != nil {

@@ -31,6 +31,7 @@ type died struct {
 	Earlier []*scenarioResult // what came of the scenarios before it
 	Results []*result
 	Tried   []*result
+	said    []*result // what the worker that ran the scenario had said of its version files
 }
 
 // scenarioResult is a runner.ScenarioResult that can be sent.

@@ -77,6 +77,7 @@ func TestRun(t *testing.T) {
 		scenarios []string
 		options   runner.RunOptions
 		kill      runner.Point
+		kills     int
 		want      []string
 	}{
 		"goes on": {
@@ -107,12 +108,22 @@ func TestRun(t *testing.T) {
 		// The code of a version file was at work: it may have been that.
 		"before undo":   {scenarios: []string{good, good}, kill: runner.BeforeUndo, want: []string{`0.0: "lost", 0 of 2 undone, 0 left`}},
 		"before rename": {scenarios: []string{good, good}, kill: runner.BeforeRename, want: []string{`0.0: "lost", 2 of 2 undone, 0 left`, `0.1: "", 2 of 2 undone, 0 left`}},
-		"after rename":  {scenarios: []string{good, good}, kill: runner.AfterRename, want: []string{`0.0: "lost", 1 of 1 undone, 0 left`, `0.1: "", 2 of 2 undone, 0 left`}},
+		"after rename":  {scenarios: []string{good, good}, kill: runner.AfterRename, want: []string{`0.0: "lost", 2 of 2 undone, 0 left`, `0.1: "", 2 of 2 undone, 0 left`}},
+		// What a process renamed or removed and did not live to say is in the report.
+		"after rename, failed": {scenarios: []string{fails}, kill: runner.AfterRename, want: []string{`0.0: "lost", 2 of 2 undone, 0 left`}},
+		"after rename, again": {
+			scenarios: []string{"{steps: [a, b, c, d]}"}, kill: runner.AfterRename, kills: 2,
+			want: []string{`0.0: "lost", 4 of 4 undone, 0 left`},
+		},
+		"before rename, again": {
+			scenarios: []string{"{steps: [a, b, c, d]}"}, kill: runner.BeforeRename, kills: 2,
+			want: []string{`0.0: "lost", 4 of 4 undone, 0 left`},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			p.Kill = string(c.kill)
+			p.Kill, p.Kills = string(c.kill), c.kills
 			scenarios := p.scenarios(c.scenarios...)
 			report, err := p.supervisor(nil).Run(t.Context(), scenarios, c.options)
 			if err != nil {

@@ -240,7 +240,7 @@ func (t *task) runnerInProcess(err error) (*runner.Runner, error) {
 	w := &Worker{}
 	if abort := t.options.Abort; abort != nil {
 		w.Hooks.Stuck = func(where string) { abort(stuck(where)) }
-		go worker.WatchMemory(t.options.Memory, abort)
+		t.whileAtWork(func(working context.Context) { worker.WatchMemory(working, t.options.Memory, abort) })
 	}
 	r, err := t.build(w)
 	if err != nil {
@@ -255,4 +255,20 @@ func (t *task) runnerInProcess(err error) (*runner.Runner, error) {
 		}
 	}
 	return r, nil
+}
+
+// whileAtWork has watch run beside the work. Its context is cancelled when the work has ended, and
+// its return is waited for: this process is then the caller's again, and must not be aborted.
+func (t *task) whileAtWork(watch func(context.Context)) {
+	working, cancel := context.WithCancel(context.Background())
+	done, over := make(chan struct{}), t.over
+	go func() {
+		defer close(done)
+		watch(working)
+	}()
+	t.over = func() {
+		cancel()
+		<-done
+		over()
+	}
 }

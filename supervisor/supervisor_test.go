@@ -32,10 +32,13 @@ func TestMain(m *testing.M) {
 type settings struct {
 	Versions string
 	Scripts  map[string]string
-	Kill     string // the point at which the process kills itself, the first time in its directory
+	Kill     string // the point at which processes kill themselves
+	Kills    int    // so many of them; 0: one
 	Endless  bool   // scripts that are loaded after that take for ever
 	Refuse   string // an error of build's
 }
+
+func (s settings) killed(n int) string { return fmt.Sprintf("%s.killed.%d", s.Versions, n) }
 
 func build(s settings, w *supervisor.Worker) (*runner.Runner, error) {
 	if s.Refuse != "" {
@@ -50,15 +53,18 @@ func build(s settings, w *supervisor.Worker) (*runner.Runner, error) {
 		if string(p) != s.Kill {
 			return
 		}
-		// Once: the file is there from then on.
-		if f, err := os.OpenFile(s.Versions+".killed", os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		for n := range max(1, s.Kills) { // a file for each, which is there from then on
+			f, err := os.OpenFile(s.killed(n), os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				continue
+			}
 			_ = f.Close()
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 	}
 	scripts := fstest.MapFS{}
-	_, err = os.Stat(s.Versions + ".killed")
+	_, err = os.Stat(s.killed(0))
 	killed := err == nil
 	for name, content := range s.Scripts {
 		if s.Endless && killed {
@@ -167,65 +173,6 @@ func (p *place) want(what string, got, want any) {
 	}
 }
 
-// TestReplay: a file that takes its process down fails, in its callable as when it is loaded, and
-// all others are restored, one at a time and several at once.
-func TestReplay(t *testing.T) {
-	t.Parallel()
-	for _, parallel := range []int{1, 3} {
-		t.Run(fmt.Sprint(parallel), func(t *testing.T) {
-			t.Parallel()
-			p := newPlace(t)
-			p.plant(1, "", "pass")
-			p.plant(2, "", bomb)
-			p.plant(3, bomb, "pass")
-			p.plant(4, "", "pass")
-			report, err := p.supervisor(nil).Replay(t.Context(), runner.ReplayOptions{Parallel: parallel})
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.want("outcomes", outcomes(report.Results), map[string]string{
-				"x_scenarios_1_aaaaaaaa.star": "restored", "x_scenarios_2_aaaaaaaa.star": "failed",
-				"x_scenarios_3_aaaaaaaa.star": "failed", "x_scenarios_4_aaaaaaaa.star": "restored",
-			})
-			p.want("pending", p.pending(), []string{"x_scenarios_2_aaaaaaaa.star", "x_scenarios_3_aaaaaaaa.star"})
-			for _, r := range report.Results {
-				if r.Outcome == runner.Failed {
-					p.want(r.File.Name, runner.KindOf(r.Err), runner.KindLost)
-					p.want(r.File.Name, r.Err, "the process that replayed it used more than 256 MiB of memory")
-				}
-			}
-			for _, line := range []string{"undoing", "going on without that file"} {
-				if !strings.Contains(p.said(), line) {
-					t.Errorf("the log has no %q:\n%s", line, p.said())
-				}
-			}
-		})
-	}
-}
-
-// TestReplayKilled kills the worker at each point of a replay: another one goes on.
-func TestReplayKilled(t *testing.T) {
-	t.Parallel()
-	for point, want := range map[runner.Point]string{
-		runner.BeforeUndo: "failed", runner.BeforeRename: "restored", runner.AfterRename: "already restored",
-	} {
-		t.Run(string(point), func(t *testing.T) {
-			t.Parallel()
-			p := newPlace(t)
-			p.plant(1, "", "pass")
-			p.plant(2, "", "pass")
-			p.Kill = string(point)
-			report, err := p.supervisor(nil).Replay(t.Context(), runner.ReplayOptions{Parallel: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := outcomes(report.Results)
-			p.want("the other file", got["x_scenarios_1_aaaaaaaa.star"], "restored")
-			p.want("the file", got["x_scenarios_2_aaaaaaaa.star"], want)
-		})
-	}
-}
-
 // TestRefused: an error keeps its kind and its hints on its way here, and none is tried again.
 func TestRefused(t *testing.T) {
 	t.Parallel()
@@ -300,19 +247,6 @@ func TestCheck(t *testing.T) {
 		`"fifth" [fifth:3:5: undefined: y]`,
 		`"last" []`,
 	}, "\n"))
-}
-
-// TestNotUTF8: paths cross as they are.
-func TestNotUTF8(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	p.Versions += "\xff"
-	name := p.plant(1, "", "pass")
-	report, err := p.supervisor(nil).Replay(t.Context(), runner.ReplayOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.want("location", report.Results[0].File.Location, name+".executed")
 }
 
 // TestScripts: a script that takes the process down while it is loaded is named, and nothing was

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime/metrics"
@@ -30,12 +31,19 @@ func (w *Inside[O, E]) heartbeat(l limits) {
 
 // WatchMemory calls over when this process's heap is larger than limit, in bytes: the interpreter
 // has no such limit, and Go's own only makes the collector work harder. over gets words that
-// complete a sentence whose subject is the process. WatchMemory returns after that.
-func WatchMemory(limit uint64, over func(why string)) {
-	for ; ; time.Sleep(memoryPause) {
+// complete a sentence whose subject is the process. WatchMemory returns after that, or when ctx is
+// cancelled.
+func WatchMemory(ctx context.Context, limit uint64, over func(why string)) {
+	ticks := time.NewTicker(memoryPause)
+	defer ticks.Stop()
+	for ctx.Err() == nil {
 		if why := overMemory(limit); why != "" {
 			over(why)
 			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticks.C:
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,6 +59,7 @@ func inside() {
 	case "panic":
 		panic("as it is told")
 	case "recurse":
+		debug.SetMaxStack(16 << 20) // to grow a stack to the default of 1 GB takes longer than Silence where the machine is busy
 		fmt.Fprintln(os.Stderr, recurse(0))
 	case "hoard":
 		var hoard [][]byte
@@ -112,7 +114,7 @@ func recurse(n int) int {
 func run(t *testing.T, do string, set func(*Options), orders ...string) (told []string, end End) {
 	t.Helper()
 	log := &tail{}
-	o := Options{Args: []string{"worker"}, Output: log, Silence: 10 * time.Second, Memory: 4 << 30}
+	o := Options{Args: []string{"worker"}, Output: log, Silence: time.Minute, Memory: 4 << 30}
 	if set != nil {
 		set(&o)
 	}

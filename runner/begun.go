@@ -1,0 +1,69 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// A file is renamed or removed when it is undone and verified, and what came of it is said after
+// that. A process that dies between the two leaves it to the next one to say so.
+
+// renamedUnsaid reports whether a process renamed a file, and died before it said so.
+func (p *replayer) renamedUnsaid(f versions.File) bool {
+	begun, ok := p.Begun[f.Key()]
+	return ok && begun.State == versions.Pending && f.State == versions.Executed && !p.DryRun
+}
+
+// renamed are the results of all such files.
+func (p *replayer) renamed(ctx context.Context, executions []versions.ExecutionInfo) []Result {
+	var results []Result
+	for _, x := range executions {
+		for _, f := range x.Files {
+			if p.renamedUnsaid(f) {
+				results = append(results, p.restoredBefore(ctx, x.RunUUID, f))
+			}
+		}
+	}
+	return results
+}
+
+// renamedOrRemoved are the results of such files of a run's execution. A run also removes files.
+func (p *replayer) renamedOrRemoved(ctx context.Context, x versions.Execution) []Result {
+	files, err := x.Files(ctx)
+	if err != nil {
+		return nil // whoever undoes the rest says so
+	}
+	now := map[string]versions.File{}
+	for _, f := range files {
+		now[f.Key()] = f
+	}
+	var results []Result
+	for key, begun := range p.Begun {
+		f, there := now[key]
+		switch {
+		case begun.Execution != x.ID(): // only its header was read
+		case !there:
+			results = append(results, p.restoredBefore(ctx, x.RunUUID(), begun))
+		case p.renamedUnsaid(f):
+			results = append(results, p.restoredBefore(ctx, x.RunUUID(), f))
+		}
+	}
+	return results
+}
+
+// restoredBefore is the result of a file that an earlier process has restored. It says so in that
+// process's stead.
+func (p *replayer) restoredBefore(ctx context.Context, runUUID string, f versions.File) Result {
+	result := Result{File: f, RunUUID: runUUID, Outcome: AlreadyRestored}
+	p.executionLog(runUUID, f.Execution).Info(
+		fmt.Sprintf("%s was restored by a process that ended before it said so", f.Location), "file", f.Name, "outcome", result.Outcome)
+	if p.journaled.suspects[f.Key()] { // the journal has no outcome either
+		p.journal(ctx, f, runUUID, versions.Entry{
+			Event: versions.EventOutcome, Outcome: string(result.Outcome), Message: "by a process that ended before it said so",
+		})
+	}
+	p.finished(result)
+	return result
+}
