@@ -20,11 +20,13 @@ KILLS    ?= 200
 FAULTS   ?= 200
 CRASHES  ?= 20
 FUZZTIME ?= 60s
+# More flags of bench, such as BENCH='-rows undo'.
+BENCH    ?=
 FIGURES  := TestCrash|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
 # The race detector gets a part of these, which are long loops: they run once more, whole, without it.
 LOOPS    := TestCrash|TestRace
 
-.PHONY: help build image demo test test-packages test-ebb test-race test-race-all lint fmt docs bench soak figures fuzz clean
+.PHONY: help build image demo test test-packages test-ebb test-race test-race-all lint fmt docs bench bench-parts soak figures fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -71,8 +73,12 @@ fmt: ## formats all Go files
 docs: ## docs/scenarios.md from the scripts' declarations
 	$(GO) test ./scripts -run 'TestScenariosDoc|TestDeployRights' -update
 
-bench: sandbox ## what a version file costs, beside the bare cost
-	$(GO) test -run '^$$' -bench . -benchtime 2s $(PACKAGES)
+bench: build sandbox ## ebb as its users wait for it, beside bare programs; bin/bench.json (docs/performance.md)
+	@$(PLAIN) $(GO) build -o bin/.bench ./internal/bench
+	bin/.bench run -ebb $(BINARY) -out bin/bench.json $(BENCH)
+
+bench-parts: sandbox ## single parts in one process: a flush, a load, a rehearsal
+	$(GO) test -run '^$$' -bench . -benchtime 1s $(PACKAGES)
 
 soak: sandbox ## KILLS=200 kills, FAULTS=200 unlucky runs, CRASHES=20 times the power losses, each scenario and signal at each point
 	EBB_SOAK_KILLS=$(KILLS) EBB_SOAK_FAULTS=$(FAULTS) EBB_SOAK_CRASHES=$(CRASHES) EBB_MATRIX=all \

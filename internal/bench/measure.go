@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Sample is one process, from its start to its end, with the processes that it started itself.
+type Sample struct {
+	Wall  float64 `json:"wall_ms"`
+	CPU   float64 `json:"cpu_ms"`
+	First float64 `json:"first_ms"` // until its first byte on standard output or error; 0 if there was none
+	Peak  float64 `json:"peak_mib"` // of memory, of the largest of the processes
+}
+
+// process is a program to measure.
+type process struct {
+	path string
+	args []string
+	dir  string
+	want int // its exit code
+}
+
+// start runs the process to its end.
+func (p process) run(ctx context.Context) (Sample, error) {
+	cmd := exec.CommandContext(ctx, p.path, p.args...)
+	cmd.Dir = p.dir
+	said := &firstByte{}
+	cmd.Stdout, cmd.Stderr = said, said
+	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	began := time.Now()
+	err := cmd.Run()
+	wall := time.Since(began)
+	if ctx.Err() != nil {
+		return Sample{}, ctx.Err()
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return Sample{}, err
+	}
+	if code := cmd.ProcessState.ExitCode(); code != p.want {
+		return Sample{}, fmt.Errorf("%s %s: got exit code %d, want %d:\n%s", p.path, strings.Join(p.args, " "), code, p.want, said.end.Bytes())
+	}
+	s := Sample{Wall: ms(wall), CPU: ms(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())}
+	if !said.at.IsZero() {
+		s.First = ms(said.at.Sub(began))
+	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		s.Peak = float64(usage.Maxrss) / 1024
+	}
+	return s, nil
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// firstByte notes when something was first written, and keeps the end of all that was. exec writes
+// from one goroutine where standard output and error are the same writer.
+type firstByte struct {
+	at  time.Time
+	end bytes.Buffer
+}
+
+var _ io.Writer = (*firstByte)(nil)
+
+func (f *firstByte) Write(b []byte) (int, error) {
+	if f.at.IsZero() {
+		f.at = time.Now()
+	}
+	const most = 8 << 10
+	f.end.Write(b[max(0, len(b)-most):])
+	if f.end.Len() > 2*most {
+		f.end.Next(f.end.Len() - most)
+	}
+	return len(b), nil
+}
+
+// row is one line of the table: what to do before each sample, and what to measure.
+type row struct {
+	Name    string
+	What    string // in words
+	BareIs  string // what the bare program does
+	Size    int    // how many files, objects or lines
+	Reach   float64
+	repeats int
+	// prepare returns the two processes of the next sample, each with what has to be done before it.
+	// bare may be nil where nothing is comparable.
+	prepare func(ctx context.Context, b *bench) (ebb, bare step, err error)
+	// cleanup is done after the row. Nil is fine.
+	cleanup func(ctx context.Context, b *bench) error
+}
+
+// step makes the state that a process needs, and returns the process.
+type step func(ctx context.Context) (process, error)
+
+// measure takes the samples of a row, of ebb and of the bare program in turn.
+func (b *bench) measure(ctx context.Context, r row) (*Result, error) {
+	result := &Result{Name: r.Name, What: r.What, BareIs: r.BareIs, Size: r.Size, Reach: r.Reach}
+	ebb, bare, err := r.prepare(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	for i := range max(r.repeats, 1) {
+		turns := []struct {
+			step step
+			into *[]Sample
+		}{{ebb, &result.Ebb}, {bare, &result.Bare}}
+		if i%2 == 1 { // neither is always the one that finds warm caches
+			slices.Reverse(turns)
+		}
+		for _, turn := range turns {
+			if turn.step == nil {
+				continue
+			}
+			p, err := turn.step(ctx)
+			if err != nil {
+				return nil, err
+			}
+			sample, err := p.run(ctx)
+			if err != nil {
+				return nil, err
+			}
+			*turn.into = append(*turn.into, sample)
+		}
+	}
+	if r.cleanup != nil {
+		err = r.cleanup(ctx, b)
+	}
+	return result, err
+}

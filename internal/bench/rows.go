@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// allRows is the table, in the order in which it is measured and printed.
+func allRows() []row {
+	rows := []row{startRow(), listRow(10, 1, 1.2, 7), listRow(100_000, 1, 0.6, 3), listRow(100_000, 10, 1.2, 3), jsonRow(100_000, 10)}
+	rows = append(rows,
+		undoRow(undo{template: "hog", what: "replay %d hog pods, one a file, one at a time", size: 200, parallel: 1, idle: true, reach: 1.15, requests: deleteRequests}),
+		undoRow(undo{template: "policy", what: "replay %d network policies, one at a time", size: 200, parallel: 1, reach: 1.15, requests: deleteRequests}),
+		undoRow(undo{template: "hijack", what: "replay %d hijackings, one at a time", size: 100, parallel: 1, reach: 1.15, idle: true, requests: hijackRequests}),
+		undoRow(undo{template: "policy", what: "%d files whose objects are gone, one at a time", size: 200, parallel: 1, gone: true, reach: 1.15, requests: goneRequests}),
+		undoRow(undo{template: "policy", what: "replay %d network policies, 16 at a time (the default)", size: 200, reach: 1.3, requests: deleteRequests}),
+	)
+	for _, size := range []int{10, 200, 1000, 10_000} {
+		repeats := 3
+		if size > 1000 {
+			repeats = 1
+		}
+		rows = append(rows, undoRow(undo{
+			template: "policy", what: "%d files whose objects are gone, 16 at a time", size: size, gone: true, reach: 1.3, requests: goneRequests, repeats: repeats,
+		}))
+	}
+	rows = append(rows,
+		undoRow(undo{template: "hog", what: "%d pods that run and take their time to go, one at a time", size: 40, parallel: 1, reach: 1.1, requests: waitRequests, repeats: 2}),
+		undoRow(undo{template: "hog", what: "%d pods that run and take their time to go, 16 at a time", size: 40, reach: 1.1, requests: waitRequests}),
+		wideRow(200), wideRow(1000),
+	)
+	for _, size := range []int{0, 1000, 10_000} {
+		rows = append(rows, outageRow(size))
+	}
+	return append(rows, journalRow(1_000_000))
+}
+
+// same is a step that needs nothing done before.
+func same(p process) step {
+	return func(context.Context) (process, error) { return p, nil }
+}
+
+func startRow() row {
+	return row{
+		Name: "version", What: "`ebb version`", BareIs: "an empty program with the same imports", Reach: 1.2, repeats: 9,
+		prepare: func(_ context.Context, b *bench) (step, step, error) {
+			return same(process{path: b.ebb, args: []string{"version"}}), same(process{path: b.self, args: []string{"bare", "nothing"}}), nil
+		},
+	}
+}
+
+// workspace makes a directory with a configuration, and returns it and the path of its store.
+func (b *bench) workspace(name string) (dir, store string, err error) {
+	dir = filepath.Join(b.dir, name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", "", err
+	}
+	store = filepath.Join(dir, "versions")
+	return dir, store, os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(configText(b.kubeconfig, store)), 0o600)
+}
+
+func (b *bench) command(dir string, args ...string) process {
+	return process{path: b.ebb, args: append([]string{args[0], "--config", "config.yaml"}, args[1:]...), dir: dir}
+}
+
+// removeWorkspace makes room on the disk for the next row.
+func removeWorkspace(name string) func(context.Context, *bench) error {
+	return func(_ context.Context, b *bench) error { return os.RemoveAll(filepath.Join(b.dir, name)) }
+}
+
+// listRow lists files that are there. The bare pass is one readdir a directory, with an lstat of
+// each file where there are several.
+func listRow(size, each int, reach float64, repeats int) row {
+	name := fmt.Sprintf("list/%d/%d", size, each)
+	work, is := "names", "one readdir a directory, on all cores"
+	if each > 1 {
+		work, is = "lstat", "one readdir a directory and one lstat a file, on all cores"
+	}
+	what := fmt.Sprintf("list %d files, one an execution", size)
+	if each > 1 {
+		what = fmt.Sprintf("list %d files, %d an execution", size, each)
+	}
+	return row{
+		Name: name, What: what, BareIs: is, Size: size, Reach: reach, repeats: repeats, cleanup: removeWorkspace(filepath.Base(name) + "-list"),
+		prepare: func(_ context.Context, b *bench) (step, step, error) {
+			dir, store, err := b.workspace(filepath.Base(name) + "-list")
+			if err == nil {
+				err = fillNames(store, size, each)
+			}
+			return same(b.command(dir, "list-rollback")), same(process{path: b.self, args: []string{"bare", work, store}}), err
+		},
+	}
+}
+
+func jsonRow(size, each int) row {
+	r := listRow(size, each, 0, 2)
+	list := r.prepare
+	r.Name, r.What = r.Name+"/json", r.What+", `-o json`"
+	r.prepare = func(ctx context.Context, b *bench) (ebb, bare step, err error) {
+		_, bare, err = list(ctx, b)
+		return same(b.command(filepath.Join(b.dir, fmt.Sprintf("%d-list", each)), "list-rollback", "-o", "json")), bare, err
+	}
+	return r
+}
+
+// victim makes a namespace with a pod that runs: chaos without one has no effect.
+func (b *bench) victim(ctx context.Context) (string, error) {
+	namespace, err := b.namespace(ctx)
+	if err != nil {
+		return "", err
+	}
+	_, err = b.client.Resource(pods).Namespace(namespace).Create(ctx, &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "victim"},
+		"spec": map[string]any{"containers": []any{map[string]any{"name": "web", "image": "example.com/web:1"}}},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	return namespace, b.running(ctx, namespace, 1)
+}
+
+// outageRow runs one outage of no time, beside pending files of others.
+func outageRow(size int) row {
+	name := fmt.Sprintf("run/%d", size)
+	workspace := fmt.Sprintf("run-%d", size)
+	return row{
+		Name: name, What: fmt.Sprintf("`run` of one outage of 0 s, beside %d pending files", size), Size: size, repeats: 3,
+		BareIs: "client-go: the requests of that run", Reach: 1.2, cleanup: removeWorkspace(workspace),
+		prepare: func(ctx context.Context, b *bench) (step, step, error) {
+			t, err := b.template(ctx, "policy")
+			if err != nil {
+				return nil, nil, err
+			}
+			dir, store, err := b.workspace(workspace)
+			if err != nil {
+				return nil, nil, err
+			}
+			namespace, err := b.victim(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			scenario := fmt.Sprintf("application_outage: {namespace: %s, duration: 0}\n", namespace)
+			config := configText(b.kubeconfig, store) + "  chaos_scenarios:\n    - application_outages_scenarios: [scenario.yaml]\n"
+			for file, content := range map[string]string{"config.yaml": config, "scenario.yaml": scenario} {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
+					return nil, nil, err
+				}
+			}
+			copies, err := b.copies(ctx, t, size, false, nil)
+			if err == nil {
+				err = fill(store, copies)
+			}
+			bare, bareErr := b.work(workspace, 1, [][]Request{outageRequests(namespace)})
+			if err == nil {
+				err = bareErr
+			}
+			return same(b.command(dir, "run")), same(bare), err
+		},
+	}
+}
+
+// journalRow reads a long journal.
+func journalRow(size int) row {
+	return row{
+		Name: fmt.Sprintf("journal/%d", size), What: fmt.Sprintf("`history` of one run, in a journal of %d lines", size), Size: size,
+		cleanup: removeWorkspace("journal"),
+		prepare: func(_ context.Context, b *bench) (step, step, error) {
+			dir, store, err := b.workspace("journal")
+			if err == nil {
+				err = fillNames(store, 10, 1)
+			}
+			if err == nil {
+				err = fillJournal(store, size)
+			}
+			return same(b.command(dir, "history", "--run_uuid", runOf(1))), nil, err
+		},
+	}
+}
+
+// work is a bare program that sends requests.
+func (b *bench) work(name string, parallel int, pieces [][]Request) (process, error) {
+	content, err := json.Marshal(Work{Kubeconfig: b.kubeconfig, Parallel: parallel, Pieces: pieces})
+	if err != nil {
+		return process{}, err
+	}
+	file := filepath.Join(b.dir, name+".json")
+	return process{path: b.self, args: []string{"bare", "requests", file}}, os.WriteFile(file, content, 0o600)
+}
