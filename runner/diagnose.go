@@ -44,6 +44,22 @@ func (r *Runner) DiagnoseScript(ctx context.Context, dir ScriptDir, name string)
 	return errs, warnings
 }
 
+// Declared is what a scenario script says of itself.
+type Declared struct {
+	Type     string
+	Rights   []builtins.Right
+	Observed bool // it has an effect, which looks whether the chaos is in force
+}
+
+// Declared loads a scenario script at the root of a directory.
+func (r *Runner) Declared(ctx context.Context, dir ScriptDir, name string) (*Declared, error) {
+	s, err := r.script(ctx, dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Declared{Type: s.Kind, Rights: s.Rights, Observed: s.effect != nil}, nil
+}
+
 // each makes errors of their own of those that were found at the same time.
 func each(errs []error) []error {
 	var all []error

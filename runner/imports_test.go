@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"versions/mirror":          {"versions"},
 	"builtins":                 {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
 	"runner":                   {"internal/suggest", "engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/patience"},
-	"cmd/ebb":                  {"internal/hub", "internal/krkn", "engine", "builtins", "versions", "versions/clusterstore", "versions/mirror", "scripts", "runner", "supervisor", "internal/config", "internal/console", "internal/htmlreport", "internal/killpoint", "internal/kube", "internal/patience", "schema", "internal/suggest"},
+	"cmd/ebb":                  {"internal/hub", "internal/krkn", "engine", "builtins", "versions", "versions/clusterstore", "versions/mirror", "scripts", "runner", "supervisor", "internal/config", "internal/console", "internal/htmlreport", "internal/killpoint", "internal/kube", "internal/patience", "internal/snapshot", "schema", "internal/suggest"},
 	"supervisor":               {"runner", "versions", "schema", "internal/worker"},
 	"internal/worker":          {},
 	"internal/aws":             {"internal/cloudapi", "internal/reply"},
@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/kube":            {"internal/credential", "internal/patience", "internal/reply", "internal/suggest"},
 	"internal/sandboxtest":     {},
 	"internal/signature":       {},
+	"internal/snapshot":        {"internal/kube"},
 }
 
 // CONTRIBUTING.md says what each package does.

@@ -57,6 +57,7 @@ type Result struct {
 	Actions   []string          // a dry run: what would be done, a line each
 	Changes   []builtins.Change // the same with the objects as they are and as they would be
 	Took      time.Duration
+	Undoes    []builtins.Ref // what the file is for; nil if that was not read
 
 	// Integrity compares the file with what was written; empty if it was not read.
 	Integrity versions.SealState
@@ -72,12 +73,13 @@ type resultJSON struct {
 	Actions   []string           `json:"actions,omitempty"`
 	Changes   []builtins.Change  `json:"changes,omitempty"`
 	Took      time.Duration      `json:"took_ns"`
+	Undoes    []builtins.Ref     `json:"undoes,omitempty"`
 	Integrity versions.SealState `json:"integrity,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (r Result) MarshalJSON() ([]byte, error) {
-	return json.Marshal(resultJSON{r.File, r.RunUUID, r.Outcome, FailureOf(r.Err), r.BlockedBy, r.Actions, r.Changes, r.Took, r.Integrity})
+	return json.Marshal(resultJSON{r.File, r.RunUUID, r.Outcome, FailureOf(r.Err), r.BlockedBy, r.Actions, r.Changes, r.Took, r.Undoes, r.Integrity})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -88,7 +90,7 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	}
 	*r = Result{
 		File: j.File, RunUUID: j.RunUUID, Outcome: j.Outcome, BlockedBy: j.BlockedBy,
-		Actions: j.Actions, Changes: j.Changes, Took: j.Took, Integrity: j.Integrity,
+		Actions: j.Actions, Changes: j.Changes, Took: j.Took, Undoes: j.Undoes, Integrity: j.Integrity,
 	}
 	if j.Failure != nil {
 		r.Err = j.Failure

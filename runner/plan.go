@@ -73,6 +73,7 @@ func (p *replayer) admit(ctx context.Context, x source, f versions.File, content
 	if err != nil {
 		return nil, err
 	}
+	result.Undoes = file.Undoes
 	file.log = p.fileLog(x, f).With("objects", file.objects())
 	return file, p.checkOrigin(file, result)
 }

@@ -22,6 +22,9 @@ type Diagnosis struct {
 	Name     string
 	Errors   []Finding
 	Warnings []Finding
+
+	// Declared is what a scenario script declares. Nil for a version file, and with errors.
+	Declared *runner.Declared
 }
 
 // Finding is one thing that is wrong.
@@ -60,7 +63,7 @@ func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, 
 		case ctx.Err() != nil:
 			return found, ctx.Err()
 		case s.wasKilled():
-			return found, &IncompleteError{"the check was ended"}
+			return found, &IncompleteError{Why: "the check was ended"}
 		case err != nil && began == 0:
 			return t.checkHere(sources, err)
 		case err != nil:
@@ -75,7 +78,7 @@ func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, 
 			found = append(found, Diagnosis{Name: name, Errors: []Finding{{Failure: lost}}})
 		default:
 			if unexplained++; unexplained == workerTries {
-				return found, &IncompleteError{"the process that checks " + end.how}
+				return found, &IncompleteError{Why: "the process that checks " + end.how}
 			}
 		}
 	}
@@ -110,13 +113,20 @@ func (h *workerTask) check(ctx context.Context, r *runner.Runner, o *checkOrder)
 
 func diagnose(ctx context.Context, r *runner.Runner, source Source) Diagnosis {
 	var errs, warnings []error
+	var declared *runner.Declared
 	if source.Script != "" {
 		dir := runner.ScriptDir{Name: filepath.Dir(source.Name), FS: os.DirFS(filepath.Dir(source.Script))}
 		errs, warnings = r.DiagnoseScript(ctx, dir, filepath.Base(source.Script))
+		if len(errs) == 0 {
+			var err error
+			if declared, err = r.Declared(ctx, dir, filepath.Base(source.Script)); err != nil {
+				errs = append(errs, err)
+			}
+		}
 	} else {
 		errs, warnings = r.Diagnose(ctx, source.Name, source.Content)
 	}
-	return Diagnosis{source.Name, findings(errs), findings(warnings)}
+	return Diagnosis{source.Name, findings(errs), findings(warnings), declared}
 }
 
 func findings(errs []error) []Finding {

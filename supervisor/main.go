@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/ebb-chaos/ebb/internal/worker"
 	"github.com/ebb-chaos/ebb/runner"
@@ -47,7 +48,7 @@ func Main[S any](build Build[S]) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(exitUsage)
 	}
-	w := &workerTask{inside: inside, first: first, stops: make(chan string, 1)}
+	w := &workerTask{inside: inside, first: first, stops: make(chan string, 1), passed: map[runner.Point]int{}}
 	go inside.FollowOrders(func(o order) {
 		if o.Stop != nil {
 			w.stops <- o.Stop.Cause
@@ -75,6 +76,9 @@ type workerTask struct {
 	inside *worker.Inside[order, event]
 	first  order
 	stops  chan string
+
+	points sync.Mutex
+	passed map[runner.Point]int
 }
 
 // work does what the first order wants.
@@ -108,7 +112,7 @@ func (h *workerTask) work(build func(*Worker) (*runner.Runner, error)) (last don
 
 // hooks tell the supervisor what the runner is at.
 func (h *workerTask) hooks() runner.Hooks {
-	return runner.Hooks{
+	hooks := runner.Hooks{
 		Watch: func(f versions.File) func() {
 			h.inside.Tell(event{Begin: &f})
 			return func() { h.inside.Tell(event{Over: f.Key()}) }
@@ -126,6 +130,10 @@ func (h *workerTask) hooks() runner.Hooks {
 		Ended: func(x runner.ScenarioResult) { h.inside.Tell(event{Ended: toWireScenario(x)}) },
 		Stuck: func(where string) { h.inside.Fatal(stuck(where)) },
 	}
+	if h.first.Points {
+		hooks.Reached = h.reached
+	}
+	return hooks
 }
 
 // stuck completes a sentence about the process.

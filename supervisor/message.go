@@ -14,6 +14,8 @@ type order struct {
 	Replay   *replayOrder
 	Run      *runOrder
 	Check    *checkOrder
+	Points   bool    // tell which points are passed
+	KillAt   *KillAt // end there
 	Stop     *stopOrder
 }
 
@@ -34,6 +36,8 @@ type event struct {
 	Ended    *scenarioResult
 	Checking int // number of the source that is being checked, from 1
 	Checked  *Diagnosis
+	Passed   runner.Point // a point
+	Killed   bool         // the worker kills itself there
 	Done     *done
 }
 

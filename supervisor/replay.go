@@ -86,7 +86,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 			why = "interrupted"
 		}
 		if why != "" {
-			return &runner.Report{Results: files.all(), Interrupted: true}, &IncompleteError{why}
+			return &runner.Report{Results: files.all(), Interrupted: true}, &IncompleteError{Why: why, Killed: end.killed}
 		}
 		o.Options.Parallel = files.parallel(o.Options.Parallel)
 	}

@@ -111,7 +111,7 @@ func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunO
 			return p.report(true), nil // between two scenarios: all is restored
 		}
 		if why != "" {
-			return p.report(true), &IncompleteError{why}
+			return p.report(true), &IncompleteError{Why: why, Killed: end.killed}
 		}
 	}
 }

@@ -45,6 +45,14 @@ type Options struct {
 	// Finished is told of the first result of each version file. Nil: nobody.
 	Finished func(runner.Result)
 
+	// Passed is told of each point that a worker passes. Nil: nobody.
+	Passed func(runner.Point)
+
+	// KillAt kills a worker with SIGKILL at a point, and no other worker goes on: what a power loss
+	// there would leave is left. The work returns an [*IncompleteError] then. It is for those who
+	// test a scenario. Nil: no worker is killed.
+	KillAt *KillAt
+
 	// Abort is called where no other process can be started, so that the work is done in this one,
 	// and the work has to be ended because it takes too much memory or can't be stopped. why
 	// completes a sentence about the process. Abort ends the process: what is not restored stays
@@ -131,7 +139,10 @@ func (s *Supervisor) wasKilled() bool {
 
 // IncompleteError means that the work could not be done to its end. What came of a part of it is in
 // the report that comes with it; what is not restored stays pending.
-type IncompleteError struct{ Why string }
+type IncompleteError struct {
+	Why    string
+	Killed bool // at [Options.KillAt]
+}
 
 func (e *IncompleteError) Error() string { return e.Why }
 
@@ -179,6 +190,7 @@ func (t *task) interrupted() time.Duration {
 type ending struct {
 	how     string // completes a sentence about it; "" if it ended as it should
 	timeout bool   // it was ended because it was not done in time
+	killed  bool   // at KillAt
 }
 
 // work runs one worker to its end. The error says why there is no worker.
@@ -189,7 +201,9 @@ func (t *task) work(first order, handle func(event)) (ending, error) {
 	if err != nil {
 		return ending{}, fmt.Errorf("%w: %w", errNoProcess, err)
 	}
-	first.Settings = t.settings
+	first.Settings, first.KillAt = t.settings, t.options.KillAt
+	first.Points = t.options.Passed != nil || first.KillAt != nil
+	killed := false
 	p.Order(first)
 	t.mu.Lock()
 	t.worker = p
@@ -199,7 +213,14 @@ func (t *task) work(first order, handle func(event)) (ending, error) {
 	t.mu.Unlock()
 	over, timeout := make(chan struct{}), make(chan bool, 1)
 	go func() { timeout <- t.passOn(p, over) }()
-	end := p.Wait(handle)
+	end := p.Wait(func(e event) {
+		if e.Passed == "" {
+			handle(e)
+			return
+		}
+		t.pass(e)
+		killed = killed || e.Killed
+	})
 	close(over)
 	t.mu.Lock()
 	t.worker = nil
@@ -207,7 +228,7 @@ func (t *task) work(first order, handle func(event)) (ending, error) {
 	if end.Said != "" {
 		t.options.Log.Debug(fmt.Sprintf("the process that %s said: %s", t.does, end.Said))
 	}
-	return ending{how: end.How, timeout: <-timeout}, nil
+	return ending{how: end.How, timeout: <-timeout, killed: killed}, nil
 }
 
 // passOn tells a worker when the context is cancelled, and ends it when it is not done in time. It

@@ -49,7 +49,11 @@ func build(s settings, w *supervisor.Worker) (*runner.Runner, error) {
 		return nil, err
 	}
 	hooks := w.Hooks
+	told := hooks.Reached
 	hooks.Reached = func(p runner.Point) {
+		if told != nil {
+			told(p)
+		}
 		if string(p) != s.Kill {
 			return
 		}

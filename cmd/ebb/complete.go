@@ -181,6 +181,8 @@ func (l line) operands(ctx context.Context, word string) ([]string, error) {
 		return names, nil
 	case "builtins":
 		return builtinNames()
+	case "test":
+		return filepath.Glob("*.star")
 	case "exec", "check-rollback", "mark-rollback", "show-rollback", "edit-rollback", "verify-rollback":
 		executed := slices.Contains([]string{"exec", "show-rollback", "verify-rollback"}, l.command.Name)
 		return l.stored(ctx, func(x versions.ExecutionInfo) (files []string) {

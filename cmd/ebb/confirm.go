@@ -15,9 +15,9 @@ import (
 // onTerminal reports whether a person can answer.
 func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
-// confirm asks a question. Anything but yes, and the end of the input, means no: then it says what
-// stays as it is. The first signal ends the question.
-func (v *supervised) confirm(question string) (yes bool, err error) {
+// ask asks a question. Anything but yes, and the end of the input, means no. The first signal ends
+// the question.
+func (v *supervised) ask(question string) (yes bool, err error) {
 	if _, err := fmt.Fprintf(v.setup.stderr, "%s Only \"yes\" is taken for it: ", question); err != nil {
 		return false, &untriedError{err}
 	}
@@ -37,9 +37,14 @@ func (v *supervised) confirm(question string) (yes bool, err error) {
 		if a.err != nil && !errors.Is(a.err, io.EOF) {
 			return false, &untriedError{fmt.Errorf("the answer can't be read: %w", a.err)}
 		}
-		if strings.TrimSpace(a.text) == "yes" {
-			return true, nil
-		}
+		return strings.TrimSpace(a.text) == "yes", nil
+	}
+}
+
+// confirm asks before something is restored. After a no it says what stays as it is.
+func (v *supervised) confirm(question string) (yes bool, err error) {
+	if yes, err := v.ask(question); yes || err != nil {
+		return yes, err
 	}
 	v.setup.log.Warn("nothing was done, what is pending stays so; to do it: " + v.setup.again)
 	return false, outcomeError(exitPending)

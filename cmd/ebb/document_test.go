@@ -30,6 +30,7 @@ var schemas = map[string]func(*jsonschema.ForOptions) (*jsonschema.Schema, error
 	"version file":  jsonschema.For[showDocument],
 	"journal entry": jsonschema.For[historyDocument],
 	"run":           jsonschema.For[runDocument],
+	"test":          jsonschema.For[testDocument],
 }
 
 func schemaFile(kind string) string {

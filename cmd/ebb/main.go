@@ -9,6 +9,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -75,6 +76,8 @@ mean "run".
 			importCommand(),
 			hubCommand(),
 			checkCommand(),
+			newCommand(),
+			testCommand(),
 			keysCommand(),
 			watchCommand(),
 			builtinsCommand(),
@@ -125,7 +128,11 @@ func arrange(app *cli.App, args []string) []string {
 	switch {
 	case command < len(args):
 		moved := append([]string{args[0], args[command]}, args[1:command]...)
-		return append(moved, args[command+1:]...)
+		moved = append(moved, args[command+1:]...)
+		if args[command] == "test" {
+			return operandsLast(app, moved)
+		}
+		return moved
 	case help:
 		return []string{args[0], "--help"}
 	case len(args) > 1:
@@ -135,6 +142,30 @@ func arrange(app *cli.App, args []string) []string {
 		return []string{args[0], "run"}
 	}
 	return args
+}
+
+// operandsLast puts the flags of a command before its operands: who tries a script again and again
+// adds flags at the end.
+func operandsLast(app *cli.App, args []string) []string {
+	flags, operands := slices.Clone(args[:2]), []string(nil)
+	for i := 2; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			operands = append(operands, args[i:]...)
+			break
+		}
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			operands = append(operands, arg)
+			continue
+		}
+		flags = append(flags, arg)
+		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if takesValue, _ := flagNamed(app, name); takesValue && !hasValue && i+1 < len(args) {
+			i++
+			flags = append(flags, args[i])
+		}
+	}
+	return append(flags, operands...)
 }
 
 // flagNamed looks for a flag among those of all commands.

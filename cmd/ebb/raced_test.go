@@ -21,7 +21,7 @@ func selected() bool { return raceDetector && os.Getenv("EBB_RACE") != "all" }
 // which commands are run, nodes and both clouds.
 var racedScripts = []string{
 	"check_files", "d09_signals", "edit_rollback", "exec_file", "execute_api_down", "execute_clouds_first", "execute_live", "execute_worker", "hub", "import_clouds", "list_filters",
-	"mark_by_hand", "netng_pod_filter", "pvc_success", "run_hogs", "run_kill_replay", "run_signals", "store_cluster", "usage", "verify_rollback", "watch_replay",
+	"mark_by_hand", "netng_pod_filter", "new_test", "pvc_success", "run_hogs", "run_kill_replay", "run_signals", "store_cluster", "usage", "verify_rollback", "watch_replay",
 }
 
 // racedScenarios of testdata/matrix are killed at each point.

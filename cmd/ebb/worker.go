@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ var stopping = make(chan struct{})
 type workerSettings struct {
 	Store      storeSettings
 	Scripts    string // a directory of scenario scripts; "" for none beside the built-in ones
+	OnlyScript string // the only one of that directory that counts; "" for all
 	Kubeconfig string // "" for what Kubernetes' own tools take
 	Context    string
 	LogFormat  string
@@ -140,15 +142,36 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 			return kube.LoadConfig(path, w.Context)
 		},
 	}
-	options.Hooks.Reached = reached
+	if reached != nil {
+		options.Hooks.Reached = reached
+	}
 	if w.Scripts != "" {
 		path, err := filepath.Abs(w.Scripts)
 		if err != nil {
 			return nil, err
 		}
-		options.Scripts = append(options.Scripts, runner.ScriptDir{
-			Name: w.Scripts, FS: versions.SafeFS(path, 1<<20),
-		})
+		var files fs.FS = versions.SafeFS(path, 1<<20)
+		if w.OnlyScript != "" {
+			files = oneScript{files, w.OnlyScript}
+		}
+		options.Scripts = append(options.Scripts, runner.ScriptDir{Name: w.Scripts, FS: files})
 	}
 	return runner.New(store.Store, options)
+}
+
+// oneScript is a directory of scenario scripts of which only one is seen, with what it can load.
+type oneScript struct {
+	fs.FS
+	name string
+}
+
+// ReadDir implements [fs.ReadDirFS].
+func (o oneScript) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(o.FS, name)
+	if name == "." {
+		entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+			return e.Name() != o.name && strings.HasSuffix(e.Name(), ".star")
+		})
+	}
+	return entries, err
 }

@@ -105,6 +105,43 @@ func (c *Client) Resolve(ctx context.Context, apiVersion, kind string) (Resource
 	return Resource{}, resolveError(apiVersion, kind, hint)
 }
 
+// ResolvePlural finds a resource as RBAC names it, in the version that the API server prefers. The
+// common ones are known without asking.
+func (c *Client) ResolvePlural(ctx context.Context, group, plural string) (Resource, error) {
+	for _, r := range commonKinds {
+		if r.Group == group && r.Plural == plural {
+			return r, nil
+		}
+	}
+	apiVersion := "v1"
+	if group != "" {
+		if err := checkSegment("group", group); err != nil {
+			return Resource{}, err
+		}
+		q := c.request("get", http.MethodGet, Resource{Group: group, Plural: "api groups"}, "", "")
+		q.path, q.expect = []string{"apis", group}, func(o Object) string { return isA(o, "v1", "APIGroup") }
+		a, err := c.read(ctx, q)
+		if err != nil {
+			return Resource{}, err
+		}
+		var found metav1.APIGroup
+		if err := json.Unmarshal(a.body, &found); err != nil {
+			return Resource{}, q.fail(fmt.Errorf("reading the API server's versions of %s: %w", group, err))
+		}
+		apiVersion = found.PreferredVersion.GroupVersion
+	}
+	known, err := c.discover(ctx, apiVersion)
+	if err != nil {
+		return Resource{}, err
+	}
+	for _, r := range known {
+		if r.Plural == plural {
+			return r, nil
+		}
+	}
+	return Resource{}, &Error{Verb: "resolve", Resource: plural, Err: fmt.Errorf("%s has no such resource", apiVersion)}
+}
+
 func resolveError(apiVersion, kind, hint string) error {
 	return &Error{Verb: "resolve", Resource: "kinds", Err: &NoKindError{APIVersion: apiVersion, Kind: kind, hint: hint}}
 }
