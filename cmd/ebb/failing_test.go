@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,10 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 	"github.com/ebb-chaos/ebb/runner"
-	"github.com/ebb-chaos/ebb/supervisor"
 )
 
 // failing is a world whose only version file can't be undone.
@@ -53,7 +50,35 @@ func newFailing(t *testing.T, f failure) *failing {
 	}
 	w.world = newWorld(t, namespace, w.kubeconfig, "steps_scenarios: [steps.yaml]")
 	w.write("steps.yaml", "{namespace: %s, steps: [one], duration: 600, finalizers: [%s]}\n", namespace, f.hold)
+	if f.disk != "" {
+		w.mount()
+	}
 	return w
+}
+
+// mount gives the versions directory a disk of its own.
+func (w *failing) mount() {
+	w.Helper()
+	dir := filepath.Join(w.dir, "versions")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		w.Fatal(err)
+	}
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "mode=0700,size="+w.disk, "none", dir).CombinedOutput(); err != nil {
+		w.Skipf("NOT TESTED: WHO RUNS THE TESTS MAY NOT MOUNT A DISK: %v: %s", err, out)
+	}
+	w.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
+			w.Errorf("umount: %v: %s", err, out)
+		}
+	})
+}
+
+// readOnly has the disk of the versions directory be read only from now on.
+func (w *failing) readOnly() {
+	w.Helper()
+	if out, err := exec.Command("mount", "-o", "remount,ro", filepath.Join(w.dir, "versions")).CombinedOutput(); err != nil {
+		w.Fatalf("mount: %v: %s", err, out)
+	}
 }
 
 // said is what ebb says of a failure.
@@ -234,63 +259,14 @@ func (w *failing) ebbTo(out io.Writer, args ...string) (code, errs string) {
 	return w.finish(p), w.said(p)
 }
 
-// packages has the packages meet the failure, as another program would use them.
-func (w *failing) packages(want said) {
-	w.Helper()
-	settings := workerSettings{
-		Store: storeSettings{Kind: config.StoreDirectory, Directory: filepath.Join(w.dir, "versions")}, Scripts: filepath.Join(w.dir, "steps"), Kubeconfig: w.kubeconfig,
-		LogFormat: "text", LogLevel: "error", NoColor: true,
-		Times: timeOptions{Timeout: w.timeout, FileTimeout: w.fileTimeout, Grace: runner.DefaultGrace}, TotalPatience: w.timeout,
-	}
-	for name, replay := range map[string]func() (*runner.Report, error){
-		"a replay in a worker":      func() (*runner.Report, error) { return w.supervised(settings, "ebb", false) },
-		"a replay without a worker": func() (*runner.Report, error) { return w.supervised(settings, noProgram, true) },
-		"a replay of no supervisor's": func() (*runner.Report, error) {
-			r, err := buildRunner(settings, &supervisor.Worker{})
-			if err != nil {
-				return nil, err
-			}
-			return r.Replay(w.Context(), runner.ReplayOptions{})
-		},
-	} {
-		report, err := replay()
-		if err != nil || len(report.Results) != 1 {
-			w.Errorf("%s: got %v and %+v, want one result", name, err, report)
-			continue
-		}
-		r := report.Results[0]
-		w.same(name, said{runner.KindOf(r.Err), string(r.Outcome), r.Reason(), resultHints(r)}, want, "")
-	}
-}
-
-// noProgram is no name that a process can be started under.
-const noProgram = "ebb\x00"
-
-func (w *failing) supervised(settings workerSettings, program string, here bool) (*runner.Report, error) {
-	w.Helper()
-	var log bytes.Buffer
-	s, err := supervisor.New(buildRunner, settings, supervisor.Options{
-		Args: []string{program}, Output: io.Discard, Log: slog.New(slog.NewTextHandler(&log, nil)),
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if strings.Contains(log.String(), "no other process can be started") != here {
-			w.Errorf("replayed in this process: want %t; the supervisor says:\n%s", here, &log)
-		}
-	}()
-	return s.Replay(w.Context(), runner.ReplayOptions{})
-}
-
 // passing is what differs from one time to the next: times, and the request that met the failure, as a
 // run knows its cluster and a replay asks which it is.
-var passing = regexp.MustCompile(`waited \S+|after \d[\d.]*m?s|get \w+ "[\w-]+"(?: in namespace "[\w-]+")?: `)
+var passing = regexp.MustCompile(`\.tmp-\w+|\d{19}[-_][\w-]+|waited \S+|after \d[\d.]*m?s|get \w+ "[\w-]+"(?: in namespace "[\w-]+")?: `)
 
 func (w *failing) same(what string, got, want said, all string) {
 	w.Helper()
 	for _, s := range []*said{&got, &want} {
-		s.Reason = passing.ReplaceAllString(s.Reason, "")
+		s.Reason = passing.ReplaceAllString(strings.ReplaceAll(s.Reason, w.dir+"/", ""), "")
 		s.Hints = slices.Clone(s.Hints)
 		for i := range s.Hints {
 			s.Hints[i] = passing.ReplaceAllString(s.Hints[i], "")

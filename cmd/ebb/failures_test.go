@@ -22,6 +22,7 @@ type failure struct {
 	user    []string                   // rights of the user that does it all; none: the administrator
 	proxied bool                       // the API server is spoken to through a proxy
 	hold    string                     // a finalizer of the config map
+	disk    string                     // the size of a disk that the versions directory is on; "": it has none of its own
 	begin   func(*failing)             // makes it, once the change is made and the run waits
 	login   func(*clientcmdapi.Config) // makes it, in the kubeconfig of what comes after the run
 	alive   bool                       // the run goes on all the time
@@ -142,6 +143,11 @@ var failures = map[string]failure{
 		reason: `\.star" is a file that others can write to \(mode 0722\)$`,
 		hints:  []string{`^\(umask 077 && cp `},
 	},
+	"disk turned read-only": {
+		disk: "1m", begin: (*failing).readOnly,
+		kind: runner.KindFile, want: runner.StillPending, code: "3",
+		reason: `^everything is undone, but ".*\.star" could not be renamed or removed: .*read-only file system$`,
+	},
 	"replaced": {
 		begin: func(w *failing) {
 			content := strings.ReplaceAll(w.pending()[w.file], "Undoing step", "Doing nothing about")
@@ -177,6 +183,9 @@ func TestFailures(t *testing.T) {
 			}
 			w.exec(want)
 			w.packages(want)
+			if f.kind == runner.KindScript {
+				w.check()
+			}
 			if _, pending := w.pending()[w.file]; !pending {
 				t.Errorf("%s is not pending any more", w.file)
 			}
