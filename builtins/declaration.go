@@ -143,11 +143,12 @@ type fieldArgs struct {
 	Values   oneField          `star:"values??"`
 	Help     string            `star:"help?"`
 	Secret   bool              `star:"secret?"`
+	Unused   string            `star:"unused?"`
 }
 
 func makeField(_ *call, a *fieldArgs) (starlark.Value, error) {
 	f := &fieldValue{value: value{"field", "field(…)"}, field: schema.Field{
-		Required: a.Required, Min: a.Min.float64, Max: a.Max.float64, Items: a.Items.Field, Fields: a.Fields, Values: a.Values.Field, Help: a.Help, Secret: a.Secret,
+		Required: a.Required, Min: a.Min.float64, Max: a.Max.float64, Items: a.Items.Field, Fields: a.Fields, Values: a.Values.Field, Help: a.Help, Secret: a.Secret, Unused: a.Unused,
 	}}
 	if len(a.Type) == 1 {
 		f.field.Type = a.Type[0]

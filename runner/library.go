@@ -175,8 +175,18 @@ func (e *UnsupportedError) what() string {
 	return text
 }
 
+// olderNames are types of older versions of Krkn, whose names resemble nothing that there is.
+var olderNames = map[string]string{
+	"pod_scenarios":       "pod_disruption_scenarios",
+	"namespace_scenarios": "service_disruption_scenarios",
+	"arcaflow_scenarios":  "hog_scenarios",
+}
+
 // suggestion returns the type that was probably meant. Krkn's older names are shorter.
 func (e *UnsupportedError) suggestion() string {
+	if meant := olderNames[e.Type]; slices.Contains(e.Known, meant) {
+		return meant
+	}
 	if meant := suggest.Nearest(e.Type, e.Known); meant != "" {
 		return meant
 	}

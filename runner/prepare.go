@@ -95,6 +95,9 @@ func (r *Runner) prepare(ctx context.Context, file ScenarioFile, script *Script)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file.Path, err)
 		}
+		for _, key := range document.Unused(script.Fields) {
+			r.options.Log.Warn(key.String())
+		}
 		if err := r.checkConfig(ctx, script, document, config); err != nil {
 			errs = append(errs, err)
 		}

@@ -20,10 +20,11 @@ import (
 // Check reads a map that [Parse] returned: what is set, checked and converted, and the defaults of
 // the rest. The values are complete only when there are no problems.
 func Check(file string, node *yaml.Node, fields map[string]Field) (map[string]any, Problems) {
-	return check(file, node, "", fields)
+	values, c := check(file, node, "", fields)
+	return values, c.problems
 }
 
-func check(file string, node *yaml.Node, path string, fields map[string]Field) (map[string]any, Problems) {
+func check(file string, node *yaml.Node, path string, fields map[string]Field) (map[string]any, *checker) {
 	c := &checker{file: file}
 	values := map[string]any{}
 	if node = target(node); node.Kind == yaml.MappingNode {
@@ -32,14 +33,16 @@ func check(file string, node *yaml.Node, path string, fields map[string]Field) (
 		c.bad(node, path, "got %s, want a map", describe(node))
 	}
 	c.problems.Sort()
-	return values, c.problems
+	c.unused.Sort()
+	return values, c
 }
 
 // checker gathers the problems of one file.
 type checker struct {
 	file     string
 	problems Problems
-	secret   int // fields around the one that is read whose values are not shown
+	unused   Problems // keys that are set and have no effect
+	secret   int      // fields around the one that is read whose values are not shown
 }
 
 // describe says what was found.
@@ -63,13 +66,15 @@ func (c *checker) bad(n *yaml.Node, path, format string, args ...any) {
 	c.problems = append(c.problems, Problem{File: c.file, Line: n.Line, Key: path, Message: fmt.Sprintf(format, args...)})
 }
 
-func (c *checker) unknown(p pair, path string, known []string) {
+// unknown reports a key. Known are the names that it may have been meant to be, wanted those to
+// choose from.
+func (c *checker) unknown(p pair, path string, known, wanted []string) {
 	const most = 12 // names that still read as help
 	text := "unknown"
 	if s := suggest.Nearest(p.name, known); s != "" {
 		text += fmt.Sprintf("; did you mean %q?", s)
-	} else if len(known) <= most {
-		text += "; want one of " + list(known)
+	} else if len(wanted) <= most {
+		text += "; want one of " + list(wanted)
 	}
 	c.problems = append(c.problems, Problem{File: c.file, Line: p.key.Line, Key: path, Message: text, Unknown: true})
 }
@@ -81,12 +86,19 @@ func (c *checker) declared(node *yaml.Node, path string, fields map[string]Field
 	for _, p := range c.pairs(node, path) {
 		f, ok := fields[p.name]
 		if !ok {
-			if path != "" || !anchored(p, sorted(fields)) {
-				c.unknown(p, join(path, p.name), sorted(fields))
+			if known := sorted(fields); !remark(p, known) && (path != "" || !anchored(p, known)) {
+				c.unknown(p, join(path, p.name), known, used(fields))
 			}
 			continue
 		}
 		set[p.name] = true
+		if f.Unused != "" {
+			if !absent(p.value) {
+				c.unused = append(c.unused, Problem{File: c.file, Line: p.key.Line, Key: join(path, p.name), Message: "not used: " + f.Unused})
+			}
+			values[p.name] = nil
+			continue
+		}
 		values[p.name] = c.value(p.value, p.key, f, join(path, p.name))
 	}
 	for _, name := range sorted(fields) {
@@ -100,6 +112,16 @@ func (c *checker) declared(node *yaml.Node, path string, fields map[string]Field
 		values[name] = f.Default
 	}
 	return values
+}
+
+// used are the names of the keys that have an effect.
+func used(fields map[string]Field) []string {
+	return slices.DeleteFunc(sorted(fields), func(name string) bool { return fields[name].Unused != "" })
+}
+
+// absent reports whether a value says nothing: null, or the empty string.
+func absent(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && (n.Value == "" || n.ShortTag() == "!!null")
 }
 
 // value reads the value of a declared key. Where names the line when the value has none to speak
@@ -148,7 +170,7 @@ func (c *checker) element(n *yaml.Node, f *Field, path string) any {
 	return c.convert(n, *f, path)
 }
 
-var placeholder = regexp.MustCompile(`^<[A-Za-z][A-Za-z0-9 ._-]*>$`)
+var placeholder = regexp.MustCompile(`^<[A-Za-z][A-Za-z0-9 ._/|,:()=-]*>$`)
 
 // convert reads a value that is set.
 func (c *checker) convert(n *yaml.Node, f Field, path string) any {
@@ -314,7 +336,7 @@ func loosely(s string, t Type) any {
 		if v, ok := number(s); ok {
 			return v
 		}
-		if d, err := time.ParseDuration(s); err == nil && t == Duration {
+		if d, err := time.ParseDuration(strings.ReplaceAll(s, " ", "")); err == nil && t == Duration {
 			if d%time.Second == 0 {
 				return int64(d / time.Second)
 			}

@@ -66,10 +66,10 @@ func (c *checker) document(docs []Document, node *yaml.Node, root, path string, 
 			inner = p.value
 			continue
 		}
-		if anchored(p, []string{root}) {
+		if anchored(p, []string{root}) || remark(p, []string{root}) {
 			continue
 		}
-		c.unknown(p, join(path, p.name), []string{root})
+		c.unknown(p, join(path, p.name), []string{root}, []string{root})
 	}
 	path = join(path, root)
 	switch {
@@ -91,13 +91,34 @@ func (c *checker) wrapped(node *yaml.Node, root string) bool {
 	return len(pairs) == 0 || slices.ContainsFunc(pairs, func(p pair) bool { return p.name == root || suggest.Nearest(p.name, []string{root}) != "" })
 }
 
-// anchored reports whether an unknown key only holds what aliases elsewhere in the file repeat. A
-// near miss of a known key is a mistake all the same.
+// anchored reports whether an unknown key only holds what aliases elsewhere in the file repeat: it
+// has an anchor, or what is in it has. A near miss of a known key is a mistake all the same.
 func anchored(p pair, known []string) bool {
-	return p.value.Anchor != "" && suggest.Nearest(p.name, known) == ""
+	return Anchored(p.value) && suggest.Nearest(p.name, known) == ""
+}
+
+// Anchored reports whether a value or something in it has an anchor. Aliases are not followed: what
+// they stand for has its anchor elsewhere.
+func Anchored(n *yaml.Node) bool {
+	return n.Anchor != "" || slices.ContainsFunc(n.Content, Anchored)
+}
+
+// remarks are keys that people write for people. No scenario would mean something else by them.
+var remarks = map[string]bool{"description": true, "comment": true, "comments": true, "name": true, "note": true, "notes": true, "title": true}
+
+// remark reports whether an unknown key holds text for people.
+func remark(p pair, known []string) bool {
+	return remarks[p.name] && p.value.Kind == yaml.ScalarNode && suggest.Nearest(p.name, known) == ""
 }
 
 // Check reads the document: [Check], with keys named from the top of the file.
 func (d Document) Check(fields map[string]Field) (map[string]any, Problems) {
-	return check(d.File, d.Node, d.Path, fields)
+	values, c := check(d.File, d.Node, d.Path, fields)
+	return values, c.problems
+}
+
+// Unused are the keys that are set and have no effect ([Field.Unused]), each with the reason.
+func (d Document) Unused(fields map[string]Field) Problems {
+	_, c := check(d.File, d.Node, d.Path, fields)
+	return c.unused
 }

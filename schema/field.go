@@ -54,6 +54,7 @@ type Field struct {
 	Fields   map[string]Field // the keys of a map; nil allows any
 	Values   *Field           // the values of a map whose keys are free; not together with Fields
 	Secret   bool             // no error shows its value, nor those inside
+	Unused   string           // the key is accepted and has no effect, and this is why; its value is not read
 	Help     string           // for documentation only
 }
 

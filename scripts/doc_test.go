@@ -144,9 +144,17 @@ func writeFields(b *strings.Builder, src *script, fields map[string]schema.Field
 				def = "`" + string(text) + "`"
 			}
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", key, typeText(f), def, cell(f.Help+limits(f)))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", key, typeText(f), def, cell(described(f)))
 		writeInner(b, src, f, key)
 	}
+}
+
+// described is what the last column says of a field.
+func described(f schema.Field) string {
+	if f.Unused != "" {
+		return "not used: " + f.Unused
+	}
+	return f.Help + limits(f)
 }
 
 // writeInner writes the keys that a list's elements or a map's values have.

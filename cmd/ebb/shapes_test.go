@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,9 @@ func TestKrknShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := runner.New(versions.NewMemory(), runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
+	var warnings strings.Builder
+	log := slog.New(slog.NewTextHandler(&warnings, nil))
+	r, err := runner.New(versions.NewMemory(), runner.Options{Log: log, Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,10 +35,12 @@ func TestKrknShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range archive.Files {
-		// The first line is the verdict: "# ok" or "# refused: TEXT".
+		// The first line is the verdict: "# ok", "# warned: TEXT" or "# refused: TEXT".
 		verdict, _, _ := strings.Cut(string(file.Data), "\n")
 		refused, isRefused := strings.CutPrefix(verdict, "# refused: ")
-		if !isRefused && verdict != "# ok" {
+		warned, isWarned := strings.CutPrefix(verdict, "# warned: ")
+		warnings.Reset()
+		if !isRefused && !isWarned && verdict != "# ok" {
 			t.Fatalf("%s: got the first line %q, want a verdict", file.Name, verdict)
 		}
 		scenarioType, _, _ := strings.Cut(file.Name, "/")
@@ -58,6 +63,10 @@ func TestKrknShapes(t *testing.T) {
 			t.Errorf("%s: got %v, want it refused: %s", file.Name, err, refused)
 		case !isRefused && err != nil:
 			t.Errorf("%s: %v, want it taken", file.Name, err)
+		case isWarned != strings.Contains(warnings.String(), "level=WARN"):
+			t.Errorf("%s: got the log %q, want a warning only where one is asked for", file.Name, &warnings)
+		case isWarned && !strings.Contains(strings.ReplaceAll(warnings.String(), `\"`, `"`), warned):
+			t.Errorf("%s: got the log %q, want the warning %q", file.Name, &warnings, warned)
 		}
 	}
 }

@@ -91,8 +91,6 @@ func (l *loader) fields() {
 		case key != "" && read(key):
 			// Who wrote it wants something that ebb would not do: auto_rolback: False.
 			l.problems = append(l.problems, problem{p, key})
-		case l.anchored(p.Key):
-			l.config.Ignored = append(l.config.Ignored, p.Key) // it only holds what is used elsewhere
 		default:
 			l.warnings = append(l.warnings, p)
 		}
@@ -152,23 +150,17 @@ func (l *loader) ignored() {
 	}
 }
 
-// anchors names the keys at the top that only hold an anchor. Check reports them only when they
+// anchors names the keys at the top that only hold anchors. Check reports them only when they
 // resemble a known key.
 func (l *loader) anchors(reported schema.Problems) {
 	for i := 0; i+1 < len(l.root.Content); i += 2 {
 		name, value := l.root.Content[i].Value, l.root.Content[i+1]
 		_, known := sections[name]
 		said := slices.ContainsFunc(reported, func(p schema.Problem) bool { return p.Key == name })
-		if value.Anchor != "" && !known && !said {
+		if schema.Anchored(value) && !known && !said {
 			l.config.Ignored = append(l.config.Ignored, name)
 		}
 	}
-}
-
-// anchored reports whether the value of a key at the top has an anchor.
-func (l *loader) anchored(key string) bool {
-	n := schema.Lookup(l.root, key)
-	return n != nil && (n.Anchor != "" || n.Kind == yaml.SequenceNode && len(n.Content) > 0 && n.Content[0].Anchor != "")
 }
 
 func (l *loader) section(name string) map[string]any {
