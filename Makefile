@@ -6,6 +6,7 @@ TOOLS    := $(GO) tool -modfile=tools/go.mod
 PACKAGES := ./...
 MODULE   := github.com/ebb-chaos/ebb
 BINARY   := bin/ebb
+IMAGE    := bin/image
 # No libc, no loader: the binary runs in any container.
 STATIC   := CGO_ENABLED=0
 # All that is not for the race detector is built as the binary is: no package is compiled twice.
@@ -22,7 +23,7 @@ CRASHES  ?= 20
 FUZZTIME ?= 60s
 # More flags of bench, such as BENCH='-rows undo'.
 BENCH    ?=
-FIGURES  := TestCrash|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
+FIGURES  := TestCrash|TestWokenRunner|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
 # The race detector gets a part of these, which are long loops: they run once more, whole, without it.
 LOOPS    := TestCrash|TestRace
 
@@ -36,8 +37,8 @@ build: ## bin/ebb, which needs nothing else where it runs
 	$(STATIC) $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/ebb
 
 image: build ## bin/image, an OCI layout with the binary and nothing else
-	@rm -rf bin/image
-	cd tools && $(GO) run ./image -binary ../$(BINARY) -out ../bin/image -version $(VERSION)
+	@rm -rf $(IMAGE)
+	cd tools && $(GO) run ./image -binary $(abspath $(BINARY)) -out $(abspath $(IMAGE)) -version $(VERSION)
 
 demo: build sandbox ## a run is killed in mid-chaos, and what it left is undone
 	@sh testdata/demo/demo.sh
@@ -82,11 +83,11 @@ bench-parts: sandbox ## single parts in one process: a flush, a load, a rehearsa
 
 soak: sandbox ## KILLS=200 kills, FAULTS=200 unlucky runs, CRASHES=20 times the power losses, each scenario and signal at each point
 	EBB_SOAK_KILLS=$(KILLS) EBB_SOAK_FAULTS=$(FAULTS) EBB_SOAK_CRASHES=$(CRASHES) EBB_MATRIX=all \
-		$(GO) test -timeout 180m -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb
+		$(GO) test -timeout 180m -v -count 1 -run '$(FIGURES)' ./versions ./runner ./cmd/ebb
 
 figures: sandbox ## the same at the size of make test, as docs/reliability.md quotes it
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
-	$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./cmd/ebb >"$$log" 2>&1 || status=$$?; \
+	$(GO) test -v -count 1 -run '$(FIGURES)' ./versions ./runner ./cmd/ebb >"$$log" 2>&1 || status=$$?; \
 	sed -n 's/^ *\([a-z_]*\)_test.go:[0-9]*: figures: /\1: /p; /^ *--- FAIL/p; /^FAIL/p; /^ok/p' "$$log"; exit $$status
 
 fuzz: ## every fuzz target for FUZZTIME=60s

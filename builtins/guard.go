@@ -2,12 +2,14 @@ package builtins
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/permit"
 )
 
 // A changing request that was sent can land this much later and no more: the
@@ -60,9 +62,14 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	if err := s.useGrant(r); err != nil {
 		return err
 	}
-	sending, cancel := context.WithCancel(ctx)
-	defer cancel()
-	answered, err := s.note(verb, r, cancel)
+	may, err := s.permission(ctx)
+	if err != nil {
+		s.regrant(r)
+		return fmt.Errorf("may not %s %s: %w", verb, r.Text(), err)
+	}
+	sending, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	answered, err := s.note(verb, r, may, cancel)
 	if err != nil {
 		err = fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
 		if s.Mode != Undo {
@@ -74,18 +81,24 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 		answered = unnoted
 	}
 	mayArriveLate := false
-	err = send(kube.WithLateNote(sending, func() { mayArriveLate = true }))
+	for {
+		err = send(permit.With(kube.WithLateNote(sending, func() { mayArriveLate = true }), may.check))
+		// This process may have slept just then: if it still may, it tries again.
+		if !errors.As(err, new(*permit.RefusedError)) || sending.Err() != nil || may.ask(sending) != nil {
+			break
+		}
+	}
 	unmark := answered()
 	switch {
 	case err == nil:
 		s.changed(verb, r)
-	case lost(err) || sending.Err() != nil:
-		return err // it may still land: keep the mark
-	default:
-		// A definite no changed nothing: the rollback still holds.
-		if s.Mode == Run {
-			s.grantChange([]Ref{r})
+	case lost(err) || sending.Err() != nil: // it may still land: keep the mark
+		if ctx.Err() == nil && sending.Err() != nil {
+			return fmt.Errorf("%w: %w", err, context.Cause(sending))
 		}
+		return err
+	default:
+		s.regrant(r) // a definite no changed nothing: the rollback still holds
 	}
 	if mayArriveLate {
 		s.noteLate(Unsettled{verb, r, time.Now().Add(settleTime)})
@@ -99,6 +112,12 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	return err
 }
 
+func (s *Session) regrant(r Ref) {
+	if s.Mode == Run {
+		s.grantChange([]Ref{r})
+	}
+}
+
 // unnoted is the end of a request that has no mark.
 func unnoted() (unmark func() error) { return func() error { return nil } }
 
@@ -106,7 +125,7 @@ func unnoted() (unmark func() error) { return func() error { return nil } }
 // mark. While a server is away the request is sent again and again, and any of the
 // attempts may be the one that lands: so the mark is renewed for as long as it takes. In a
 // run it is not sent any more when that fails.
-func (s *Session) note(verb string, r Ref, stop func()) (answered func() (unmark func() error), err error) {
+func (s *Session) note(verb string, r Ref, may *permission, stop func(error)) (answered func() (unmark func() error), err error) {
 	if s.Mark == nil {
 		return unnoted, nil
 	}
@@ -116,6 +135,7 @@ func (s *Session) note(verb string, r Ref, stop func()) (answered func() (unmark
 		return nil, err
 	}
 	over, ended := make(chan struct{}), make(chan struct{})
+	asking, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer close(ended)
 		ticker := time.NewTicker(renewTime)
@@ -126,6 +146,9 @@ func (s *Session) note(verb string, r Ref, stop func()) (answered func() (unmark
 				return
 			case <-ticker.C:
 			}
+			if err := may.ask(asking); err != nil && asking.Err() == nil {
+				stop(err)
+			}
 			// First the new mark, then the old one goes: there is no moment without.
 			newer, err := mark()
 			if err == nil {
@@ -134,13 +157,14 @@ func (s *Session) note(verb string, r Ref, stop func()) (answered func() (unmark
 			if err != nil {
 				s.Log.Warn(fmt.Sprintf("can't renew the note of the request to %s %s: %v", verb, r.Text(), err))
 				if s.Mode == Run {
-					stop()
+					stop(err)
 				}
 			}
 		}
 	}()
 	return func() func() error {
 		close(over)
+		cancel()
 		<-ended
 		return unmark
 	}, nil

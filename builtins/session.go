@@ -68,6 +68,10 @@ type Session struct {
 	// has come. Nil records nothing.
 	Mark func(verb string, r Ref, until time.Time) (unmark func() error, err error)
 
+	// Permit asks, before a changing request, whether this process may still make changes, and returns
+	// what checks it once more when the request is written. Nil: nothing else can.
+	Permit func(context.Context) (check func() error, err error)
+
 	// Unsettled are requests of a killed process whose answer never came.
 	Unsettled []Unsettled
 

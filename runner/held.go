@@ -35,3 +35,12 @@ func lostTo(x any) error {
 	}
 	return nil
 }
+
+// permitOf is what a session asks before it changes something. Nil: nobody else can have the execution.
+func permitOf(x any, undo bool) func(context.Context) (func() error, error) {
+	losable, ok := x.(versions.Losable)
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context) (func() error, error) { return losable.Permit(ctx, undo) }
+}

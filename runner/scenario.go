@@ -228,6 +228,7 @@ func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builti
 		Look:     look,
 		Changed:  func() { r.reach(AfterChange) },
 		Cluster:  func(context.Context) (*kube.Client, error) { return r.outside.cluster() },
+		Permit:   permitOf(x.execution, false),
 		Mark: func(verb string, ref builtins.Ref, until time.Time) (func() error, error) {
 			x.mu.Lock()
 			defer x.mu.Unlock()

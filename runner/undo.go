@@ -100,7 +100,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 		return sha, err
 	}
 	s := p.undoSession(builtins.Undo, file, marks)
-	s.Mark = marker(x)
+	s.Mark, s.Permit = marker(x), permitOf(x, true)
 	s.TakeOver, s.Expected = p.TakeOver, p.Expected
 	s.Changed = func() { p.reach(DuringUndo) }
 	var seen touched

@@ -36,6 +36,10 @@ type Losable interface {
 	Lost() <-chan struct{}
 	// LostTo is a *LockedError that says who has it, nil until then.
 	LostTo() error
+	// Permit returns nil if nobody can have taken the execution over, which it finds out, and a check
+	// of the same that asks nobody, for the moment at which a request is sent. Where it can't be
+	// known, an undo goes on all the same: two that undo the same do no harm, and none would.
+	Permit(ctx context.Context, undo bool) (check func() error, err error)
 }
 
 // NewExecutionID makes the ID of an execution that begins now, after the one of timestamp newest.

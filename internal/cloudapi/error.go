@@ -14,6 +14,7 @@ const (
 	UnknownOutcome = "UnknownOutcome"
 	Credentials    = "Credentials"
 	Untrusted      = "Untrusted"
+	Withheld       = "Withheld" // not sent: somebody else may have the right to make changes
 )
 
 // Error says which call failed, about what, and why.

@@ -1,6 +1,7 @@
 package cloudapi
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/credential"
+	"github.com/ebb-chaos/ebb/internal/permit"
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
@@ -29,14 +31,18 @@ type Answer struct {
 }
 
 // Send makes one attempt. Its errors are a [*Retry], or an [*Error] for an error that waiting does not fix.
+// A request whose context has a check ([permit.With]) is not sent when that fails.
 func Send(client Doer, req *http.Request) (*Answer, error) {
+	if err := permit.Check(req.Context()); err != nil {
+		return nil, withheld(err)
+	}
 	// Once there is a connection, anything may have gone over it. Without one,
 	// nothing has.
 	var sent atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	}))
-	resp, err := client.Do(req)
+	resp, err := client.Do(permit.Body(req))
 	if err != nil {
 		return nil, transport(err, sent.Load())
 	}
@@ -59,11 +65,20 @@ func Send(client Doer, req *http.Request) (*Answer, error) {
 
 // transport tells a server that is away from one that must not be talked to.
 func transport(err error, sent bool) error {
+	var refused *permit.RefusedError
+	if errors.As(err, &refused) {
+		return withheld(refused)
+	}
 	cause := reply.Cause(err)
 	if reply.Untrusted(err) {
 		return &Error{Call: "connect", Reason: Untrusted, Message: cause.Error(), Err: cause}
 	}
 	return &Retry{Err: cause, Sent: sent}
+}
+
+// withheld is the error of a request that was not sent.
+func withheld(err error) error {
+	return &Error{Call: "send", Reason: Withheld, Message: err.Error(), Err: err}
 }
 
 // Transient reports whether a status is worth another attempt, and whether the

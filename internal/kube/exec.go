@@ -25,6 +25,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream/spdy"
 
 	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/permit"
 )
 
 // maxOutput bounds each of a command's outputs: a script reads a few lines, and a
@@ -124,7 +125,7 @@ func (c *Client) execOnce(ctx context.Context, q request, o ExecOptions, w *pati
 		streams.Stdin = strings.NewReader(o.Stdin)
 	}
 	config := c.RESTConfig()
-	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { return upgradeInTime(rt, w.Limit(c.readTimeout)) })
+	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { return upgradeInTime(ctx, rt, w.Limit(c.readTimeout)) })
 	socket, err := remotecommand.NewWebSocketExecutor(config, http.MethodGet, req.URL().String())
 	if err != nil {
 		return ExecResult{}, err
@@ -136,7 +137,9 @@ func (c *Client) execOnce(ctx context.Context, q request, o ExecOptions, w *pati
 	if httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) {
 		// SPDY is what API servers before 1.31 know, and some proxies, and what a
 		// user may who has no right to get pods/exec. Nothing was started yet.
-		err = c.execSPDY(ctx, q, req.URL(), streams)
+		if err = permit.Check(ctx); err == nil {
+			err = c.execSPDY(ctx, q, req.URL(), streams)
+		}
 	}
 	if err != nil && ctx.Err() != nil {
 		return ExecResult{}, err // what was given up may still write
@@ -185,9 +188,12 @@ func (c *Client) execSPDY(ctx context.Context, q request, target *url.URL, strea
 }
 
 // upgradeInTime bounds how long a server may take to begin with an exec, which may last
-// for hours afterwards.
-func upgradeInTime(rt http.RoundTripper, limit time.Duration) http.RoundTripper {
+// for hours afterwards. A command that changes something is only begun while that is permitted.
+func upgradeInTime(caller context.Context, rt http.RoundTripper, limit time.Duration) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if err := permit.Check(caller); err != nil {
+			return nil, err
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		return rt.RoundTrip(r.WithContext(ctx))

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/permit"
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
@@ -106,6 +107,10 @@ func permanent(err error) error {
 	}
 	if reply.Untrusted(err) {
 		return &TrustError{Err: err, Proxy: fromProxy(err)}
+	}
+	var withheld *permit.RefusedError
+	if errors.As(err, &withheld) {
+		return withheld
 	}
 	var refused *CredentialError
 	if errors.As(err, &refused) {

@@ -23,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/ebb-chaos/ebb/internal/patience"
+	"github.com/ebb-chaos/ebb/internal/permit"
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
@@ -159,14 +160,23 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	if q.body != nil {
 		req.Header.Set("Content-Type", q.contentType)
 	}
-	r, err := c.plugin.do(caller, w.Limit(pluginLimit), began, func() response { return c.ask(req) })
+	r, err := c.plugin.do(caller, w.Limit(pluginLimit), began, func() response {
+		if q.mutates { // the plugin took its time, and so may the connection
+			if err := permit.Check(ctx); err != nil {
+				return response{err: err}
+			}
+			return c.ask(permit.Body(req))
+		}
+		return c.ask(req)
+	})
 	if err == nil {
 		err = r.err
 	}
 	for _, warning := range r.warnings {
 		c.log.DebugContext(ctx, "API server warns: "+hideIn(reply.OneLine(warning), q.values()))
 	}
-	a := answer{body: r.body, sent: sent.Load(), after: r.after()}
+	var withheld *permit.RefusedError
+	a := answer{body: r.body, sent: sent.Load() && !errors.As(err, &withheld), after: r.after()}
 	if err == nil {
 		a.object, err = q.judge(r)
 		if apierrors.IsTooManyRequests(err) {

@@ -23,7 +23,10 @@
 //   - One holder. An execution is held through its Lease, which its holder renews every 10 s. A
 //     holder that can't renew it for 30 s refuses to write and to note changes: MarkInFlight
 //     fails. Both are counted from the start of the last renewal that was answered, by a clock that
-//     counts on while the machine sleeps.
+//     counts on while the machine sleeps. What Permit returns is to be checked when a request is
+//     written to its connection: a process may have slept since MarkInFlight.
+//   - A Lease that somebody deleted is nobody's. Its holder changes nothing more, and may undo; who
+//     opens the execution then treats it as one whose holder may be alive.
 //   - Dead men. A Lease that has not changed for 60 s, by the clock of who looks, has no holder any
 //     more; neither has that of a process of this very machine that is gone. No other machine's
 //     clock is believed. Who takes it over uses up the execution's next ordinal, so that the old

@@ -51,26 +51,26 @@ var (
 )
 
 // newExecution begins to hold an execution whose Lease was just taken.
-func (s *Store) newExecution(ctx context.Context, id string, h holder, l leaseState, began time.Duration, tookOver *holder) (*execution, error) {
+func (s *Store) newExecution(ctx context.Context, id string, h holder, l leaseState, began time.Duration, tookOver *holder, alive bool) (*execution, error) {
 	_, runUUID, err := versions.ParseExecutionID(id)
 	if err != nil {
 		return nil, err
 	}
 	e := &execution{hold: s.hold(id, h, l, began), runUUID: runUUID, tookOver: tookOver, files: map[string]entry{}, older: map[string][]entry{}}
-	if err := e.begin(ctx); err != nil {
+	if err := e.begin(ctx, alive); err != nil {
 		return nil, errors.Join(err, e.hold.release(false))
 	}
 	return e, nil
 }
 
-// begin finds what there is. Where somebody was taken for dead, it first makes sure that he is: his
-// next ordinal is used up, and what he has sent has landed.
-func (e *execution) begin(ctx context.Context) error {
-	if err := e.look(ctx); err != nil || e.tookOver == nil {
+// begin finds what there is. Where somebody was taken for dead and may be alive, it first makes sure
+// that it makes no difference: his next ordinal is used up, and what he has sent has landed.
+func (e *execution) begin(ctx context.Context, alive bool) error {
+	if err := e.look(ctx); err != nil || e.tookOver == nil && !alive {
 		return err
 	}
 	settle := e.store.times.Settle
-	if e.tookOver.gone() { // he sends nothing any more: only what is under way is waited for, where it matters
+	if !alive { // he sends nothing any more: only what is under way is waited for, where it matters
 		now := time.Now()
 		e.hold.mark(versions.Mark{At: now, Until: now.Add(settle)})
 		return nil

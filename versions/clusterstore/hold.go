@@ -31,6 +31,8 @@ type hold struct {
 	mu      sync.Mutex
 	version string
 	good    time.Duration // uptime at the start of the last renewal that was answered
+	deleted bool          // the Lease is not there any more
+	asked   time.Duration // uptime when it was last asked in vain whether the Lease is still its
 	lostTo  error
 	marks   []*versions.Mark
 	saved   bool // the Lease has the marks
@@ -112,7 +114,10 @@ func (x *hold) patch(ctx context.Context, change kube.Object) error {
 func (x *hold) look(ctx context.Context) error {
 	object, err := x.store.client.Get(ctx, leases, x.store.options.Namespace, x.lease.name)
 	if apierrors.IsNotFound(err) {
-		return x.lose(holder{})
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.deleted = true
+		return x.gone()
 	}
 	if err != nil {
 		return err
@@ -129,6 +134,12 @@ func (x *hold) look(ctx context.Context) error {
 	defer x.mu.Unlock()
 	x.version = l.version
 	return nil
+}
+
+// gone is the error of a hold whose Lease somebody deleted. Nobody is known to have the execution, so
+// what was changed is still its to undo; but anybody can take it now, so nothing more is changed.
+func (x *hold) gone() error {
+	return fmt.Errorf("execution %s: its Lease was deleted: nothing shows that another process has not got it", x.id)
 }
 
 // lose ends the hold: somebody else has the execution.
@@ -156,13 +167,65 @@ func (x *hold) LostTo() error {
 func (x *hold) alive() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.lostTo != nil {
+	switch {
+	case x.lostTo != nil:
 		return x.lostTo
+	case x.deleted:
+		return x.gone()
 	}
 	if age := versions.ThisMachine().Uptime - x.good; age > x.store.times.Stop {
 		return fmt.Errorf("execution %s: its Lease was last renewed %s ago, want less than %s: another process may have taken it over", x.id, age.Round(time.Second/10), x.store.times.Stop)
 	}
 	return nil
+}
+
+// confirm is alive for a holder that can ask: one whose machine slept may find that all is as it was.
+func (x *hold) confirm(ctx context.Context) error {
+	err := x.alive()
+	if err == nil || x.LostTo() != nil {
+		return err
+	}
+	x.mu.Lock()
+	asked := x.asked
+	x.mu.Unlock()
+	now := versions.ThisMachine().Uptime
+	if asked != 0 && now-asked < x.store.times.Renew { // and it was away
+		return err
+	}
+	limit, cancel := context.WithTimeout(ctx, x.store.times.Renew)
+	defer cancel()
+	if renewErr := x.renew(limit); renewErr != nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.asked = versions.ThisMachine().Uptime
+		if x.lostTo != nil {
+			return x.lostTo
+		}
+		return fmt.Errorf("%w: %w", err, renewErr)
+	}
+	return nil
+}
+
+// Permit implements versions.Losable.
+func (x *hold) Permit(ctx context.Context, undo bool) (check func() error, err error) {
+	err = x.confirm(ctx)
+	switch {
+	case err == nil:
+		return x.alive, nil
+	case !undo || x.LostTo() != nil || ctx.Err() != nil:
+		return nil, err
+	}
+	began := versions.ThisMachine().Uptime
+	return func() error {
+		err := x.alive()
+		if err == nil || x.LostTo() != nil {
+			return err
+		}
+		if age := versions.ThisMachine().Uptime - began; age > x.store.times.Settle { // as if it had slept
+			return fmt.Errorf("execution %s: it was last asked %s ago whether another process has it", x.id, age.Round(time.Second/10))
+		}
+		return nil
+	}, nil
 }
 
 // mark notes a request; it gets into the Lease with the next renewal.
@@ -256,8 +319,11 @@ func (x *hold) release(gone bool) error {
 		})
 	}
 	var lost *versions.LostError
-	if errors.As(err, &lost) {
-		return nil // it is theirs
+	x.mu.Lock()
+	deleted := x.deleted
+	x.mu.Unlock()
+	if errors.As(err, &lost) || deleted {
+		return nil // it is theirs, or nobody's
 	}
 	if err != nil {
 		return fmt.Errorf("the Lease of execution %s was not given back, and is over in %s: %w", x.id, x.store.times.Lease, err)

@@ -71,8 +71,8 @@ func (s *Store) newHolder() holder {
 }
 
 // create makes the Lease of an execution, which begins by that. The error is errLeaseExists if
-// somebody else did.
-func (s *Store) create(ctx context.Context, id string) (*execution, error) {
+// somebody else did. With doubt, there may be a holder all the same.
+func (s *Store) create(ctx context.Context, id string, doubt bool) (*execution, error) {
 	_, runUUID, err := versions.ParseExecutionID(id)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (s *Store) create(ctx context.Context, id string) (*execution, error) {
 	if l.identity != h.Identity { // an answer was lost, and what is there is somebody else's
 		return nil, errLeaseExists
 	}
-	return s.newExecution(ctx, id, h, l, began, nil)
+	return s.newExecution(ctx, id, h, l, began, nil, doubt)
 }
 
 // take takes the Lease of an execution that nobody has, or whose holder is dead. It waits for as
@@ -132,7 +132,7 @@ func (s *Store) take(ctx context.Context, id string, object kube.Object) (*execu
 	if dead {
 		tookOver = &l.holder
 	}
-	return s.newExecution(ctx, id, h, now, began, tookOver)
+	return s.newExecution(ctx, id, h, now, began, tookOver, dead && !tookOver.gone())
 }
 
 // suspicious reports whether a Lease may have no holder any more. Clocks are only a reason to look

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 	"github.com/ebb-chaos/ebb/versions"
 	"github.com/ebb-chaos/ebb/versions/clusterstore"
@@ -13,6 +14,8 @@ import (
 
 // stopped are the times of a holder that does not renew its Lease: one that was stopped.
 var stopped = clusterstore.Times{Renew: time.Hour, Stop: time.Hour}
+
+var leaseKind = kube.Resource{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease", Plural: "leases", Namespaced: true}
 
 // hasty are those of somebody who does not wait for long.
 var hasty = clusterstore.Times{Lease: time.Second, Renew: 200 * time.Millisecond, Settle: 100 * time.Millisecond}
@@ -134,6 +137,53 @@ func TestAway(t *testing.T) {
 	}
 	eventually(t, "it can again", func() bool { return mark() == nil })
 	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A Lease that somebody deletes is nobody's: its holder changes nothing more, and can undo what it did
+// until another one has it, whom it then makes way for.
+func TestLeaseDeleted(t *testing.T) {
+	t.Parallel()
+	p, key := newPlace(t), newKey(t)
+	s := p.store(t, clusterstore.Options{SigningKey: key, Times: clusterstore.Times{Renew: 50 * time.Millisecond, Settle: 100 * time.Millisecond}})
+	e, err := s.Begin(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := e.Flush(t.Context(), "pod", []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.client(t).Delete(t.Context(), leaseKind, p.namespace, "ebb-"+e.ID(), kube.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	permit := func(undo bool) error {
+		check, err := e.(versions.Losable).Permit(t.Context(), undo)
+		if err == nil {
+			err = check()
+		}
+		return err
+	}
+	eventually(t, "it may change nothing", func() bool {
+		err := permit(false)
+		return err != nil && strings.Contains(err.Error(), "its Lease was deleted")
+	})
+	if _, err := e.Flush(t.Context(), "pod", []byte("y")); err == nil || !strings.Contains(err.Error(), "its Lease was deleted") {
+		t.Errorf("flush: got %v, want it refused", err)
+	}
+	if content, err := e.Read(t.Context(), f); err != nil || string(content) != "x" {
+		t.Errorf("its own file: got %q, %v", content, err)
+	}
+	other, err := p.store(t, clusterstore.Options{SigningKey: key, Times: hasty}).Open(t.Context(), e.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, err := other.Read(t.Context(), f); !errors.As(err, new(*versions.UntrustedError)) {
+		t.Errorf("by another one: got %q, %v, want it refused: it was signed for the Lease that is gone", content, err)
+	}
+	eventually(t, "it has lost the execution", func() bool { return errors.As(permit(true), new(*versions.LostError)) })
+	if err := errors.Join(other.Close(), e.Close()); err != nil {
 		t.Error(err)
 	}
 }

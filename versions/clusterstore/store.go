@@ -183,7 +183,7 @@ func (s *Store) Begin(ctx context.Context, runUUID string) (versions.Execution, 
 		if err != nil {
 			return nil, err
 		}
-		e, err := s.create(ctx, id)
+		e, err := s.create(ctx, id, false)
 		if !errors.Is(err, errLeaseExists) { // somebody else had the same nanosecond
 			return asExecution(e, err)
 		}
@@ -239,16 +239,15 @@ func (s *Store) open(ctx context.Context, id string, make bool) (*execution, err
 		lease, err := s.client.Get(ctx, leases, s.options.Namespace, objectName(id))
 		switch {
 		case apierrors.IsNotFound(err):
-			if !make {
-				found, err := s.objects(ctx, id)
-				if err != nil {
-					return nil, err
-				}
-				if len(found) == 0 {
-					return nil, notThere("execution", id)
-				}
+			found, err := s.objects(ctx, id)
+			if err != nil {
+				return nil, err
 			}
-			e, err := s.create(ctx, id)
+			if len(found) == 0 && !make {
+				return nil, notThere("execution", id)
+			}
+			// Whoever had it may be alive: a Lease that is gone was deleted by somebody else.
+			e, err := s.create(ctx, id, len(found) > 0)
 			if !errors.Is(err, errLeaseExists) {
 				return e, err
 			}

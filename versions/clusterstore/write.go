@@ -74,7 +74,7 @@ func (e *execution) write(ctx context.Context, f versions.File, content []byte) 
 	}
 	clusterUID := e.store.targetUID(ctx)
 	for {
-		if err := e.alive(); err != nil {
+		if err := e.confirm(ctx); err != nil {
 			return entry{}, err
 		}
 		e.known.Lock()

@@ -51,6 +51,14 @@ func (e *execution) LostTo() error {
 	return nil
 }
 
+// Permit implements versions.Losable.
+func (e *execution) Permit(ctx context.Context, undo bool) (check func() error, err error) {
+	if x, ok := e.cluster.(versions.Losable); ok {
+		return x.Permit(ctx, undo)
+	}
+	return func() error { return nil }, nil
+}
+
 // TookOver implements versions.Execution.
 func (e *execution) TookOver() (versions.Holder, bool) {
 	if holder, ok := e.disk.TookOver(); ok || e.cluster == nil {
