@@ -21,6 +21,8 @@
 //	files, err := e.Files(ctx)                            // newest first
 //	content, err := e.Read(ctx, files[0])                 // *InsecureError: others could have written it
 //
+// [Executions] lists without holding all in memory, for stores of any size.
+//
 // [NewMemory] is the same store without a disk. [Locate] finds the file that somebody typed.
 // [Cleanup] removes what is no longer needed. Contents are bytes, whose meaning is others'
 // business, but for the last line, which [Seal] writes and [Integrity] reads.

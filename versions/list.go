@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
+	"iter"
 	"slices"
 	"strconv"
-	"sync"
+	"strings"
 
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
@@ -17,107 +17,196 @@ import (
 // listAttempts bounds how often a directory is read again because its files were renamed meanwhile.
 const listAttempts = 10
 
-// minEntries is how many entries are worth a goroutine.
-const minEntries = 64
+// Lister is a Store that tells of its executions one after the other, while it still looks for the
+// next ones. Ask [Executions], which takes any store.
+type Lister interface {
+	// Executions yields what List returns, in the filter's order. What is wrong with an entry of the
+	// store that is no execution is an *EntryError, and the listing goes on after it; any other error
+	// ends it. Who stops early has the rest not looked at.
+	Executions(ctx context.Context, f Filter) iter.Seq2[ExecutionInfo, error]
+}
+
+// EntryError is a problem of a store that is not one of its executions'.
+type EntryError struct{ Problem }
+
+func (e *EntryError) Error() string { return e.Location + " " + e.What }
+
+// Executions yields the executions of a store one after the other. Use it in place of List where
+// there may be a hundred thousand: see [Lister].
+func Executions(ctx context.Context, s Store, f Filter) iter.Seq2[ExecutionInfo, error] {
+	if lister, ok := s.(Lister); ok {
+		return lister.Executions(ctx, f)
+	}
+	return func(yield func(ExecutionInfo, error) bool) {
+		listing, err := s.List(ctx, f)
+		if err != nil {
+			yield(ExecutionInfo{}, err)
+			return
+		}
+		if f.OldestFirst {
+			slices.Reverse(listing.Executions)
+		}
+		for _, info := range listing.Executions {
+			if !yield(info, nil) {
+				return
+			}
+		}
+		for _, problem := range listing.Problems {
+			if !yield(ExecutionInfo{}, &EntryError{problem}) {
+				return
+			}
+		}
+	}
+}
 
 // List implements Store. It reads names and inodes only; no file is opened.
-func (d *Dir) List(ctx context.Context, f Filter) (_ Listing, err error) {
-	defer exportTo(&err)
+func (d *Dir) List(ctx context.Context, f Filter) (Listing, error) {
 	listing := Listing{Executions: []ExecutionInfo{}}
-	root, err := d.open(false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return listing, nil
-	}
-	if err != nil {
-		return listing, err
-	}
-	names, err := root.Names()
-	if err == nil {
-		err = d.listEntries(ctx, root, names, f, &listing)
-	}
-	slices.SortFunc(listing.Executions, func(a, b ExecutionInfo) int {
-		return cmp.Or(cmp.Compare(b.Timestamp, a.Timestamp), cmp.Compare(b.ID, a.ID))
-	})
-	slices.SortFunc(listing.Problems, func(a, b Problem) int { return cmp.Compare(a.Location, b.Location) })
-	return listing, errors.Join(err, root.Close())
-}
-
-// listEntries adds all entries of the versions directory to the listing. Each is a few system calls,
-// which all cores make.
-func (d *Dir) listEntries(ctx context.Context, root *durable.Dir, names []string, f Filter, listing *Listing) error {
-	size := max(minEntries, (len(names)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	parts := slices.Collect(slices.Chunk(names, size))
-	listings := make([]Listing, len(parts))
-	var work sync.WaitGroup
-	for i, part := range parts {
-		work.Go(func() {
-			for _, name := range part {
-				if ctx.Err() != nil {
-					return
-				}
-				d.listEntry(root, name, f, &listings[i])
-			}
-		})
-	}
-	work.Wait()
-	for _, part := range listings {
-		listing.Executions = append(listing.Executions, part.Executions...)
-		listing.Problems = append(listing.Problems, part.Problems...)
-	}
-	return ctx.Err()
-}
-
-// listEntry adds one entry of the versions directory to the listing.
-func (d *Dir) listEntry(root *durable.Dir, name string, f Filter, listing *Listing) {
-	timestamp, runUUID, err := parseExecutionID(name)
-	if err != nil {
-		// lost+found is there when the versions directory is a volume of its own.
-		if name != journalName && name != "lost+found" {
-			listing.Problems = append(listing.Problems, Problem{d.path + "/" + oneLine(name), fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name), ""})
+	f.OldestFirst = false
+	for info, err := range d.Executions(ctx, f) {
+		var entry *EntryError
+		switch {
+		case errors.As(err, &entry):
+			listing.Problems = append(listing.Problems, entry.Problem)
+		case err != nil:
+			return listing, err
+		default:
+			listing.Executions = append(listing.Executions, info)
 		}
-		return
 	}
-	if f.RunUUID != "" && f.RunUUID != runUUID || name == f.Except {
-		return
+	return listing, nil
+}
+
+// Executions implements Lister. All cores look into directories, a few ahead of what was yielded.
+func (d *Dir) Executions(ctx context.Context, f Filter) iter.Seq2[ExecutionInfo, error] {
+	return func(yield func(ExecutionInfo, error) bool) {
+		root, err := d.open(false)
+		if errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if err == nil {
+			var more bool
+			if more, err = d.eachExecution(ctx, root, f, yield); !more {
+				_ = root.Close() // it was only read
+				return
+			}
+			err = errors.Join(err, root.Close())
+		}
+		if err != nil {
+			yield(ExecutionInfo{}, export(err))
+		}
 	}
-	info := ExecutionInfo{ID: name, RunUUID: runUUID, Timestamp: timestamp, Location: d.path + "/" + name, Files: []File{}}
-	if err := listExecution(root, f, &info); errors.Is(err, fs.ErrNotExist) {
-		return // removed while we were listing
+}
+
+// eachExecution yields the executions of a directory that is open, and then its problems. more is
+// false once yield wants no more.
+func (d *Dir) eachExecution(ctx context.Context, root *durable.Dir, f Filter, yield func(ExecutionInfo, error) bool) (more bool, err error) {
+	names, err := root.Names()
+	if err != nil {
+		return true, err
+	}
+	entries, problems := d.entries(names, f)
+	look := func() func(entry) []ExecutionInfo {
+		reader := root.NewReader()
+		return func(e entry) []ExecutionInfo { return d.listEntry(root, reader, e, f) }
+	}
+	for info := range inOrder(ctx, entries, look) {
+		if !yield(info, nil) {
+			return false, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return true, err
+	}
+	for _, problem := range problems {
+		if !yield(ExecutionInfo{}, &EntryError{problem}) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// entry is a name of an execution.
+type entry struct {
+	name      string
+	timestamp int64
+}
+
+// entries are the executions among the names in a versions directory that a filter may select, in
+// its order, and what is wrong with other names.
+func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Problem) {
+	entries = make([]entry, 0, len(names))
+	for _, name := range names {
+		timestamp, runUUID, err := parseExecutionID(name)
+		switch {
+		case err == nil && (f.RunUUID == "" || f.RunUUID == runUUID) && name != f.Except:
+			entries = append(entries, entry{name, timestamp})
+		// lost+found is there when the versions directory is a volume of its own.
+		case err != nil && name != journalName && name != "lost+found":
+			problems = append(problems, Problem{d.path + "/" + oneLine(name), fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name), ""})
+		}
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		order := cmp.Or(cmp.Compare(b.timestamp, a.timestamp), cmp.Compare(b.name, a.name))
+		if f.OldestFirst {
+			return -order
+		}
+		return order
+	})
+	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Location, b.Location) })
+	return entries, problems
+}
+
+// listEntry is one execution, unless it vanished or has nothing that the filter selects.
+func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, e entry, f Filter) []ExecutionInfo {
+	_, runUUID, _ := strings.Cut(e.name, "-")
+	info := ExecutionInfo{ID: e.name, RunUUID: runUUID, Timestamp: e.timestamp, Location: d.path + "/" + e.name, Files: []File{}}
+	if err := listExecution(root, reader, f, &info); errors.Is(err, fs.ErrNotExist) {
+		return nil // removed while we were listing
 	} else if err != nil {
 		info.Problems = append(info.Problems, problemOf(info.Location, err))
 	}
 	if len(info.Files) == 0 && len(info.Problems) == 0 && (f.ScenarioType != "" || f.PendingOnly) {
-		return
+		return nil
 	}
-	listing.Executions = append(listing.Executions, info)
+	return []ExecutionInfo{info}
 }
 
-func listExecution(root *durable.Dir, f Filter, info *ExecutionInfo) (err error) {
-	dir, err := root.Enter(info.ID)
-	if err != nil {
+func listExecution(root *durable.Dir, reader *durable.Reader, f Filter, info *ExecutionInfo) (err error) {
+	if err := reader.Enter(root, info.ID); err != nil {
 		// Says what it is if it is no directory; otherwise it can't be opened, and err says why.
 		if entry, statErr := root.Lstat(info.ID); statErr == nil {
 			return cmp.Or(root.CheckDir(info.Location, entry), err)
 		}
 		return err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	if info.Changed, err = dir.Changed(); err != nil {
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	own, err := reader.Stat()
+	if err != nil {
 		return err
 	}
-	if err := dir.Check(); err != nil {
+	info.Changed = own.Changed
+	if err := reader.CheckDir(info.Location, own); err != nil {
 		info.Problems = append(info.Problems, problemOf(info.Location, err))
 	}
-	files, problems, err := listFiles(dir, info.ID, f)
+	files, problems, err := listFiles(reader, info.ID, f)
 	info.Files = files
 	info.Problems = append(info.Problems, problems...)
 	return err
 }
 
+// looked is a directory whose entries are looked at: a *durable.Dir, or a *durable.Reader.
+type looked interface {
+	Path() string
+	Names() ([]string, error)
+	Lstat(name string) (durable.Info, error)
+	CheckFile(path string, info durable.Info) error
+}
+
 // listFiles returns the files that a filter selects, newest first, and what is wrong with entries.
 // A file with a problem is in both: nobody may take an execution for restored because its file
 // can't be read.
-func listFiles(dir *durable.Dir, id string, f Filter) ([]File, []Problem, error) {
+func listFiles(dir looked, id string, f Filter) ([]File, []Problem, error) {
 	for attempt := 1; ; attempt++ {
 		files, problems, vanished, err := listFilesOnce(dir, id, f)
 		if err != nil {
@@ -132,7 +221,7 @@ func listFiles(dir *durable.Dir, id string, f Filter) ([]File, []Problem, error)
 	}
 }
 
-func listFilesOnce(dir *durable.Dir, id string, f Filter) (files []File, problems []Problem, vanished bool, err error) {
+func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Problem, vanished bool, err error) {
 	names, err := dir.Names()
 	if err != nil {
 		return nil, nil, false, err

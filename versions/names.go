@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,19 +21,46 @@ const (
 // at one length from 2001 on.
 const maxTimestamp = 1 << 62
 
-// runUUID is a Kubernetes label value: everything that a run creates carries it.
-var runUUIDPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+// Lengths of the parts of a name. A run's UUID is a Kubernetes label value: everything that a run
+// creates carries it. A scenario type leaves room for the rest in the 255 bytes of a file's name.
+const (
+	maxRunUUID      = 63
+	maxScenarioType = 128
+	suffixLen       = 8
+)
 
-// The length leaves room for the rest in the 255 bytes of a file's name.
-var scenarioTypePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`)
+// isRunUUID reports whether s is 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit
+// at both ends. Names are read by loops, since a listing reads a hundred thousand.
+func isRunUUID(s string) bool {
+	return len(s) > 0 && len(s) <= maxRunUUID && isAlphanumeric(s[0]) && isAlphanumeric(s[len(s)-1]) &&
+		all(s, func(c byte) bool { return isAlphanumeric(c) || c == '-' || c == '_' || c == '.' })
+}
 
-const suffixLen = 8
+func isScenarioType(s string) bool {
+	return len(s) > 0 && len(s) <= maxScenarioType && isAlphanumeric(s[0]) &&
+		all(s, func(c byte) bool { return isAlphanumeric(c) || c == '-' || c == '_' })
+}
 
-var suffixPattern = regexp.MustCompile(`^[a-z]{8}$`)
+func isSuffix(s string) bool {
+	return len(s) == suffixLen && all(s, func(c byte) bool { return 'a' <= c && c <= 'z' })
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+func all(s string, holds func(byte) bool) bool {
+	for i := range len(s) {
+		if !holds(s[i]) {
+			return false
+		}
+	}
+	return true
+}
 
 // CheckRunUUID refuses what can't be a run's UUID: what a run creates carries it as a label.
 func CheckRunUUID(runUUID string) error {
-	if !runUUIDPattern.MatchString(runUUID) {
+	if !isRunUUID(runUUID) {
 		return fmt.Errorf("run uuid: got %q, want 1 to 63 letters, digits, '-', '_' or '.', a letter or digit at both ends", runUUID)
 	}
 	return nil
@@ -56,7 +82,7 @@ func executionID(timestamp int64, runUUID string) (string, error) {
 func parseExecutionID(id string) (timestamp int64, runUUID string, err error) {
 	digits, runUUID, _ := strings.Cut(id, "-")
 	timestamp, ok := parseTimestamp(digits)
-	if !ok || !runUUIDPattern.MatchString(runUUID) {
+	if !ok || !isRunUUID(runUUID) {
 		return 0, "", fmt.Errorf("execution: got %q, want <timestamp ns>-<run uuid>", id)
 	}
 	return timestamp, runUUID, nil
@@ -98,7 +124,7 @@ func newFileName(scenarioType string, timestamp int64) (fileName, error) {
 	if err := checkTimestamp(timestamp); err != nil {
 		return fileName{}, err
 	}
-	if !scenarioTypePattern.MatchString(scenarioType) {
+	if !isScenarioType(scenarioType) {
 		return fileName{}, fmt.Errorf("scenario type: got %q, want 1 to 128 letters, digits, '-' or '_', a letter or digit first", scenarioType)
 	}
 	suffix := make([]byte, suffixLen)
@@ -138,7 +164,7 @@ func parseFileName(name string) (fileName, error) {
 	stem, n.suffix, ok1 = cutLast(stem, '_')
 	n.scenarioType, digits, ok2 = cutLast(stem, '_')
 	n.timestamp, ok3 = parseTimestamp(digits)
-	if !ok1 || !ok2 || !ok3 || !suffixPattern.MatchString(n.suffix) || !scenarioTypePattern.MatchString(n.scenarioType) {
+	if !ok1 || !ok2 || !ok3 || !isSuffix(n.suffix) || !isScenarioType(n.scenarioType) {
 		return fileName{}, badFileName(name)
 	}
 	return n, nil

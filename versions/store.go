@@ -122,6 +122,7 @@ type Filter struct {
 	ScenarioType string
 	PendingOnly  bool   // leaves out executed files; the journal ignores it
 	Except       string // leaves out the execution of this ID; the journal ignores it
+	OldestFirst  bool   // of [Executions]: the oldest execution comes first; all else ignores it
 }
 
 // Kind says who wrote a file.

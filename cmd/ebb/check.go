@@ -139,7 +139,7 @@ func (s *setup) sources(ctx context.Context, o *commonOptions) ([]source, error)
 	if err != nil {
 		return nil, err
 	}
-	s.problems(listing)
+	s.problems(problemsOf(listing))
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
 			if f.Replayable() {

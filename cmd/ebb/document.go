@@ -16,6 +16,9 @@ import (
 // docs/schema.
 const documentVersion = 1
 
+// listVersion is that of the list: version 1 was one document for the whole store.
+const listVersion = 2
+
 // head begins each document.
 type head struct {
 	Version int    `json:"version" jsonschema:"the version of the shape: it changes when a field goes or means something else"`
@@ -24,10 +27,15 @@ type head struct {
 
 // The documents, by the command that prints them.
 type (
-	// listDocument is what list-rollback prints.
+	// listDocument is a line of what list-rollback prints: an execution.
 	listDocument struct {
 		head
-		versions.Listing
+		versions.ExecutionInfo
+	}
+	// listProblemDocument is such a line, too: an entry of the store that is no execution.
+	listProblemDocument struct {
+		head
+		versions.Problem
 	}
 	// resultsDocument is what execute-rollback, exec and verify-rollback print.
 	resultsDocument struct {

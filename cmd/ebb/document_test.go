@@ -26,6 +26,7 @@ var updateSchemas = flag.Bool("update-schemas", false, "write docs/schema anew")
 // schemas make the schemas of the documents, by their kinds.
 var schemas = map[string]func(*jsonschema.ForOptions) (*jsonschema.Schema, error){
 	"list":          jsonschema.For[listDocument],
+	"list problem":  jsonschema.For[listProblemDocument],
 	"results":       jsonschema.For[resultsDocument],
 	"version file":  jsonschema.For[showDocument],
 	"journal entry": jsonschema.For[historyDocument],
@@ -52,7 +53,7 @@ func TestSchemas(t *testing.T) {
 		// to the generator.
 		adjust(schema)
 		schema.Properties["kind"].Const = jsonschema.Ptr[any](kind)
-		schema.Properties["version"].Const = jsonschema.Ptr[any](documentVersion)
+		schema.Properties["version"].Const = jsonschema.Ptr[any](versionOf(kind))
 		text, err := json.MarshalIndent(schema, "", "  ")
 		if err != nil {
 			t.Fatal(err)
@@ -68,6 +69,14 @@ func TestSchemas(t *testing.T) {
 			t.Errorf("%s is not what ebb prints (%v): run: go test ./cmd/ebb -run TestSchemas -update-schemas", schemaFile(kind), err)
 		}
 	}
+}
+
+// versionOf is the version of a kind of documents.
+func versionOf(kind string) int {
+	if strings.HasPrefix(kind, "list") {
+		return listVersion
+	}
+	return documentVersion
 }
 
 // adjust lets a later release add fields, and makes timestamps the strings that they are.
@@ -142,8 +151,8 @@ func cmdSchema(ts *testscript.TestScript, neg bool, args []string) {
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{
-		`{}`, `{"version": 1, "kind": "run"}`, `{"version": 2, "kind": "list", "executions": []}`, `{"version": 1, "kind": "results", "interrupted": false, "results": [{}]}`,
-		`{"version": 1, "kind": "list", "executions": [{"id": "1-a", "run_uuid": "a", "timestamp": 1, "changed": "2026-01-01T00:00:00Z", "location": "", "files": []}]}`,
+		`{}`, `{"version": 1, "kind": "run"}`, `{"version": 2, "kind": "list", "executions": []}`, `{"version": 1, "kind": "list", "id": "1-a", "run_uuid": "a", "timestamp": "1", "changed": "2026-01-01T00:00:00Z", "location": "", "files": []}`, `{"version": 1, "kind": "results", "interrupted": false, "results": [{}]}`,
+		`{"version": 2, "kind": "list", "id": "1-a", "run_uuid": "a", "timestamp": 1, "changed": "2026-01-01T00:00:00Z", "location": "", "files": []}`,
 	} {
 		if err := validate([]byte(document)); err == nil {
 			t.Errorf("%s fits its schema", document)

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
+	"runtime/debug"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -40,7 +45,8 @@ func listCommand() *cli.Command {
 		Description: `
 Lists the version files in the versions directory, oldest execution first. A file
 named *.star is pending, and one named *.star.executed is restored. No cluster is
-needed.
+needed. -o wide and -o json list the newest first; -o json has an object a line for
+each execution.
 
 -o wide has a line for each file: its age; who is at work on it (live), or wrote it;
 whether it was edited; the cluster, the scenario file, the objects that it undoes; and
@@ -49,32 +55,33 @@ what came of it the last time.
 	}, runList)
 }
 
+const listGCPercent = 40
+
 func runList(ctx context.Context, o listOptions) error {
 	s, err := load(&o.commonOptions, o.readRollback)
 	if err != nil {
 		return err
 	}
-	listing, err := s.store.List(ctx, versions.Filter{
-		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, PendingOnly: o.Pending,
-	})
+	// Most of what a long list allocates is garbage at once: little of it may wait.
+	debug.SetGCPercent(listGCPercent)
+	stream := console.NewStream(s.stdout)
+	p, err := s.listPrinter(ctx, stream, o.Output)
 	if err != nil {
 		return err
 	}
-	if o.Pending {
-		listing.Executions = withFiles(listing.Executions)
+	// The tree is the directory's: by name, which is by age. The others begin with what is asked for
+	// most.
+	filter := versions.Filter{
+		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, PendingOnly: o.Pending, OldestFirst: o.Output == "tree",
 	}
-	s.problems(listing)
-	switch o.Output {
-	case "wide":
-		err = s.printWide(ctx, listing)
-	case "json":
-		err = writeJSON(s.stdout, listDocument{head{documentVersion, "list"}, listing})
-	default:
-		err = console.Tree(s.stdout, tree(s.store.Location(), listing))
+	l := listing{printer: p, filesOnly: o.Pending}
+	if err = l.each(versions.Executions(ctx, s.store.Store, filter)); err == nil {
+		err = p.end()
 	}
-	if err != nil {
+	if err = cmp.Or(err, stream.Flush()); err != nil {
 		return err
 	}
+	s.problems(l.problems)
 	// A filter that matches nothing is no error of a list, but it may be a slip.
 	if o.RunUUID != "" || o.ScenarioType != "" {
 		if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
@@ -82,54 +89,101 @@ func runList(ctx context.Context, o listOptions) error {
 		}
 	}
 	s.sayElsewhere(ctx)
-	ours, krkns := pending(listing)
-	s.sayKrkns(krkns)
-	if o.ExitCode && ours+krkns > 0 {
+	s.sayKrkns(l.krkns)
+	if o.ExitCode && l.ours+l.krkns > 0 {
 		return outcomeError(exitSomeToDo)
 	}
 	return nil
 }
 
-// withFiles leaves out the executions that have no file to show.
-func withFiles(all []versions.ExecutionInfo) []versions.ExecutionInfo {
-	var some []versions.ExecutionInfo
-	for _, x := range all {
-		if len(x.Files) > 0 || len(x.Problems) > 0 {
-			some = append(some, x)
-		}
-	}
-	return some
+// listPrinter prints a list as it comes.
+type listPrinter interface {
+	execution(versions.ExecutionInfo) error
+	problem(versions.Problem) error // of the store
+	end() error
 }
 
+func (s *setup) listPrinter(ctx context.Context, w io.Writer, output string) (listPrinter, error) {
+	switch output {
+	case "wide":
+		return s.newWide(ctx, w)
+	case "json":
+		return &jsonList{json.NewEncoder(console.JSON(w))}, nil
+	}
+	tree, err := console.NewTree(w, s.store.Location()+"/")
+	return &treeList{tree}, err
+}
+
+// listing is what a list says when all is printed.
+type listing struct {
+	printer     listPrinter
+	filesOnly   bool // leaves out executions that have nothing to show
+	problems    []versions.Problem
+	ours, krkns int // pending
+}
+
+func (l *listing) each(executions iter.Seq2[versions.ExecutionInfo, error]) error {
+	for x, err := range executions {
+		var entry *versions.EntryError
+		switch {
+		case errors.As(err, &entry):
+			l.problems = append(l.problems, entry.Problem)
+			err = l.printer.problem(entry.Problem)
+		case err == nil && (!l.filesOnly || len(x.Files)+len(x.Problems) > 0):
+			l.problems = append(l.problems, x.Problems...)
+			ours, krkns := pendingOf(x)
+			l.ours, l.krkns = l.ours+ours, l.krkns+krkns
+			err = l.printer.execution(x)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type treeList struct{ *console.Tree }
+
+func (t *treeList) execution(x versions.ExecutionInfo) error {
+	node := console.Node{Text: x.ID, Children: make([]console.Node, 0, len(x.Files))}
+	for _, f := range slices.Backward(x.Files) {
+		node.Children = append(node.Children, console.Node{Text: f.Name})
+	}
+	return t.Add(node)
+}
+
+func (t *treeList) problem(versions.Problem) error { return nil }
+func (t *treeList) end() error                     { return t.Close() }
+
+// jsonList prints a document a line.
+type jsonList struct{ *json.Encoder }
+
+func (j *jsonList) execution(x versions.ExecutionInfo) error {
+	return j.Encode(listDocument{head{listVersion, "list"}, x})
+}
+
+func (j *jsonList) problem(p versions.Problem) error {
+	return j.Encode(listProblemDocument{head{listVersion, "list problem"}, p})
+}
+
+func (j *jsonList) end() error { return nil }
+
 // problems says what is wrong with entries of the store, which hides no others.
-func (s *setup) problems(listing versions.Listing) {
-	warn := func(p versions.Problem) {
+func (s *setup) problems(all []versions.Problem) {
+	for _, p := range all {
 		text := fmt.Sprintf("%s: %s", p.Location, p.What)
 		if p.Remedy != "" {
 			text += "; " + p.Remedy
 		}
 		s.log.Warn(text)
 	}
-	for _, p := range listing.Problems {
-		warn(p)
-	}
-	for _, x := range listing.Executions {
-		for _, p := range x.Problems {
-			warn(p)
-		}
-	}
 }
 
-// tree prints as the directory does: by name, which is by age.
-func tree(location string, listing versions.Listing) console.Node {
-	root := console.Node{Text: location + "/"}
-	for i := len(listing.Executions) - 1; i >= 0; i-- {
-		x := listing.Executions[i]
-		node := console.Node{Text: x.ID}
-		for j := len(x.Files) - 1; j >= 0; j-- {
-			node.Children = append(node.Children, console.Node{Text: x.Files[j].Name})
-		}
-		root.Children = append(root.Children, node)
+// problemsOf are all problems of a listing.
+func problemsOf(listing versions.Listing) []versions.Problem {
+	all := slices.Clone(listing.Problems)
+	for _, x := range listing.Executions {
+		all = append(all, x.Problems...)
 	}
-	return root
+	return all
 }

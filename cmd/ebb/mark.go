@@ -135,7 +135,7 @@ func (s *setup) toMark(ctx context.Context, o markOptions) ([]storedFile, error)
 	if err != nil {
 		return nil, err
 	}
-	s.problems(listing)
+	s.problems(problemsOf(listing))
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
 			files = append(files, storedFile{f, s.store})

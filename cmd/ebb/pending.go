@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,17 +15,26 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// pending counts the pending files of a listing: those that ebb can replay, and those of Krkn,
+// countPending counts the pending files of a store: those that ebb can replay, and those of Krkn,
 // which have to be imported first.
-func pending(listing versions.Listing) (ours, krkns int) {
-	for _, x := range listing.Executions {
-		for _, f := range x.Files {
-			switch {
-			case f.Replayable():
-				ours++
-			case f.State == versions.Pending && f.Kind == versions.KindForeign:
-				krkns++
-			}
+func countPending(ctx context.Context, store versions.Store) (ours, krkns int, err error) {
+	for x, err := range versions.Executions(ctx, store, versions.Filter{PendingOnly: true}) {
+		if err != nil && !errors.As(err, new(*versions.EntryError)) {
+			return 0, 0, err
+		}
+		o, k := pendingOf(x)
+		ours, krkns = ours+o, krkns+k
+	}
+	return ours, krkns, nil
+}
+
+func pendingOf(x versions.ExecutionInfo) (ours, krkns int) {
+	for _, f := range x.Files {
+		switch {
+		case f.Replayable():
+			ours++
+		case f.State == versions.Pending && f.Kind == versions.KindForeign:
+			krkns++
 		}
 	}
 	return ours, krkns
@@ -31,12 +42,11 @@ func pending(listing versions.Listing) (ours, krkns int) {
 
 // sayPending says at the start of a run what earlier runs have left.
 func (s *setup) sayPending(ctx context.Context) {
-	listing, err := s.store.List(ctx, versions.Filter{PendingOnly: true})
+	ours, krkns, err := countPending(ctx, s.store.Store)
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("whether other runs left anything pending is not known: %v", err))
 		return
 	}
-	ours, krkns := pending(listing)
 	if ours > 0 {
 		s.log.Warn(fmt.Sprintf("%d version file(s) of other runs are pending; look: ebb list-rollback --config %s --pending; replay: ebb execute-rollback --config %s", ours, s.File, s.File))
 	}
@@ -63,15 +73,15 @@ func (s *setup) sayElsewhere(ctx context.Context) {
 		return
 	}
 	store, err := versions.NewDir(path)
-	var listing versions.Listing
+	var ours, krkns int
 	if err == nil {
-		listing, err = store.List(ctx, versions.Filter{PendingOnly: true})
+		ours, krkns, err = countPending(ctx, store)
 	}
 	if err != nil {
 		s.log.Debug(fmt.Sprintf("Krkn's default versions directory %s: %v", path, err))
 		return
 	}
-	if ours, krkns := pending(listing); ours+krkns > 0 {
+	if ours+krkns > 0 {
 		text := fmt.Sprintf("%d pending version file(s) in %s, Krkn's default versions directory: this configuration uses %s", ours+krkns, path, s.store.Location())
 		if krkns > 0 {
 			text += "; to import them: ebb import-rollback " + quoted(path)
@@ -99,22 +109,27 @@ func (e *unknownTypeError) Error() string {
 // The error is a *runner.UnknownRunError or an *unknownTypeError. ours and krkns count what it
 // matches.
 func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns int, err error) {
-	all, err := s.store.List(ctx, versions.Filter{})
-	if err != nil {
-		return 0, 0, err
-	}
-	var runs, types, pendingTypes []string
+	var runs []string // only if the one that is asked for may be none of them
+	types, pendingTypes := map[string]bool{}, map[string]bool{}
 	other := 0
-	for _, x := range all.Executions {
-		runs = append(runs, x.RunUUID)
+	for x, err := range versions.Executions(ctx, s.store.Store, versions.Filter{}) {
+		if errors.As(err, new(*versions.EntryError)) {
+			continue
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		if o.RunUUID != "" {
+			runs = append(runs, x.RunUUID)
+		}
 		for _, f := range x.Files {
-			types = append(types, f.ScenarioType)
+			types[f.ScenarioType] = true
 			wanted := (o.RunUUID == "" || o.RunUUID == x.RunUUID) && (o.ScenarioType == "" || o.ScenarioType == f.ScenarioType)
 			switch {
 			case f.State != versions.Pending:
 			case !wanted:
 				other++
-				pendingTypes = append(pendingTypes, f.ScenarioType)
+				pendingTypes[f.ScenarioType] = true
 			case f.Kind == versions.KindForeign:
 				krkns++
 			default:
@@ -122,12 +137,11 @@ func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns i
 			}
 		}
 	}
-	slices.Sort(pendingTypes)
 	switch {
 	case o.RunUUID != "" && !slices.Contains(runs, o.RunUUID):
 		return 0, 0, &runner.UnknownRunError{RunUUID: o.RunUUID, Known: unique(runs)}
-	case o.ScenarioType != "" && other > 0 && !slices.Contains(types, o.ScenarioType) && !slices.Contains(builtInTypes(), o.ScenarioType):
-		return 0, 0, &unknownTypeError{o.ScenarioType, slices.Compact(pendingTypes), other}
+	case o.ScenarioType != "" && other > 0 && !types[o.ScenarioType] && !slices.Contains(builtInTypes(), o.ScenarioType):
+		return 0, 0, &unknownTypeError{o.ScenarioType, slices.Sorted(maps.Keys(pendingTypes)), other}
 	case ours+krkns == 0 && other > 0:
 		s.log.Info(fmt.Sprintf("nothing is pending of what was asked for; %d other pending file(s)", other))
 	}

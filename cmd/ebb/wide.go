@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/console"
@@ -16,10 +15,11 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// wide lists version files in a table, a line each. Each line is printed as soon as it is known: there
-// may be a hundred thousand.
+// wide lists version files in a table. Each is printed as soon as it is known: there may be a hundred
+// thousand.
 type wide struct {
-	w       io.Writer
+	ctx     context.Context // of the command
+	table   *console.Table
 	store   versions.Store
 	runner  *runner.Runner
 	journal map[string]journaled
@@ -32,48 +32,34 @@ type journaled struct {
 	last    string // what came of it the last time, and why
 }
 
-// wideColumns are the widths of the columns; the last has none. What is longer moves the rest of its
-// line.
-var wideColumns = []struct {
-	name  string
-	width int
-}{
-	{"AGE", 4}, {"STATE", 8}, {"OWNER", 20}, {"SEAL", 8}, {"CLUSTER", 8}, {"SCENARIO", 24}, {"OBJECTS", 36}, {"LAST", 20}, {"FILE", 0},
+func (s *setup) newWide(ctx context.Context, w io.Writer) (*wide, error) {
+	r, err := runner.New(s.store, runner.Options{})
+	if err != nil {
+		return nil, err
+	}
+	table := console.NewTable(w, console.Width(s.stdout), 5, "AGE", "STATE", "OWNER", "SEAL", "CLUSTER", "SCENARIO", "OBJECTS", "LAST", "FILE")
+	t := &wide{ctx: ctx, table: table, store: s.store, runner: r, journal: map[string]journaled{}}
+	return t, t.readJournal(ctx)
 }
 
-func (s *setup) printWide(ctx context.Context, listing versions.Listing) error {
-	r, err := runner.New(s.store, runner.Options{})
+func (t *wide) execution(x versions.ExecutionInfo) error {
+	owner, err := t.owner(t.ctx, x.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed meanwhile
+	}
 	if err != nil {
 		return err
 	}
-	t := &wide{w: s.stdout, store: s.store, runner: r, journal: map[string]journaled{}}
-	if err := t.readJournal(ctx); err != nil {
-		return err
-	}
-	header := make([]string, len(wideColumns))
-	for i, column := range wideColumns {
-		header[i] = column.name
-	}
-	if err := t.row(header); err != nil {
-		return err
-	}
-	for i := len(listing.Executions) - 1; i >= 0; i-- {
-		x := listing.Executions[i]
-		owner, err := t.owner(ctx, x.ID)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed meanwhile
-		}
-		if err != nil {
+	for _, f := range x.Files {
+		if err := t.file(t.ctx, f, owner); err != nil {
 			return err
-		}
-		for j := len(x.Files) - 1; j >= 0; j-- {
-			if err := t.file(ctx, x.Files[j], owner); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
+
+func (t *wide) problem(versions.Problem) error { return nil }
+func (t *wide) end() error                     { return t.table.Close() }
 
 func (t *wide) readJournal(ctx context.Context) error {
 	for e, err := range t.store.Journal(ctx, versions.Filter{}) {
@@ -141,8 +127,7 @@ func (t *wide) file(ctx context.Context, f versions.File, owner string) error {
 		}
 	}
 	last := strings.ReplaceAll(known.last, f.Location+":", "line ")
-	name := f.Execution + "/" + f.Name
-	return t.row([]string{age(f.Created()), string(f.State), owner, seal, cluster, scenario, objects, last, name})
+	return t.table.Row([]string{age(f.Created()), string(f.State), owner, seal, cluster, scenario, objects, last, f.Location})
 }
 
 // refsText names the first object, and says how many more there are.
@@ -157,19 +142,3 @@ func refsText(refs []builtins.Ref) string {
 }
 
 func first(s string, n int) string { return s[:min(n, len(s))] }
-
-func (t *wide) row(cells []string) error {
-	var b strings.Builder
-	for i, cell := range cells {
-		cell = console.Clean(strings.ReplaceAll(cell, "\n", "; "))
-		if cell == "" {
-			cell = "-"
-		}
-		b.WriteString(cell)
-		if i < len(cells)-1 {
-			b.WriteString(strings.Repeat(" ", max(0, wideColumns[i].width-utf8.RuneCountInString(cell))+2))
-		}
-	}
-	_, err := fmt.Fprintln(t.w, b.String())
-	return err
-}

@@ -11,11 +11,11 @@ import (
 )
 
 func TestTree(t *testing.T) {
-	root := console.Node{Text: "/tmp/kraken-rollback/", Children: []console.Node{
+	branches := []console.Node{
 		{Text: "1-a", Children: []console.Node{{Text: "hog_scenarios_1_fphcbojh.star"}, {Text: "hog_scenarios_2_mfsaltfl.star", Children: []console.Node{{Text: "below"}}}}},
 		{Text: "2-b\x1b[2J"},
 		{Text: "3-c", Children: []console.Node{{Text: "pvc_scenarios_3_btmcxrri.star.executed"}}},
-	}}
+	}
 	want := `/tmp/kraken-rollback/
 ├── 1-a
 │   ├── hog_scenarios_1_fphcbojh.star
@@ -26,13 +26,50 @@ func TestTree(t *testing.T) {
     └── pvc_scenarios_3_btmcxrri.star.executed
 `
 	var got strings.Builder
-	if err := console.Tree(&got, root); err != nil {
+	tree, err := console.NewTree(&got, "/tmp/kraken-rollback/")
+	for _, branch := range branches {
+		err = errors.Join(err, tree.Add(branch))
+	}
+	if err := errors.Join(err, tree.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, got.String()); d != "" {
 		t.Error(d)
 	}
-	if err := console.Tree(full{}, root); !errors.Is(err, errFull) {
+	if _, err := console.NewTree(full{}, "/"); !errors.Is(err, errFull) {
+		t.Errorf("got %v, want the writer's error", err)
+	}
+}
+
+// writes counts writes.
+type writes struct{ n, bytes int }
+
+func (w *writes) Write(b []byte) (int, error) {
+	w.n++
+	w.bytes += len(b)
+	return len(b), nil
+}
+
+// The first line comes at once; a hundred thousand lines are not as many writes.
+func TestStream(t *testing.T) {
+	var w writes
+	s := console.NewStream(&w)
+	line := []byte("a line\n")
+	if _, err := s.Write(line); err != nil || w.bytes != len(line) {
+		t.Errorf("got %d bytes and %v, want the first line", w.bytes, err)
+	}
+	for range 100_000 {
+		if _, err := s.Write(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Flush(); err != nil || w.bytes != 100_001*len(line) || w.n > 10_000 {
+		t.Errorf("got %d bytes in %d writes and %v, want all in few", w.bytes, w.n, err)
+	}
+	if err := console.NewStream(full{}).Flush(); err != nil {
+		t.Errorf("nothing was written: got %v", err)
+	}
+	if _, err := console.NewStream(full{}).Write(line); !errors.Is(err, errFull) {
 		t.Errorf("got %v, want the writer's error", err)
 	}
 }

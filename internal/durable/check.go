@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -135,7 +136,8 @@ func (c checker) narrow(f *os.File, info Info) error {
 	return err
 }
 
-func ourUID() uint32 { return uint32(os.Geteuid()) }
+// ourUID is asked for once: a listing compares it with the owner of a hundred thousand files.
+var ourUID = sync.OnceValue(func() uint32 { return uint32(os.Geteuid()) })
 
 func rootOrOurs(uid uint32) bool { return uid == 0 || uid == ourUID() }
 

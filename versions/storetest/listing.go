@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +26,45 @@ func ordered(t *testing.T, s versions.Store) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("newest first (-want +got):\n%s", diff)
+	}
+}
+
+// executions has a stream be the list, in both directions, and end when nobody wants more.
+func executions(t *testing.T, s versions.Store) {
+	for range 5 {
+		flush(t, begin(t, s, run), "pod", "x")
+	}
+	want := list(t, s, versions.Filter{})
+	stream := func(f versions.Filter, most int) (got []versions.ExecutionInfo) {
+		for x, err := range versions.Executions(t.Context(), s, f) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, x); len(got) == most {
+				break
+			}
+		}
+		return got
+	}
+	if diff := cmp.Diff(want, stream(versions.Filter{}, 9)); diff != "" {
+		t.Errorf("newest first (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[:2], stream(versions.Filter{}, 2)); diff != "" {
+		t.Errorf("the first two (-want +got):\n%s", diff)
+	}
+	slices.Reverse(want)
+	if diff := cmp.Diff(want, stream(versions.Filter{OldestFirst: true}, 9)); diff != "" {
+		t.Errorf("oldest first (-want +got):\n%s", diff)
+	}
+	if got := stream(versions.Filter{RunUUID: "another"}, 9); len(got) > 0 {
+		t.Errorf("got %v of another run", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for x, err := range versions.Executions(ctx, s, versions.Filter{}) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v and %v with a cancelled context", x, err)
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ func RunSize(t *testing.T, size Size, newStore func(t *testing.T) versions.Store
 		{"parallel", parallel},
 		{"executions are ordered", ordered},
 		{"filter", filter},
+		{"executions one by one", executions},
 		{"lock", lock},
 		{"busy", busy},
 		{"looking keeps nobody out", func(t *testing.T, s versions.Store) { looking(t, s, size.Opens) }},

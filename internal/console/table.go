@@ -1,0 +1,165 @@
+package console
+
+import (
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+const (
+	// tableSample is how many rows are looked at before the first is printed.
+	tableSample = 200
+	// widestCell bounds what a single long cell takes from all rows.
+	widestCell = 60
+	// gap is between two columns.
+	gap = "  "
+)
+
+// Table prints rows in columns while they come. The first rows decide how wide the columns are. The
+// last column is the name of the row, which is never cut, so that it can be copied.
+//
+// On a terminal that is too narrow for the table each row takes several lines: its first columns,
+// below a header, then the others, indented, and then its name.
+type Table struct {
+	w       io.Writer
+	columns []string
+	first   int // columns of the first line on a narrow terminal
+	screen  int // width of the terminal, 0 elsewhere
+	sample  [][]string
+	widths  []int // nil while rows are looked at
+	narrow  bool
+}
+
+// NewTable returns a table with these columns, of which a narrow terminal gets the first so many in
+// one line. It ends with Close.
+func NewTable(w io.Writer, screen, first int, columns ...string) *Table {
+	return &Table{w: w, columns: columns, first: first, screen: screen}
+}
+
+// Width is that of the terminal that w is, 0 if it is none.
+func Width(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !IsTerminal(w) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// Row adds a row.
+func (t *Table) Row(cells []string) error {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		if row[i] = Clean(strings.ReplaceAll(cell, "\n", "; ")); cell == "" {
+			row[i] = "-"
+		}
+	}
+	if t.widths != nil {
+		return t.print(row)
+	}
+	if t.sample = append(t.sample, row); len(t.sample) < tableSample {
+		return nil
+	}
+	return t.begin()
+}
+
+// Close prints what was not printed yet.
+func (t *Table) Close() error {
+	if t.widths != nil {
+		return nil
+	}
+	return t.begin()
+}
+
+// begin lays the table out and prints the rows that were looked at.
+func (t *Table) begin() error {
+	t.widths = make([]int, len(t.columns))
+	total := 0
+	for i, column := range t.columns {
+		longest := utf8.RuneCountInString(column)
+		for _, row := range t.sample {
+			longest = max(longest, utf8.RuneCountInString(row[i]))
+		}
+		t.widths[i] = min(longest, widestCell)
+		if i == len(t.columns)-1 {
+			t.widths[i] = longest
+		}
+		total += t.widths[i] + len(gap)
+	}
+	t.narrow = t.screen > 0 && total-len(gap) > t.screen
+	header := t.columns
+	if t.narrow {
+		header = header[:t.first]
+	}
+	err := t.line(header)
+	for _, row := range t.sample {
+		if err == nil {
+			err = t.print(row)
+		}
+	}
+	t.sample = nil
+	return err
+}
+
+func (t *Table) print(row []string) error {
+	if !t.narrow {
+		return t.line(row)
+	}
+	if err := t.line(row[:t.first]); err != nil {
+		return err
+	}
+	var said []string
+	for _, cell := range row[t.first : len(row)-1] {
+		if cell != "-" {
+			said = append(said, cell)
+		}
+	}
+	text := append(wrap(strings.Join(said, gap), t.screen-len(gap)), row[len(row)-1])
+	_, err := io.WriteString(t.w, gap+strings.Join(text, "\n"+gap)+"\n")
+	return err
+}
+
+// line prints cells below each other's. What is longer than its column moves the rest of its line.
+func (t *Table) line(cells []string) error {
+	var b strings.Builder
+	for i, cell := range cells {
+		b.WriteString(cell)
+		if i < len(cells)-1 {
+			b.WriteString(strings.Repeat(" ", max(0, t.widths[i]-utf8.RuneCountInString(cell))) + gap)
+		}
+	}
+	lines := []string{b.String()}
+	if t.narrow {
+		lines = wrap(b.String(), t.screen)
+	}
+	_, err := io.WriteString(t.w, strings.Join(lines, "\n")+"\n")
+	return err
+}
+
+// wrap cuts a text into lines of at most so many characters, between words where it can. A text that
+// fits is left as it is.
+func wrap(text string, width int) []string {
+	var lines []string
+	rest := []rune(text)
+	for width = max(width, 1); len(rest) > width; {
+		end := width
+		for i := width; i > 0; i-- {
+			if rest[i] == ' ' {
+				end = i
+				break
+			}
+		}
+		lines = append(lines, strings.TrimRight(string(rest[:end]), " "))
+		rest = []rune(strings.TrimLeft(string(rest[end:]), " "))
+	}
+	if len(rest) > 0 {
+		lines = append(lines, string(rest))
+	}
+	return lines
+}
