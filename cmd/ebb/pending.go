@@ -15,10 +15,10 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// countPending counts the pending files of a store: those that ebb can replay, and those of Krkn,
+// countPending counts the pending files that a filter selects: those that ebb can replay, and those of Krkn,
 // which have to be imported first.
-func countPending(ctx context.Context, store versions.Store) (ours, krkns int, err error) {
-	for x, err := range versions.Executions(ctx, store, versions.Filter{PendingOnly: true}) {
+func countPending(ctx context.Context, store versions.Store, f versions.Filter) (ours, krkns int, err error) {
+	for x, err := range versions.Executions(ctx, store, f) {
 		if err != nil && !errors.As(err, new(*versions.EntryError)) {
 			return 0, 0, err
 		}
@@ -42,7 +42,7 @@ func pendingOf(x versions.ExecutionInfo) (ours, krkns int) {
 
 // sayPending says at the start of a run what earlier runs have left.
 func (s *setup) sayPending(ctx context.Context) {
-	ours, krkns, err := countPending(ctx, s.store.Store)
+	ours, krkns, err := countPending(ctx, s.store.Store, versions.Filter{PendingOnly: true})
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("whether other runs left anything pending is not known: %v", err))
 		return
@@ -75,7 +75,7 @@ func (s *setup) sayElsewhere(ctx context.Context) {
 	store, err := versions.NewDir(path)
 	var ours, krkns int
 	if err == nil {
-		ours, krkns, err = countPending(ctx, store)
+		ours, krkns, err = countPending(ctx, store, versions.Filter{PendingOnly: true})
 	}
 	if err != nil {
 		s.log.Debug(fmt.Sprintf("Krkn's default versions directory %s: %v", path, err))

@@ -105,11 +105,10 @@ func (t *trial) pendingLeft() (int, error) {
 	count := 0
 	for _, run := range t.runs {
 		// A signal that ended the trial does not end this question.
-		listing, err := t.setup.store.List(context.WithoutCancel(t.ctx), versions.Filter{RunUUID: run, PendingOnly: true})
+		ours, _, err := countPending(context.WithoutCancel(t.ctx), t.setup.store.Store, versions.Filter{RunUUID: run, PendingOnly: true})
 		if err != nil {
 			return count, err
 		}
-		ours, _ := pending(listing)
 		count += ours
 	}
 	return count, nil
