@@ -44,6 +44,7 @@ var morePoints = map[string]string{
 	"netng_node_filter":    "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1 after-change:2,before-rename:1 after-change:2,during-undo:2",
 	"netng_pod_chaos":      "after-flush:2 after-change:2 during-undo:2 before-rename:2",
 	"netng_pod_filter":     "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1",
+	"node_block":           "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:2,during-undo:1 after-change:2,before-rename:1",
 	"node_crash":           "after-flush:2 after-change:2 before-rename:2",
 	"node_kubelet":         "after-flush:2 after-change:2 before-rename:2 after-change:2,before-rename:1",
 	"node_stop":            "after-flush:2 after-change:2 during-undo:2 before-rename:2 after-change:1,during-undo:1 after-change:2,before-rename:1",

@@ -91,6 +91,18 @@ var mutants = map[string][]mutant{
 	"shutdown": {
 		{does: "cloud aws i-1 running"},
 	},
+	"netng_vmi_filter": {
+		{does: "inpod launcher - tc filter del dev tap0 ingress"},
+		{does: "inpod launcher - tc qdisc del dev tap0 clsact"},
+	},
+	"podnetwork": {
+		{does: `inpod web - sh -c 'iptables -S | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
+		{does: `inpod web - iptables -I OUTPUT -p tcp -j ACCEPT`, after: `inpod web - iptables -D OUTPUT -p tcp -j ACCEPT`},
+	},
+	"node_block": {
+		{does: `onnode $NODE - sh -c 'iptables -S OUTPUT | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
+		{does: `onnode $NODE - iptables -I INPUT -j ACCEPT`, after: `onnode $NODE - iptables -D INPUT -j ACCEPT`},
+	},
 	"node_disks": {
 		{does: "cloud volume vol-1 i-1 /dev/sdf true"},
 	},

@@ -18,6 +18,8 @@ const (
 	asText              // a string, whatever it looks like
 	asList              // strings, separated by commas
 	asItems             // values of YAML, separated by commas
+	asBlock             // text of YAML whose first line is indented as its others are
+	asTrue              // whether it is the word true, in any case; all other words are false
 	unused              // declared by the image, which does nothing with it
 )
 
@@ -144,11 +146,19 @@ func plain(n *yaml.Node) error {
 	return nil
 }
 
+// blockIndent is how far a template indents a value that may have several lines. Who writes such a
+// value indents its other lines so.
+const blockIndent = "    "
+
 // node makes the value of a variable.
 func (v variable) node(value string) (*yaml.Node, error) {
 	switch v.form {
 	case asText:
 		return text(value), nil
+	case asBlock:
+		return parsed(blockIndent + value)
+	case asTrue:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(strings.EqualFold(value, "true"))}, nil
 	case asList, asItems:
 		all := list()
 		for item := range strings.SplitSeq(value, ",") {

@@ -49,7 +49,7 @@ var images = []image{
 		{"NAMESPACE", "<namespace>", "application_outage.namespace", asYAML},
 		{"POD_SELECTOR", "{}", "application_outage.pod_selector", asYAML},
 		{"EXCLUDE_LABEL", "", "application_outage.exclude_label", asYAML},
-		{"BLOCK_TRAFFIC_TYPE", "- Ingress", "application_outage.block", asYAML},
+		{"BLOCK_TRAFFIC_TYPE", "- Ingress", "application_outage.block", asBlock},
 	}, nil},
 	{"node-cpu-hog", "hog_scenarios", "eats the CPUs of nodes", join([]variable{
 		{"NODE_CPU_CORE", "", "workers", asYAML},
@@ -114,9 +114,9 @@ var images = []image{
 		{"MAX_WORKERS", "100", "0.http_load_scenario.max_workers", asYAML},
 		{"CONNECTIONS", "100", "0.http_load_scenario.connections", asYAML},
 		{"TIMEOUT", "10s", "0.http_load_scenario.timeout", asText},
-		{"KEEPALIVE", "true", "0.http_load_scenario.keepalive", asYAML},
-		{"HTTP2", "true", "0.http_load_scenario.http2", asYAML},
-		{"INSECURE", "false", "0.http_load_scenario.insecure", asYAML},
+		{"KEEPALIVE", "true", "0.http_load_scenario.keepalive", asTrue},
+		{"HTTP2", "true", "0.http_load_scenario.http2", asTrue},
+		{"INSECURE", "false", "0.http_load_scenario.insecure", asTrue},
 	}, httpLoad},
 	{"storage-throttle", "storage_throttle_scenarios", "slows a volume down", []variable{
 		{"PVC_NAME", "", "storage_throttle_scenario.pvc_name", asYAML},
