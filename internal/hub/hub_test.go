@@ -38,6 +38,9 @@ func TestRender(t *testing.T) {
 		{"application-outages", []string{"NAMESPACE", "shop", "POD_SELECTOR", "{app: web, tier: 1.10}", "BLOCK_TRAFFIC_TYPE", "[Ingress, Egress]"}, m{"application_outage": m{
 			"duration": 600, "namespace": "shop", "pod_selector": m{"app": "web", "tier": 1.1}, "exclude_label": nil, "block": []any{"Ingress", "Egress"},
 		}}},
+		{"application-outages", []string{"NAMESPACE", "shop", "BLOCK_TRAFFIC_TYPE", "- Ingress\n    - Egress"}, m{"application_outage": m{
+			"duration": 600, "namespace": "shop", "pod_selector": m{}, "exclude_label": nil, "block": []any{"Ingress", "Egress"},
+		}}},
 		{"node-cpu-hog", nil, m{
 			"duration": 60, "namespace": "default", "node-selector": nil, "number-of-nodes": nil, "taints": []any{}, "image": "quay.io/krkn-chaos/krkn-hog",
 			"workers": nil, "cpu-load-percentage": 50, "hog-type": "cpu", "cpu-method": "all",
@@ -48,7 +51,7 @@ func TestRender(t *testing.T) {
 			"number-of-pods": 2, "image": "quay.io/krkn-chaos/krkn-syn-flood:latest", "attacker-nodes": m{"a": []any{"1", "2"}, "b": []any{"3"}},
 		}},
 		{"zone-outages", []string{"CLOUD_TYPE", "gcp", "ZONE", "eu-1"}, m{"zone_outage": m{"cloud_type": "gcp", "duration": 600, "zone": "eu-1"}}},
-		{"http-load", []string{"TARGET_ENDPOINTS", "GET http://a/;POST http://b/ A:1,B:x:y {\"k\": 1}"}, []any{m{"http_load_scenario": m{
+		{"http-load", []string{"KEEPALIVE", "True", "INSECURE", "yes", "TARGET_ENDPOINTS", "GET http://a/;POST http://b/ A:1,B:x:y {\"k\": 1}"}, []any{m{"http_load_scenario": m{
 			"runs": 1, "number-of-pods": 2, "namespace": "default", "image": "quay.io/krkn-chaos/krkn-http-load:latest", "attacker-nodes": m{}, "rate": "50/1s",
 			"duration": "30s", "workers": 10, "max_workers": 100, "connections": 100, "timeout": "10s", "keepalive": true, "http2": true, "insecure": false,
 			"targets": m{"endpoints": []any{m{"method": "GET", "url": "http://a/"}, m{"method": "POST", "url": "http://b/", "headers": m{"A": "1", "B": "x:y"}, "body": `{"k": 1}`}}},
