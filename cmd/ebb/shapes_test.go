@@ -34,39 +34,69 @@ func TestKrknShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// All at once, so that each script is loaded once. Each error and each warning names its file.
+	var files []runner.ScenarioFile
+	failed := map[string][]error{}
 	for _, file := range archive.Files {
-		// The first line is the verdict: "# ok", "# warned: TEXT" or "# refused: TEXT".
-		verdict, _, _ := strings.Cut(string(file.Data), "\n")
-		refused, isRefused := strings.CutPrefix(verdict, "# refused: ")
-		warned, isWarned := strings.CutPrefix(verdict, "# warned: ")
-		warnings.Reset()
-		if !isRefused && !isWarned && verdict != "# ok" {
-			t.Fatalf("%s: got the first line %q, want a verdict", file.Name, verdict)
-		}
 		scenarioType, _, _ := strings.Cut(file.Name, "/")
-		if scenarioType == "config" {
-			path := filepath.Join(t.TempDir(), "config.yaml")
-			if err := os.WriteFile(path, file.Data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err = config.Load(path, config.Options{})
-		} else {
-			_, err = r.Prepare(t.Context(), []runner.ScenarioFile{{Type: scenarioType, Path: file.Name, From: "config.yaml:1", Data: file.Data}}, false)
+		if scenarioType != "config" {
+			files = append(files, runner.ScenarioFile{Type: scenarioType, Path: file.Name, From: file.Name + ":1", Data: file.Data})
+			continue
 		}
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, file.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(path, config.Options{}); err != nil {
+			failed[file.Name] = append(failed[file.Name], err)
+		}
+	}
+	if _, err := r.Prepare(t.Context(), files, false); err != nil {
+		all, ok := err.(interface{ Unwrap() []error })
+		if !ok {
+			t.Fatal(err)
+		}
+		for _, err := range all.Unwrap() {
+			name, _, _ := strings.Cut(err.Error(), ":")
+			failed[name] = append(failed[name], err)
+		}
+	}
+	for _, file := range archive.Files {
+		verdict, _, _ := strings.Cut(string(file.Data), "\n")
+		scenarioType, _, _ := strings.Cut(file.Name, "/")
+		err := errors.Join(failed[file.Name]...)
 		var unsupported *runner.UnsupportedError
-		switch {
-		case errors.As(err, &unsupported) && library[scenarioType] == nil:
-			if len(unsupported.Hints()) == 0 || !strings.Contains(unsupported.Hints()[0], "hog_scenarios") {
-				t.Errorf("%s: got the hints %q, want the types that there are", file.Name, unsupported.Hints())
-			}
-		case isRefused && (err == nil || !strings.Contains(err.Error(), refused)):
-			t.Errorf("%s: got %v, want it refused: %s", file.Name, err, refused)
-		case !isRefused && err != nil:
-			t.Errorf("%s: %v, want it taken", file.Name, err)
-		case isWarned != strings.Contains(warnings.String(), "level=WARN"):
-			t.Errorf("%s: got the log %q, want a warning only where one is asked for", file.Name, &warnings)
-		case isWarned && !strings.Contains(strings.ReplaceAll(warnings.String(), `\"`, `"`), warned):
-			t.Errorf("%s: got the log %q, want the warning %q", file.Name, &warnings, warned)
+		if errors.As(err, &unsupported) && library[scenarioType] == nil && !strings.Contains(strings.Join(unsupported.Hints(), ""), "hog_scenarios") {
+			t.Errorf("%s: got the hints %q, want the types that there are", file.Name, unsupported.Hints())
 		}
+		checkVerdict(t, file.Name, verdict, err, warned(warnings.String(), file.Name))
+	}
+}
+
+// warned returns the lines of a log that name a file.
+func warned(log, file string) string {
+	var lines []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, file+":") {
+			lines = append(lines, strings.ReplaceAll(line, `\"`, `"`))
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// checkVerdict holds what came of a file against its first line: "# ok", "# warned: TEXT" or
+// "# refused: TEXT".
+func checkVerdict(t *testing.T, name, verdict string, err error, warnings string) {
+	t.Helper()
+	kind, text, _ := strings.Cut(strings.TrimPrefix(verdict, "# "), ": ")
+	switch {
+	case kind != "ok" && (kind != "warned" && kind != "refused" || text == ""):
+		t.Errorf("%s: got the first line %q, want a verdict", name, verdict)
+	case kind == "refused" && (err == nil || !strings.Contains(err.Error(), text)):
+		t.Errorf("%s: got %v, want it refused: %s", name, err, text)
+	case kind != "refused" && err != nil:
+		t.Errorf("%s: %v, want it taken", name, err)
+	case (kind == "warned") != (warnings != "") || !strings.Contains(warnings, text) && kind == "warned":
+		t.Errorf("%s: got the warnings %q, want them for %q", name, warnings, verdict)
 	}
 }
