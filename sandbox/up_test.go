@@ -25,7 +25,35 @@ func TestClusterFromReadyToNothingLeft(t *testing.T) {
 	if info, err := os.Stat(s.kubeconfig); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("kubeconfig: %v, %v, want mode 0600", info, err)
 	}
-	// No waiting from here to the pods: "ready" says that they can be made.
+	checkNodes(t, client) // no waiting from here to the pods: "ready" says that they can be made
+	checkPhases(t, client)
+	checkDeletions(t, client)
+
+	_, config, err := dial(s.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := s.end(t, syscall.SIGTERM); code != exitDone {
+		t.Errorf("exit code %d, want %d", code, exitDone)
+	}
+	if got := s.stdout.String(); got != "ready\n" {
+		t.Errorf("stdout is %q, want ready once and nothing else", got)
+	}
+	if got := s.stderr.String(); got != "" {
+		t.Errorf("stderr is %q, want nothing", got)
+	}
+	if left := s.leftovers(t); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(config.Host, "https://"))
+	if err == nil {
+		t.Errorf("something still listens on %s", conn.RemoteAddr())
+	}
+}
+
+// checkNodes checks what the nodes are.
+func checkNodes(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
 	nodes, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +78,11 @@ worker-3 zone-a gce://sandbox-project/zone-a/worker-3`
 	if got := strings.Join(seen, "\n"); got != want {
 		t.Errorf("nodes are\n%s\nwant\n%s", got, want)
 	}
+}
 
+// checkPhases checks what becomes of pods that run, end, fail and can't go.
+func checkPhases(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
 	plain := pod("plain", func(p *corev1.Pod) {
 		privileged := true
 		p.Spec.HostNetwork = true
@@ -82,8 +114,11 @@ worker-3 zone-a gce://sandbox-project/zone-a/worker-3`
 	if now := get(t, client, "plain"); now.Status.Phase != corev1.PodRunning || now.Spec.NodeName != "worker-2" {
 		t.Errorf("plain: is %s on %q, want Running on worker-2", now.Status.Phase, now.Spec.NodeName)
 	}
+}
 
-	// Deletion: at once, after the finalizer, or at the end of the grace.
+// checkDeletions checks that those pods go at once, after the finalizer, or at the end of the grace.
+func checkDeletions(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
 	pods := client.CoreV1().Pods("default")
 	for _, name := range []string{"plain", "held"} {
 		if err := pods.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
@@ -103,27 +138,6 @@ worker-3 zone-a gce://sandbox-project/zone-a/worker-3`
 		t.Fatal(err)
 	}
 	awaitGone(t, client, "held")
-
-	_, config, err := dial(s.kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code := s.end(t, syscall.SIGTERM); code != exitDone {
-		t.Errorf("exit code %d, want %d", code, exitDone)
-	}
-	if got := s.stdout.String(); got != "ready\n" {
-		t.Errorf("stdout is %q, want ready once and nothing else", got)
-	}
-	if got := s.stderr.String(); got != "" {
-		t.Errorf("stderr is %q, want nothing", got)
-	}
-	if left := s.leftovers(t); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
-	}
-	conn, err := net.Dial("tcp", strings.TrimPrefix(config.Host, "https://"))
-	if err == nil {
-		t.Errorf("something still listens on %s", conn.RemoteAddr())
-	}
 }
 
 func TestRestrictedUser(t *testing.T) {
@@ -372,61 +386,4 @@ func TestRefusals(t *testing.T) {
 	if content, err := os.ReadFile(own); err != nil || string(content) != "apiVersion: v1\nkind: Config\n" {
 		t.Errorf("the foreign kubeconfig was changed: %q, %v", content, err)
 	}
-}
-
-func pod(name string, change func(*corev1.Pod)) *corev1.Pod {
-	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.PodSpec{
-			RestartPolicy: corev1.RestartPolicyNever,
-			Containers:    []corev1.Container{{Name: "main", Image: "image"}},
-		},
-	}
-	change(p)
-	return p
-}
-
-func create(t *testing.T, client kubernetes.Interface, pods ...*corev1.Pod) {
-	t.Helper()
-	for _, p := range pods {
-		if _, err := client.CoreV1().Pods("default").Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func get(t *testing.T, client kubernetes.Interface, name string) *corev1.Pod {
-	t.Helper()
-	p, err := client.CoreV1().Pods("default").Get(t.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func awaitPhase(t *testing.T, client kubernetes.Interface, name string, phase corev1.PodPhase) *corev1.Pod {
-	t.Helper()
-	var p *corev1.Pod
-	eventually(t, fmt.Sprintf("pod %q is %s", name, phase), func() (ok bool, err error) {
-		p, err = client.CoreV1().Pods("default").Get(t.Context(), name, metav1.GetOptions{})
-		return err == nil && p.Status.Phase == phase, err
-	})
-	return p
-}
-
-func awaitGone(t *testing.T, client kubernetes.Interface, name string) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("pod %q is gone", name), func() (bool, error) {
-		_, err := client.CoreV1().Pods("default").Get(t.Context(), name, metav1.GetOptions{})
-		return apierrors.IsNotFound(err), err
-	})
-}
-
-func clusterUID(t *testing.T, client kubernetes.Interface) string {
-	t.Helper()
-	ns, err := client.CoreV1().Namespaces().Get(t.Context(), "kube-system", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(ns.UID)
 }

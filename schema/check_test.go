@@ -91,79 +91,82 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// values are lines of a scenario file, and what a key of it then is; nil where it is refused.
+var values = []struct {
+	in   string
+	key  string
+	want any
+}{
+	{"workers: 3", "workers", int64(3)},
+	{"workers: ''", "workers", nil}, // Krkn's way to leave a number out
+	{"workers:", "workers", nil},
+	{"workers: ~", "workers", nil},
+	{`workers: "10"`, "workers", int64(10)},
+	{`workers: "010"`, "workers", int64(10)}, // as Python reads it
+	{"workers: 010", "workers", int64(8)},    // as YAML reads it
+	{"workers: 10.0", "workers", int64(10)},
+	{"workers: 0x10", "workers", int64(16)},
+	{"workers: 1_0", "workers", int64(10)},
+	{"load: 3", "load", int64(3)},
+	{"load: 0.25", "load", 0.25},
+	{"load: '0.25'", "load", 0.25},
+	{"load: ''", "load", 0.5},
+	{"on-exit: no", "on-exit", false},
+	{"on-exit: Off", "on-exit", false},
+	{"on-exit: False", "on-exit", false},
+	{"on-exit: 'False'", "on-exit", false},
+	{"on-exit: 'Yes'", "on-exit", true},
+	{"on-exit: ''", "on-exit", true},
+	{"on-exit :   no", "on-exit", false}, // a space before the colon, as in Krkn's syn_flood.yaml
+	{"duration: 600", "duration", int64(600)},
+	{"duration: 1.5", "duration", 1.5},
+	{"duration: 30s", "duration", int64(30)},
+	{"duration: 2m", "duration", int64(120)},
+	{"duration: 1h", "duration", int64(3600)},
+	{"duration: 1h30m", "duration", int64(5400)},
+	{"duration: 500ms", "duration", 0.5},
+	{"duration: '60'", "duration", int64(60)},
+	{"duration: 0", "duration", int64(0)},
+	{"block: [Ingress]", "block", []any{"Ingress"}},
+	{`block: "[Ingress, Egress]"`, "block", "[Ingress, Egress]"},
+	{"block: []", "block", []any{}},
+	{"port: 80", "port", int64(80)},
+	{"port: '80'", "port", "80"}, // a string where strings are wanted too
+	{"port: http-web", "port", "http-web"},
+	{"selector: {app: foo, tier: ''}", "selector", map[string]any{"app": "foo", "tier": ""}},
+	{"selector: {version: 1.10}", "selector", map[string]any{"version": "1.10"}}, // the text, not the number
+	{"selector:", "selector", map[string]any{}},
+	{"egress: {rate: 1gbit}", "egress", map[string]any{"rate": "1gbit", "loss": int64(1)}},
+	{"ports: [80, '443']", "ports", []any{int64(80), int64(443)}},
+	{"volume: {a: [1, yes, ~, 2.5, <b>], 7: {}}", "volume", map[string]any{"a": []any{int64(1), true, nil, 2.5, "<b>"}, "7": map[string]any{}}},
+	{"volume: 2026-11-22", "volume", "2026-11-22"}, // JSON has no dates
+	{"volume: 'yes'", "volume", "yes"},
+	{"volume: !!str 10", "volume", "10"},
+	{"list-path: 007", "list-path", "007"},
+	{"list-path: 1e3", "list-path", "1e3"},
+	{"list-path: ''", "list-path", "/"}, // empty is the default
+	{"labels: {a: true, b: yes, c: 1.10, d: 0123, e: 007, f: 1e3, g: null, h: ~, i: '', j: , k: 2026-11-27, l: 0x1F, m: 'no'}", "labels", map[string]any{
+		"a": "true", "b": "yes", "c": "1.10", "d": "0123", "e": "007", "f": "1e3", "g": "null", "h": "~", "i": "", "j": "",
+		"k": "2026-11-27", "l": "0x1F", "m": "no",
+	}},
+	{"labels: {a: [true, 1.10], b: [007, null]}", "labels", map[string]any{"a": []any{"true", "1.10"}, "b": []any{"007", "null"}}},
+	{"labels: '{a: true, b: 1.10}'", "labels", map[string]any{"a": "true", "b": "1.10"}}, // what Krkn's template makes of it
+	{"labels: 'a: true'", "labels", nil},
+	{"ports: '[80, 443]'", "ports", []any{int64(80), int64(443)}},
+	{"ports: '[&a 80, *a]'", "ports", nil},
+	{"nodes: zone=b,worker=", "nodes", "zone=b,worker="},
+	{"nodes: zone in (a, b),!spot,tier notin (x)", "nodes", "zone in (a, b),!spot,tier notin (x)"},
+	{"nodes: a==b", "nodes", "a==b"},
+	{"nodes: ''", "nodes", "worker"},
+	{"list-path: |\n  a\n  b\n", "list-path", "a\nb\n"},
+	{"volume: &v {x: 1}\negress: {<<: *v, rate: a}", "egress", nil}, // refused below: x is unknown
+	{"volume: &v {loss: 2, rate: b}\negress: {<<: *v, rate: a}", "egress", map[string]any{"loss": int64(2), "rate": "a"}},
+	{"volume: [&v {loss: 2}, &w {loss: 3, rate: c}]\negress: {<<: [*v, *w]}", "egress", map[string]any{"loss": int64(2), "rate": "c"}},
+	{"volume: &v [80]\nports: *v", "ports", []any{int64(80)}},
+}
+
 func TestValues(t *testing.T) {
-	for _, test := range []struct {
-		in   string
-		key  string
-		want any
-	}{
-		{"workers: 3", "workers", int64(3)},
-		{"workers: ''", "workers", nil}, // Krkn's way to leave a number out
-		{"workers:", "workers", nil},
-		{"workers: ~", "workers", nil},
-		{`workers: "10"`, "workers", int64(10)},
-		{`workers: "010"`, "workers", int64(10)}, // as Python reads it
-		{"workers: 010", "workers", int64(8)},    // as YAML reads it
-		{"workers: 10.0", "workers", int64(10)},
-		{"workers: 0x10", "workers", int64(16)},
-		{"workers: 1_0", "workers", int64(10)},
-		{"load: 3", "load", int64(3)},
-		{"load: 0.25", "load", 0.25},
-		{"load: '0.25'", "load", 0.25},
-		{"load: ''", "load", 0.5},
-		{"on-exit: no", "on-exit", false},
-		{"on-exit: Off", "on-exit", false},
-		{"on-exit: False", "on-exit", false},
-		{"on-exit: 'False'", "on-exit", false},
-		{"on-exit: 'Yes'", "on-exit", true},
-		{"on-exit: ''", "on-exit", true},
-		{"on-exit :   no", "on-exit", false}, // a space before the colon, as in Krkn's syn_flood.yaml
-		{"duration: 600", "duration", int64(600)},
-		{"duration: 1.5", "duration", 1.5},
-		{"duration: 30s", "duration", int64(30)},
-		{"duration: 2m", "duration", int64(120)},
-		{"duration: 1h", "duration", int64(3600)},
-		{"duration: 1h30m", "duration", int64(5400)},
-		{"duration: 500ms", "duration", 0.5},
-		{"duration: '60'", "duration", int64(60)},
-		{"duration: 0", "duration", int64(0)},
-		{"block: [Ingress]", "block", []any{"Ingress"}},
-		{`block: "[Ingress, Egress]"`, "block", "[Ingress, Egress]"},
-		{"block: []", "block", []any{}},
-		{"port: 80", "port", int64(80)},
-		{"port: '80'", "port", "80"}, // a string where strings are wanted too
-		{"port: http-web", "port", "http-web"},
-		{"selector: {app: foo, tier: ''}", "selector", map[string]any{"app": "foo", "tier": ""}},
-		{"selector: {version: 1.10}", "selector", map[string]any{"version": "1.10"}}, // the text, not the number
-		{"selector:", "selector", map[string]any{}},
-		{"egress: {rate: 1gbit}", "egress", map[string]any{"rate": "1gbit", "loss": int64(1)}},
-		{"ports: [80, '443']", "ports", []any{int64(80), int64(443)}},
-		{"volume: {a: [1, yes, ~, 2.5, <b>], 7: {}}", "volume", map[string]any{"a": []any{int64(1), true, nil, 2.5, "<b>"}, "7": map[string]any{}}},
-		{"volume: 2026-11-22", "volume", "2026-11-22"}, // JSON has no dates
-		{"volume: 'yes'", "volume", "yes"},
-		{"volume: !!str 10", "volume", "10"},
-		{"list-path: 007", "list-path", "007"},
-		{"list-path: 1e3", "list-path", "1e3"},
-		{"list-path: ''", "list-path", "/"}, // empty is the default
-		{"labels: {a: true, b: yes, c: 1.10, d: 0123, e: 007, f: 1e3, g: null, h: ~, i: '', j: , k: 2026-11-27, l: 0x1F, m: 'no'}", "labels", map[string]any{
-			"a": "true", "b": "yes", "c": "1.10", "d": "0123", "e": "007", "f": "1e3", "g": "null", "h": "~", "i": "", "j": "",
-			"k": "2026-11-27", "l": "0x1F", "m": "no",
-		}},
-		{"labels: {a: [true, 1.10], b: [007, null]}", "labels", map[string]any{"a": []any{"true", "1.10"}, "b": []any{"007", "null"}}},
-		{"labels: '{a: true, b: 1.10}'", "labels", map[string]any{"a": "true", "b": "1.10"}}, // what Krkn's template makes of it
-		{"labels: 'a: true'", "labels", nil},
-		{"ports: '[80, 443]'", "ports", []any{int64(80), int64(443)}},
-		{"ports: '[&a 80, *a]'", "ports", nil},
-		{"nodes: zone=b,worker=", "nodes", "zone=b,worker="},
-		{"nodes: zone in (a, b),!spot,tier notin (x)", "nodes", "zone in (a, b),!spot,tier notin (x)"},
-		{"nodes: a==b", "nodes", "a==b"},
-		{"nodes: ''", "nodes", "worker"},
-		{"list-path: |\n  a\n  b\n", "list-path", "a\nb\n"},
-		{"volume: &v {x: 1}\negress: {<<: *v, rate: a}", "egress", nil}, // refused below: x is unknown
-		{"volume: &v {loss: 2, rate: b}\negress: {<<: *v, rate: a}", "egress", map[string]any{"loss": int64(2), "rate": "a"}},
-		{"volume: [&v {loss: 2}, &w {loss: 3, rate: c}]\negress: {<<: [*v, *w]}", "egress", map[string]any{"loss": int64(2), "rate": "c"}},
-		{"volume: &v [80]\nports: *v", "ports", []any{int64(80)}},
-	} {
+	for _, test := range values {
 		got, problems := check(t, every, "name: a\n"+test.in+"\n")
 		if problems != "" {
 			if test.want != nil {

@@ -201,13 +201,13 @@ func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (_ F
 	}
 	defer leave()
 	name, err := e.pending(f)
+	if err == nil {
+		err = name.checkKind(KindVersion)
+	}
+	if err == nil {
+		err = checkContent(content)
+	}
 	if err != nil {
-		return f, err
-	}
-	if name.kind != KindVersion {
-		return f, fmt.Errorf("version file %q: got one of Krkn's, want one of ours", f.Name)
-	}
-	if err := checkContent(content); err != nil {
 		return f, err
 	}
 	if err := e.keepOriginal(f); err != nil {
@@ -272,61 +272,6 @@ func (e *dirExecution) MarkExecuted(ctx context.Context, f File) (_ File, err er
 	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: f.Size, Changed: time.Now()}), err
 }
 
-// Import implements Execution. The foreign file is pending until ours is durable: after a kill it is
-// imported again, which finds ours.
-func (e *dirExecution) Import(ctx context.Context, f File, content []byte) (_ File, err error) {
-	defer exportChange(&err)
-	leave, err := e.enter(ctx)
-	if err != nil {
-		return File{}, err
-	}
-	defer leave()
-	name, err := e.foreign(f)
-	if err != nil {
-		return File{}, err
-	}
-	if err := checkContent(content); err != nil {
-		return File{}, err
-	}
-	if err := e.settle(); err != nil {
-		return File{}, fmt.Errorf("version file not written: %w", err)
-	}
-	ours, err := e.standIn(name, content)
-	if err != nil {
-		return File{}, err
-	}
-	name.state = Imported
-	_, err = e.dir.Rename(f.Name, name.String())
-	return ours, err
-}
-
-// foreign checks that a file is pending and Krkn's.
-func (e *dirExecution) foreign(f File) (fileName, error) {
-	name, err := e.pending(f)
-	if err == nil && name.kind != KindForeign {
-		err = fmt.Errorf("version file %q: got one of ours, want one of Krkn's", f.Name)
-	}
-	return name, err
-}
-
-// standIn returns the version file of a foreign one, which it writes if there is none.
-func (e *dirExecution) standIn(name fileName, content []byte) (File, error) {
-	name.kind = KindVersion
-	for _, name.state = range []State{Executed, Pending} {
-		info, err := e.dir.Lstat(name.String())
-		if err == nil {
-			return newFile(e.id, e.dir.Path(), name, info), nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return File{}, err
-		}
-	}
-	if err := e.dir.WriteFile(name.String(), content, fileMode); err != nil {
-		return File{}, fmt.Errorf("version file not written: %w", err)
-	}
-	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: time.Now()}), nil
-}
-
 // Remove implements Execution.
 func (e *dirExecution) Remove(ctx context.Context, files ...File) (err error) {
 	defer exportChange(&err)
@@ -338,11 +283,11 @@ func (e *dirExecution) Remove(ctx context.Context, files ...File) (err error) {
 	var names, originals []string
 	for _, f := range files {
 		name, err := e.own(f)
+		if err == nil {
+			err = name.checkKind(KindVersion)
+		}
 		if err != nil {
 			return err
-		}
-		if name.kind != KindVersion {
-			return fmt.Errorf("version file %q: got one of Krkn's, which are not ours to remove", f.Name)
 		}
 		names, originals = append(names, f.Name), append(originals, originalName(f))
 	}

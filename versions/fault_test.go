@@ -45,84 +45,51 @@ func TestOrderOfOperations(t *testing.T) {
 	sys := errorfs.New(durable.OS{})
 	d.system = sys
 	e, err := d.Begin(t.Context(), "run")
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := func(step string, want ...string) {
+	check := func(step string, err error, want ...string) {
 		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", step, err)
+		}
 		if diff := cmp.Diff(want, normal(sys.Calls(), parent)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step, diff)
 		}
 		sys.Inject(nil)
 	}
 	grandparent := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(d.path))))
-	check("begin",
+	check("begin", err,
 		"sync "+grandparent, // the deepest directory that was there may be somebody's who died before this
 		"mkdir versions", "sync PARENT", "mkdir deep", "sync versions",
 		"sync versions", // once a process: deep may have been somebody else's too
 		"mkdir EXECUTION", "sync deep",
 		"create .lock", "write .lock", "close .lock")
 	f, err := e.Flush(t.Context(), "pod", []byte("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	check("flush", "create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "rename FILE", "sync EXECUTION")
+	check("flush", err, "create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "rename FILE", "sync EXECUTION")
 	unmark, err := e.MarkInFlight(Mark{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	check("mark", "create .inflight-1", "write .inflight-1", "close .inflight-1")
-	if err := unmark(); err != nil {
-		t.Fatal(err)
-	}
-	check("unmark", "unlink .inflight-1")
-	if err := e.Probe(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	check("probe",
+	check("mark", err, "create .inflight-1", "write .inflight-1", "close .inflight-1")
+	check("unmark", unmark(), "unlink .inflight-1")
+	check("probe", e.Probe(t.Context()),
 		"create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "rename TEMP", "sync EXECUTION",
 		"unlink TEMP", "sync EXECUTION")
-	if f, err = e.Replace(t.Context(), f, []byte("y")); err != nil {
-		t.Fatal(err)
-	}
-	check("replace",
+	f, err = e.Replace(t.Context(), f, []byte("y"))
+	check("replace", err,
 		"create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "rename ORIGINAL", "sync EXECUTION", // kept before it is changed
 		"create TEMP", "write TEMP", "chmod TEMP", "sync TEMP", "close TEMP", "replace FILE", "sync EXECUTION")
-	if f, err = e.MarkExecuted(t.Context(), f); err != nil {
-		t.Fatal(err)
-	}
-	check("mark executed", "rename EXECUTED", "sync EXECUTION")
-	if err := e.Remove(t.Context(), f); err != nil {
-		t.Fatal(err)
-	}
-	check("remove", "unlink EXECUTED", "sync EXECUTION", "unlink ORIGINAL")
+	f, err = e.MarkExecuted(t.Context(), f)
+	check("mark executed", err, "rename EXECUTED", "sync EXECUTION")
+	check("remove", e.Remove(t.Context(), f), "unlink EXECUTED", "sync EXECUTION", "unlink ORIGINAL")
 	if f, err = e.Flush(t.Context(), "pod", []byte("z")); err != nil {
 		t.Fatal(err)
 	}
 	sys.Inject(nil)
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	check("close", "unlink .lock")
-	if e, err = d.Open(t.Context(), f.Execution); err != nil {
-		t.Fatal(err)
-	}
-	check("open", "create .lock", "write .lock", "close .lock", "sync deep", "sync EXECUTION")
+	check("close", e.Close(), "unlink .lock")
+	e, err = d.Open(t.Context(), f.Execution)
+	check("open", err, "create .lock", "write .lock", "close .lock", "sync deep", "sync EXECUTION")
 	if err := e.Remove(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 	sys.Inject(nil)
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	check("close when empty", "unlink .lock", "rmdir EXECUTION")
-	if err := d.Append(t.Context(), Entry{Event: EventFlushed}); err != nil {
-		t.Fatal(err)
-	}
-	check("append", "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName)
+	check("close when empty", e.Close(), "unlink .lock", "rmdir EXECUTION")
+	check("append", d.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName)
 	another := &Dir{path: d.path, system: sys}
-	if err := another.Append(t.Context(), Entry{Event: EventFlushed}); err != nil {
-		t.Fatal(err)
-	}
-	check("first append of a process", "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName, "sync versions")
+	check("first append of a process", another.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName, "sync versions")
 }

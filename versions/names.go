@@ -103,6 +103,15 @@ type fileName struct {
 	state        State
 }
 
+// checkKind returns an error unless the file is of a kind.
+func (n fileName) checkKind(want Kind) error {
+	if n.kind == want {
+		return nil
+	}
+	whose := map[Kind]string{KindVersion: "ours", KindForeign: "Krkn's"}
+	return fmt.Errorf("version file %q: got one of %s, want one of %s", n, whose[n.kind], whose[want])
+}
+
 // String prints `<scenario type>_<timestamp ns>_<8 random letters>.star[.executed]`, or .py for
 // Krkn's, which may be .imported, too.
 func (n fileName) String() string {

@@ -175,13 +175,13 @@ func (e *dirExecution) Put(ctx context.Context, f File, content []byte) (_ File,
 	}
 	defer leave()
 	name, err := e.own(f)
+	if err == nil {
+		err = name.checkKind(KindVersion)
+	}
+	if err == nil {
+		err = checkContent(content)
+	}
 	if err != nil {
-		return f, err
-	}
-	if name.kind != KindVersion {
-		return f, fmt.Errorf("version file %q: got one of Krkn's, want one of ours", f.Name)
-	}
-	if err := checkContent(content); err != nil {
 		return f, err
 	}
 	if err := e.settle(); err != nil {

@@ -14,104 +14,125 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
+// heldBack is a scenario one of whose requests is held back on the way to the API server.
+type heldBack struct {
+	types    string // the scenario
+	file     string
+	prepare  func(w *world)
+	method   string
+	resource string // of the request
+}
+
+var allHeldBack = map[string]heldBack{
+	"network policy": {
+		types: "application_outages_scenarios: [scenario.yaml]", method: http.MethodPost, resource: "networkpolicies", prepare: addApplication,
+		file: "application_outage: {namespace: NAMESPACE, duration: 600}\n",
+	},
+	"pod": {
+		types: "hog_scenarios: [scenario.yaml]", method: http.MethodPost, resource: "pods",
+		file: "{hog-type: cpu, namespace: NAMESPACE, duration: 600, node-selector: node-role.kubernetes.io/worker=}\n",
+	},
+	"selector": {
+		types: "service_hijacking_scenarios: [scenario.yaml]", method: http.MethodPatch, resource: "services", prepare: addService,
+		file: "{service_target_port: 80, service_name: web, service_namespace: NAMESPACE, image: example.com/hijack:1, chaos_duration: 600," +
+			" plan: [{resource: /, steps: {GET: [{duration: 15, status: 500, mime_type: text/plain, payload: gone}]}}]}\n",
+	},
+}
+
 // TestLateRequest kills a run while its request is held back on the way to the API server, and
 // lets it go on only when the replay has looked and found nothing. The mark in the context
 // directory has to make the replay wait, so that it undoes what landed after the kill; and
 // where the request never lands, it has to find that out.
 func TestLateRequest(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		types    string // the scenario
-		file     string
-		prepare  func(w *world)
-		method   string
-		resource string // of the request that is held back
-	}{
-		"network policy": {
-			types: "application_outages_scenarios: [scenario.yaml]", method: http.MethodPost, resource: "networkpolicies", prepare: addApplication,
-			file: "application_outage: {namespace: NAMESPACE, duration: 600}\n",
-		},
-		"pod": {
-			types: "hog_scenarios: [scenario.yaml]", method: http.MethodPost, resource: "pods",
-			file: "{hog-type: cpu, namespace: NAMESPACE, duration: 600, node-selector: node-role.kubernetes.io/worker=}\n",
-		},
-		"selector": {
-			types: "service_hijacking_scenarios: [scenario.yaml]", method: http.MethodPatch, resource: "services", prepare: addService,
-			file: "{service_target_port: 80, service_name: web, service_namespace: NAMESPACE, image: example.com/hijack:1, chaos_duration: 600," +
-				" plan: [{resource: /, steps: {GET: [{duration: 15, status: 500, mime_type: text/plain, payload: gone}]}}]}\n",
-		},
-	} {
+	for name, c := range allHeldBack {
 		for fate, lands := range map[string]bool{"lands": true, "is lost": false} {
 			t.Run(name+" "+fate, func(t *testing.T) {
 				t.Parallel()
-				proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
-				w := newWorld(t, sandboxtest.Namespace(t), kubeconfig, c.types)
-				w.write("scenario.yaml", "%s", strings.ReplaceAll(c.file, "NAMESPACE", w.namespace))
-				if c.prepare != nil {
-					c.prepare(w)
-				}
-				before := w.selector()
-
-				arrived, release, landed := make(chan struct{}), make(chan struct{}), make(chan struct{})
-				var letGo, seen sync.Once
-				defer letGo.Do(func() { close(release) })
-				proxy.Handle(func(r *http.Request) sandboxtest.Fault {
-					if r.Method != c.method || !strings.Contains(r.URL.Path, c.resource) {
-						return nil
-					}
-					var fault sandboxtest.Fault
-					seen.Do(func() {
-						fault = func(rw http.ResponseWriter, r *http.Request, forward http.Handler) {
-							close(arrived)
-							if !lands {
-								sandboxtest.Silent(rw, r, forward)
-							}
-							defer close(landed)
-							sandboxtest.Hold(release)(rw, r, forward)
-						}
-					})
-					return fault
-				})
-
-				run := w.start("", "run", "--config", "config.yaml")
-				select {
-				case <-arrived:
-				case <-run.ended:
-					t.Fatalf("the run ended before its request: %s", w.said(run))
-				}
-				if err := run.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
-				if code := w.finish(run); code != "killed" {
-					t.Fatalf("got exit code %s, want it killed: %s", code, w.said(run))
-				}
-				pending := len(w.pending())
-				w.checkNamed()
-
-				replay := w.start("", "execute-rollback", "--config", "config.yaml")
-				w.await(replay, `a request to \w+ .* may still be under way, waiting`)
-				if lands {
-					letGo.Do(func() { close(release) })
-					<-landed
-					// Not a moment without: it is there, and the file is pending.
-					if len(w.objects()) == 0 && reflect.DeepEqual(w.selector(), before) {
-						t.Error("the request changed nothing: nothing was tested")
-					}
-					w.checkNamed()
-					if got := len(w.pending()); got != pending {
-						t.Errorf("%d files are pending while the replay waits, want all %d", got, pending)
-					}
-				}
-				if code := w.finish(replay); code != "0" {
-					t.Errorf("execute-rollback: exit code %s:\n%s", code, w.said(replay))
-				}
-				w.checkRestored()
-				if after := w.selector(); !reflect.DeepEqual(after, before) {
-					t.Errorf("the service selects %v, want %v as before", after, before)
-				}
+				c.try(t, lands)
 			})
 		}
 	}
+}
+
+func (c heldBack) try(t *testing.T, lands bool) {
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	w := newWorld(t, sandboxtest.Namespace(t), kubeconfig, c.types)
+	w.write("scenario.yaml", "%s", strings.ReplaceAll(c.file, "NAMESPACE", w.namespace))
+	if c.prepare != nil {
+		c.prepare(w)
+	}
+	before := w.selector()
+	h := c.hold(proxy, lands)
+	defer h.letGo()
+
+	run := w.start("", "run", "--config", "config.yaml")
+	select {
+	case <-h.arrived:
+	case <-run.ended:
+		t.Fatalf("the run ended before its request: %s", w.said(run))
+	}
+	if err := run.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if code := w.finish(run); code != "killed" {
+		t.Fatalf("got exit code %s, want it killed: %s", code, w.said(run))
+	}
+	pending := len(w.pending())
+	w.checkNamed()
+
+	replay := w.start("", "execute-rollback", "--config", "config.yaml")
+	w.await(replay, `a request to \w+ .* may still be under way, waiting`)
+	if lands {
+		h.letGo()
+		<-h.landed
+		// Not a moment without: it is there, and the file is pending.
+		if len(w.objects()) == 0 && reflect.DeepEqual(w.selector(), before) {
+			t.Error("the request changed nothing: nothing was tested")
+		}
+		w.checkNamed()
+		if got := len(w.pending()); got != pending {
+			t.Errorf("%d files are pending while the replay waits, want all %d", got, pending)
+		}
+	}
+	if code := w.finish(replay); code != "0" {
+		t.Errorf("execute-rollback: exit code %s:\n%s", code, w.said(replay))
+	}
+	w.checkRestored()
+	if after := w.selector(); !reflect.DeepEqual(after, before) {
+		t.Errorf("the service selects %v, want %v as before", after, before)
+	}
+}
+
+// holding is a request that a proxy holds back.
+type holding struct {
+	arrived, landed chan struct{} // closed when it has
+	letGo           func()        // lets it go on to the API server
+}
+
+// hold has a proxy hold back the first request of its kind. One that does not land gets no answer.
+func (c heldBack) hold(proxy *sandboxtest.Proxy, lands bool) *holding {
+	release := make(chan struct{})
+	h := &holding{arrived: make(chan struct{}), landed: make(chan struct{}), letGo: sync.OnceFunc(func() { close(release) })}
+	var seen sync.Once
+	proxy.Handle(func(r *http.Request) sandboxtest.Fault {
+		if r.Method != c.method || !strings.Contains(r.URL.Path, c.resource) {
+			return nil
+		}
+		var fault sandboxtest.Fault
+		seen.Do(func() {
+			fault = func(rw http.ResponseWriter, r *http.Request, forward http.Handler) {
+				close(h.arrived)
+				if !lands {
+					sandboxtest.Silent(rw, r, forward)
+				}
+				defer close(h.landed)
+				sandboxtest.Hold(release)(rw, r, forward)
+			}
+		})
+		return fault
+	})
+	return h
 }
 
 // addService adds a service and a pod behind it.

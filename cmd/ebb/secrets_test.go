@@ -101,9 +101,11 @@ def verify(rollback_content):
 // vault is a directory with secrets all around, and what ebb said in it.
 type vault struct {
 	*testing.T
-	dir    string
-	env    []string
-	output bytes.Buffer
+	dir       string
+	namespace string
+	server    *parrot
+	env       []string
+	output    bytes.Buffer
 }
 
 func (v *vault) must(err error) {
@@ -164,8 +166,25 @@ tunings: {wait_duration: 0}
 // sent. None of them is in any output, at any level, nor in any file that ebb wrote.
 func TestSecretsStayInside(t *testing.T) {
 	t.Parallel()
-	namespace, server := sandboxtest.Namespace(t), newParrot(t)
-	secrets := adminClient(t).Resource(kinds["configmaps"].GroupVersion().WithResource("secrets")).Namespace(namespace)
+	v := newVault(t)
+	v.runs()
+	v.killed()
+	v.mistakes()
+	v.loads()
+	out := v.ebb(0, "execute-rollback", "--config", "config.yaml", "--log-level", "debug", "-o", "json")
+	if !strings.Contains(out, `"restored"`) {
+		t.Errorf("want the killed run restored, got:\n%s", out)
+	}
+	v.ebb(0, "history", "--config", "config.yaml")
+	v.ebb(0, "history", "--config", "config.yaml", "-o", "json")
+	v.files()
+	v.search()
+}
+
+// newVault has a Secret in the cluster, and secrets in the kubeconfig, the environment and the scenario.
+func newVault(t *testing.T) *vault {
+	v := &vault{T: t, dir: t.TempDir(), namespace: sandboxtest.Namespace(t), server: newParrot(t)}
+	secrets := adminClient(t).Resource(kinds["configmaps"].GroupVersion().WithResource("secrets")).Namespace(v.namespace)
 	if _, err := secrets.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Secret", "stringData": map[string]any{"password": "hush-cluster-secret"},
 		"metadata": map[string]any{"name": "theirs", "annotations": map[string]any{
@@ -174,11 +193,22 @@ func TestSecretsStayInside(t *testing.T) {
 	}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	v := &vault{T: t, dir: t.TempDir()}
 	plugin := v.write("plugin", "#!/bin/sh\n"+`echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"hush-plugin-token"}}'`+"\n")
-	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.secure.Certificate().Raw}))
-	kubeconfig := func(name, address, user string) string {
-		return v.write(name, fmt.Sprintf(`
+	v.kubeconfig("kubeconfig", v.server.secure.URL, fmt.Sprintf("{exec: {apiVersion: client.authentication.k8s.io/v1, command: %q, interactiveMode: Never}}", plugin))
+	credentials := v.write("gcp.json", fmt.Sprintf(`{"type":"authorized_user","client_id":"c","client_secret":"hush-gcp-client","refresh_token":"hush-gcp-refresh","token_uri":"%s/token"}`, v.server.plain.URL))
+	v.env = append(os.Environ(), "AWS_ENDPOINT_URL_EC2="+v.server.plain.URL+"/aws", "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=AKIAEXAMPLE",
+		"AWS_SECRET_ACCESS_KEY=hush-aws-secret-key", "AWS_SESSION_TOKEN=hush-aws-session+token/x==", "AWS_EC2_METADATA_DISABLED=true",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE="+v.server.plain.URL+"/gcp/", "GOOGLE_APPLICATION_CREDENTIALS="+credentials, "MY_PASSWORD=hush-environment")
+	v.write("scripts/secrets.star", secretSteps)
+	v.write("config.yaml", fmt.Sprintf(secretConfig, "secret_scenarios", "secret.yaml"))
+	return v
+}
+
+// kubeconfig writes a file NAME that reaches a server as a user.
+func (v *vault) kubeconfig(name, address, user string) {
+	v.Helper()
+	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: v.server.secure.Certificate().Raw}))
+	v.write(name, fmt.Sprintf(`
 apiVersion: v1
 kind: Config
 current-context: c
@@ -186,33 +216,36 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]
 users: [{name: u, user: %s}]
 `, address, authority, user))
-	}
-	kubeconfig("kubeconfig", server.secure.URL, fmt.Sprintf("{exec: {apiVersion: client.authentication.k8s.io/v1, command: %q, interactiveMode: Never}}", plugin))
-	credentials := v.write("gcp.json", fmt.Sprintf(`{"type":"authorized_user","client_id":"c","client_secret":"hush-gcp-client","refresh_token":"hush-gcp-refresh","token_uri":"%s/token"}`, server.plain.URL))
-	v.env = append(os.Environ(), "AWS_ENDPOINT_URL_EC2="+server.plain.URL+"/aws", "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=AKIAEXAMPLE",
-		"AWS_SECRET_ACCESS_KEY=hush-aws-secret-key", "AWS_SESSION_TOKEN=hush-aws-session+token/x==", "AWS_EC2_METADATA_DISABLED=true",
-		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE="+server.plain.URL+"/gcp/", "GOOGLE_APPLICATION_CREDENTIALS="+credentials, "MY_PASSWORD=hush-environment")
-	v.write("scripts/secrets.star", secretSteps)
-	v.write("config.yaml", fmt.Sprintf(secretConfig, "secret_scenarios", "secret.yaml"))
-	scenario := func(more string) {
-		v.write("secret.yaml", fmt.Sprintf("namespace: %s\npassword: hush-made-secret\n%s\n", namespace, more))
-	}
+}
 
-	scenario("")
+// scenario writes the scenario file, with more lines.
+func (v *vault) scenario(more string) {
+	v.Helper()
+	v.write("secret.yaml", fmt.Sprintf("namespace: %s\npassword: hush-made-secret\n%s\n", v.namespace, more))
+}
+
+// runs is a run that ends well, and one that fails.
+func (v *vault) runs() {
+	v.Helper()
+	v.scenario("")
 	out := v.ebb(0, "run", "--config", "config.yaml", "--log-level", "debug")
 	if !strings.Contains(out, "everything is restored") || !strings.Contains(out, "(secret)") || !strings.Contains(out, "(redacted)") {
-		t.Errorf("want a run that handled secrets, got:\n%s", out)
+		v.Errorf("want a run that handled secrets, got:\n%s", out)
 	}
-	if server.repeated.Load() < 6 {
-		t.Errorf("the parrot repeated %d credentials, want one at each of six calls", server.repeated.Load())
+	if v.server.repeated.Load() < 6 {
+		v.Errorf("the parrot repeated %d credentials, want one at each of six calls", v.server.repeated.Load())
 	}
-	scenario("fail: true")
+	v.scenario("fail: true")
 	out = v.ebb(1, "run", "--config", "config.yaml", "--log-level", "debug", "--log-format", "json")
 	if !strings.Contains(out, "rollback_content.secret") {
-		t.Errorf("want the content refused that holds a secret, got:\n%s", out)
+		v.Errorf("want the content refused that holds a secret, got:\n%s", out)
 	}
+}
 
-	scenario("duration: 600")
+// killed is a run that is killed, and what is asked about it.
+func (v *vault) killed() {
+	v.Helper()
+	v.scenario("duration: 600")
 	cmd := v.command("run", "--config", "config.yaml", "--log-level", "debug")
 	var said, printed bytes.Buffer
 	cmd.Stdout = &printed
@@ -236,7 +269,7 @@ users: [{name: u, user: %s}]
 	v.files() // the notes that only a live run has
 	v.must(cmd.Process.Kill())
 	if err := cmd.Wait(); err == nil {
-		t.Error("the killed run ended well")
+		v.Error("the killed run ended well")
 	}
 	v.output.WriteString(said.String() + printed.String())
 	v.ebb(0, "list-rollback", "--config", "config.yaml", "-o", "json")
@@ -244,22 +277,30 @@ users: [{name: u, user: %s}]
 	for _, format := range []string{"text", "json"} {
 		out := v.ebb(0, "execute-rollback", "--config", "config.yaml", "--dry-run", "-o", format, "--log-format", format, "--log-level", "debug")
 		if !strings.Contains(out, "stringData.other = (secret)") {
-			t.Errorf("want a plan that hides the value, got:\n%s", out)
+			v.Errorf("want a plan that hides the value, got:\n%s", out)
 		}
 	}
+}
 
-	// Mistakes of the operator's, which errors are about.
-	kubeconfig("down", "http://alice:hush-url-password@127.0.0.1:1", "{}")
+// mistakes are the operator's, which errors are about.
+func (v *vault) mistakes() {
+	v.Helper()
+	v.kubeconfig("down", "http://alice:hush-url-password@127.0.0.1:1", "{}")
 	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "down", "--timeout", "100ms", "--log-level", "debug")
-	kubeconfig("bad", server.plain.URL, "{token: [hush-bad-token]}")
+	v.kubeconfig("bad", v.server.plain.URL, "{token: [hush-bad-token]}")
 	v.ebb(64, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "bad")
 	v.ebb(64, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "users: [{name: u, user: {token: hush-inline-token}}]\napiVersion: v1\n")
 	v.ebb(64, "execute-rollback", "--config", "config.yaml", "--kubeconfig", `{"users":[{"user":{"token":"hush-inline-token"}}]}`)
 	plain := v.env
 	v.env = append(append([]string{}, plain...), "HTTP_PROXY=http://alice:hush-proxy-password@127.0.0.1:1", "HTTPS_PROXY=http://alice:hush-proxy-password@127.0.0.1:1", "NO_PROXY=")
-	kubeconfig("elsewhere", "http://kubernetes.invalid", "{}")
+	v.kubeconfig("elsewhere", "http://kubernetes.invalid", "{}")
 	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "elsewhere", "--timeout", "100ms", "--log-level", "debug")
 	v.env = plain
+}
+
+// loads is http_load, with a mistake and with a pod that is refused.
+func (v *vault) loads() {
+	v.Helper()
 	v.write("http.yaml", fmt.Sprintf(`
 - http_load_scenario:
     namespace: %s
@@ -269,35 +310,32 @@ users: [{name: u, user: %s}]
         - url: ftp://user:hush-http-password@web/
           headers: "Authorization: hush-misplaced-header"
           body: [hush-http-body]
-`, namespace))
+`, v.namespace))
 	v.write("http-config.yaml", fmt.Sprintf(secretConfig, "http_load_scenarios", "http.yaml"))
 	v.ebb(64, "run", "--config", "http-config.yaml", "--log-level", "debug")
 	v.write("http.yaml", strings.NewReplacer("ftp:", "http:", `"Authorization: hush-misplaced-header"`, "{Authorization: hush-http-header}", "[hush-http-body]", "hush-http-body").
-		Replace(readText(t, filepath.Join(v.dir, "http.yaml"))))
-	quotas := adminClient(t).Resource(kinds["configmaps"].GroupVersion().WithResource("resourcequotas")).Namespace(namespace)
-	if _, err := quotas.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+		Replace(readText(v.T, filepath.Join(v.dir, "http.yaml"))))
+	quotas := adminClient(v.T).Resource(kinds["configmaps"].GroupVersion().WithResource("resourcequotas")).Namespace(v.namespace)
+	if _, err := quotas.Create(v.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "ResourceQuota", "metadata": map[string]any{"name": "no-pods"}, "spec": map[string]any{"hard": map[string]any{"pods": "0"}},
 	}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
+		v.Fatal(err)
 	}
 	v.ebb(1, "run", "--config", "http-config.yaml", "--log-level", "debug")
+}
 
-	out = v.ebb(0, "execute-rollback", "--config", "config.yaml", "--log-level", "debug", "-o", "json")
-	if !strings.Contains(out, `"restored"`) {
-		t.Errorf("want the killed run restored, got:\n%s", out)
-	}
-	v.ebb(0, "history", "--config", "config.yaml")
-	v.ebb(0, "history", "--config", "config.yaml", "-o", "json")
-	v.files()
+// search looks for the secrets in all that was said and written.
+func (v *vault) search() {
+	v.Helper()
 	for place, marker := range markers {
 		for what, form := range map[string]string{"as it is": marker, "in base64": base64.StdEncoding.EncodeToString([]byte(marker)), "escaped": url.QueryEscape(marker)} {
 			if i := strings.Index(v.output.String(), form); i >= 0 {
-				t.Errorf("%s, %s, is in: …%s…", place, what, v.output.String()[max(0, i-200):min(v.output.Len(), i+100)])
+				v.Errorf("%s, %s, is in: …%s…", place, what, v.output.String()[max(0, i-200):min(v.output.Len(), i+100)])
 			}
 		}
 	}
 	if left := regexp.MustCompile(`hush-[a-z-]+`).FindString(v.output.String()); left != "" {
-		t.Errorf("%s is in an output", left)
+		v.Errorf("%s is in an output", left)
 	}
 }
 

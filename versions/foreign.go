@@ -1,0 +1,60 @@
+package versions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/durable"
+)
+
+// Import implements Execution. The foreign file is pending until ours is durable: after a kill it is
+// imported again, which finds ours.
+func (e *dirExecution) Import(ctx context.Context, f File, content []byte) (_ File, err error) {
+	defer exportChange(&err)
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return File{}, err
+	}
+	defer leave()
+	name, err := e.pending(f)
+	if err == nil {
+		err = name.checkKind(KindForeign)
+	}
+	if err == nil {
+		err = checkContent(content)
+	}
+	if err != nil {
+		return File{}, err
+	}
+	if err := e.settle(); err != nil {
+		return File{}, fmt.Errorf("version file not written: %w", err)
+	}
+	ours, err := e.standIn(name, content)
+	if err != nil {
+		return File{}, err
+	}
+	name.state = Imported
+	_, err = e.dir.Rename(f.Name, name.String())
+	return ours, err
+}
+
+// standIn returns the version file of a foreign one, which it writes if there is none.
+func (e *dirExecution) standIn(name fileName, content []byte) (File, error) {
+	name.kind = KindVersion
+	for _, name.state = range []State{Executed, Pending} {
+		info, err := e.dir.Lstat(name.String())
+		if err == nil {
+			return newFile(e.id, e.dir.Path(), name, info), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return File{}, err
+		}
+	}
+	if err := e.dir.WriteFile(name.String(), content, fileMode); err != nil {
+		return File{}, fmt.Errorf("version file not written: %w", err)
+	}
+	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: time.Now()}), nil
+}
