@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
@@ -14,40 +15,25 @@ const gone Outcome = ""
 
 // plan says what undoing a file would do. Nothing is changed, and nothing is written.
 func (p *replayer) plan(ctx context.Context, x source, f versions.File) Result {
-	result := Result{File: f, RunUUID: x.RunUUID(), Outcome: Planned}
-	err := error(nil)
-	if lost := p.Lost[f.Key()]; lost != nil {
-		err = lost
-	} else {
-		err = p.planContent(ctx, x, f, &result)
-	}
-	if errors.Is(err, fs.ErrNotExist) && KindOf(err) == KindFile {
+	result := p.try(x, f, Planned, func(result *Result) error {
+		return p.withFile(ctx, x, f, result, func(file *versionFile) error { return p.planCall(ctx, file, result) })
+	})
+	if errors.Is(result.Err, fs.ErrNotExist) && KindOf(result.Err) == KindFile {
 		return Result{Outcome: gone}
-	}
-	if err != nil {
-		result.Outcome, result.Err = outcomeOf(err), err
 	}
 	p.finished(result)
 	return result
 }
 
-func (p *replayer) planContent(ctx context.Context, x source, f versions.File, result *Result) error {
-	content, err := x.Read(ctx, f)
-	if err != nil {
-		return err
-	}
-	defer p.watch(f)()
-	file, err := p.admit(ctx, x, f, content, result)
-	if err != nil {
-		return err
-	}
+// planCall calls a file's callable for what it would change.
+func (p *replayer) planCall(ctx context.Context, file *versionFile, result *Result) error {
 	s := p.undoSession(builtins.Plan, file, nil)
 	s.TakeOver = p.TakeOver
 	var seen touched
 	if result.Integrity == versions.Edited {
 		s.Observe = seen.observe
 	}
-	err = p.callFile(ctx, s, file.callable, file.content)
+	err := p.callFile(ctx, s, file.callable, file.content)
 	result.Changes = s.Planned()
 	for _, change := range result.Changes {
 		result.Actions = append(result.Actions, change.Text)
@@ -64,6 +50,37 @@ func (p *replayer) planContent(ctx context.Context, x source, f versions.File, r
 		result.Actions = s.AlreadyRestored()
 	}
 	return nil
+}
+
+// try does something with a file, unless its code has ended a process before. outcome is that of
+// success; do may set another.
+func (p *replayer) try(x source, f versions.File, outcome Outcome, do func(*Result) error) Result {
+	began := time.Now()
+	result := Result{File: f, RunUUID: x.RunUUID(), Outcome: outcome}
+	if lost := p.Lost[f.Key()]; lost != nil {
+		result.Err = lost
+	} else {
+		result.Err = do(&result)
+	}
+	if result.Err != nil && result.Outcome != StillPending {
+		result.Outcome = outcomeOf(result.Err)
+	}
+	result.Took = time.Since(began)
+	return result
+}
+
+// withFile reads and admits a file, and does something with it.
+func (p *replayer) withFile(ctx context.Context, x source, f versions.File, result *Result, do func(*versionFile) error) error {
+	content, err := x.Read(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer p.watch(f)()
+	file, err := p.admit(ctx, x, f, content, result)
+	if err != nil {
+		return err
+	}
+	return do(file)
 }
 
 // admit loads a file and refuses one that must not be replayed. Replays and plans ask it.

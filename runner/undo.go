@@ -20,29 +20,22 @@ import (
 // undo replays one file of a locked execution. It never returns before the file's
 // name says what happened.
 func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.File) Result {
-	began := time.Now()
-	result := Result{File: f, RunUUID: x.RunUUID()}
 	log := p.fileLog(x, f)
 	log.Info("Executing rollback version file: " + f.Location)
 	var sha string
-	var err error
-	if lost := p.Lost[f.Key()]; lost != nil {
-		err = lost
-	} else {
+	result := p.try(x, f, Unverified, func(result *Result) (err error) {
 		ours, free := held(ctx, x)
-		sha, err = p.undoContent(ours, x, f, &result)
+		sha, err = p.undoContent(ours, x, f, result)
 		free()
-		if lost := lostTo(x); lost != nil && err != nil {
-			err = lost
+		switch lost := lostTo(x); {
+		case err != nil && lost != nil:
+			return lost
+		case err != nil:
+			return err
 		}
-	}
-	if err == nil {
-		err = p.finish(ctx, x, &result)
-	}
-	if err != nil {
-		if result.Err = err; result.Outcome != StillPending {
-			result.Outcome = outcomeOf(err)
-		}
+		return p.finish(ctx, x, result)
+	})
+	if result.Err != nil {
 		log.Error(fmt.Sprintf("Failed to execute rollback version file %s: %v", f.Location, result.Reason()), "outcome", result.Outcome)
 	} else {
 		log.Info(fmt.Sprintf("Executed %s successfully.", f.Location), "outcome", result.Outcome)
@@ -53,7 +46,6 @@ func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.Fi
 			log.Info(fmt.Sprintf("Renamed %s to %s successfully.", f.Location, result.File.Location))
 		}
 	}
-	result.Took = time.Since(began)
 	p.journal(ctx, f, x.RunUUID(), versions.Entry{
 		Event: versions.EventOutcome, SHA256: sha, Integrity: result.Integrity, Outcome: string(result.Outcome), Message: text(result.Err),
 	})
@@ -74,7 +66,7 @@ func (r *Runner) fileLog(x source, f versions.File) *slog.Logger {
 	return r.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID(), "file", f.Name, "scenario_type", f.ScenarioType)
 }
 
-// undoContent does the undoing and sets the outcome of what went well. It returns the
+// undoContent does the undoing, and sets the outcome of what was verified. It returns the
 // SHA-256 of what it replayed.
 func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f versions.File, result *Result) (sha string, err error) {
 	content, err := x.Read(ctx, f)
@@ -117,7 +109,6 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 			return sha, err
 		}
 	}
-	result.Outcome = Unverified
 	if file.verify != nil {
 		// The callable may have left some: what it made and removed again can come back.
 		if marks, err = x.InFlight(ctx); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
@@ -42,34 +41,14 @@ func (p *replayer) verifyAll(ctx context.Context, executions []versions.Executio
 
 // verifyFile calls a file's verify once: unlike after an undo, there is nothing to wait for.
 func (p *replayer) verifyFile(ctx context.Context, x source, f versions.File) Result {
-	began := time.Now()
-	result := Result{File: f, RunUUID: x.RunUUID(), Outcome: Verified}
-	err := error(nil)
-	if lost := p.Lost[f.Key()]; lost != nil {
-		err = lost
-	} else {
-		err = p.verifyContent(ctx, x, f, &result)
-	}
-	if err != nil {
-		result.Outcome, result.Err = outcomeOf(err), err
-	}
-	result.Took = time.Since(began)
+	result := p.try(x, f, Verified, func(result *Result) error {
+		return p.withFile(ctx, x, f, result, func(file *versionFile) error {
+			if file.verify == nil {
+				return fmt.Errorf("%s: has no %s: whether it is restored is not known", f.Location, nameVerify)
+			}
+			return p.callFile(ctx, p.undoSession(builtins.Verify, file, nil), file.verify, file.content)
+		})
+	})
 	p.finished(result)
 	return result
-}
-
-func (p *replayer) verifyContent(ctx context.Context, x source, f versions.File, result *Result) error {
-	content, err := x.Read(ctx, f)
-	if err != nil {
-		return err
-	}
-	defer p.watch(f)()
-	file, err := p.admit(ctx, x, f, content, result)
-	if err != nil {
-		return err
-	}
-	if file.verify == nil {
-		return fmt.Errorf("%s: has no %s: whether it is restored is not known", f.Location, nameVerify)
-	}
-	return p.callFile(ctx, p.undoSession(builtins.Verify, file, nil), file.verify, file.content)
 }

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
@@ -53,26 +52,16 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 			return nil, ctx.Err()
 		case err != nil && first:
 			return t.replayHere(o, err)
-		case last != nil && last.Failure == nil:
-			if end.how != "" {
-				s.options.Log.Warn(fmt.Sprintf("the process that replays %s after its last word", end.how))
-			}
+		case t.isDone(end, last):
 			return &runner.Report{Results: files.results(), Interrupted: last.Interrupted}, nil
 		case last != nil && first && ctx.Err() != nil:
 			return nil, ctx.Err()
 		case last != nil && first:
 			return nil, last.Failure
 		}
-		why := ""
+		why := t.givenUp("replay", err, end, last)
 		switch {
-		case err != nil:
-			why = err.Error()
-		case s.wasKilled():
-			why = "the replay was ended"
-		case end.timeout:
-			why = fmt.Sprintf("still not done %s after the interruption", s.options.Grace)
-		case last != nil:
-			why = fmt.Sprintf("the process that replays could not go on: %v", last.Failure)
+		case why != "":
 		case files.atWork():
 			why = files.workerDied(end.how)
 		default:

@@ -75,10 +75,7 @@ func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunO
 			return nil, ctx.Err()
 		case err != nil && first:
 			return t.runHere(scenarios, o, err)
-		case last != nil && last.Failure == nil:
-			if end.how != "" {
-				s.options.Log.Warn(fmt.Sprintf("the process that runs the scenarios %s after its last word", end.how))
-			}
+		case t.isDone(end, last):
 			return p.report(last.Interrupted), nil
 		case last != nil && !p.anything && ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -88,16 +85,9 @@ func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunO
 			// Interrupted while it loaded what comes next: all before it is restored.
 			return p.report(true), nil
 		}
-		why := ""
+		why := t.givenUp("run", err, end, last)
 		switch {
-		case err != nil:
-			why = err.Error()
-		case s.wasKilled():
-			why = "the run was ended"
-		case end.timeout:
-			why = fmt.Sprintf("still not done %s after the interruption", s.options.Grace)
-		case last != nil:
-			why = fmt.Sprintf("the run could not go on: %v", last.Failure)
+		case why != "":
 		case p.script != "":
 			lost := &runner.LostError{How: end.how, Doing: "loaded"}
 			if !p.anything {

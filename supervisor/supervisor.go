@@ -193,6 +193,31 @@ type ending struct {
 	killed  bool   // at KillAt
 }
 
+// givenUp says why no other worker goes on with what, a replay or a run, after one that ended before
+// it was done: "" if another one may. err is why there was no worker, last what it said last.
+func (t *task) givenUp(what string, err error, end ending, last *done) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case t.wasKilled():
+		return "the " + what + " was ended"
+	case end.timeout:
+		return fmt.Sprintf("still not done %s after the interruption", t.options.Grace)
+	case last != nil:
+		return fmt.Sprintf("the %s could not go on: %v", what, last.Failure)
+	}
+	return ""
+}
+
+// isDone reports whether a worker has done its work, whatever became of it after that.
+func (t *task) isDone(end ending, last *done) bool {
+	done := last != nil && last.Failure == nil
+	if done && end.how != "" {
+		t.options.Log.Warn(fmt.Sprintf("the process that %s %s after its last word", t.does, end.how))
+	}
+	return done
+}
+
 // work runs one worker to its end. The error says why there is no worker.
 func (t *task) work(first order, handle func(event)) (ending, error) {
 	p, err := worker.Start[order, event](worker.Options{

@@ -147,31 +147,26 @@ func (e *memoryExecution) list(f Filter) []File {
 
 // Read implements Store.
 func (s *Memory) Read(ctx context.Context, f File) ([]byte, error) {
+	file, err := s.file(ctx, f)
+	return bytes.Clone(file.content), err
+}
+
+func (s *Memory) file(ctx context.Context, f File) (memoryFile, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return memoryFile{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, err := s.execution(f.Execution)
 	if err != nil {
-		return nil, err
+		return memoryFile{}, err
 	}
-	file, err := e.file(f)
-	return bytes.Clone(file.content), err
+	return e.file(f)
 }
 
 // Original implements Store.
 func (s *Memory) Original(ctx context.Context, f File) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, err := s.execution(f.Execution)
-	if err != nil {
-		return nil, err
-	}
-	file, err := e.file(f)
+	file, err := s.file(ctx, f)
 	if err == nil && file.original == nil {
 		err = fmt.Errorf("original of version file %q: %w", f.Name, fs.ErrNotExist)
 	}

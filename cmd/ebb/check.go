@@ -29,7 +29,7 @@ type checkOptions struct {
 
 func (o *checkOptions) flags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text, json, sarif or github"},
+		outputFlag(&o.Output, "text, json, sarif or github"),
 	}, o.commonOptions.flags()...)
 }
 

@@ -132,23 +132,9 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("subnet %s has the network ACL %s, want %s", args[1], got, args[2])
 		}
 	case "acls":
-		got := s.ec2.ACLs()
-		ok := len(got) == len(args)-1
-		for i := 0; ok && i < len(got); i++ {
-			ok = whole(args[i+1]).MatchString(got[i])
-		}
-		if !ok {
-			ts.Fatalf("the network ACLs are %q, want %q", got, args[1:])
-		}
+		s.checkACLs(ts, args[1:])
 	case "fault":
-		for _, name := range args[2:] {
-			fault, ok := cloudFaults[name]
-			if !ok {
-				ts.Fatalf("unknown fault %q", name)
-			}
-			s.ec2.Fault(args[1], fault)
-			s.compute.Fault(args[1], fault)
-		}
+		s.fault(ts, args[1], args[2:])
 	case "wait":
 		n, err := strconv.Atoi(args[2])
 		ts.Check(err)
@@ -158,6 +144,26 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	default:
 		ts.Fatalf("cloud: got %q", args[0])
+	}
+}
+
+// checkACLs checks that there is one network ACL for each pattern, in their order.
+func (s *sky) checkACLs(ts *testscript.TestScript, patterns []string) {
+	got := s.ec2.ACLs()
+	if !slices.EqualFunc(got, patterns, func(acl, pattern string) bool { return whole(pattern).MatchString(acl) }) {
+		ts.Fatalf("the network ACLs are %q, want %q", got, patterns)
+	}
+}
+
+// fault gives the next requests of a call their faults.
+func (s *sky) fault(ts *testscript.TestScript, call string, names []string) {
+	for _, name := range names {
+		fault, ok := cloudFaults[name]
+		if !ok {
+			ts.Fatalf("unknown fault %q", name)
+		}
+		s.ec2.Fault(call, fault)
+		s.compute.Fault(call, fault)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,29 +68,7 @@ func cmdValue(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 4 {
 		ts.Fatalf("usage: value KIND NAME PATH [WANT]")
 	}
-	var want any
-	if len(args) == 4 {
-		ts.Check(json.Unmarshal([]byte(args[3]), &want))
-	}
-	var got []any
-	if !eventually(func() bool {
-		got = nil
-		ok := true
-		for _, item := range named(ts, args[0], args[1]) {
-			// Once through JSON, so that all numbers are of one type.
-			text, err := json.Marshal(walk(item.Object, strings.Split(args[2], ".")))
-			ts.Check(err)
-			var found any
-			ts.Check(json.Unmarshal(text, &found))
-			got = append(got, found)
-			ok = ok && reflect.DeepEqual(found, want)
-		}
-		return ok && len(got) > 0
-	}) {
-		text, err := json.Marshal(got)
-		ts.Check(err)
-		ts.Fatalf("%s of %s %s are %s, want %s", args[2], args[0], args[1], text, args[3:])
-	}
+	checkField(ts, args[0], args[1], args[2], args[3:])
 }
 
 // name VAR KIND PATTERN puts the name of the first object that matches into a variable.

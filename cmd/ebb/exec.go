@@ -24,8 +24,8 @@ func (o *execOptions) flags() []cli.Flag {
 	return slices.Concat(o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "show what would be done, change nothing"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay it even if a newer file of its execution is pending"},
-		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
+		forceFlag(&o.Force),
+		outputFlag(&o.Output, "text or json"),
 	}, o.commonOptions.flags())
 }
 
@@ -57,10 +57,7 @@ func runExec(ctx context.Context, o execOptions) error {
 		return err
 	}
 	s.again = "ebb exec " + quoted(o.operands[0])
-	settings := s.settings(&o.commonOptions, o.timeOptions)
-	settings.Force = o.Force
-	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
-	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err
 	}

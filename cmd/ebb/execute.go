@@ -40,8 +40,8 @@ func (o *executeOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the replay, and report.json into `DIR`"},
 		&cli.BoolFlag{Name: "keep-going", Destination: &o.KeepGoing, Usage: "replay older files of an execution after a newer one failed"},
 		&cli.IntFlag{Name: "parallel", Destination: &o.Parallel, Value: runner.DefaultParallel, Usage: "how many independent executions to replay at the same time; fewer while the API server throttles"},
-		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
+		forceFlag(&o.Force),
+		outputFlag(&o.Output, "text or json"),
 	}, o.commonOptions.flags())
 }
 
@@ -119,15 +119,12 @@ func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 	s.reporter = r
 	r.fact("configuration", o.configFile())
 	r.fact("versions", s.store.Location())
-	settings := s.settings(&o.commonOptions, o.timeOptions)
-	settings.Force = o.Force
-	settings.TotalPatience = o.Timeout // a replay comes to an end, however often the server goes away
 	count := &counter{setup: s, total: ours}
 	s.finished = func(x runner.Result) {
 		count.finished(x)
 		r.fileFinished(x)
 	}
-	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err
 	}

@@ -25,10 +25,7 @@ func runForceConflict(ctx context.Context, o executeOptions) error {
 		return &usageError{err: fmt.Errorf("%q is no pending version file of ebb", file.Location), hints: []string{"ebb show-rollback " + quoted(file.Location)}}
 	}
 	s.again = "ebb execute-rollback --force-conflict " + quoted(file.Location)
-	settings := s.settings(&o.commonOptions, o.timeOptions)
-	settings.Force = o.Force
-	settings.TotalPatience = o.Timeout
-	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type historyOptions struct {
 
 func (o *historyOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json, one object a line"},
+		outputFlag(&o.Output, "text or json, one object a line"),
 	}, o.commonOptions.flags())
 }
 

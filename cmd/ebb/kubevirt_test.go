@@ -27,14 +27,21 @@ func cmdKubeVirt(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	addKind(ts, kinds["virtualmachines"], "VirtualMachine", true)
 	addKind(ts, kinds["virtualmachineinstances"], "VirtualMachineInstance", true)
-	client, namespace, report := dynamicClient(ts), ts.Getenv("NS"), testOf(ts).Logf
+	client, namespace := dynamicClient(ts), ts.Getenv("NS")
+	playUntilEnd(ts, "kubevirt", func(ctx context.Context) error { return playKubeVirt(ctx, client, namespace) })
+}
+
+// playUntilEnd plays a controller, turn by turn, until the test ends. What is gone, or was changed by
+// somebody else meanwhile, is for the next turn.
+func playUntilEnd(ts *testscript.TestScript, name string, turn func(context.Context) error) {
+	report := testOf(ts).Logf
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			if err := playKubeVirt(ctx, client, namespace); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-				report("kubevirt: %v", err)
+			if err := turn(ctx); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+				report("%s: %v", name, err)
 			}
 			select {
 			case <-ctx.Done():

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,28 +37,12 @@ func cmdManagedCluster(ts *testscript.TestScript, neg bool, args []string) {
 	}}, metav1.CreateOptions{})
 	ts.Check(err)
 	agent := &workAgent{client: client, cluster: name, begun: map[types.UID]bool{}}
-	report := testOf(ts).Logf
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			if err := agent.play(ctx); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) {
-				report("managed cluster: %v", err)
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-	}()
 	ts.Defer(func() {
-		cancel()
-		<-done
 		if err := client.Resource(managedClusters).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
 			ts.Logf("delete managed cluster: %v", err)
 		}
 	})
+	playUntilEnd(ts, "managed cluster", agent.play) // which ends first
 }
 
 // workAgent carries out the works of a managed cluster.

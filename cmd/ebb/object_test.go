@@ -127,29 +127,33 @@ func cmdField(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: field KIND PATH [WANT]")
 	}
-	var want any
-	if len(args) == 3 {
-		ts.Check(json.Unmarshal([]byte(args[2]), &want))
+	checkField(ts, args[0], ".*", args[1], args[2:])
+}
+
+// checkField waits for a field of the objects of a kind whose names match. want is nothing, or JSON.
+func checkField(ts *testscript.TestScript, kind, pattern, path string, want []string) {
+	var wanted any
+	if len(want) > 0 {
+		ts.Check(json.Unmarshal([]byte(want[0]), &wanted))
 	}
 	var got []any
-	matches := func() bool {
-		list, err := dynamicClient(ts).Resource(kindOf(ts, args[0])).Namespace(ts.Getenv("NS")).List(context.Background(), metav1.ListOptions{})
-		ts.Check(err)
+	if !eventually(func() bool {
 		got = nil
 		ok := true
-		for _, item := range list.Items {
-			if item.GetName() != "kube-root-ca.crt" {
-				value := walk(item.Object, strings.Split(args[1], "."))
-				got = append(got, value)
-				ok = ok && reflect.DeepEqual(value, want)
-			}
+		for _, item := range named(ts, kind, pattern) {
+			// Once through JSON, so that all numbers are of one type.
+			text, err := json.Marshal(walk(item.Object, strings.Split(path, ".")))
+			ts.Check(err)
+			var found any
+			ts.Check(json.Unmarshal(text, &found))
+			got = append(got, found)
+			ok = ok && reflect.DeepEqual(found, wanted)
 		}
 		return ok && len(got) > 0
-	}
-	if !eventually(matches) {
+	}) {
 		text, err := json.Marshal(got)
 		ts.Check(err)
-		ts.Fatalf("%s of %s are %s, want %s", args[1], args[0], text, args[2:])
+		ts.Fatalf("%s of %s %s are %s, want %s", path, kind, pattern, text, want)
 	}
 }
 

@@ -246,3 +246,12 @@ func either(words []string) string {
 	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
+
+// outputFlag says in which form the results are printed. The default is text.
+func outputFlag(output *string, usage string) cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: output, Value: "text", Usage: usage}
+}
+
+func forceFlag(force *bool) cli.Flag {
+	return &cli.BoolFlag{Name: "force", Destination: force, Usage: "replay files of another cluster, and files that replaced the one that ebb wrote"}
+}

@@ -26,7 +26,7 @@ type reportOptions struct {
 
 func (o *reportOptions) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text, json, or a `FILE` for the report in JSON"},
+		outputFlag(&o.Output, "text, json, or a `FILE` for the report in JSON"),
 		&cli.StringFlag{Name: "junit", Destination: &o.JUnit, Usage: "write JUnit's XML to `FILE`, a test case for each scenario"},
 		&cli.StringFlag{Name: "junit-testcase", Destination: &o.TestCase, Usage: "one test case for the whole run, with this `DESCRIPTION`, as Krkn"},
 		&cli.StringFlag{Name: "junit-testcase-path", Destination: &o.TestCasePath, Usage: "write JUnit's XML to a new file in `DIR`, as Krkn"},

@@ -25,7 +25,7 @@ type showOptions struct {
 
 func (o *showOptions) flags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
+		outputFlag(&o.Output, "text or json"),
 	}, o.commonOptions.flags()...)
 }
 

@@ -48,6 +48,13 @@ func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSetting
 	return v, nil
 }
 
+// superviseReplay makes ready for a replay. It comes to an end, however often the server goes away.
+func (s *setup) superviseReplay(ctx context.Context, o *commonOptions, times timeOptions, force bool) (*supervised, error) {
+	settings := s.settings(o, times)
+	settings.Force, settings.TotalPatience = force, times.Timeout
+	return s.supervise(ctx, o, settings)
+}
+
 // abort ends this process, which works itself because it could start no other, and which nothing else
 // can end. why completes a sentence whose subject is the process.
 func (s *setup) abort(why string) {

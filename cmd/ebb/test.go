@@ -30,7 +30,7 @@ func (o *testOptions) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Destination: &o.Yes, Usage: "this is a cluster for tests: don't ask"},
 		&cli.DurationFlag{Name: "settle", Destination: &o.Settle, Value: time.Minute, Usage: "how long after an undo the cluster may take to be as before"},
 		&cli.BoolFlag{Name: "allow-irreversible", Destination: &o.AllowIrreversible, Usage: "test scenarios that do what can't be undone, such as the termination of a node"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
+		outputFlag(&o.Output, "text or json"),
 	}, o.timeOptions.flags(), o.commonOptions.flags())
 }
 

@@ -24,7 +24,7 @@ type verifyOptions struct {
 func (o *verifyOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), o.timeOptions.flags(), []cli.Flag{
 		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "ask another cluster, too, and files that replaced the one that ebb wrote"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &o.Output, Value: "text", Usage: "text or json"},
+		outputFlag(&o.Output, "text or json"),
 	}, o.commonOptions.flags())
 }
 
@@ -79,10 +79,7 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 		}
 	}
 	s.again = "ebb verify-rollback"
-	settings := s.settings(&o.commonOptions, o.timeOptions)
-	settings.Force = o.Force
-	settings.TotalPatience = o.Timeout
-	v, err := s.supervise(ctx, &o.commonOptions, settings)
+	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err
 	}

@@ -167,6 +167,15 @@ func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
 	return x, nil
 }
 
+// pendingEntry is the entry of a file that is pending.
+func (e *execution) pendingEntry(f versions.File) (entry, error) {
+	x, err := e.entry(f)
+	if err == nil && x.State != versions.Pending {
+		err = fmt.Errorf("version file %q: got an executed one, want a pending one", f.Name)
+	}
+	return x, err
+}
+
 // Replace implements versions.Execution. A Secret is immutable: the new content gets one of its
 // own, and the old one goes after that. Until then, the newer one counts.
 func (e *execution) Replace(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
@@ -175,12 +184,9 @@ func (e *execution) Replace(ctx context.Context, f versions.File, content []byte
 		return f, err
 	}
 	defer leave()
-	x, err := e.entry(f)
+	x, err := e.pendingEntry(f)
 	if err != nil {
 		return f, err
-	}
-	if x.State != versions.Pending {
-		return f, fmt.Errorf("version file %q: got an executed one, want a pending one", f.Name)
 	}
 	e.writing.Lock()
 	defer e.writing.Unlock()
@@ -214,12 +220,9 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 		return f, err
 	}
 	defer leave()
-	x, err := e.entry(f)
+	x, err := e.pendingEntry(f)
 	if err != nil {
 		return f, err
-	}
-	if x.State != versions.Pending {
-		return f, fmt.Errorf("version file %q: got an executed one, want a pending one", f.Name)
 	}
 	now := time.Now()
 	patched, err := e.store.client.Patch(ctx, secrets, e.store.options.Namespace, x.secret, kube.Object{"metadata": kube.Object{
