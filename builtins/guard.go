@@ -62,6 +62,9 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	if err := s.useGrant(r); err != nil {
 		return err
 	}
+	if verb != "delete" {
+		s.voidAbsences()
+	}
 	may, err := s.permission(ctx)
 	if err != nil {
 		s.regrant(r)

@@ -73,6 +73,9 @@ func (s *Session) get(ctx context.Context, o *object) (kube.Object, error) {
 	if obj, ok := s.believed(o.ref); ok {
 		return obj, nil
 	}
+	if s.knownAbsent(o.ref) {
+		return nil, nil
+	}
 	match := func(r Ref) bool { return r == o.ref }
 	read := func() (kube.Object, error) {
 		obj, err := o.client.Get(ctx, o.resource, o.ref.Namespace, o.ref.Name)
@@ -90,7 +93,12 @@ func (s *Session) get(ctx context.Context, o *object) (kube.Object, error) {
 		return nil, err
 	}
 	if waited {
-		return read()
+		if obj, err = read(); err != nil {
+			return nil, err
+		}
+	}
+	if obj == nil {
+		s.noteAbsent(o.ref)
 	}
 	return obj, nil
 }

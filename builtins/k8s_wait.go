@@ -47,6 +47,7 @@ func k8sWait(c *call, a *waitArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.voidAbsences() // what was seen before is of another time
 	look := func() (starlark.Value, error) {
 		if a.Name == "" {
 			return c.list(c.ctx, o.client, o.resource, a.Namespace, kube.ListOptions{LabelSelector: a.LabelSelector})

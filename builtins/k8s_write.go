@@ -252,8 +252,10 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 	case opts.UID != uid:
 		return false, &ConflictError{fmt.Sprintf("%s is another one than before and was left alone: its UID is %s, not %s", o.ref.Text(), uid, opts.UID)}
 	}
-	send := func(ctx context.Context) error {
-		return o.client.Delete(ctx, o.resource, o.ref.Namespace, o.ref.Name, opts)
+	removed := false
+	send := func(ctx context.Context) (err error) {
+		removed, err = o.client.Remove(ctx, o.resource, o.ref.Namespace, o.ref.Name, opts)
+		return err
 	}
 	if s.Mode == Plan {
 		_, err := s.planObject(ctx, o, intent{
@@ -273,6 +275,9 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 	// The name is free now for what was under way to create it.
 	waited, err := s.settle(ctx, func(r Ref) bool { return r == o.ref }, false)
 	if err != nil || !waited {
+		if err == nil && removed {
+			s.noteAbsent(o.ref)
+		}
 		return err == nil, err
 	}
 	again, err := s.get(ctx, o)

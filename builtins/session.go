@@ -75,6 +75,9 @@ type Session struct {
 	// Unsettled are requests of a killed process whose answer never came.
 	Unsettled []Unsettled
 
+	// Absences are shared by an undo and the verify that follows it at once. Nil: each asks for itself.
+	Absences *Absences
+
 	// TakeOver has an undo also change what somebody else changed since: a person has asked for it.
 	TakeOver bool
 

@@ -41,6 +41,7 @@ func timeSleep(c *call, a *sleepArgs) (starlark.Value, error) {
 	if c.Mode == Plan {
 		return starlark.None, nil
 	}
+	c.voidAbsences() // what was seen before is of another time
 	d := time.Duration(a.Seconds)
 	done := c.progress(d, a.Message)
 	defer done()

@@ -94,6 +94,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 	s := p.undoSession(builtins.Undo, file, marks)
 	s.Mark, s.Permit = marker(x), permitOf(x, true)
 	s.TakeOver, s.Expected = p.TakeOver, p.Expected
+	s.Absences = &builtins.Absences{}
 	s.Changed = func() { p.reach(DuringUndo) }
 	var seen touched
 	if result.Integrity == versions.Edited {
@@ -114,7 +115,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 		if marks, err = x.InFlight(ctx); err != nil {
 			return sha, err
 		}
-		if err := p.verify(ctx, file, marks); err != nil {
+		if err := p.verify(ctx, file, marks, s.Absences); err != nil {
 			return sha, err
 		}
 		result.Outcome = Restored
@@ -191,14 +192,17 @@ const (
 )
 
 // verify calls a file's verify until it passes or the file's time is over. Only
-// what the cluster says can change by waiting: mistakes in the script are final.
-func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions.Mark) error {
+// what the cluster says can change by waiting: mistakes in the script are final. The first call may
+// take what the undo has just seen to be gone for gone.
+func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions.Mark, gone *builtins.Absences) error {
 	ctx, cancel := withAllowance(ctx, r.options.FileTimeout, r.outside.waited)
 	defer cancel()
 	began := time.Now()
 	var last error
 	for pause := firstVerify; ; pause = min(2*pause, lastVerify) {
-		_, err := r.call(ctx, r.undoSession(builtins.Verify, file, marks), file.verify, file.content)
+		s := r.undoSession(builtins.Verify, file, marks)
+		s.Absences, gone = gone, nil
+		_, err := r.call(ctx, s, file.verify, file.content)
 		if err == nil {
 			return nil
 		}

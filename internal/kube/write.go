@@ -111,13 +111,20 @@ func (c *Client) Apply(ctx context.Context, r Resource, namespace, name string, 
 	})
 }
 
-// Delete deletes an object, and what it owns in the background. Nil means that the
+// Delete deletes an object, and what it owns in the background. Without an error the
 // API server has accepted it: finalizers and a pod's grace period may keep the
 // object for a while. Give the UID where it is known: a delete whose answer was
 // lost may be sent twice, and would hit a successor of the same name.
 func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string, o DeleteOptions) error {
+	_, err := c.Remove(ctx, r, namespace, name, o)
+	return err
+}
+
+// Remove is Delete. removed is true only where the answer proves that the object is gone: the API
+// server names the UID that was asked for, of a kind that it stores itself. Otherwise nobody knows yet.
+func (c *Client) Remove(ctx context.Context, r Resource, namespace, name string, o DeleteOptions) (removed bool, err error) {
 	if err := checkObject(r, namespace, name); err != nil {
-		return fmt.Errorf("delete: %w", err)
+		return false, fmt.Errorf("delete: %w", err)
 	}
 	options := Object{"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 	preconditions := Object{}
@@ -139,12 +146,12 @@ func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string,
 	}
 	_, body, err := normal(options)
 	if err != nil {
-		return fmt.Errorf("delete: %w", err)
+		return false, fmt.Errorf("delete: %w", err)
 	}
 	q := c.mutation("delete", http.MethodDelete, r, namespace, name)
 	q.body, q.contentType, q.expect = body, jsonType, q.deleted
 	once := o.UID != "" || o.ResourceVersion != ""
-	_, err = c.write(ctx, write{request: q, once: once, landed: func(there Object) bool {
+	answer, err := c.write(ctx, write{request: q, once: once, landed: func(there Object) bool {
 		if there == nil || o.UID != "" && string(Meta(there).GetUID()) != o.UID {
 			return true
 		}
@@ -155,7 +162,14 @@ func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string,
 		grace := Meta(there).GetDeletionGracePeriodSeconds()
 		return o.GraceSeconds == nil || grace == nil || *grace <= *o.GraceSeconds
 	}})
-	return err
+	return err == nil && !isDryRun(ctx) && builtInGroup(r.Group) && provesGone(answer, o.UID), err
+}
+
+// provesGone reports whether the answer to a delete is a success about the object of that UID, which
+// the API server gives once it has removed it. For one that takes its time it answers with the object.
+func provesGone(answer Object, uid string) bool {
+	details, _ := answer["details"].(Object)
+	return uid != "" && answer["kind"] == "Status" && details["uid"] == uid
 }
 
 // write is a request that changes something.
