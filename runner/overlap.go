@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
@@ -27,29 +29,52 @@ type overlaps struct {
 	known map[versions.File]pendingFile
 }
 
-// pending returns what f undoes.
-func (o *overlaps) pending(ctx context.Context, r *Runner, f versions.File) pendingFile {
+// pending returns what each file undoes. Those that were not looked at yet are read and parsed by
+// all cores: beside ten thousand of them, that is what a run begins with.
+func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.File) []pendingFile {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if known, ok := o.known[f]; ok {
-		return known
+	all := make([]pendingFile, len(files))
+	var unknown []int
+	for i, f := range files {
+		known, ok := o.known[f]
+		if all[i] = known; !ok {
+			unknown = append(unknown, i)
+		}
 	}
+	var next atomic.Int64
+	var work sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(unknown)) {
+		work.Go(func() {
+			for n := int(next.Add(1)) - 1; n < len(unknown); n = int(next.Add(1)) - 1 {
+				all[unknown[n]] = r.readPending(ctx, files[unknown[n]])
+			}
+		})
+	}
+	work.Wait()
+	if o.known == nil {
+		o.known = map[versions.File]pendingFile{}
+	}
+	for _, i := range unknown {
+		// What is gone is not remembered: a name may come back.
+		if !errors.Is(all[i].err, fs.ErrNotExist) && ctx.Err() == nil {
+			o.known[files[i]] = all[i]
+		}
+	}
+	return all
+}
+
+// readPending finds out what a file undoes.
+func (r *Runner) readPending(ctx context.Context, f versions.File) pendingFile {
 	var p pendingFile
 	if p.content, p.err = r.store.Read(ctx, f); p.err == nil {
 		if p.version, p.err = r.header(ctx, f, p.content); p.err == nil {
 			p.content = nil
 		}
 	}
-	if errors.Is(p.err, fs.ErrNotExist) {
-		return p // and not remembered: a name may come back
-	}
-	if p.err != nil {
+	if p.err != nil && !errors.Is(p.err, fs.ErrNotExist) {
 		r.options.Log.Warn(fmt.Sprintf("can't read what %s undoes: %v", f.Location, p.err))
 	}
-	if o.known == nil {
-		o.known = map[versions.File]pendingFile{}
-	}
-	o.known[f] = p
 	return p
 }
 
@@ -61,29 +86,32 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 	if err != nil {
 		return err
 	}
+	var files []versions.File
+	var runs []string
 	for _, x := range listing.Executions {
 		for _, f := range x.Files {
-			if !f.Replayable() {
-				continue
+			if f.Replayable() {
+				files, runs = append(files, f), append(runs, x.RunUUID)
 			}
-			p := r.overlaps.pending(ctx, r, f)
-			if errors.Is(p.err, fs.ErrNotExist) {
-				continue // restored since it was listed
-			}
-			elsewhere := clusterUID != "" && p.version.ClusterUID != "" && clusterUID != p.version.ClusterUID
-			for _, ref := range refs {
-				// Two clusters may share a cloud's subnets, and nothing else.
-				if p.names(ref) && !(elsewhere && ref.InCluster()) {
-					return &RefusedError{
-						Kind:    KindOverlap,
-						Err:     fmt.Errorf("%s still has to be restored by %s", ref.Text(), f.Location),
-						Details: map[string]string{"run_uuid": x.RunUUID, "file": f.Location},
-					}
+		}
+	}
+	for i, p := range r.overlaps.pending(ctx, r, files) {
+		if errors.Is(p.err, fs.ErrNotExist) {
+			continue // restored since it was listed
+		}
+		elsewhere := clusterUID != "" && p.version.ClusterUID != "" && clusterUID != p.version.ClusterUID
+		for _, ref := range refs {
+			// Two clusters may share a cloud's subnets, and nothing else.
+			if p.names(ref) && !(elsewhere && ref.InCluster()) {
+				return &RefusedError{
+					Kind:    KindOverlap,
+					Err:     fmt.Errorf("%s still has to be restored by %s", ref.Text(), files[i].Location),
+					Details: map[string]string{"run_uuid": runs[i], "file": files[i].Location},
 				}
 			}
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // names reports whether the file undoes ref. One that can't be loaded does if it

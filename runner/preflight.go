@@ -1,18 +1,23 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
+
+// preflightQuestions is how many rights are asked for at the same time.
+const preflightQuestions = 8
 
 // preflight asks the API server whether this user may do what the scenario and its
 // undo need. Chaos that its user may make and not undo is not begun.
@@ -24,25 +29,40 @@ func (r *Runner) preflight(ctx context.Context, s *Scenario) error {
 	if err != nil {
 		return err
 	}
+	type question struct {
+		verb, namespace string
+		right           builtins.Right
+	}
 	asked := map[string]bool{}
-	var missing []string
+	var questions []question
 	for _, config := range s.configs {
 		namespace := namespaceOf(config)
 		for _, right := range s.script.Rights {
 			for _, verb := range right.Verbs {
-				question := verb + " " + right.Resource + " " + namespace
-				if asked[question] {
-					continue
-				}
-				asked[question] = true
-				allowed, err := r.may(ctx, client, verb, right, namespace)
-				if err != nil {
-					return err
-				}
-				if !allowed {
-					missing = append(missing, verb+" "+right.Resource)
+				if key := verb + " " + right.Resource + " " + namespace; !asked[key] {
+					asked[key] = true
+					questions = append(questions, question{verb, namespace, right})
 				}
 			}
+		}
+	}
+	// Side by side: each is a request, and nothing is begun before the last answer.
+	answers := make([]bool, len(questions))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(preflightQuestions)
+	for i, q := range questions {
+		group.Go(func() (err error) {
+			answers[i], err = r.may(groupCtx, client, q.verb, q.right, q.namespace)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	var missing []string
+	for i, q := range questions {
+		if !answers[i] {
+			missing = append(missing, q.verb+" "+q.right.Resource)
 		}
 	}
 	if len(missing) > 0 {
