@@ -15,7 +15,7 @@ import (
 func allRows() []row {
 	rows := []row{startRow(), listRow(10, 1, 1.2, 7), listRow(100_000, 1, 0.6, 3), listRow(100_000, 10, 1.2, 3), jsonRow(100_000, 10)}
 	rows = append(rows,
-		undoRow(undo{template: "hog", what: "replay %d hog pods, one a file, one at a time", size: 200, parallel: 1, idle: true, reach: 1.15, requests: deleteRequests}),
+		undoRow(undo{template: "hog", what: "replay %d hog pods, one a file, one at a time", size: 200, parallel: 1, idle: true, reach: 1.15, requests: podRequests}),
 		undoRow(undo{template: "policy", what: "replay %d network policies, one at a time", size: 200, parallel: 1, reach: 1.15, requests: deleteRequests}),
 		undoRow(undo{template: "hijack", what: "replay %d hijackings, one at a time", size: 100, parallel: 1, reach: 1.15, idle: true, requests: hijackRequests}),
 		undoRow(undo{template: "policy", what: "%d files whose objects are gone, one at a time", size: 200, parallel: 1, gone: true, reach: 1.15, requests: goneRequests}),

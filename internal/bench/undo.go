@@ -145,14 +145,19 @@ func verbs(object Request, verbs ...string) []Request {
 	return all
 }
 
-// What ebb sends for one object, as runner's TestRequests has it.
+// What ebb sends for one object, as runner's TestRequests has it. The answer to the delete of a pod is
+// the pod, also where it is gone at once; that of others says so.
 
-func deleteRequests(object Request) []Request { return verbs(object, "get", "delete", "get") }
-func goneRequests(object Request) []Request   { return verbs(object, "get", "get") }
+func podRequests(object Request) []Request    { return verbs(object, "get", "delete", "get") }
+func deleteRequests(object Request) []Request { return verbs(object, "get", "delete") }
+func goneRequests(object Request) []Request   { return verbs(object, "get") }
 func waitRequests(object Request) []Request   { return verbs(object, "get", "delete", "absent") }
 
 func hijackRequests(object Request) []Request {
-	if object.Resource != "services" {
+	switch object.Resource {
+	case pods.Resource:
+		return podRequests(object)
+	case configMaps.Resource:
 		return deleteRequests(object)
 	}
 	object.Body = json.RawMessage(`{"spec":{"selector":{"app":"bench","ebb.dev/service-hijacking":null}}}`)
@@ -177,5 +182,5 @@ func outageRequests(namespace string) []Request {
 	}
 	policy := Request{Group: policies.Group, Version: policies.Version, Resource: policies.Resource, Namespace: namespace, Name: "bare"}
 	policy.Body = fmt.Appendf(nil, `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"bare","namespace":%q},"spec":{"podSelector":{},"policyTypes":["Ingress","Egress"]}}`, namespace)
-	return append(all, verbs(policy, "get", "get", "create", "get", "delete", "get")...)
+	return append(all, verbs(policy, "get", "get", "create", "get", "delete")...)
 }

@@ -16,7 +16,7 @@ func wideRow(size int) row {
 	name := fmt.Sprintf("wide/%d", size)
 	workspace := fmt.Sprintf("wide-%d", size)
 	return row{
-		Name: name, What: fmt.Sprintf("one file with %d pods", size), BareIs: "client-go: " + requestNames(deleteRequests(Request{})) + ", 16 at a time",
+		Name: name, What: fmt.Sprintf("one file with %d pods", size), BareIs: "client-go: " + requestNames(podRequests(Request{})) + ", 16 at a time",
 		Size: size, Reach: 1.1, repeats: 2, cleanup: removeWorkspace(workspace),
 		prepare: func(ctx context.Context, b *bench) (step, step, error) {
 			t, err := b.template(ctx, "hog")
@@ -36,7 +36,7 @@ func wideRow(size int) row {
 				var pieces [][]Request
 				if err == nil {
 					for _, c := range copies {
-						pieces = append(pieces, deleteRequests(c.objects[0]))
+						pieces = append(pieces, podRequests(c.objects[0]))
 					}
 				}
 				p, workErr := b.work(workspace, byDefault, pieces)
