@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 )
 
 // CleanupOptions say what is removed.
 type CleanupOptions struct {
 	OlderThan    time.Duration // executed longer ago than this
+	Keep         int           // executed executions, the newest, that stay; older ones go at any age. 0: any number
 	Now          time.Time     // zero: the time of the call
 	RunUUID      string        // exact; empty selects all
 	ScenarioType string        // exact; empty selects all
@@ -24,8 +26,8 @@ func (o CleanupOptions) before() time.Time {
 	return o.Now.Add(-o.OlderThan)
 }
 
-// Cleanup removes version files that were executed longer ago than the options say, and executions
-// that a crash left empty as long ago. It removes no pending file and nothing of Krkn's, and leaves
+// Cleanup removes version files that were executed longer ago than the options say, or of which there
+// are newer ones enough, and executions that a crash left empty as long ago. It removes no pending file and nothing of Krkn's, and leaves
 // alone what somebody has locked. The journal gets a line for each execution. After an error it goes
 // on; removed has what is gone.
 func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, err error) {
@@ -34,12 +36,19 @@ func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, er
 		return nil, err
 	}
 	var errs []error
-	for _, info := range listing.Executions {
+	done := 0                                 // executions of which nothing is pending
+	for _, info := range listing.Executions { // the newest first
 		if err := ctx.Err(); err != nil {
 			return removed, errors.Join(append(errs, err)...)
 		}
 		// An execution with something in it that we don't know is not empty.
 		empty := len(info.Files) == 0 && len(info.Problems) == 0 && info.Changed.Before(o.before())
+		o := o
+		if o.isDone(info.Files) {
+			if done++; o.Keep > 0 && done > o.Keep {
+				o.OlderThan = 0
+			}
+		}
 		old := o.outdated(info.Files)
 		if !empty && len(old) == 0 {
 			continue
@@ -81,6 +90,12 @@ func (o CleanupOptions) clean(ctx context.Context, s Store, info ExecutionInfo) 
 		Event: EventCleanup, RunUUID: info.RunUUID, ScenarioType: o.ScenarioType, Execution: info.ID,
 		Message: fmt.Sprintf("%d executed version file(s) removed", len(old)),
 	})
+}
+
+// isDone reports whether an execution has executed files, and nothing else to undo.
+func (o CleanupOptions) isDone(files []File) bool {
+	return slices.ContainsFunc(files, func(f File) bool { return f.Kind == KindVersion && f.State == Executed }) &&
+		!slices.ContainsFunc(files, func(f File) bool { return f.State == Pending })
 }
 
 // outdated returns the executed files of ours that last changed, that is were executed, long ago.

@@ -20,12 +20,14 @@ type cleanupOptions struct {
 	commonOptions
 	selectionOptions
 	OlderThan time.Duration
+	Keep      int
 	DryRun    bool
 }
 
 func (o *cleanupOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
 		&cli.DurationFlag{Name: "older-than", Destination: &o.OlderThan, Value: defaultAge, Usage: "remove what was executed longer ago than this `AGE`"},
+		&cli.IntFlag{Name: "keep", Destination: &o.Keep, Usage: "remove also younger ones, but those of the newest `N` executions; 0 is any number"},
 		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be removed, change nothing"},
 	}, o.commonOptions.flags())
 }
@@ -35,6 +37,9 @@ func (o *cleanupOptions) check() error {
 	if o.OlderThan < 0 {
 		err = errors.Join(err, fmt.Errorf("--older-than: got %s, want 0 or more", o.OlderThan))
 	}
+	if o.Keep < 0 {
+		err = errors.Join(err, fmt.Errorf("--keep: got %d, want 0 or more", o.Keep))
+	}
 	return err
 }
 
@@ -42,9 +47,10 @@ func cleanupCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "cleanup-rollback",
 		Usage:     "remove version files that were executed long ago",
-		UsageText: "ebb cleanup-rollback [-c FILE] [--older-than 720h] [--dry-run]",
+		UsageText: "ebb cleanup-rollback [-c FILE] [--older-than 720h] [--keep N] [--dry-run]",
 		Description: `
-Removes executed version files of a certain age, and says so in the journal. It never
+Removes executed version files of a certain age, and says so in the journal. With
+--keep, it also removes younger ones, but those of the newest executions. It never
 removes a pending file, nor one of Krkn's, and leaves alone what is in use.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runCleanup)
@@ -56,7 +62,7 @@ func runCleanup(ctx context.Context, o cleanupOptions) error {
 		return err
 	}
 	removed, err := versions.Cleanup(ctx, s.store, versions.CleanupOptions{
-		OlderThan: o.OlderThan, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
+		OlderThan: o.OlderThan, Keep: o.Keep, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
 	})
 	did := "removed"
 	if o.DryRun {
