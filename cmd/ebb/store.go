@@ -134,7 +134,7 @@ func (s *setup) target(o *commonOptions) string {
 	switch {
 	case o.Kubeconfig != "":
 		return o.Kubeconfig
-	case s.Kubeconfig != "" && missing(s.Kubeconfig) && !missing(serviceAccount):
+	case s.Kubeconfig != "" && missing(s.Kubeconfig) && !missing(config.ServiceAccount):
 		return "" // as settings says
 	}
 	return s.Kubeconfig

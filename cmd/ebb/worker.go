@@ -62,7 +62,7 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	}
 	if o.Kubeconfig != "" {
 		w.Kubeconfig = o.Kubeconfig
-	} else if w.Kubeconfig != "" && missing(w.Kubeconfig) && !missing(serviceAccount) {
+	} else if w.Kubeconfig != "" && missing(w.Kubeconfig) && !missing(config.ServiceAccount) {
 		// As Krkn in a pod, whose configuration often names a file of the machine that it was
 		// written on.
 		s.log.Warn(fmt.Sprintf("kubeconfig_path %q does not exist: using the pod's service account", w.Kubeconfig))
@@ -70,9 +70,6 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	}
 	return w
 }
-
-// serviceAccount is what each pod has that may speak to the API server.
-const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 // podNamespace is what each pod with a service account has.
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"

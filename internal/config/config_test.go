@@ -289,6 +289,25 @@ func TestKubeconfigPath(t *testing.T) {
 	}
 }
 
+// A pod of an arbitrary user has no home, and needs none: Krkn's own configuration names ~/.kube/config.
+func TestKubeconfigWithoutHome(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	defer func(before string) { config.ServiceAccount = before }(config.ServiceAccount)
+	config.ServiceAccount = token
+	t.Setenv("HOME", "")
+	write(t, "c.yaml", "kraken: {kubeconfig_path: ~/.kube/config, chaos_scenarios: [hog_scenarios: a.yml]}\n")
+	if _, err := config.Load("c.yaml", config.Options{}); err == nil || !strings.Contains(err.Error(), "there is no home directory") {
+		t.Errorf("without a service account: got %v, want an error about the home", err)
+	}
+	if err := os.WriteFile(token, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load("c.yaml", config.Options{})
+	if err != nil || c.Kubeconfig != "~/.kube/config" {
+		t.Errorf("with one: got %+v, %v, want the path as it was written", c, err)
+	}
+}
+
 func TestRunUUID(t *testing.T) {
 	for _, test := range []struct {
 		uuid string

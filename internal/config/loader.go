@@ -2,7 +2,9 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -121,7 +123,11 @@ func (l *loader) fields() {
 		Kubeconfig: l.directory("rollback_store_kubeconfig_path"), Required: get[bool](l, "kraken", "rollback_store_required"),
 		SigningKey: l.directory("rollback_signing_key_path"), PublicKeys: l.directory("rollback_public_keys_path"),
 	}
-	kubeconfig, err := KubeconfigPath(get[string](l, "kraken", "kubeconfig_path"))
+	written := get[string](l, "kraken", "kubeconfig_path")
+	kubeconfig, err := KubeconfigPath(written)
+	if _, noToken := os.Stat(ServiceAccount); errors.Is(err, errNoHome) && noToken == nil {
+		kubeconfig, err = written, nil // a file that is not there, which a pod does not need
+	}
 	if err != nil {
 		l.problem(l.node("kraken", "kubeconfig_path"), "kraken.kubeconfig_path", "%v", err)
 	}

@@ -16,6 +16,12 @@ import (
 // several, then ~/.kube/config, then the pod's own account.
 func KubeconfigPath(written string) (string, error) { return expand(written) }
 
+// ServiceAccount is the token that each pod has that may speak to the API server. A variable for tests.
+var ServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+// errNoHome is for a ~ of somebody who has no home, as an arbitrary user in a pod.
+var errNoHome = errors.New("there is no home directory")
+
 // expand replaces a leading ~ by the home directory. Nothing else is expanded: a path with a $ is a
 // path with a $.
 func expand(path string) (string, error) {
@@ -28,7 +34,7 @@ func expand(path string) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("%q can't be expanded: %w", path, err)
+		return "", fmt.Errorf("%q can't be expanded: %w: %w", path, errNoHome, err)
 	}
 	return filepath.Join(home, rest), nil
 }
