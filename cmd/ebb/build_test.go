@@ -15,7 +15,13 @@ import (
 func makeBuild(t testing.TB, dir string) string {
 	t.Helper()
 	binary := filepath.Join(dir, "ebb")
-	build := exec.Command("make", "--silent", "build", "BINARY="+binary)
+	runMake(t, "build", "BINARY="+binary)
+	return binary
+}
+
+func runMake(t testing.TB, args ...string) {
+	t.Helper()
+	build := exec.Command("make", append([]string{"--silent"}, args...)...)
 	build.Dir = "../.."
 	for _, variable := range os.Environ() { // a make that runs the tests is none of this one's business
 		if name, _, _ := strings.Cut(variable, "="); name != "MAKEFLAGS" && name != "MFLAGS" && name != "MAKELEVEL" {
@@ -23,19 +29,28 @@ func makeBuild(t testing.TB, dir string) string {
 		}
 	}
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("make build: %v\n%s", err, out)
+		t.Fatalf("make %s: %v\n%s", args[0], err, out)
 	}
-	return binary
 }
 
-// TestBuildNeedsNothing: what make build makes runs where there is nothing else, no libc and no loader.
-func TestBuildNeedsNothing(t *testing.T) {
+// TestBuild looks at what make image makes: the binary that make build makes, which needs nothing else,
+// and an image of it.
+func TestBuild(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("NOT TESTED: only Linux has static binaries")
+		t.Skip("NOT TESTED: only Linux has static binaries and containers")
 	}
-	root := t.TempDir()
-	file, err := elf.Open(makeBuild(t, root))
+	root, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
+	binary := filepath.Join(root, "ebb")
+	runMake(t, "image", "BINARY="+binary, "IMAGE="+image)
+	t.Run("static", func(t *testing.T) { needsNothing(t, binary) })
+	t.Run("image", func(t *testing.T) { imageHas(t, image, binary) })
+	t.Run("container", func(t *testing.T) { runsInContainers(t, image) })
+}
+
+// needsNothing: it runs where there is nothing else, no libc and no loader.
+func needsNothing(t *testing.T, binary string) {
+	file, err := elf.Open(binary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +70,7 @@ func TestBuildNeedsNothing(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"list-rollback"}} {
 		cmd := exec.Command("/ebb", args...)
 		cmd.Dir, cmd.Env = "/", []string{}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: filepath.Dir(binary)}
 		out, err := cmd.CombinedOutput()
 		if args[0] == "version" && err != nil {
 			t.Errorf("ebb version in an empty root: %v\n%s", err, out)

@@ -50,32 +50,60 @@ var installTools = sync.OnceValue(func() error {
 	if len(missing) == 0 || os.Geteuid() != 0 {
 		return nil
 	}
+	found, err := install(func() []string { return missingPackages(toolDirs) })
+	if err == nil && found {
+		if missing = missingPackages(toolDirs); len(missing) > 0 {
+			err = errors.New("apt-get installed " + strings.Join(missing, " ") + ", but not all commands are there")
+		}
+	}
+	return err
+})
+
+// Install makes sure that the machine has a command, which a Debian package brings, and reports
+// whether it has.
+func Install(command, pkg string) bool {
+	there := func() bool {
+		return slices.ContainsFunc(toolDirs, func(dir string) bool { return isFile(dir + "/" + command) })
+	}
+	if there() || os.Geteuid() != 0 {
+		return there()
+	}
+	_, err := install(func() []string {
+		if there() {
+			return nil
+		}
+		return []string{pkg}
+	})
+	return err == nil && there()
+}
+
+// install installs the packages that are missing when it is this process's turn, and reports whether
+// there is something that does.
+func install(missing func() []string) (found bool, err error) {
 	apt, err := exec.LookPath("apt-get")
 	if err != nil {
-		return nil
+		return false, nil
 	}
 	// One at a time: the tests of other checkouts are on the same machine.
 	turn, err := lock(filepath.Join(os.TempDir(), fmt.Sprintf("ebb-sandbox-%d-tools", os.Getuid())), unix.LOCK_EX)
 	if err != nil {
-		return err
+		return true, err
 	}
 	defer turn.Close() //nolint:errcheck // nothing was written
-	if missing = missingPackages(toolDirs); len(missing) == 0 {
-		return nil
+	packages := missing()
+	if len(packages) == 0 {
+		return true, nil
 	}
 	// A new machine has no lists of packages, or old ones.
-	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, missing...)} {
+	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, packages...)} {
 		cmd := exec.Command(apt, args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w: %s", strings.Join(args, " "), err, out)
+			return true, fmt.Errorf("apt-get %s: %w: %s", strings.Join(args, " "), err, out)
 		}
 	}
-	if missing = missingPackages(toolDirs); len(missing) > 0 {
-		return errors.New("apt-get installed " + strings.Join(missing, " ") + ", but not all commands are there")
-	}
-	return nil
-})
+	return true, nil
+}
 
 // missingPackages returns the packages of which a command is in none of the directories.
 func missingPackages(dirs []string) []string {

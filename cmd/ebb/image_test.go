@@ -1,0 +1,129 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// descriptor names a blob of an OCI layout, by its digest.
+type descriptor struct {
+	Digest string `json:"digest"`
+}
+
+// layoutOf reads an OCI layout with one image of one layer.
+func layoutOf(t *testing.T, layout string) (config map[string]any, layer []byte, digest string) {
+	t.Helper()
+	blob := func(d descriptor) string {
+		return filepath.Join(layout, "blobs", strings.Replace(d.Digest, ":", "/", 1))
+	}
+	parse := func(path string, into any) {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(data, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var index struct{ Manifests []descriptor }
+	parse(filepath.Join(layout, "index.json"), &index)
+	if len(index.Manifests) != 1 {
+		t.Fatalf("index.json: got %v, want one image", index)
+	}
+	var manifest struct {
+		Config descriptor
+		Layers []descriptor
+	}
+	parse(blob(index.Manifests[0]), &manifest)
+	if len(manifest.Layers) != 1 {
+		t.Fatalf("got the layers %v, want one", manifest.Layers)
+	}
+	parse(blob(manifest.Config), &config)
+	layer, err := os.ReadFile(blob(manifest.Layers[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config, layer, index.Manifests[0].Digest
+}
+
+// unpack writes the files of a layer to a directory, and returns their names.
+func unpack(t *testing.T, layer []byte, dir string) (names []string) {
+	t.Helper()
+	unzipped, err := gzip.NewReader(bytes.NewReader(layer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := tar.NewReader(unzipped)
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return names
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+		path := filepath.Join(dir, header.Name)
+		if header.Typeflag == tar.TypeDir {
+			err = os.Mkdir(path, 0o700)
+		} else {
+			var content []byte
+			if content, err = io.ReadAll(archive); err == nil {
+				err = os.WriteFile(path, content, 0o600)
+			}
+		}
+		if err = errors.Join(err, os.Chmod(path, header.FileInfo().Mode())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// imageHas: nothing but the binary is in it, nobody runs it as root, and the same binary makes the
+// same image.
+func imageHas(t *testing.T, image, binary string) {
+	config, layer, digest := layoutOf(t, image)
+	dir := t.TempDir()
+	if names := fmt.Sprint(unpack(t, layer, dir)); names != "[tmp/ ebb]" {
+		t.Errorf("it has %s, want the binary and a place for temporary files", names)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "ebb"))
+	want, wantErr := os.ReadFile(binary)
+	if err = errors.Join(err, wantErr); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("its binary is another one: %v", err)
+	}
+	inside, _ := config["config"].(map[string]any)
+	labels, _ := inside["Labels"].(map[string]any)
+	for _, check := range []struct {
+		what      string
+		got, want any
+	}{
+		{"user", inside["User"], "65532:65532"},
+		{"entrypoint", fmt.Sprint(inside["Entrypoint"]), "[/ebb]"},
+		{"version", labels["org.opencontainers.image.version"], version},
+		{"source", labels["org.opencontainers.image.source"], "https://github.com/ebb-chaos/ebb"},
+	} {
+		if check.got != check.want {
+			t.Errorf("%s: got %v, want %v", check.what, check.got, check.want)
+		}
+	}
+	again := filepath.Join(t.TempDir(), "image")
+	cmd := exec.Command("go", "run", "./image", "-binary", binary, "-out", again, "-version", version)
+	cmd.Dir = "../../tools"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, _, other := layoutOf(t, again); other != digest {
+		t.Errorf("the same binary makes the images %s and %s, want one", digest, other)
+	}
+}
