@@ -109,6 +109,9 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 		// A mark that stays makes a replay wait longer, no more.
 		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
 	}
+	if err == nil && s.Told != nil {
+		s.Told(verb, r, s.Identity(r))
+	}
 	if err == nil && s.Changed != nil {
 		s.Changed()
 	}

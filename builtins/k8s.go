@@ -82,6 +82,9 @@ func (s *Session) get(ctx context.Context, o *object) (kube.Object, error) {
 		if apierrors.IsNotFound(err) {
 			return nil, nil
 		}
+		if err == nil {
+			s.identify(o, obj)
+		}
 		return obj, err
 	}
 	obj, err := read()

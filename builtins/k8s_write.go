@@ -162,7 +162,9 @@ func (c *call) write(o *object, i intent) (made kube.Object, err error) {
 		}
 	}
 	err = c.change(c.ctx, i.verb, o.ref, func(ctx context.Context) (err error) {
-		made, err = i.send(ctx)
+		if made, err = i.send(ctx); err == nil {
+			c.identify(o, made)
+		}
 		return err
 	}, unknownOutcome)
 	return made, err

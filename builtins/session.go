@@ -94,6 +94,9 @@ type Session struct {
 	// Changed is called after each change was answered, and its mark removed. Nil is fine.
 	Changed func()
 
+	// Told is told of each change that the API server or a cloud has made. Nil is fine.
+	Told func(verb string, r Ref, id Identity)
+
 	// Observe is told of each call of a builtin that has ended, also of one that failed.
 	// It must be safe for concurrent use. Nil is fine.
 	Observe func(Call)
@@ -114,6 +117,7 @@ type Session struct {
 	notes          []string            // what already_restored said
 	changesPlanned []Change            // what Plan would have done
 	planned        map[Ref]kube.Object // objects as it would have left them; nil: deleted
+	identities     map[Ref]Identity    // of objects that were read or made
 	touched        map[Ref]bool        // what this call changed: it is not what was expected any more
 }
 

@@ -68,6 +68,10 @@ type Options struct {
 	// Their undo can only wait for the recovery.
 	AllowIrreversible bool
 
+	// Events has a Kubernetes Event written on each object that a scenario changes, and one when it
+	// is restored. One that can't be written is a warning.
+	Events bool
+
 	// Hooks are for whoever looks on.
 	Hooks Hooks
 }

@@ -52,6 +52,7 @@ type Died struct {
 func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResult {
 	after, cancel := graceful(ctx, r.options.Grace-d.Interrupted)
 	defer cancel()
+	defer r.events.Flush(flushLimit)
 	report := ScenarioResult{Scenario: d.Scenario, Position: d.Position, Began: d.Began, Err: d.Err, Effects: Unwitnessed(d.Err)}
 	log := r.options.Log.With("run_uuid", o.UUID, "scenario", d.Scenario.Path, "execution", d.Execution)
 	log.Error(fmt.Sprintf("Scenario %s failed: %v", d.Scenario.Path, d.Err))

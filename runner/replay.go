@@ -91,6 +91,7 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 			return nil, err
 		}
 	}
+	defer r.events.Flush(flushLimit)
 	p := r.replayer(o)
 	p.stop = ctx.Done()
 	if o.Verify {
@@ -155,6 +156,7 @@ func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
 // replayed and keeps its name. A pending file waits for newer ones of its
 // execution, unless o.KeepGoing says otherwise; of the rest of o only DryRun, TakeOver, Expected, Lost and Begun count.
 func (r *Runner) ReplayFile(ctx context.Context, f versions.File, o ReplayOptions) (*Report, error) {
+	defer r.events.Flush(flushLimit)
 	p := r.replayer(ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing, Lost: o.Lost, Begun: o.Begun, TakeOver: o.TakeOver, Expected: o.Expected})
 	x, err := p.openFor(ctx, f)
 	if err != nil {

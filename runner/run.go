@@ -168,6 +168,7 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (
 	if o.UUID == "" {
 		o.UUID = uuid.NewString()
 	}
+	defer r.events.Flush(flushLimit)
 	report := &RunReport{UUID: o.UUID}
 	for i := o.From.Iteration; len(scenarios) > 0 && (o.Daemon || i < max(1, o.Iterations)); i++ {
 		for n, s := range scenarios {

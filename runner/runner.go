@@ -10,6 +10,7 @@ import (
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/internal/event"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -19,6 +20,7 @@ type Runner struct {
 	options Options
 	engine  *engine.Engine
 	outside outside
+	events  *event.Writer // nil for none
 
 	unknownCluster *sync.Once // said once
 	overlaps       *overlaps
@@ -34,6 +36,9 @@ func New(store versions.Store, o Options) (*Runner, error) {
 		return nil, err
 	}
 	r := &Runner{store: store, options: o, outside: newOutside(o), unknownCluster: &sync.Once{}, overlaps: &overlaps{}}
+	if o.Events {
+		r.events = event.New(r.outside.cluster, o.Log)
+	}
 	r.engine = engine.New(engine.Options{
 		Predeclared: builtins.Predeclared(),
 		Signatures:  signatures(),

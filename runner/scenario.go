@@ -227,6 +227,7 @@ func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builti
 		OwnPod:   ownPod(r.options.OwnPod),
 		Look:     look,
 		Changed:  func() { r.reach(AfterChange) },
+		Told:     x.changedEvent,
 		Cluster:  func(context.Context) (*kube.Client, error) { return r.outside.cluster() },
 		Permit:   permitOf(x.execution, false),
 		Mark: func(verb string, ref builtins.Ref, until time.Time) (func() error, error) {

@@ -125,6 +125,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 	} else {
 		file.log.Warn(fmt.Sprintf("%s has no %s: the result was not checked", f.Location, nameVerify))
 	}
+	p.restoredEvents(file, result.Outcome, result.RunUUID, s)
 	file.log.Info("Rollback completed.")
 	return sha, nil
 }

@@ -61,6 +61,18 @@ func writeRights(t *testing.T) string {
 		}
 	}
 	b.WriteString(`---
+# For the Events on what is changed and restored: without it, there is a warning.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: ebb-events
+  labels:
+    ebb.dev/scenarios: "true"
+rules:
+- apiGroups: [""]
+  resources: ["events"]
+  verbs: ["create"]
+---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:

@@ -21,7 +21,7 @@ import (
 // The tests run a binary that is built with the tag ebbtest. It is the program itself, and takes
 // from its environment what tests set: EBB_KILL_AT has points at which it is killed or signalled
 // ([killpoint.Parse]), EBB_REPEAT_WINDOW, EBB_MEMORY and EBB_STORE_TIMES are limits, EBB_PROC is what
-// stands for the /proc of nodes.
+// stands for the /proc of nodes, EBB_EVENTS has Kubernetes Events written.
 func init() {
 	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
 	mines, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
@@ -30,6 +30,7 @@ func init() {
 		repeatWindow = 0 // each mine is a signal of its own
 		reached = func(p runner.Point) { mines.Reached(string(p)) }
 	}
+	eventsOff = os.Getenv("EBB_EVENTS") == ""
 	if text := os.Getenv("EBB_REPEAT_WINDOW"); text != "" {
 		repeatWindow, err = time.ParseDuration(text)
 		mustSet("EBB_REPEAT_WINDOW", err)

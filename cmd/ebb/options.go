@@ -175,7 +175,7 @@ func (o *commonOptions) readRollback() (*config.Config, error) {
 
 // noConfig is the configuration where no file was read.
 func noConfig() *config.Config {
-	return &config.Config{File: defaultConfig, VersionsDirectory: config.DefaultVersionsDirectory, Store: config.Store{Required: true}}
+	return &config.Config{File: defaultConfig, VersionsDirectory: config.DefaultVersionsDirectory, Events: true, Store: config.Store{Required: true}}
 }
 
 // readIfNamed is for commands that are given a version file: where it lies says what its store is,

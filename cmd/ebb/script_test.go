@@ -98,6 +98,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"freeze":   cmdFreeze,
 			"waitlog":  cmdWaitLog,
 			"event":    cmdEvent,
+			"told":     cmdTold,
 			"scrape":   cmdScrape,
 
 			"dumpworkloads":  cmdDumpWorkloads,

@@ -2,19 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/ebb-chaos/ebb/builtins"
-	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/event"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions/clusterstore"
 )
-
-var eventKind = kube.Resource{Version: "v1", Kind: "Event", Plural: "events", Namespaced: true}
 
 // mostEvents bounds the Events of an execution: it may have thousands of pods.
 const mostEvents = 20
@@ -70,22 +64,9 @@ func (w *watcher) event(ctx context.Context, x clusterstore.Sight, ref builtins.
 	if err != nil {
 		return err
 	}
-	namespace := ref.Namespace
-	if namespace == "" {
-		namespace = "default"
-	}
-	sum := sha256.Sum256([]byte(x.ID + " " + ref.Text()))
-	now := time.Now().UTC().Format(time.RFC3339)
-	_, err = client.Create(ctx, eventKind, namespace, kube.Object{
-		"metadata":       kube.Object{"name": fmt.Sprintf("ebb-%x", sum[:8])},
-		"involvedObject": kube.Object{"kind": ref.Kind, "name": ref.Name, "namespace": ref.Namespace},
-		"type":           "Warning", "reason": "ChaosNotRestored",
-		"message":        fmt.Sprintf("run %s changed this, and its runner is dead: %s", x.RunUUID, holderText(x)),
-		"source":         kube.Object{"component": "ebb-watch"},
-		"firstTimestamp": now, "lastTimestamp": now, "count": 1,
+	return event.Write(ctx, client, event.Event{
+		Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name,
+		Type: event.Warning, Reason: "ChaosNotRestored", Component: "ebb-watch", Run: x.RunUUID,
+		Message: fmt.Sprintf("run %s changed this, and its runner is dead: %s", x.RunUUID, holderText(x)),
 	})
-	if apierrors.IsAlreadyExists(err) { // another watch told of it
-		return nil
-	}
-	return err
 }

@@ -90,6 +90,7 @@ func runTest(ctx context.Context, o testOptions) error {
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.Scripts, settings.OnlyScript = filepath.Dir(path), filepath.Base(path)
 	settings.OnStop, settings.AllowIrreversible = "rolling back", o.AllowIrreversible
+	settings.Events = false // of 15 runs, nobody wants to read them
 	s.again = "ebb execute-rollback --config " + quoted(o.configFile())
 	v, err := s.supervise(ctx, &o.commonOptions, settings)
 	if err != nil {

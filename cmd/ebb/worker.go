@@ -30,6 +30,9 @@ var reached func(runner.Point)
 // builtinScripts are those of the package scripts. Tests change what is a danger to their machine.
 var builtinScripts fs.FS = scripts.FS
 
+// eventsOff is set in a binary for tests: most of them count requests, or faults that the n-th meets.
+var eventsOff bool
+
 // stopping is closed when a worker has heard of a signal.
 var stopping = make(chan struct{})
 
@@ -48,6 +51,7 @@ type workerSettings struct {
 	// outage.
 	TotalPatience time.Duration
 	Force         bool
+	Events        bool // Kubernetes Events
 	// AllowIrreversible lets scenarios do what can't be undone.
 	AllowIrreversible bool
 	OnStop            string // what is done after a signal, for messages
@@ -58,7 +62,8 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	w := workerSettings{
 		Store: s.store.settings, Scripts: s.ScriptsDirectory, Kubeconfig: s.Kubeconfig, Context: o.Context,
 		LogFormat: o.LogFormat, LogLevel: o.LogLevel, NoColor: o.NoColor,
-		Times: times, OnStop: "finishing the file at hand",
+		Events: s.Events && !eventsOff,
+		Times:  times, OnStop: "finishing the file at hand",
 	}
 	if o.Kubeconfig != "" {
 		w.Kubeconfig = o.Kubeconfig
@@ -131,6 +136,7 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 		AWS:         runner.AWSFromEnvironment,
 
 		AllowIrreversible: w.AllowIrreversible,
+		Events:            w.Events,
 		Cluster: func() (*rest.Config, error) {
 			path, err := config.KubeconfigPath(w.Kubeconfig)
 			if err != nil {

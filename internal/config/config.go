@@ -24,6 +24,7 @@ type Config struct {
 	VersionsDirectory          string          // ~ expanded
 	VersionsDirectoryDefaulted bool            // the file names none
 	DirectoryTrust             versions.Trust  // what may stand above the versions directory
+	Events                     bool            // Kubernetes Events on what is changed and restored
 	Store                      Store           // where version files are kept, beside the directory or in its place
 	ExitOnFailure              bool            // stop after the first scenario that fails
 	ScriptsDirectory           string          // the user's own scenario scripts, ~ expanded; "" when there is none

@@ -39,8 +39,8 @@ func TestLoadKrkn(t *testing.T) {
 		Kubeconfig:        "/home/alice/.kube/test",
 		VersionsDirectory: "/var/lib/ebb/versions",
 		ExitOnFailure:     true,
-		Store:             config.Store{Kind: "directory", Required: true},
-		ScriptsDirectory:  "/home/alice/scenarios",
+		Events:            true, Store: config.Store{Kind: "directory", Required: true},
+		ScriptsDirectory: "/home/alice/scenarios",
 		Scenarios: []config.ScenarioEntry{
 			{Type: "hog_scenarios", Path: "scenarios/kube/cpu-hog.yml", Line: 16},
 			{Type: "hog_scenarios", Path: "scenarios/kube/io-hog.yml", Line: 17},
@@ -84,10 +84,10 @@ func TestDefaults(t *testing.T) {
 		AutoRollback:               true,
 		VersionsDirectory:          "/tmp/kraken-rollback",
 		VersionsDirectoryDefaulted: true,
-		Store:                      config.Store{Kind: "directory", Required: true},
-		Scenarios:                  []config.ScenarioEntry{{Type: "hog_scenarios", Path: "cpu.yml", Line: 3}},
-		WaitDuration:               60 * time.Second,
-		Iterations:                 1,
+		Events:                     true, Store: config.Store{Kind: "directory", Required: true},
+		Scenarios:    []config.ScenarioEntry{{Type: "hog_scenarios", Path: "cpu.yml", Line: 3}},
+		WaitDuration: 60 * time.Second,
+		Iterations:   1,
 	}
 	got, err := config.Load(file, config.Options{})
 	if err != nil {
@@ -119,7 +119,7 @@ health_checks: {config: }
 	want := &config.Config{
 		File: "c.yaml", AutoRollback: true,
 		VersionsDirectory: config.DefaultVersionsDirectory, VersionsDirectoryDefaulted: true,
-		Store:        config.Store{Kind: "directory", Required: true},
+		Events: true, Store: config.Store{Kind: "directory", Required: true},
 		Scenarios:    []config.ScenarioEntry{{Type: "hog_scenarios", Path: "cpu.yml", Line: 7}},
 		WaitDuration: time.Minute, Iterations: 1,
 	}

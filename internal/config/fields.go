@@ -23,6 +23,7 @@ var sections = map[string]schema.Field{
 		"rollback_store_namespace":       {Type: schema.String},
 		"rollback_store_required":        {Type: schema.Bool, Default: true},
 		"rollback_signing_key_path":      {Type: schema.String},
+		"rollback_events":                {Type: schema.Bool, Default: true},
 		"rollback_public_keys_path":      {Type: schema.String},
 		"exit_on_failure":                {Type: schema.Bool, Default: false},
 		"scenario_scripts_directory":     {Type: schema.String},

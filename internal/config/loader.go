@@ -118,6 +118,7 @@ func (l *loader) fields() {
 	if err == nil { // otherwise it has been said that the key can't be so
 		c.DirectoryTrust = trust
 	}
+	c.Events = get[bool](l, "kraken", "rollback_events")
 	c.Store = Store{
 		Kind: cmp.Or(get[string](l, "kraken", "rollback_store"), StoreDirectory), Namespace: get[string](l, "kraken", "rollback_store_namespace"),
 		Kubeconfig: l.directory("rollback_store_kubeconfig_path"), Required: get[bool](l, "kraken", "rollback_store_required"),
