@@ -16,7 +16,7 @@ type builtinsOptions struct {
 }
 
 func (o *builtinsOptions) flags() []cli.Flag {
-	return []cli.Flag{&cli.BoolFlag{Name: "stubs", Destination: &o.Stubs, Usage: "print api.star, which editors complete from"}}
+	return []cli.Flag{&cli.BoolFlag{Name: "stubs", Destination: &o.Stubs, Usage: "print stubs with types, for editors and checkers of Python"}}
 }
 
 func (o *builtinsOptions) check() error {
@@ -33,14 +33,20 @@ func builtinsCommand() *cli.Command {
 		UsageText: "ebb builtins [--stubs] [NAME]",
 		Description: `
 Lists all that scripts can call. With the name of a function (k8s.get) or a module
-(k8s) it prints the documentation of that. --stubs prints stubs for editors.
+(k8s) it prints the documentation of that. --stubs prints stubs with types, for an
+editor or a checker that knows Python:
+
+   ebb builtins --stubs > __builtins__.pyi
 ` + exitHelp(helpDone, helpFailed, helpUsage),
 	}, runBuiltins)
 }
 
 func runBuiltins(_ context.Context, o builtinsOptions) error {
 	if o.Stubs {
-		_, err := fmt.Fprint(o.stdout, builtins.API)
+		stubs, err := builtins.Stubs()
+		if err == nil {
+			_, err = fmt.Fprint(o.stdout, stubs)
+		}
 		return err
 	}
 	docs, err := builtins.Docs()

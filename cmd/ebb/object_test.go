@@ -49,7 +49,7 @@ func kindOf(ts *testscript.TestScript, name string) schema.GroupVersionResource 
 
 // inScope returns the objects of a kind: those in the script's namespace, or of a kind that has none.
 func inScope(ts *testscript.TestScript, client dynamic.Interface, kind string) dynamic.ResourceInterface {
-	if kind == "persistentvolumes" {
+	if kind == "persistentvolumes" || kind == "nodes" {
 		return client.Resource(kindOf(ts, kind))
 	}
 	return client.Resource(kindOf(ts, kind)).Namespace(ts.Getenv("NS"))

@@ -99,6 +99,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"waitlog":  cmdWaitLog,
 			"event":    cmdEvent,
 			"told":     cmdTold,
+			"recipes":  cmdRecipes,
 			"scrape":   cmdScrape,
 
 			"dumpworkloads":  cmdDumpWorkloads,
