@@ -109,6 +109,7 @@ func runCheck(ctx context.Context, o checkOptions) error {
 type source struct {
 	supervisor.Source         // without Content if it can't be read
 	refused           []error // why a replay, or a run of a script, would not take it
+	stored            bool    // it is a pending file of a store
 }
 
 // sources reads what is to be checked: the operands, or all that is pending.
@@ -144,7 +145,9 @@ func (s *setup) sources(ctx context.Context, o *commonOptions) ([]source, error)
 		for _, f := range x.Files {
 			if f.Replayable() {
 				content, err := s.store.Read(ctx, f)
-				sources = append(sources, newSource(f.Location, content, err))
+				x := newSource(f.Location, content, err)
+				x.stored = true
+				sources = append(sources, x)
 			}
 		}
 	}
@@ -192,7 +195,7 @@ var declaresScenario = regexp.MustCompile(`(?m)^scenario\s*=\s*Scenario\(`)
 func readSource(ctx context.Context, path string, trust versions.Trust) source {
 	content, err := schema.ReadFile(path)
 	if err != nil {
-		return newSource(path, nil, err)
+		return newSource(path, nil, &usageError{err: err, hints: []string{hintList}})
 	}
 	if declaresScenario.Match(content) {
 		absolute, err := filepath.Abs(path)
@@ -212,7 +215,9 @@ func readSource(ctx context.Context, path string, trust versions.Trust) source {
 	case !errors.As(err, &insecure):
 		err = versions.CheckFile(path)
 	}
-	return newSource(path, content, err)
+	x := newSource(path, content, err)
+	x.stored = f.Replayable()
+	return x
 }
 
 // refusedScripts says what a run would refuse of a scenario script and the files beside it that it can load.
@@ -244,6 +249,10 @@ func printDiagnosis(w io.Writer, x source, d supervisor.Diagnosis) error {
 		if err := printFinding(w, "warning", f); err != nil {
 			return err
 		}
+	}
+	if !d.OK() && x.stored && len(x.refused) == 0 {
+		_, err := fmt.Fprintf(w, "  hint: %s\n", mend(x.Name))
+		return err
 	}
 	if !d.OK() || len(x.refused) > 0 {
 		return nil

@@ -24,13 +24,20 @@ func hints(err error) []string {
 	return append(found, configHints(err)...)
 }
 
-// resultHints are the hints about a file. A conflict always has a way on.
+// resultHints are the hints about a file. A conflict always has a way on, and so has a mistake in the
+// file's own code.
 func resultHints(x runner.Result) []string {
 	found := hints(x.Err)
-	if x.Outcome != runner.Conflict || x.File.Name == "" {
+	if x.File.Name == "" {
 		return found
 	}
 	file := quoted(x.File.Location)
+	if runner.KindOf(x.Err) == runner.KindScript && x.File.Replayable() {
+		return append(found, mend(x.File.Location))
+	}
+	if x.Outcome != runner.Conflict {
+		return found
+	}
 	return append(found,
 		"look at the file: ebb show-rollback "+file,
 		"if it is right as it is now: ebb mark-rollback --reason TEXT "+file,
@@ -38,6 +45,12 @@ func resultHints(x runner.Result) []string {
 		"to restore something else: ebb edit-rollback "+file,
 	)
 }
+
+// hintList is for a name that is no version file's.
+const hintList = "to see the version files and their paths: ebb list-rollback -o wide"
+
+// mend is the way on from a version file that has mistakes.
+func mend(file string) string { return "mend it: ebb edit-rollback " + quoted(file) }
 
 func configHints(err error) []string {
 	var safety *config.SafetyError
@@ -80,6 +93,10 @@ func kindHint(f *runner.Failure) string {
 		return "--skip-unsupported runs the rest"
 	case runner.KindFinal:
 		return "--allow-irreversible runs it; its undo can only wait for the recovery"
+	case runner.KindUnknownRun:
+		return "to see the runs that left something: ebb list-rollback"
+	case runner.KindScenario:
+		return "docs/scenarios.md has the keys of each type; to check the files anew: ebb run --check"
 	case runner.KindUnavailable:
 		return "give it longer with --timeout"
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,11 @@ func command[O any, P interface {
 			}
 			return usage
 		}
-		return run(parsed.Context, *o)
+		err = run(parsed.Context, *o)
+		if usage, ok := err.(*usageError); ok && len(hints(err)) == 0 { //nolint:errorlint // itself, not its cause
+			usage.hints = []string{"ebb " + c.Name + " --help"}
+		}
+		return err
 	}
 	return c
 }
@@ -70,7 +75,10 @@ func operandsOf(c *cli.Context) ([]string, error) {
 	args := c.Args().Slice()
 	for i, arg := range args {
 		if len(arg) > 1 && arg[0] == '-' && i > 0 {
-			order := append([]string{"ebb", c.Command.Name}, append(args[i:], args[:i]...)...)
+			order := []string{"ebb", c.Command.Name}
+			for _, word := range slices.Concat(args[i:], args[:i]) {
+				order = append(order, quoted(word))
+			}
 			return nil, &usageError{
 				err:   fmt.Errorf("flag %q comes after an operand, where flags are not read", arg),
 				hints: []string{strings.Join(order, " ")},

@@ -105,6 +105,11 @@ func (e *unknownTypeError) Error() string {
 	return fmt.Sprintf("%s: %d pending file(s) are of %s", text, e.other, strings.Join(e.known, ", "))
 }
 
+// Hints says how to see what there is.
+func (e *unknownTypeError) Hints() []string {
+	return []string{"to see what is pending: ebb list-rollback --pending"}
+}
+
 // selected looks at what a selection matches: a mistyped type must not pass for "nothing to do".
 // The error is a *runner.UnknownRunError or an *unknownTypeError. ours and krkns count what it
 // matches.

@@ -51,7 +51,11 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 		return nil, err
 	}
 	if s.Config, err = read(); err != nil {
-		return nil, &usageError{err: err}
+		usage := &usageError{err: err}
+		if len(hints(err)) == 0 {
+			usage.hints = []string{"mend it, and check it: ebb run --check --config " + quoted(o.configFile())}
+		}
+		return nil, usage
 	}
 	for _, w := range s.Warnings {
 		s.log.Warn(w)

@@ -217,7 +217,7 @@ func (s *setup) locate(ctx context.Context, o *commonOptions, operand string) (p
 	store, file, err := versions.Locate(operand, versions.WithTrust(trust))
 	if err != nil {
 		if !runner.IsRefused(err) {
-			err = &usageError{err: err}
+			err = &usageError{err: err, hints: []string{hintList}}
 		}
 		return place{}, file, err
 	}
@@ -241,7 +241,7 @@ func (s *setup) locateInCluster(ctx context.Context, o *commonOptions, operand s
 	}
 	file, err := store.Locate(ctx, operand)
 	if err != nil && runner.KindOf(err) == runner.KindFailed {
-		err = &usageError{err: fmt.Errorf("%q in %s: %w", operand, store.Location(), err)}
+		err = &usageError{err: fmt.Errorf("%q in %s: %w", operand, store.Location(), err), hints: []string{hintList}}
 	}
 	return place{store, settings}, file, err
 }

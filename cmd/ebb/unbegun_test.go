@@ -49,6 +49,7 @@ var unbegun = map[string]failure{
 		begin: func(w *failing) { w.write("steps.yaml", "{namespace: %s, steps: [one], dration: 5}\n", w.namespace) },
 		kind:  runner.KindScenario, code: "64",
 		reason: `^steps\.yaml:1: key "dration": unknown; did you mean "duration"\?$`,
+		hints:  []string{`^docs/scenarios\.md has the keys of each type; to check the files anew: ebb run --check$`},
 	},
 	"mistake in the script": {
 		begin: func(w *failing) { w.write("steps/steps.star", "scenario = Scenari()\n") },

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -26,6 +27,9 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if c.Command.Name != c.App.Name {
 		help = []string{"ebb " + c.Command.Name + " --help"}
 	}
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		return &usageError{err: fmt.Errorf("%s: got %s, want %s", dashed(m[2]), m[1], wantedValue(c.Command.Flags, m[2])), hints: help}
+	}
 	name, undefined := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
 	if !undefined {
 		return &usageError{err: err, hints: help}
@@ -48,6 +52,25 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		text += fmt.Sprintf("; did you mean %q?", dashed(meant))
 	}
 	return &usageError{err: fmt.Errorf("%s", text), hints: help}
+}
+
+// badValue is what the parser says of a value that is not of its flag's type.
+var badValue = regexp.MustCompile(`^invalid value (".*?") for flag -([a-zA-Z_-]+): `)
+
+// wantedValue says what values a flag takes.
+func wantedValue(flags []cli.Flag, name string) string {
+	for _, flag := range flags {
+		if !slices.Contains(flag.Names(), name) {
+			continue
+		}
+		switch flag.(type) {
+		case *cli.DurationFlag:
+			return "a duration such as 90s or 5m"
+		case *cli.IntFlag:
+			return "a whole number"
+		}
+	}
+	return "another value"
 }
 
 // dashed is a flag as it is typed.
