@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
@@ -21,12 +22,21 @@ type chain struct {
 	suspect    bool
 }
 
+// sayReading is how often a replay says how far it has read a large store: nothing is undone before it
+// knows what shares a ref.
+const sayReading = 5 * time.Second
+
 // order groups executions whose pending files share a ref. First come those that
 // need no Kubernetes API, which may be away just because they were not undone yet: their
 // machines are its control plane. Last come those with a file that took a process down.
 func (p *replayer) order(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
 	g := grouping{of: map[builtins.Ref]*chain{}}
-	for _, x := range executions {
+	said := time.Now()
+	for i, x := range executions {
+		if time.Since(said) > sayReading {
+			said = time.Now()
+			p.options.Log.Info(fmt.Sprintf("reading what is to be undone: %d of %d executions", i, len(executions)))
+		}
 		own := &chain{executions: []versions.ExecutionInfo{x}}
 		pending := false
 		for _, f := range x.Files {
