@@ -63,7 +63,7 @@ func runList(ctx context.Context, o listOptions) error {
 		return err
 	}
 	// Most of what a long list allocates is garbage at once: little of it may wait.
-	debug.SetGCPercent(listGCPercent)
+	defer debug.SetGCPercent(debug.SetGCPercent(listGCPercent))
 	stream := console.NewStream(s.stdout)
 	p, err := s.listPrinter(ctx, stream, o.Output)
 	if err != nil {
