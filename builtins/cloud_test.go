@@ -67,7 +67,7 @@ func (s *sky) run(t *testing.T, script string) (starlark.Value, error) {
 def undo_it(content):
     pass
 
-def cover(*refs):
+def record_undo(*refs):
     set_rollback_callable(undo_it, RollbackContent(), verify = undo_it, undoes = refs)
 `
 	e := engine.New(engine.Options{Predeclared: builtins.Predeclared(), Bind: builtins.Bind})
@@ -112,14 +112,14 @@ func TestCloudWriteAhead(t *testing.T) {
 			withOurs(t, s)
 			before := s.look()
 			other := strings.Replace(ref, `")`, `-other")`, 1)
-			_, err := s.main(t, "cover("+other+")", call)
+			_, err := s.main(t, "record_undo("+other+")", call)
 			if err == nil || !strings.Contains(err.Error(), "has no rollback") || !strings.Contains(err.Error(), ref) {
 				t.Errorf("got %v without its ref", err)
 			}
 			if s.set > 0 || s.look() != before {
 				t.Errorf("it was sent: %s, was %s", s.look(), before)
 			}
-			if _, err := s.main(t, "cover("+ref+")", call); err != nil {
+			if _, err := s.main(t, "record_undo("+ref+")", call); err != nil {
 				t.Errorf("got %v with its ref", err)
 			}
 			if s.set == 0 || len(s.marks) > 0 {
@@ -230,14 +230,14 @@ func TestCloudConflicts(t *testing.T) {
 func TestCloudMarks(t *testing.T) {
 	s := newSky(t, builtins.Run)
 	s.ec2.Fault("StopInstances", cloudtest.Deny)
-	v, err := s.main(t, `cover(ref("aws.Instance", "i-1"))`, `r = attempt(cloud.aws.stop, "i-1")`, `cloud.aws.stop("i-1")`, `return [r.error.reason, r.error.code]`)
+	v, err := s.main(t, `record_undo(ref("aws.Instance", "i-1"))`, `r = attempt(cloud.aws.stop, "i-1")`, `cloud.aws.stop("i-1")`, `return [r.error.reason, r.error.code]`)
 	if err != nil || v.String() != `["UnauthorizedOperation", 403]` || len(s.marks) > 0 {
 		t.Errorf("got %v, %v, marks %v", v, err, s.marks)
 	}
 	for range 20 {
 		s.compute.Fault("instances.stop", sandboxtest.DropAnswer)
 	}
-	_, err = s.main(t, `cover(ref("gcp.Instance", "p/z/a"))`, `cloud.gcp.stop("p/z/a")`)
+	_, err = s.main(t, `record_undo(ref("gcp.Instance", "p/z/a"))`, `cloud.gcp.stop("p/z/a")`)
 	if err == nil || !strings.Contains(err.Error(), "not known whether") || s.marks["stop gcp.Instance p/z/a"] != 1 {
 		t.Errorf("got %v, marks %v", err, s.marks)
 	}
@@ -299,7 +299,7 @@ func TestMarkIsRenewed(t *testing.T) {
 	s.GCP = gcp.Open(gcp.Options{}) // one attempt may take longer than the others' patience
 	t.Cleanup(s.GCP.Close)
 	s.compute.Fault("instances.stop", sandboxtest.Hold(held)) // no answer before the second mark
-	if _, err := s.main(t, `cover(ref("gcp.Instance", "p/z/a"))`, `cloud.gcp.stop("p/z/a")`); err != nil {
+	if _, err := s.main(t, `record_undo(ref("gcp.Instance", "p/z/a"))`, `cloud.gcp.stop("p/z/a")`); err != nil {
 		t.Fatal(err)
 	}
 	if len(until) < 2 || !until[1].After(until[0]) {

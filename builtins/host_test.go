@@ -98,7 +98,7 @@ def undo_it(content):
 def config_map(name, **labels):
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": NS, "labels": labels}}
 
-def cover(*names):
+def record_undo(*names):
     set_rollback_callable(undo_it, RollbackContent(), verify = undo_it, undoes = [ref("ConfigMap", name, NS) for name in names])
 `
 

@@ -123,7 +123,7 @@ def main():
 func TestRestoreNeedsRef(t *testing.T) {
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.wantError(t, `def main(): k8s.restore(config_map("a"))`, "has no rollback that was flushed")
-	h.mustRun(t, "def main():\n    cover(\"a\")\n    k8s.restore(config_map(\"a\"))")
+	h.mustRun(t, "def main():\n    record_undo(\"a\")\n    k8s.restore(config_map(\"a\"))")
 	h.Session.Mode = builtins.Plan
 	if v := h.mustRun(t, `def main(): return k8s.restore(config_map("b"))`); v != starlark.True || h.exists(t, "b") {
 		t.Errorf("a plan: got %v; exists: %v", v, h.exists(t, "b"))
@@ -156,7 +156,7 @@ func TestStrippedLabels(t *testing.T) {
 			forward.ServeHTTP(w, r)
 		}
 	})
-	h.wantError(t, "def main():\n    cover(\"a\")\n    k8s.create(config_map(\"a\"))", "was created without our labels")
+	h.wantError(t, "def main():\n    record_undo(\"a\")\n    k8s.create(config_map(\"a\"))", "was created without our labels")
 	if h.exists(t, "a") {
 		t.Error("what no undo would delete is still there")
 	}

@@ -21,24 +21,24 @@ import (
 func TestChangeNeedsRef(t *testing.T) {
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.wantError(t, `def main(): k8s.create(config_map("a"))`, "has no rollback that was flushed after its last change")
-	h.wantError(t, "def main():\n    cover(\"b\")\n    k8s.create(config_map(\"a\"))", `ref("ConfigMap", "a", "`)
+	h.wantError(t, "def main():\n    record_undo(\"b\")\n    k8s.create(config_map(\"a\"))", `ref("ConfigMap", "a", "`)
 	h.recorder.err = errors.New("disk full")
-	h.wantError(t, "def main():\n    attempt(cover, \"a\")\n", "disk full")
+	h.wantError(t, "def main():\n    attempt(record_undo, \"a\")\n", "disk full")
 	h.recorder.err = nil
 	if h.exists(t, "a") || h.set != 0 {
 		t.Fatalf("something was sent: exists %v, %d marks", h.exists(t, "a"), h.set)
 	}
-	h.mustRun(t, "def main():\n    cover(\"a\")\n    k8s.create(config_map(\"a\"))")
+	h.mustRun(t, "def main():\n    record_undo(\"a\")\n    k8s.create(config_map(\"a\"))")
 	if !h.exists(t, "a") {
 		t.Fatal("a was not created")
 	}
 	// The rollback held the state before the first change, so it can't stand for a second.
 	h.wantError(t, `def main(): k8s.patch("ConfigMap", "a", {"data": {"x": "y"}}, NS)`, "has no rollback")
-	h.mustRun(t, "def main():\n    cover(\"a\")\n    k8s.patch(\"ConfigMap\", \"a\", {\"data\": {\"x\": \"y\"}}, NS)")
+	h.mustRun(t, "def main():\n    record_undo(\"a\")\n    k8s.patch(\"ConfigMap\", \"a\", {\"data\": {\"x\": \"y\"}}, NS)")
 	h.wantError(t, `def main(): k8s.delete("ConfigMap", "a", NS)`, "has no rollback")
 	h.wantError(t, `def main(): k8s.apply(config_map("a"))`, "has no rollback")
 	// undo takes the files away, and with them what they granted.
-	h.wantError(t, "def main():\n    cover(\"c\")\n    undo()\n    k8s.create(config_map(\"c\"))", "has no rollback")
+	h.wantError(t, "def main():\n    record_undo(\"c\")\n    undo()\n    k8s.create(config_map(\"c\"))", "has no rollback")
 	if h.recorder.undone != 1 {
 		t.Fatalf("undo was called %d times, want 1", h.recorder.undone)
 	}
@@ -50,7 +50,7 @@ func TestRefusedCreateKeepsCover(t *testing.T) {
 	// A definite no changed nothing: the same rollback serves another try.
 	h.mustRun(t, `
 def main():
-    cover("a", "b")
+    record_undo("a", "b")
     first = attempt(k8s.create, config_map("a"))
     if first.ok or first.error.reason != "AlreadyExists":
         fail("got", first)
@@ -164,12 +164,12 @@ func TestModes(t *testing.T) {
 		for _, change := range changes {
 			h.wantError(t, "def main(): "+change, "it only reads")
 		}
-		h.wantError(t, `def main(): cover("there")`, "only run changes things")
+		h.wantError(t, `def main(): record_undo("there")`, "only run changes things")
 		h.mustRun(t, `def main(): k8s.get("ConfigMap", "there", NS)["metadata"]`)
 	})
 	t.Run("nothing is in reach while loading", func(t *testing.T) {
 		h := newHost(t, builtins.Init, kubeconfig)
-		for _, call := range append(changes, `k8s.get("ConfigMap", "there", NS)`, `k8s.list("Pod")`, `time.sleep(1)`, `cover("a")`, `undo()`) {
+		for _, call := range append(changes, `k8s.get("ConfigMap", "there", NS)`, `k8s.list("Pod")`, `time.sleep(1)`, `record_undo("a")`, `undo()`) {
 			h.wantError(t, "def main(): "+call, "while the module loads")
 		}
 	})
@@ -203,7 +203,7 @@ func TestMarkStaysWhileFateIsOpen(t *testing.T) {
 		}
 		return nil
 	})
-	_, err := h.run(t, "def main():\n    cover(\"a\")\n    k8s.create(config_map(\"a\"))")
+	_, err := h.run(t, "def main():\n    record_undo(\"a\")\n    k8s.create(config_map(\"a\"))")
 	var unknown *kube.UnknownOutcomeError
 	if !errors.As(err, &unknown) {
 		t.Fatalf("got %v, want an unknown outcome", err)
@@ -267,7 +267,7 @@ func TestMarkStaysForALostAttempt(t *testing.T) {
 	h := newHost(t, builtins.Run, kubeconfig)
 	release := make(chan struct{})
 	proxy.Script(http.MethodPost, sandboxtest.Late(release), sandboxtest.Pass)
-	h.mustRun(t, "def main():\n    cover(\"a\")\n    k8s.create(config_map(\"a\"))")
+	h.mustRun(t, "def main():\n    record_undo(\"a\")\n    k8s.create(config_map(\"a\"))")
 	close(release)
 	if h.marks["create ConfigMap a"] != 1 {
 		t.Fatalf("marks are %v, want the create's to be left", h.marks)
@@ -305,7 +305,7 @@ func TestParallelCreates(t *testing.T) {
 	h.mustRun(t, `
 def main():
     names = ["n%d" % i for i in range(30)]
-    cover(*names)
+    record_undo(*names)
     parallel(k8s.create, [config_map(name) for name in names])
     if len(k8s.list("ConfigMap", NS)) != 31:
         fail("not all were created")

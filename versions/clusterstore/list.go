@@ -39,7 +39,7 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 	if err != nil {
 		return listing, err
 	}
-	g := gathered{store: s, executions: map[string]*versions.ExecutionInfo{}, newest: map[string]entry{}}
+	g := collector{store: s, executions: map[string]*versions.ExecutionInfo{}, newest: map[string]entry{}}
 	for _, object := range found {
 		g.add(object, &listing)
 	}
@@ -66,14 +66,14 @@ func withRun(selector, runUUID string) []string {
 	return []string{selector, labelRun + "=" + runUUID}
 }
 
-// gathered is a listing that is being made.
-type gathered struct {
+// collector is a listing that is being made.
+type collector struct {
 	store      *Store
 	executions map[string]*versions.ExecutionInfo
 	newest     map[string]entry // by the key of the file
 }
 
-func (g *gathered) execution(id string) *versions.ExecutionInfo {
+func (g *collector) execution(id string) *versions.ExecutionInfo {
 	if x, ok := g.executions[id]; ok {
 		return x
 	}
@@ -86,7 +86,7 @@ func (g *gathered) execution(id string) *versions.ExecutionInfo {
 	return x
 }
 
-func (g *gathered) add(object kube.Object, listing *versions.Listing) {
+func (g *collector) add(object kube.Object, listing *versions.Listing) {
 	e, err := g.store.readEntry(object)
 	if err != nil {
 		meta := kube.Meta(object)
@@ -108,7 +108,7 @@ func (g *gathered) add(object kube.Object, listing *versions.Listing) {
 	}
 }
 
-func (g *gathered) finish(f versions.Filter, listing *versions.Listing) {
+func (g *collector) finish(f versions.Filter, listing *versions.Listing) {
 	for _, e := range g.newest {
 		if (f.ScenarioType == "" || f.ScenarioType == e.ScenarioType) && (!f.PendingOnly || e.State == versions.Pending) {
 			x := g.executions[e.Execution]
