@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ebb-chaos/ebb/internal/limits"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"go.starlark.net/starlark"
 )
@@ -53,11 +54,9 @@ func (e *EffectError) Error() string {
 
 // How often hold looks at the effect.
 const (
-	settleEffect = 15 * time.Second // how long chaos may take to be in force
-	firstLook    = 200 * time.Millisecond
-	mostLooks    = 10 // in the time of a hold, as far as they are not closer than leastLook
-	leastLook    = time.Second
-	lookLimit    = 10 * time.Second // of one look
+	firstLook = 200 * time.Millisecond
+	mostLooks = 10 // in the time of a hold, as far as they are not closer than leastLook
+	leastLook = time.Second
 )
 
 // Effect returns what was seen of the session's chaos so far.
@@ -75,7 +74,7 @@ func (s *Session) watching() bool { return s.Mode == Run && s.Look != nil }
 
 // look looks once, and remembers what it saw.
 func (s *Session) look(ctx context.Context) Sight {
-	limited, cancel := context.WithTimeout(ctx, lookLimit)
+	limited, cancel := context.WithTimeout(ctx, limits.Look)
 	defer cancel()
 	sight := s.Look(limited)
 	s.mu.Lock()
@@ -129,7 +128,7 @@ func (s *Session) absent(why error, planned time.Duration) error {
 // begun waits until the chaos is in force. It gives up after a while, in which what was changed
 // takes effect.
 func (s *Session) begun(ctx context.Context, planned time.Duration) error {
-	deadline := time.Now().Add(s.settleTime())
+	deadline := time.Now().Add(limits.Effect)
 	for pause := firstLook; ; pause = min(2*pause, leastLook) {
 		sight := s.look(ctx)
 		switch {
@@ -159,13 +158,6 @@ func (s *Session) still(ctx context.Context, planned time.Duration) error {
 		return ctx.Err()
 	}
 	return s.absent(sight.Absent, planned)
-}
-
-func (s *Session) settleTime() time.Duration {
-	if s.SettleEffect > 0 {
-		return s.SettleEffect
-	}
-	return settleEffect
 }
 
 // Observed looks once more where nothing looked during the scenario, before it is undone.

@@ -8,17 +8,10 @@ import (
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/limits"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/internal/permit"
 )
-
-// A changing request that was sent can land this much later and no more: the
-// server gives it up after [kube.Options].MutationTimeout (10 s), and half of
-// that again allows for the way there and for clocks.
-const settleTime = 15 * time.Second
-
-// renewTime is how often a request that is still under way is marked anew.
-const renewTime = 5 * time.Second
 
 // grantChange allows one change to each of refs: their rollback is durable.
 func (s *Session) grantChange(refs []Ref) {
@@ -104,7 +97,7 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 		s.regrant(r) // a definite no changed nothing: the rollback still holds
 	}
 	if mayArriveLate {
-		s.noteLate(Unsettled{verb, r, time.Now().Add(settleTime)})
+		s.noteLate(Unsettled{verb, r, time.Now().Add(limits.Landing())})
 	} else if uerr := unmark(); uerr != nil {
 		// A mark that stays makes a replay wait longer, no more.
 		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
@@ -135,7 +128,7 @@ func (s *Session) note(verb string, r Ref, may *permission, stop func(error)) (a
 	if s.Mark == nil {
 		return unnoted, nil
 	}
-	mark := func() (func() error, error) { return s.Mark(verb, r, time.Now().Add(renewTime+settleTime)) }
+	mark := func() (func() error, error) { return s.Mark(verb, r, time.Now().Add(limits.Renew()+limits.Landing())) }
 	unmark, err := mark()
 	if err != nil {
 		return nil, err
@@ -144,7 +137,7 @@ func (s *Session) note(verb string, r Ref, may *permission, stop func(error)) (a
 	asking, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(renewTime)
+		ticker := time.NewTicker(limits.Renew())
 		defer ticker.Stop()
 		for {
 			select {
@@ -206,7 +199,7 @@ func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool)
 		if d <= 0 {
 			continue
 		}
-		d = min(d, renewTime+settleTime) // a mark from a clock that was ahead
+		d = min(d, limits.Renew()+limits.Landing()) // a mark from a clock that was ahead
 		what := fmt.Sprintf("a request to %s %s", u.Verb, u.Ref.Text())
 		if u.Ref == (Ref{}) {
 			what = "a request of the process that left this"

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/limits"
 )
 
 // ExecError is a command that ended with another code than 0.
@@ -80,7 +81,7 @@ func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 		c.plan("exec", pod.ref, "run in %s: %s", pod.ref.Text(), shortCommand(o.Command))
 		return execValue(kube.ExecResult{}), nil
 	}
-	limit := time.Duration(a.Timeout)
+	limit := max(time.Duration(a.Timeout), limits.Command)
 	limited, cancel := context.WithTimeout(c.ctx, limit)
 	defer cancel()
 	var result kube.ExecResult

@@ -58,8 +58,6 @@ type Session struct {
 
 	// Look looks at the chaos that a scenario made. Nil where the scenario can't see it.
 	Look func(context.Context) Sight
-	// SettleEffect is how long chaos may take until it is in force. Default 15 s.
-	SettleEffect time.Duration
 
 	// Recorder makes rollbacks durable; required in [Run] mode.
 	Recorder Recorder

@@ -13,6 +13,7 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/limits"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -213,7 +214,7 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 				return err
 			}
 			last = err
-			if patience.Sleep(ctx, pause) == nil {
+			if enough := limits.Verify > 0 && time.Since(began) > limits.Verify; !enough && patience.Sleep(ctx, pause) == nil {
 				continue
 			}
 		}

@@ -75,5 +75,5 @@ mv "bin/.sandbox-link.$$" bin/ebb-sandbox
 
 if [ "${1-}" = test ]; then
 	cd sandbox
-	go test -ldflags "$ldflags" ./...
+	go test -timeout 40m -ldflags "$ldflags" ./...
 fi

@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/killpoint"
+	"github.com/ebb-chaos/ebb/internal/limits"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/scripts"
 )
 
 // The tests run a binary that is built with the tag ebbtest. It is the program itself, and takes
 // from its environment what tests set: EBB_KILL_AT has points at which it is killed or signalled
-// ([killpoint.Parse]), EBB_REPEAT_WINDOW, EBB_MEMORY and EBB_STORE_TIMES are limits, EBB_PROC is what
+// ([killpoint.Parse]), EBB_REPEAT_WINDOW, EBB_MEMORY, EBB_STORE_TIMES, EBB_REQUEST_TIME,
+// EBB_EFFECT_TIME, EBB_LOOK_TIME, EBB_COMMAND_TIME and EBB_VERIFY_TIME are limits, EBB_PROC is what
 // stands for the /proc of nodes, EBB_EVENTS has Kubernetes Events written.
 func init() {
 	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
@@ -31,9 +33,15 @@ func init() {
 		reached = func(p runner.Point) { mines.Reached(string(p)) }
 	}
 	eventsOff = os.Getenv("EBB_EVENTS") == ""
-	if text := os.Getenv("EBB_REPEAT_WINDOW"); text != "" {
-		repeatWindow, err = time.ParseDuration(text)
-		mustSet("EBB_REPEAT_WINDOW", err)
+	for variable, d := range map[string]*time.Duration{
+		"EBB_REPEAT_WINDOW": &repeatWindow, "EBB_REQUEST_TIME": &limits.Request,
+		"EBB_EFFECT_TIME": &limits.Effect, "EBB_LOOK_TIME": &limits.Look, "EBB_COMMAND_TIME": &limits.Command,
+		"EBB_VERIFY_TIME": &limits.Verify,
+	} {
+		if text := os.Getenv(variable); text != "" {
+			*d, err = time.ParseDuration(text)
+			mustSet(variable, err)
+		}
 	}
 	if proc := os.Getenv("EBB_PROC"); proc != "" {
 		builtinScripts = procFS{scripts.FS, proc}

@@ -57,7 +57,7 @@ var failures = map[string]failure{
 				w.Fatal(err)
 			}
 		},
-		timeout: 5 * time.Second,
+		timeout: time.Second,
 		kind:    runner.KindUnavailable, want: runner.Failed, code: "3",
 		reason: `API server https://\S+ does not answer \(.*\), waited `,
 		hints:  []string{`^give it longer with --timeout$`},

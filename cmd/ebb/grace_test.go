@@ -84,7 +84,7 @@ func TestTermEndsInTime(t *testing.T) {
 			}
 			want := "3"
 			if c.script == held && grace == "25s" {
-				want = "130" // its mark is settled after 20 s, and there is nothing
+				want = "130" // its mark is settled before that, and there is nothing
 			}
 			w.terminate(p, limit, want)
 			if strings.Contains(w.said(p), "still not done") {

@@ -14,7 +14,7 @@ import (
 )
 
 // lateLimit is how long after a kill a request of the dead process can still land.
-const lateLimit = 15 * time.Second
+const lateLimit = requestTime * 3 / 2
 
 // killsAtATime is more than there are processors: most of a run is waiting.
 const killsAtATime = 4

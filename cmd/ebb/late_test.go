@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"os/exec"
 	"reflect"
 	"strings"
 	"sync"
@@ -66,7 +67,9 @@ func (c heldBack) try(t *testing.T, lands bool) {
 	h := c.hold(proxy, lands)
 	defer h.letGo()
 
-	run := w.start("", "run", "--config", "config.yaml")
+	// Longer than others have: the replay is to start while the request can still land.
+	longer := func(c *exec.Cmd) { c.Env = append(c.Env, requestTimeVariable+"="+(3*requestTime/2).String()) }
+	run := w.startWith(longer, "", "run", "--config", "config.yaml")
 	select {
 	case <-h.arrived:
 	case <-run.ended:
@@ -81,7 +84,7 @@ func (c heldBack) try(t *testing.T, lands bool) {
 	pending := len(w.pending())
 	w.checkNamed()
 
-	replay := w.start("", "execute-rollback", "--config", "config.yaml")
+	replay := w.startWith(longer, "", "execute-rollback", "--config", "config.yaml")
 	w.await(replay, `a request to \w+ .* may still be under way, waiting`)
 	if lands {
 		h.letGo()

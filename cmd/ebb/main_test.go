@@ -12,9 +12,11 @@ import (
 	"runtime/debug"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-chaos/ebb/internal/limits"
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 	"github.com/ebb-chaos/ebb/supervisor"
 )
@@ -26,6 +28,20 @@ import (
 // raceOptions keep the race detector from sleeping for a second at the end of each
 // process: the scripts start hundreds.
 const raceOptions = "atexit_sleep_ms=0"
+
+// Limits that are other ones in the tests, of this process and of the ebb that it starts.
+const (
+	// requestTime is how long a changing request has: a replay of what was killed while one was
+	// under way waits for some of these times before it believes that nothing came of it.
+	requestTimeVariable = "EBB_REQUEST_TIME"
+	requestTime         = 4 * time.Second
+	// lookTime is how long one look at chaos takes at most, and commandTime how long a command in a
+	// container has at least: on a busy machine they take longer than anywhere else.
+	lookTimeVariable    = "EBB_LOOK_TIME"
+	lookTime            = 2 * time.Minute
+	commandTimeVariable = "EBB_COMMAND_TIME"
+	commandTime         = time.Minute
+)
 
 func TestMain(m *testing.M) {
 	supervisor.Main(buildRunner) // this process is the worker of a test that has a supervisor of its own
@@ -54,10 +70,14 @@ func (m tests) run() (code int, err error) {
 		buildForTests(filepath.Join(dir, "ebb")),
 		os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH")),
 		os.Setenv("GORACE", raceOptions),
+		os.Setenv(requestTimeVariable, requestTime.String()),
+		os.Setenv(lookTimeVariable, lookTime.String()),
+		os.Setenv(commandTimeVariable, commandTime.String()),
 	)
 	if err != nil {
 		return 0, err
 	}
+	limits.Request, limits.Look, limits.Command = requestTime, lookTime, commandTime
 	// Processes inherit it if this one was started to ignore it, as by nohup; some are to hear it.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	// Directories that others can write to are refused: don't make any.

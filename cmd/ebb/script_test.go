@@ -42,7 +42,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			env.Setenv("KUBECONFIG", admin)
 			env.Setenv("VERSIONS", filepath.Join(env.WorkDir, "versions"))
 			env.Setenv("NO_COLOR", "1")
-			env.Setenv("GORACE", raceOptions)
+			setLimits(env)
 			return copySteps(env.WorkDir)
 		},
 		Condition: func(name string) (bool, error) {
@@ -108,6 +108,14 @@ func scriptParams(t *testing.T) testscript.Params {
 			"managedcluster": cmdManagedCluster,
 		},
 	}
+}
+
+// setLimits has the processes of a script end and wait as this one does.
+func setLimits(env *testscript.Env) {
+	env.Setenv("GORACE", raceOptions)
+	env.Setenv(requestTimeVariable, requestTime.String())
+	env.Setenv(lookTimeVariable, lookTime.String())
+	env.Setenv(commandTimeVariable, commandTime.String())
 }
 
 // copySteps gives a script the directory steps with the scenario script that most

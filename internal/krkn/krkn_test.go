@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // file is a version file of Krkn's shape around a content. Its code does nothing.
@@ -250,12 +252,21 @@ func TestBounded(t *testing.T) {
 		"pods":     file("rollback_syn_flood_pods", content("shop", strings.Split(strings.Repeat("syn-flood-a,", 19000)+"syn-flood-b", ","))),
 		"json":     file("rollback_syn_flood_pods", `RollbackContent(namespace="shop", resource_identifier="`+base64.StdEncoding.EncodeToString([]byte(strings.Repeat("[", size/2)))+`")`),
 	} {
-		began := time.Now()
+		before := processorTime(t)
 		_, err := Parse([]byte(source))
-		if took := time.Since(began); took > time.Minute {
+		if took := processorTime(t) - before; took > time.Minute {
 			t.Errorf("%s: %v after %s", name, err, took)
 		}
 	}
+}
+
+// processorTime is what this process has used, however busy the machine is.
+func processorTime(t *testing.T) time.Duration {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // FuzzParse looks for inputs that are taken although they hold more than literals.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ebb-chaos/ebb/internal/credential"
+	"github.com/ebb-chaos/ebb/internal/limits"
 	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
@@ -42,8 +43,7 @@ type Options struct {
 }
 
 const (
-	defaultMutationTimeout = 10 * time.Second
-	defaultReadTimeout     = 15 * time.Second
+	defaultReadTimeout = 15 * time.Second
 	// slack is how much longer than the server a client waits: an answer that says
 	// "timed out" is worth more than none.
 	slack = 2 * time.Second
@@ -112,7 +112,7 @@ func New(config *rest.Config, o Options) (*Client, error) {
 		patience: patience.New(patience.Options{
 			Server: "API server " + printable(config.Host), Each: o.Patience, Total: o.TotalPatience, FirstPause: o.firstPause, Log: log,
 		}),
-		mutationTimeout: orDefault(o.MutationTimeout, defaultMutationTimeout),
+		mutationTimeout: orDefault(o.MutationTimeout, limits.Request),
 		readTimeout:     defaultReadTimeout,
 		discovered:      map[string][]Resource{},
 	}, nil
