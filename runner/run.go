@@ -294,6 +294,12 @@ func (x *scenarioRun) run(ctx context.Context) error {
 	ctx, free := held(ctx, x.execution)
 	defer free()
 	err := x.runAll(ctx)
+	// A signal may have come first: who slept does not know yet that somebody else has it.
+	if permit := permitOf(x.execution, true); permit != nil {
+		if _, notOurs := permit(context.WithoutCancel(ctx)); notOurs != nil {
+			err = errors.Join(err, notOurs)
+		}
+	}
 	if lost := lostTo(x.execution); lost != nil {
 		return lost
 	}
