@@ -179,7 +179,7 @@ func makeField(_ *call, a *fieldArgs) (starlark.Value, error) {
 // fieldTypes is one type, or a list of those that may stand there.
 type fieldTypes []schema.Type
 
-var allTypes = []schema.Type{schema.String, schema.Text, schema.Selector, schema.Int, schema.Number, schema.Bool, schema.Duration, schema.List, schema.Map, schema.Any}
+var allTypes = []schema.Type{schema.String, schema.Text, schema.Label, schema.Selector, schema.Namespace, schema.Int, schema.Number, schema.Bool, schema.Duration, schema.List, schema.Map, schema.Any}
 
 // Unpack implements starlark.Unpacker.
 func (t *fieldTypes) Unpack(v starlark.Value) error {
@@ -291,6 +291,16 @@ func ConfigValue(values map[string]any, fields map[string]schema.Field) (starlar
 	s := starlarkstruct.FromStringDict(starlark.String("config"), attrs)
 	s.Freeze() // the threads of parallel share it
 	return s, nil
+}
+
+// ConfigNames returns the names that fields have in a [ConfigValue], sorted.
+func ConfigNames(fields map[string]schema.Field) []string {
+	var names []string
+	for key := range fields {
+		names = append(names, attrName(key))
+	}
+	slices.Sort(names)
+	return names
 }
 
 func configValue(x any, f schema.Field) (starlark.Value, error) {

@@ -26,6 +26,10 @@ type Contract struct {
 	// the one that holds its only argument.
 	Arguments map[string]string
 
+	// Fields are those of the first argument with which the host calls functions, by the variable that
+	// holds the function.
+	Fields map[string][]string
+
 	// Handovers are the builtins that take functions and, at the same time, what they will be
 	// called with.
 	Handovers []Handover
@@ -68,6 +72,7 @@ func (e *Engine) audit(m *Module, c Contract) []*Error {
 	}
 	a.module(m)
 	a.contract(a.index(m), c.Arguments)
+	a.declared(a.index(m), c.Fields)
 	runtime.KeepAlive(m) // findings show its lines
 	slices.SortStableFunc(a.found, func(x, y *Error) int {
 		return cmp.Or(cmp.Compare(x.Pos.Filename(), y.Pos.Filename()), cmp.Compare(x.Pos.Line, y.Pos.Line), cmp.Compare(x.Pos.Col, y.Pos.Col))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -14,7 +15,7 @@ import (
 // fields are those of a value that functions are called with.
 type fields struct {
 	names []string
-	at    syntax.Position // where the value is made
+	at    syntax.Position // where the value is made, if that is in a script
 }
 
 // followed is a function whose argument is known.
@@ -45,6 +46,23 @@ func (a *auditor) contract(x *index, passed map[string]string) {
 		if id := x.tops[function]; id != nil && values[argument] != nil {
 			if in, def := x.function(id, a.index); def != nil {
 				a.follow(in, def, "", values[argument], "")
+			}
+		}
+	}
+}
+
+// declared follows the values of which the host says what fields they have.
+func (a *auditor) declared(x *index, all map[string][]string) {
+	shared := map[string]*fields{} // the same fields are followed once
+	for _, function := range slices.Sorted(maps.Keys(all)) {
+		names := all[function]
+		key := strings.Join(names, " ")
+		if shared[key] == nil {
+			shared[key] = &fields{names: names}
+		}
+		if id := x.tops[function]; id != nil {
+			if in, def := x.function(id, a.index); def != nil {
+				a.follow(in, def, "", shared[key], "")
 			}
 		}
 	}
@@ -198,7 +216,11 @@ func (a *auditor) missing(field *syntax.Ident, variable string, value *fields) {
 	if near := suggest.Nearest(field.Name, value.names); near != "" {
 		hint = "did you mean " + near + "?"
 	}
-	a.add(field.NamePos, hint, fmt.Sprintf("%s has no field %q: it is made at %s", variable, field.Name, value.at))
+	made := ""
+	if value.at.IsValid() {
+		made = ": it is made at " + value.at.String()
+	}
+	a.add(field.NamePos, hint, fmt.Sprintf("%s has no field %q%s", variable, field.Name, made))
 }
 
 // pass follows a value into the function that it is passed to, with the functions that are passed

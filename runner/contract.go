@@ -3,6 +3,7 @@ package runner
 import (
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/schema"
 )
 
 // versionFileContract is how a replay uses a version file.
@@ -17,6 +18,14 @@ var scriptContract = engine.Contract{
 	Handovers: []engine.Handover{
 		{Builtin: "set_rollback_callable", Functions: []string{"callable", "verify"}, Argument: "content"},
 	},
+}
+
+// contractOf is how a run uses a script that declares these fields of scenario files.
+func contractOf(declared map[string]schema.Field) engine.Contract {
+	names := builtins.ConfigNames(declared)
+	contract := scriptContract
+	contract.Fields = map[string][]string{"run": names, "check": names, "between": names, "effect": names}
+	return contract
 }
 
 // signatures are those of the builtins, in the engine's words.

@@ -37,8 +37,13 @@ func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (err
 func (r *Runner) DiagnoseScript(ctx context.Context, dir ScriptDir, name string) (errs []error, warnings []error) {
 	defer func() { errs = each(errs) }()
 	loading := builtins.WithSession(ctx, r.initSession())
-	errs, warnings = sortFindings(r.engine.CheckScript(loading, dir.FS, name, scriptContract))
-	if _, err := r.script(ctx, dir, name); err != nil {
+	contract := scriptContract
+	s, err := r.loadScript(ctx, dir, name)
+	if err == nil {
+		contract = contractOf(s.Fields)
+	}
+	errs, warnings = sortFindings(r.engine.CheckScript(loading, dir.FS, name, contract))
+	if err != nil {
 		errs = addFinding(errs, err)
 	}
 	return errs, warnings

@@ -106,8 +106,20 @@ func (c *catalog) add(r *Runner, inDir map[string]string, kind, name string, s *
 	return nil
 }
 
-// script loads one script and checks that it has what a scenario needs.
+// script loads one script, and finds what would fail once it is reached, in mid-chaos.
 func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Script, error) {
+	s, err := r.loadScript(ctx, dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.engine.CheckModule(s.module, contractOf(s.Fields)); err != nil {
+		return nil, fmt.Errorf("scenario script in %s: %w", dir.Name, err)
+	}
+	return s, nil
+}
+
+// loadScript loads one script and checks that it has what a scenario needs.
+func (r *Runner) loadScript(ctx context.Context, dir ScriptDir, name string) (*Script, error) {
 	defer r.loading(dir.Name + "/" + name)()
 	m, err := r.engine.LoadScript(builtins.WithSession(ctx, r.initSession()), dir.FS, name)
 	if err != nil {

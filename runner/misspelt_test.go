@@ -11,6 +11,8 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
+	"github.com/ebb-chaos/ebb/scripts"
 )
 
 // A slip is a name in which one letter too many is a mistake.
@@ -58,25 +60,46 @@ func (p parsed) function(path, name string) (string, *syntax.DefStmt) {
 	return "", nil
 }
 
-// undos returns the functions of which undos and their verifies are made, by file.
-func (p parsed) undos() map[string]map[*syntax.DefStmt]bool {
-	found := map[string]map[*syntax.DefStmt]bool{}
-	var add func(path string, def *syntax.DefStmt)
-	add = func(path string, def *syntax.DefStmt) {
-		if def == nil || found[path][def] {
-			return
-		}
-		if found[path] == nil {
-			found[path] = map[*syntax.DefStmt]bool{}
-		}
-		found[path][def] = true
-		syntax.Walk(def, func(n syntax.Node) bool {
-			if id, ok := n.(*syntax.Ident); ok {
-				add(p.function(path, id.Name))
-			}
-			return true
-		})
+// reached are functions, by file.
+type reached map[string]map[*syntax.DefStmt]bool
+
+// reach adds a function, and those that it names.
+func (p parsed) reach(found reached, path string, def *syntax.DefStmt) {
+	if def == nil || found[path][def] {
+		return
 	}
+	if found[path] == nil {
+		found[path] = map[*syntax.DefStmt]bool{}
+	}
+	found[path][def] = true
+	syntax.Walk(def, func(n syntax.Node) bool {
+		if id, ok := n.(*syntax.Ident); ok {
+			in, named := p.function(path, id.Name)
+			p.reach(found, in, named)
+		}
+		return true
+	})
+}
+
+// entries returns the functions that a run calls, and those that they call.
+func (p parsed) entries() reached {
+	found := reached{}
+	for path := range p {
+		if strings.HasPrefix(path, "lib/") {
+			continue
+		}
+		for _, name := range []string{"run", "check", "between", "effect"} {
+			in, def := p.function(path, name)
+			p.reach(found, in, def)
+		}
+	}
+	return found
+}
+
+// undos returns the functions of which undos and their verifies are made.
+func (p parsed) undos() reached {
+	found := reached{}
+	add := func(path string, def *syntax.DefStmt) { p.reach(found, path, def) }
 	for path, file := range p {
 		syntax.Walk(file, func(n syntax.Node) bool {
 			call, ok := n.(*syntax.CallExpr)
@@ -125,6 +148,8 @@ func (p parsed) slips(path, class string, functions map[*syntax.DefStmt]bool) []
 				case class == "builtin" && slices.Contains([]string{"k8s", "cloud", "log", "json", "yaml", "base64", "time"}, id.Name):
 					add(def, n.Name)
 					return false // of cloud.aws.start one name at a time can be wrong
+				case class == "config" && n.X == root && id.Name == "config" && !strings.HasPrefix(path, "lib/"):
+					add(def, n.Name)
 				case class == "field" && n.X == root && (id.Name == "content" || id.Name == "rollback_content"):
 					add(def, n.Name)
 				}
@@ -199,13 +224,34 @@ func misspell(data []byte, all []slip) ([]byte, map[[2]int]slip) {
 }
 
 // TestMisspelt misspells each builtin, argument and content field of the undos and verifies of all
-// scripts, and finds each without running any of it: a run checks its version files so before the
-// chaos, and check-rollback checks scripts so.
+// scripts, and each builtin, argument and key of scenario files in what a run calls, and finds each
+// without running any of it: a run checks its scripts and version files so before the chaos, and
+// check-rollback checks scripts so.
 func TestMisspelt(t *testing.T) {
 	r, p := newRunner(t), parseScripts(t)
-	count := 0
-	for path, functions := range p.undos() {
-		for _, class := range []string{"builtin", "chosen", "argument", "field"} {
+	contracts := map[string]engine.Contract{} // by script
+	for path := range p {
+		contracts[path] = scriptContract
+		if s, err := r.loadScript(t.Context(), ScriptDir{Name: "built-in", FS: scripts.FS}, path); err == nil {
+			contracts[path] = contractOf(s.Fields)
+		}
+	}
+	inUndos, inRuns := p.undos(), p.entries()
+	for path, functions := range inRuns {
+		maps.DeleteFunc(functions, func(def *syntax.DefStmt, _ bool) bool { return inUndos[path][def] })
+	}
+	undos := misspellAll(t, r, p, contracts, inUndos, "builtin", "chosen", "argument", "field")
+	runs := misspellAll(t, r, p, contracts, inRuns, "builtin", "chosen", "argument", "config")
+	if undos < 300 || runs < 300 {
+		t.Errorf("only %d and %d names were misspelt: is this test blind?", undos, runs)
+	}
+	t.Logf("figures: %d names of builtins, arguments and fields of undos, and %d of runs, each misspelt", undos, runs)
+}
+
+// misspellAll misspells the names of some classes in functions, and returns how many.
+func misspellAll(t *testing.T, r *Runner, p parsed, contracts map[string]engine.Contract, all reached, classes ...string) (count int) {
+	for path, functions := range all {
+		for _, class := range classes {
 			all := p.slips(path, class, functions)
 			if len(all) == 0 {
 				continue
@@ -214,8 +260,12 @@ func TestMisspelt(t *testing.T) {
 			changed := copyScripts(t)
 			var at map[[2]int]slip
 			changed[path].Data, at = misspell(changed[path].Data, all)
-			for _, user := range p.users(path) {
-				for _, d := range r.engine.CheckScript(builtins.WithSession(t.Context(), r.initSession()), changed, user, scriptContract) {
+			users := p.users(path)
+			if class == "builtin" || class == "argument" {
+				users = users[:1] // whoever loads a file, all of it is looked at
+			}
+			for _, user := range users {
+				for _, d := range r.engine.CheckScript(builtins.WithSession(t.Context(), r.initSession()), changed, user, contracts[user]) {
 					if !d.Warning && d.Pos.Filename() == path {
 						delete(at, [2]int{int(d.Pos.Line), int(d.Pos.Col)})
 					}
@@ -226,8 +276,5 @@ func TestMisspelt(t *testing.T) {
 			}
 		}
 	}
-	if count < 300 {
-		t.Errorf("only %d names were misspelt: is this test blind?", count)
-	}
-	t.Logf("figures: %d names of builtins, arguments and fields, each misspelt", count)
+	return count
 }

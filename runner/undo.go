@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"slices"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -236,8 +238,10 @@ func isFinal(err error) bool {
 	if !errors.As(err, &request) {
 		return false
 	}
-	reason, _ := request.Catch()
-	return reason == "Gateway" || reason == "Webhook" || reason == "NoKind"
+	reason, code := request.Catch()
+	// The client has repeated a 500 already. What a container runtime says in one may pass.
+	refused := code == http.StatusInternalServerError && request.Resource != "pods/exec"
+	return refused || slices.Contains([]string{"Gateway", "Webhook", "NoKind", "GroupUnavailable"}, reason)
 }
 
 // finish gives an undone file the name that says so. A cancelled context does not stop it: the undo

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
@@ -152,7 +151,7 @@ func unset(n *yaml.Node, f Field) bool {
 	case f.Required || len(f.Enum) > 0 || f.Default != nil:
 		return true
 	}
-	return !f.takes(String, Text, Selector, Any)
+	return !f.takes(String, Text, Label, Selector, Any)
 }
 
 // element reads a list's element or a free key's value, which can't be left out.
@@ -162,7 +161,7 @@ func (c *checker) element(n *yaml.Node, f *Field, path string) any {
 	}
 	defer c.around(*f)()
 	switch {
-	case n.Kind == yaml.ScalarNode && f.takes(Text): // null and "" are texts, too
+	case n.Kind == yaml.ScalarNode && f.takes(Text, Label): // null and "" are texts, too
 	case unset(n, *f) && !f.takes(Any):
 		c.bad(n, path, "got %s, want %s", c.describe(n), f.want())
 		return nil
@@ -226,6 +225,9 @@ func (c *checker) as(n *yaml.Node, t Type, f Field, path string, lenient bool) (
 		}
 		all := map[string]any{}
 		for _, p := range c.pairs(n, path) {
+			if f.Values.labels() {
+				c.labelKey(p, path)
+			}
 			all[p.name] = c.element(p.value, f.Values, join(path, p.name))
 		}
 		return all, true
@@ -233,29 +235,27 @@ func (c *checker) as(n *yaml.Node, t Type, f Field, path string, lenient bool) (
 	if n.Kind != yaml.ScalarNode {
 		return nil, false
 	}
-	if t == Text {
+	if t == Selector && f.takes(Text) && strings.TrimSpace(n.Value) == "" {
+		return nil, false // who takes texts too has a meaning for it
+	}
+	if t.written() {
+		if why := wrong(n.Value, t); why != "" {
+			if c.secret > 0 {
+				why = ""
+			}
+			c.bad(n, path, "got %s, want %s%s", c.describe(n), wanted[t], why)
+		}
 		return n.Value, true
 	}
 	v, ok := scalar(n)
 	if !ok {
 		return nil, false
 	}
-	if t == Selector {
-		return c.selector(n, path)
+	if s, ok := v.(string); ok && t == String && s != "" && strings.TrimSpace(s) == "" {
+		// Not "not set", which it would be taken for sooner or later.
+		c.bad(n, path, "got a blank string, want %s", wanted[t])
 	}
 	return scalarAs(v, n.Value, t, lenient)
-}
-
-// selector reads a label selector. One that is not valid is reported.
-func (c *checker) selector(n *yaml.Node, path string) (any, bool) {
-	if _, err := labels.Parse(n.Value); err != nil {
-		got, why := c.describe(n), ": "+err.Error()
-		if c.secret > 0 {
-			why = ""
-		}
-		c.bad(n, path, "got %s, want %s%s", got, wanted[Selector], why)
-	}
-	return n.Value, true
 }
 
 // flow reads a list or a map that is written as a string, "[a, b]" or "{a: b}": Krkn puts such

@@ -23,6 +23,6 @@
 //
 // Files for Krkn keep working, so some rules of PyYAML apply. An unquoted yes or on is a boolean.
 // null and the empty string mean "not set". A quoted number is a number where a number is wanted,
-// and "[a, b]" is a list where a list is wanted. Declare the values of labels as [Text]: such a
+// and "[a, b]" is a list where a list is wanted. Declare the values of labels as [Label]: such a
 // value is exactly what is written, be it true, 1.10 or 007.
 package schema

@@ -16,30 +16,34 @@ type Type string
 
 // The types of fields.
 const (
-	String   Type = "string"   // text; an unquoted number is taken as it is written
-	Text     Type = "text"     // any scalar, as it is written: true, 1.10, 007 and null are text
-	Selector Type = "selector" // a label selector of Kubernetes, as it is written
-	Int      Type = "int"      // a whole number: int64
-	Number   Type = "number"   // int64 or float64, always finite
-	Bool     Type = "bool"     // true, yes, on and their opposites
-	Duration Type = "duration" // seconds, as int64 or float64; written as a number, "30s", "2m" or "1h30m"
-	List     Type = "list"     // []any
-	Map      Type = "map"      // map[string]any
-	Any      Type = "any"      // whatever is written, unchecked, placeholders too
+	String    Type = "string"    // text that is not blank; an unquoted number is taken as it is written
+	Text      Type = "text"      // any scalar, as it is written: true, 1.10, 007 and null are text
+	Label     Type = "label"     // a text that is the value of a label; the keys of a map of them are labels' keys
+	Selector  Type = "selector"  // a label selector of Kubernetes, as it is written; not a blank one, which selects all
+	Namespace Type = "namespace" // the name of a namespace, as it is written
+	Int       Type = "int"       // a whole number: int64
+	Number    Type = "number"    // int64 or float64, always finite
+	Bool      Type = "bool"      // true, yes, on and their opposites
+	Duration  Type = "duration"  // seconds, as int64 or float64; written as a number, "30s", "2m" or "1h30m"
+	List      Type = "list"      // []any
+	Map       Type = "map"       // map[string]any
+	Any       Type = "any"       // whatever is written, unchecked, placeholders too
 )
 
 // wanted says in an error what a type wants.
 var wanted = map[Type]string{
-	String:   "a string",
-	Text:     "a single value",
-	Selector: `a label selector such as "app=web,tier!=db"`,
-	Int:      "a whole number",
-	Number:   "a number",
-	Bool:     "true or false",
-	Duration: `seconds, or a duration such as "2m"`,
-	List:     "a list",
-	Map:      "a map",
-	Any:      "a value",
+	String:    "a string",
+	Text:      "a single value",
+	Label:     "a label's value",
+	Selector:  `a label selector such as "app=web,tier!=db"`,
+	Namespace: "the name of a namespace",
+	Int:       "a whole number",
+	Number:    "a number",
+	Bool:      "true or false",
+	Duration:  `seconds, or a duration such as "2m"`,
+	List:      "a list",
+	Map:       "a map",
+	Any:       "a value",
 }
 
 // Field declares one key. The zero value is of no use: set Type or Types.
@@ -68,6 +72,9 @@ func (f Field) types() []Type {
 func (f Field) takes(types ...Type) bool {
 	return slices.ContainsFunc(f.types(), func(t Type) bool { return slices.Contains(types, t) })
 }
+
+// written reports whether a value of a type is the text that stands in the file.
+func (t Type) written() bool { return t == Text || t == Label || t == Selector || t == Namespace }
 
 // want says what the field wants, all alternatives.
 func (f Field) want() string {
@@ -143,7 +150,7 @@ func (f Field) holds(v any) bool {
 	fits := slices.ContainsFunc(f.types(), func(t Type) bool {
 		switch v.(type) {
 		case string:
-			return t == String || t == Text || t == Selector || t == Any
+			return t == String || t.written() || t == Any
 		case bool:
 			return t == Bool || t == Any
 		case int, int64:

@@ -16,7 +16,7 @@ func TestValidateFields(t *testing.T) {
 		field schema.Field
 		want  string
 	}{
-		{"no type", schema.Field{}, `field "f": got type "", want one of "any", "bool", "duration", "int", "list", "map", "number", "selector", "string", "text"`},
+		{"no type", schema.Field{}, `field "f": got type "", want one of "any", "bool", "duration", "int", "label", "list", "map", "namespace", "number", "selector", "string", "text"`},
 		{"wrong type", schema.Field{Type: "integer"}, `field "f": got type "integer"`},
 		{"both", schema.Field{Type: schema.Int, Types: []schema.Type{schema.String}}, "both a type and alternatives"},
 		{"default", schema.Field{Type: schema.Int, Default: "x"}, "got the default x, which the field itself would refuse"},

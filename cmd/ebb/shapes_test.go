@@ -16,13 +16,18 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// TestKrknShapes reads files of the shapes that Krkn's repository has, as run --check does, and
-// holds the verdicts. A type that no script declares is an error that names those that there are.
+// TestKrknShapes reads files of the shapes that Krkn's repository has, and files with slips that would
+// widen the chaos, as run --check does, and holds the verdicts. A type that no script declares is an
+// error that names those that there are.
 func TestKrknShapes(t *testing.T) {
 	t.Parallel()
-	archive, err := txtar.ParseFile("../../testdata/krkn/shapes.txtar")
-	if err != nil {
-		t.Fatal(err)
+	archive := &txtar.Archive{}
+	for _, name := range []string{"shapes", "slips"} {
+		part, err := txtar.ParseFile("../../testdata/krkn/" + name + ".txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive.Files = append(archive.Files, part.Files...)
 	}
 	var warnings strings.Builder
 	log := slog.New(slog.NewTextHandler(&warnings, nil))

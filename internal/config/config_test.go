@@ -104,7 +104,7 @@ func TestEmptyMeansDefault(t *testing.T) {
 kraken:
   kubeconfig_path: ''
   auto_rollback:
-  rollback_versions_directory: '  '
+  rollback_versions_directory: ''
   exit_on_failure: ''
   chaos_scenarios: {hog_scenarios: [cpu.yml]}
 tunings: {wait_duration: , iterations: '', daemon_mode: ~}

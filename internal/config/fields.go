@@ -1,11 +1,8 @@
 package config
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
-	"github.com/ebb-chaos/ebb/internal/suggest"
 	"github.com/ebb-chaos/ebb/schema"
 )
 
@@ -115,23 +112,6 @@ func field(key string) (f schema.Field, ok bool) {
 		}
 	}
 	return f, ok
-}
-
-// suggestedKey returns the key that an unknown one probably stands for, or "".
-func suggestedKey(key string) string {
-	parent, name, fields := "", key, sections
-	if i := strings.LastIndexByte(key, '.'); i >= 0 {
-		f, ok := field(key[:i])
-		if !ok {
-			return ""
-		}
-		parent, name, fields = key[:i+1], key[i+1:], f.Fields
-	}
-	suggestion := suggest.Nearest(name, slices.Collect(maps.Keys(fields)))
-	if suggestion == "" {
-		return ""
-	}
-	return parent + suggestion
 }
 
 // needed reports whether an undo depends on a key.

@@ -90,8 +90,9 @@ func (l *loader) fields() {
 		switch {
 		case !p.Unknown:
 			l.problems = append(l.problems, problem{p, p.Key})
-		case key != "" && read(key):
+		case key != "" && read(key) && !l.onlyAnchors(p.Key, key):
 			// Who wrote it wants something that ebb would not do: auto_rolback: False.
+			p.Message = fmt.Sprintf("unknown; did you mean %q?", strings.TrimPrefix(key, parentOf(p.Key)))
 			l.problems = append(l.problems, problem{p, key})
 		default:
 			l.warnings = append(l.warnings, p)
@@ -138,6 +139,12 @@ func (l *loader) fields() {
 		l.problem(l.node("performance_monitoring", "uuid"), "performance_monitoring.uuid",
 			"got %q, want 1 to 63 letters, digits, \"-\", \"_\" or \".\", with a letter or digit at both ends", c.RunUUID)
 	}
+}
+
+// onlyAnchors reports whether an unknown key at the top holds what other keys repeat, and only has
+// the name of one of them.
+func (l *loader) onlyAnchors(key, suggested string) bool {
+	return strings.Contains(suggested, ".") && schema.Lookup(l.root, key) != nil && schema.Anchored(schema.Lookup(l.root, key))
 }
 
 // ignored names what is set and has no effect.
