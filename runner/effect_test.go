@@ -109,12 +109,13 @@ def undo_it():
     return False
 `
 
-// An undo with a mistake in it, or one that is not allowed, is found before the change.
+// An undo with a mistake in it that the script's text does not show, or one that is not allowed, is
+// found before the change. TestMisspelt has the others.
 func TestRehearsal(t *testing.T) {
 	for name, script := range map[string]string{
-		"callable": strings.Replace(holdScenario, `cloud.aws.start("i-1")`, `cloud.aws.strat("i-1")`, 1),
-		"argument": strings.Replace(holdScenario, `cloud.aws.start("i-1")`, `cloud.aws.start(nam = "i-1")`, 1),
-		"field":    strings.Replace(holdScenario, `cloud.aws.start("i-1")`, `cloud.aws.start(content.ids)`, 1),
+		"callable": strings.Replace(holdScenario, `cloud.aws.start("i-1")`, `getattr(cloud.aws, "strat")("i-1")`, 1),
+		"argument": strings.Replace(holdScenario, `cloud.aws.start("i-1")`, `getattr(cloud.aws, "start")(nam = "i-1")`, 1),
+		"field":    strings.Replace(holdScenario, `cloud.aws.start("i-1")`, `cloud.aws.start(getattr(content, "ids"))`, 1),
 		"verify":   strings.Replace(holdScenario, `["i-1"] != "running"`, `["i-2"] != "running"`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
