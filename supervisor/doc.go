@@ -32,8 +32,9 @@
 //   - A scenario whose worker died has failed with a [runner.LostError]. A new worker replays its
 //     version files at once, unless failed scenarios are left as they are. Then the run goes on as
 //     after any failed scenario.
-//   - A file is restored only if a worker said so, after it was verified and renamed. What a worker
-//     said before it died counts.
+//   - A file is restored only after a worker verified it and renamed or removed it. What a worker
+//     reported before it died counts. If it died after the rename and before the report, the next
+//     worker reports the file as already restored.
 //   - The grace begins when the context is cancelled. A new worker does not extend it.
 //   - A worker ends as soon as this process ends. What was pending stays pending.
 //   - If no process can be started, this process does the work, and the log says so.

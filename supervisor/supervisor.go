@@ -213,7 +213,7 @@ func (t *task) givenUp(what string, err error, end ending, last *done) string {
 func (t *task) isDone(end ending, last *done) bool {
 	done := last != nil && last.Failure == nil
 	if done && end.how != "" {
-		t.options.Log.Warn(fmt.Sprintf("the process that %s %s after its last word", t.does, end.how))
+		t.options.Log.Warn(fmt.Sprintf("the process that %s %s after it had reported its result", t.does, end.how))
 	}
 	return done
 }
