@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -105,10 +106,8 @@ func (c *cells) container(ctx context.Context, pod *corev1.Pod, container *corev
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, neighbour := range neighbours {
-		if _, err := c.pod(ctx, &neighbour); err != nil {
-			return nil, err
-		}
+	if err := c.pods(ctx, neighbours); err != nil {
+		return nil, err
 	}
 	p, err := c.pod(ctx, pod)
 	if err != nil {
@@ -227,15 +226,31 @@ func (c *cells) pod(ctx context.Context, pod *corev1.Pod) (*podCell, error) {
 		err = c.stillRuns(ctx, pod)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make pod %q: %w", pod.Name, err), c.endPod(pod.Spec.NodeName, pod.UID))
+		if left := c.endPod(pod.Spec.NodeName, pod.UID); left != nil {
+			err = fmt.Errorf("%v; %w", err, left)
+		}
+		return nil, fmt.Errorf("make pod %q: %w", pod.Name, err)
 	}
 	return node.pods[pod.UID], nil
 }
 
+// pods makes the cells of pods that were listed. One that has ended since needs none.
+func (c *cells) pods(ctx context.Context, listed []corev1.Pod) error {
+	for _, pod := range listed {
+		if _, err := c.pod(ctx, &pod); err != nil && !errors.Is(err, errPodEnded) {
+			return err
+		}
+	}
+	return nil
+}
+
+// errPodEnded says that a pod ended after it was listed.
+var errPodEnded = errors.New("it has ended")
+
 func (c *cells) stillRuns(ctx context.Context, pod *corev1.Pod) error {
 	now, err := c.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
-	if err == nil && (now.UID != pod.UID || now.Status.Phase != corev1.PodRunning) {
-		err = errors.New("it has ended")
+	if apierrors.IsNotFound(err) || err == nil && (now.UID != pod.UID || now.Status.Phase != corev1.PodRunning) {
+		return errPodEnded
 	}
 	return err
 }
@@ -280,10 +295,8 @@ func (c *cells) shell(ctx context.Context, node string) (*cell.Cell, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, pod := range pods {
-		if _, err := c.pod(ctx, &pod); err != nil {
-			return nil, err
-		}
+	if err := c.pods(ctx, pods); err != nil {
+		return nil, err
 	}
 	n, err := c.node(ctx, node)
 	if err != nil {

@@ -37,12 +37,12 @@ func (g *group) run(name string, component func(context.Context) error) {
 
 const (
 	pollInterval = 25 * time.Millisecond
-	pollLimit    = time.Minute
+	pollLimit    = 5 * time.Minute
 	stopLimit    = 10 * time.Second
 )
 
-// poll asks until condition holds, and fails when the group ends or after a
-// minute, with the last error that condition met.
+// poll asks until condition holds, and fails when the group ends or after
+// pollLimit, with the last error that condition met.
 func (g *group) poll(what string, condition func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(g.ctx, pollLimit)
 	defer cancel()
