@@ -143,9 +143,13 @@ func TestOperations(t *testing.T) {
 	}
 	made := regexp.MustCompile(`^kubectl -n (\S+) create (secret generic|configmap) (\S+) --from-file=(\S+)`)
 	ours, applied, byHand := 0, 0, 0
+	code := false
 	for _, line := range strings.Split(string(doc), "\n") {
 		words := strings.Fields(line)
 		switch {
+		case strings.HasPrefix(line, "```"):
+			code = !code
+		case !code:
 		case strings.HasPrefix(line, "ebb "):
 			takes(t, "docs/operations.md", words[1:])
 			ours++

@@ -79,7 +79,7 @@ def run(config):
     ]}})
     log.warning(bad.error.message)
     if config.fail:
-        set_rollback_callable(rollback, RollbackContent(namespace = ns, resource_identifier = "x", secret = secret), verify = verify, undoes = [ref("Pod", "x", ns)])
+        set_rollback_callable(rollback, RollbackContent(namespace = ns, resource_identifier = "x", said = said, secret = secret), verify = verify, undoes = [ref("Pod", "x", ns)])
     log.info(k8s.patch("Secret", "theirs", {"stringData": {"other": "hush-patched-secret"}}, ns))
     time.sleep(config.duration, "waiting with secrets")
 

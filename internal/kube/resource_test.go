@@ -75,7 +75,7 @@ func TestResolveSuggests(t *testing.T) {
 		{"", "Gadget", `unknown kind "Gadget"`, `give its api_version, such as "example.com/v1"`},
 		{"v1", "pod", `unknown kind "pod" in "v1"`, `did you mean "Pod"?`},
 		{"v1", "Gadget", `unknown kind "Gadget" in "v1"`, `kubectl api-resources lists what the API server has`},
-		{"example.com/v1", "Gadget", `unknown kind "Gadget" in "example.com/v1"`, `the API server has no such api_version: kubectl api-versions lists what it has`},
+		{"nobody-has.example.net/v1", "Gadget", `unknown kind "Gadget" in "nobody-has.example.net/v1"`, `the API server has no such api_version: kubectl api-versions lists what it has`},
 	} {
 		_, err := c.Resolve(t.Context(), test.apiVersion, test.kind)
 		if err == nil || !strings.HasSuffix(err.Error(), test.want) || reason(err) != "NoKind" {
