@@ -327,6 +327,7 @@ def main():
     ]
 `
 	h := newHost(t, builtins.Run, file)
+	h.create(t, "one", nil) // the one that every namespace gets may come later
 	if got := h.mustRun(t, script).String(); !strings.HasPrefix(got, "[None, [{") || !strings.HasSuffix(got, "], None]") {
 		t.Errorf("got %s, want None for metrics and logs, and the config maps", got)
 	}
@@ -335,6 +336,7 @@ def main():
 			continue
 		}
 		h := newHost(t, builtins.Run, file)
+		h.create(t, "one", nil)
 		proxy.Handle(func(*http.Request) sandboxtest.Fault { return wrong.Fault })
 		before := len(proxy.Requests())
 		got := h.mustRun(t, script).String()
