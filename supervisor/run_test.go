@@ -1,12 +1,9 @@
 package supervisor_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/supervisor"
@@ -152,13 +149,7 @@ func TestRunInterrupted(t *testing.T) {
 	scenarios := p.scenarios("{steps: [a, b]}", "{steps: [a, b]}")
 	p.Scripts["steps.star"] = strings.Replace(steps, "    if config.bomb:\n", "    log.info(\"waiting\")\n    time.sleep(600)\n    if config.bomb:\n", 1)
 	p.Kill = string(runner.BeforeRename)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		for !strings.Contains(p.said(), "waiting") {
-			time.Sleep(5 * time.Millisecond)
-		}
-		cancel(errors.New("enough"))
-	}()
+	ctx := p.untilSaid("waiting", 1)
 	report, err := p.supervisor(nil).Run(ctx, scenarios, runner.RunOptions{})
 	if err != nil {
 		t.Fatalf("%v; the log:\n%s", err, p.said())
@@ -176,13 +167,7 @@ func TestRunInterruptedWhileLoading(t *testing.T) {
 	p := newPlace(t)
 	scenarios := p.scenarios("{steps: [a, b]}", "{steps: [a]}")
 	p.Kill, p.Endless = string(runner.BeforeRename), true
-	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		for !strings.Contains(p.said(), "Scenario 0.yaml failed") {
-			time.Sleep(5 * time.Millisecond)
-		}
-		cancel(errors.New("enough"))
-	}()
+	ctx := p.untilSaid("Scenario 0.yaml failed", 1)
 	report, err := p.supervisor(nil).Run(ctx, scenarios, runner.RunOptions{})
 	if err != nil {
 		t.Fatalf("%v; the log:\n%s", err, p.said())
@@ -195,13 +180,7 @@ func TestRunInterruptedWhileLoading(t *testing.T) {
 func TestRunDaemon(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		for strings.Count(p.said(), "Scenario 0.yaml failed") < 4 {
-			time.Sleep(5 * time.Millisecond)
-		}
-		cancel(errors.New("enough"))
-	}()
+	ctx := p.untilSaid("Scenario 0.yaml failed", 4)
 	scenarios := p.scenarios("{steps: [a], bomb: true}", "{steps: [a]}")
 	report, err := p.supervisor(nil).Run(ctx, scenarios, runner.RunOptions{Daemon: true})
 	if err != nil {

@@ -108,6 +108,18 @@ func (p *place) said() string {
 	return p.log.String()
 }
 
+// untilSaid is a context that is cancelled once the log has a text n times.
+func (p *place) untilSaid(text string, n int) context.Context {
+	ctx, cancel := context.WithCancelCause(p.Context())
+	go func() {
+		for strings.Count(p.said(), text) < n {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel(errors.New("enough"))
+	}()
+	return ctx
+}
+
 func (p *place) supervisor(set func(*supervisor.Options)) *supervisor.Supervisor {
 	p.Helper()
 	o := supervisor.Options{Output: p, Log: slog.New(slog.NewTextHandler(p, nil)), Memory: 256 << 20}
@@ -214,13 +226,7 @@ func TestGrace(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.plant(1, "", "time.sleep(600)")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		for !strings.Contains(p.said(), "undoing") {
-			time.Sleep(5 * time.Millisecond)
-		}
-		cancel(errors.New("enough"))
-	}()
+	ctx := p.untilSaid("undoing", 1)
 	_, err := p.supervisor(func(o *supervisor.Options) { o.Grace = 300 * time.Millisecond }).Replay(ctx, runner.ReplayOptions{})
 	p.want("error", err, "still not done 300ms after the interruption")
 	p.want("pending", p.pending(), []string{"x_scenarios_1_aaaaaaaa.star"})
