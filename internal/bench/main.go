@@ -30,6 +30,8 @@ func dispatch(ctx context.Context, args []string) error {
 	switch command, rest := args[0], args[1:]; command {
 	case "run":
 		return runCommand(ctx, rest)
+	case "sample":
+		return sampleCommand(ctx)
 	case "bare":
 		return bareCommand(ctx, rest)
 	case "table":

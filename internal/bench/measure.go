@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,16 +25,53 @@ type Sample struct {
 
 // process is a program to measure.
 type process struct {
-	path string
-	args []string
-	dir  string
-	want int // its exit code
+	Path string
+	Args []string
+	Dir  string
+	Want int // its exit code
 }
 
-// start runs the process to its end.
+// run runs the process to its end, as a child of a new process of this program. Linux counts what
+// the process that starts another one had in memory into the peak of the latter, and this one may
+// have much.
 func (p process) run(ctx context.Context) (Sample, error) {
-	cmd := exec.CommandContext(ctx, p.path, p.args...)
-	cmd.Dir = p.dir
+	self, err := os.Executable()
+	if err != nil {
+		return Sample{}, err
+	}
+	in, err := json.Marshal(p)
+	if err != nil {
+		return Sample{}, err
+	}
+	cmd := exec.CommandContext(ctx, self, "sample")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.Stdin = bytes.NewReader(in)
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		return Sample{}, fmt.Errorf("%w: %s", err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	var s Sample
+	return s, json.Unmarshal(out, &s)
+}
+
+// sampleCommand runs the process that standard input has, and prints its sample.
+func sampleCommand(ctx context.Context) error {
+	var p process
+	if err := json.NewDecoder(os.Stdin).Decode(&p); err != nil {
+		return err
+	}
+	s, err := p.sample(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(s)
+}
+
+func (p process) sample(ctx context.Context) (Sample, error) {
+	cmd := exec.CommandContext(ctx, p.Path, p.Args...)
+	cmd.Dir = p.Dir
 	said := &firstByte{}
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
@@ -47,8 +85,8 @@ func (p process) run(ctx context.Context) (Sample, error) {
 	if err != nil && !errors.As(err, &exit) {
 		return Sample{}, err
 	}
-	if code := cmd.ProcessState.ExitCode(); code != p.want {
-		return Sample{}, fmt.Errorf("%s %s: got exit code %d, want %d:\n%s", p.path, strings.Join(p.args, " "), code, p.want, said.end.Bytes())
+	if code := cmd.ProcessState.ExitCode(); code != p.Want {
+		return Sample{}, fmt.Errorf("%s %s: got exit code %d, want %d:\n%s", p.Path, strings.Join(p.Args, " "), code, p.Want, said.end.Bytes())
 	}
 	s := Sample{Wall: ms(wall), CPU: ms(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())}
 	if !said.at.IsZero() {

@@ -50,7 +50,7 @@ func startRow() row {
 	return row{
 		Name: "version", What: "`ebb version`", BareIs: "an empty program with the same imports", Reach: 1.2, repeats: 9,
 		prepare: func(_ context.Context, b *bench) (step, step, error) {
-			return same(process{path: b.ebb, args: []string{"version"}}), same(process{path: b.self, args: []string{"bare", "nothing"}}), nil
+			return same(process{Path: b.ebb, Args: []string{"version"}}), same(process{Path: b.self, Args: []string{"bare", "nothing"}}), nil
 		},
 	}
 }
@@ -66,7 +66,7 @@ func (b *bench) workspace(name string) (dir, store string, err error) {
 }
 
 func (b *bench) command(dir string, args ...string) process {
-	return process{path: b.ebb, args: append([]string{args[0], "--config", "config.yaml"}, args[1:]...), dir: dir}
+	return process{Path: b.ebb, Args: append([]string{args[0], "--config", "config.yaml"}, args[1:]...), Dir: dir}
 }
 
 // removeWorkspace makes room on the disk for the next row.
@@ -93,7 +93,7 @@ func listRow(size, each int, reach float64, repeats int) row {
 			if err == nil {
 				err = fillNames(store, size, each)
 			}
-			return same(b.command(dir, "list-rollback")), same(process{path: b.self, args: []string{"bare", work, store}}), err
+			return same(b.command(dir, "list-rollback")), same(process{Path: b.self, Args: []string{"bare", work, store}}), err
 		},
 	}
 }
@@ -190,5 +190,5 @@ func (b *bench) work(name string, parallel int, pieces [][]Request) (process, er
 		return process{}, err
 	}
 	file := filepath.Join(b.dir, name+".json")
-	return process{path: b.self, args: []string{"bare", "requests", file}}, os.WriteFile(file, content, 0o600)
+	return process{Path: b.self, Args: []string{"bare", "requests", file}}, os.WriteFile(file, content, 0o600)
 }
