@@ -61,11 +61,11 @@ const docHead = `<!-- Written by make docs from the scripts' declarations and do
 
 # Scenarios
 
-What each scenario type reads from its scenario file, what it changes, how that is undone and checked, and what it needs to be allowed. The
-files are Krkn's. Durations are seconds, or text such as "30s", "2m", "1h30m".
+For each scenario type: the keys of its scenario file, what it changes, how that is undone and verified, and the rights that it needs. The
+scenario files are Krkn's. Durations are seconds, or text such as "30s", "2m", "1h30m".
 
-A step's version file is on disk before the step changes anything. Its refs name what the step changes; its content is what the undo needs to
-know. After the undo, verify reads the cluster back, and only then is the file done.
+The version file of a step is on disk before the step changes anything. Its refs name what the step changes, and its content is the data of
+the undo. After the undo, verify reads the cluster. Only then is the file renamed.
 
 `
 

@@ -27,7 +27,7 @@ type cleanupOptions struct {
 func (o *cleanupOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), []cli.Flag{
 		&cli.DurationFlag{Name: "older-than", Destination: &o.OlderThan, Value: defaultAge, Usage: "remove what was executed longer ago than this `AGE`"},
-		&cli.IntFlag{Name: "keep", Destination: &o.Keep, Usage: "remove also younger ones, but those of the newest `N` executions; 0 is any number"},
+		&cli.IntFlag{Name: "keep", Destination: &o.Keep, Usage: "keep at most the newest `N` executions, whatever their age; 0: no such limit"},
 		&cli.BoolFlag{Name: "dry-run", Destination: &o.DryRun, Usage: "list what would be removed, change nothing"},
 	}, o.commonOptions.flags())
 }
@@ -49,9 +49,9 @@ func cleanupCommand() *cli.Command {
 		Usage:     "remove version files that were executed long ago",
 		UsageText: "ebb cleanup-rollback [-c FILE] [--older-than 720h] [--keep N] [--dry-run]",
 		Description: `
-Removes executed version files of a certain age, and says so in the journal. With
---keep, it also removes younger ones, but those of the newest executions. It never
-removes a pending file, nor one of Krkn's, and leaves alone what is in use.
+Removes executed version files that are older than --older-than, and writes that into
+the journal. With --keep N it also removes younger ones, except those of the newest N
+executions. It never removes a pending file, a file of Krkn's, or one that is in use.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runCleanup)
 }

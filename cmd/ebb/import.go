@@ -36,14 +36,13 @@ func (o *importOptions) flags() []cli.Flag {
 func importCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "import-rollback",
-		Usage:     "make version files of Krkn's Python ones",
+		Usage:     "convert Krkn's Python version files",
 		UsageText: "ebb import-rollback [-c FILE] [--dry-run] [--force] [DIR|FILE.py …]",
 		Description: `
-Reads version files that Krkn has left (.py), and writes one of ebb's beside each:
-F.py becomes F.star. F.py is kept as F.py.imported. Nothing of Python is run: what a
-file undoes is read from its RollbackContent(…), which has to be made of literals,
-and from the name of its function. A file whose code is not that of any known Krkn
-is refused.
+Reads version files that Krkn has left (.py), and writes F.star for each F.py. F.py is
+kept as F.py.imported. No Python is run: ebb reads what a file undoes from its
+RollbackContent(…), which has to be made of literals, and from the name of its
+function. It refuses a file whose code is not that of a known Krkn.
 
 DIR is a versions directory or one of a run in it. Without operands it is the one of
 the configuration. No cluster is needed.

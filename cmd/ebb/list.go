@@ -48,9 +48,9 @@ named *.star is pending, and one named *.star.executed is restored. No cluster i
 needed. -o wide and -o json list the newest first; -o json has an object a line for
 each execution.
 
--o wide has a line for each file: its age; who is at work on it (live), or wrote it;
-whether it was edited; the cluster, the scenario file, the objects that it undoes; and
-what came of it the last time.
+-o wide has a line for each file: its age; the process that uses it (live) or the user
+that wrote it; whether it was edited; the cluster, the scenario file and the objects
+that it undoes; and the outcome of its last replay.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpSomeToDo, helpUsage),
 	}, runList)
 }

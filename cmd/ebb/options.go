@@ -131,7 +131,7 @@ func (o *commonOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "log-level", Destination: &o.LogLevel, Value: "info", Usage: "debug, info, warning or error"},
 		&cli.StringFlag{Name: "debug", Aliases: []string{"d"}, Destination: &o.Debug, Usage: "`True` is --log-level debug, as in Krkn"},
 		&cli.BoolFlag{Name: "no-color", Destination: &o.NoColor, Usage: "no colours; NO_COLOR does the same"},
-		&cli.StringFlag{Name: "directory-trust", Destination: &o.Trust, Usage: "what may stand above the versions directory: `TRUST` is auto, strict or volume"},
+		&cli.StringFlag{Name: "directory-trust", Destination: &o.Trust, Usage: "which parents of the versions directory to accept: `TRUST` is auto, strict or volume"},
 	}...)
 }
 

@@ -31,7 +31,7 @@ type runOptions struct {
 
 func (o *runOptions) flags() []cli.Flag {
 	return slices.Concat(o.reportOptions.flags(), o.timeOptions.flags(), []cli.Flag{
-		&cli.BoolFlag{Name: "check", Destination: &o.CheckOnly, Usage: "read the configuration and the scenario files, ask nobody and run nothing"},
+		&cli.BoolFlag{Name: "check", Destination: &o.CheckOnly, Usage: "check the configuration and the scenario files; ask no cluster, run nothing"},
 		&cli.StringFlag{Name: "report", Destination: &o.Report, Usage: "write report.html, a page about the run, report.json and junit.xml into `DIR`"},
 		&cli.BoolFlag{Name: "skip-unsupported", Destination: &o.SkipUnsupported, Usage: "skip scenario types that ebb does not support"},
 		&cli.BoolFlag{Name: "skip-preflight", Destination: &o.SkipPreflight, Usage: "don't check first that the user has the rights that the scenarios and their undo need"},

@@ -48,23 +48,24 @@ func (o *testOptions) check() error {
 func testCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "test",
-		Usage:     "run a scenario script of your own, kill it everywhere, and compare",
+		Usage:     "run your scenario script, kill it at each point, and compare",
 		UsageText: "ebb test [-c FILE] [--yes] [-o text|json] SCENARIO.star",
 		Description: `
 Tests a scenario script on a cluster for tests, with the scenario files that the
 configuration has for its type:
 
    - checks the script, as check-rollback does
-   - runs the scenario, undoes it, and looks at its effect
-   - runs it again for each point of its way, kills the process there with
+   - runs the scenario, checks its effect, and undoes it
+   - runs it again for each point that it passes, kills the process there with
      SIGKILL, and replays what is pending
-   - kills a replay, too, and replays again
-   - undoes once more what is restored already
+   - kills a replay, and replays again
+   - replays once more what is restored already
 
-Each time it compares the cluster with what it was before: what the scenario has
-rights on, and what usually runs, in the namespaces that it changes; of objects
-without a namespace, those that it changes. What others do in these namespaces
-meanwhile is a difference, too. What a cloud has is not compared.
+After each step it compares the cluster with the one before. In the namespaces that
+the scenario changes, it compares the kinds that the scenario has rights on, and the
+usual kinds. Of objects without a namespace, it compares those that the scenario
+changes. If somebody else changes something in these namespaces meanwhile, that is a
+difference, too. It does not compare clouds.
 
 The scenario runs about 15 times: give it a short duration. ebb new NAME writes a
 scenario script to begin with.

@@ -23,7 +23,7 @@ type verifyOptions struct {
 
 func (o *verifyOptions) flags() []cli.Flag {
 	return slices.Concat(o.selectionOptions.flags(), o.timeOptions.flags(), []cli.Flag{
-		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "ask another cluster, too, and files that replaced the one that ebb wrote"},
+		&cli.BoolFlag{Name: "force", Destination: &o.Force, Usage: "also verify files of another cluster, and files that replaced the one that ebb wrote"},
 		outputFlag(&o.Output, "text or json"),
 	}, o.commonOptions.flags())
 }
@@ -39,12 +39,12 @@ func (o *verifyOptions) check() error {
 func verifyCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "verify-rollback",
-		Usage:     "ask the cluster whether it is still restored",
+		Usage:     "check that what was undone is still restored",
 		UsageText: "ebb verify-rollback [-c FILE] [-r UUID] [-s TYPE] [FILE...]",
 		Description: `
-Calls only the verify of version files, once, of executed ones too: is it restored, and
-is it still? Nothing is changed. Without operands it asks for all files that the
-selection has. The files of a run that is alive are skipped.
+Calls the verify of each version file once, also of executed files, and changes
+nothing. It shows whether everything is still restored. Without operands it takes all
+files, or those that -r and -s select. It skips the files of a run that is alive.
 ` + exitHelp(exitLine{exitDone, "all of it is restored"}, helpFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runVerify)
 }

@@ -35,7 +35,7 @@ type watchOptions struct {
 
 func (o *watchOptions) flags() []cli.Flag {
 	return slices.Concat([]cli.Flag{
-		&cli.BoolFlag{Name: "replay", Destination: &o.Replay, Usage: "undo what dead runners left; without it, only tell of it"},
+		&cli.BoolFlag{Name: "replay", Destination: &o.Replay, Usage: "undo what dead runners left; without this flag, only report it"},
 		&cli.StringFlag{Name: "listen", Destination: &o.Listen, Usage: "serve /metrics and /healthz at `ADDRESS`, such as :9090; off by default"},
 	}, o.timeOptions.flags(), o.commonOptions.flags())
 }
@@ -47,16 +47,16 @@ func (o *watchOptions) check() error {
 func watchCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "watch",
-		Usage:     "undo what runners that died left in the cluster",
+		Usage:     "find, and undo, what dead runners left in the cluster",
 		UsageText: "ebb watch [-c FILE] [--replay] [--listen ADDRESS]",
 		Description: `
-Looks at the store in the cluster. A runner whose Lease has not changed for 60 s is
-dead. The watch tells of it: in its log, by an Event on each object that is to be
+Watches the store in the cluster. A runner whose Lease has not changed for 60 s is
+dead. The watch reports it in its log, by an Event on each object that is to be
 restored, and in its metrics. With --replay it undoes what the runner left, verifies
 it, and verifies it once more 15 s later.
 
-Several watches elect one that works. It needs the public keys of the runners. What it
-has no credentials for, it can't undo, and says so.
+Several watches elect a leader, which does the work. A watch needs the public keys of
+the runners. If it lacks the credentials for an undo, it says so.
 ` + exitHelp(exitLine{exitDone, "ended by a signal"}, helpFailed, helpUsage),
 	}, runWatch)
 }
