@@ -192,6 +192,7 @@ var olderNames = map[string]string{
 	"pod_scenarios":       "pod_disruption_scenarios",
 	"namespace_scenarios": "service_disruption_scenarios",
 	"arcaflow_scenarios":  "hog_scenarios",
+	"plugin_scenarios":    "pod_disruption_scenarios",
 }
 
 // suggestion returns the type that was probably meant. Krkn's older names are shorter.
@@ -202,9 +203,12 @@ func (e *UnsupportedError) suggestion() string {
 	if meant := suggest.Nearest(e.Type, e.Known); meant != "" {
 		return meant
 	}
-	long := strings.TrimSuffix(strings.ReplaceAll(e.Type, "-", "_"), "_scenario") + "_scenarios"
-	if slices.Contains(e.Known, long) {
-		return long
+	plain := strings.ReplaceAll(e.Type, "-", "_")
+	short, long := strings.TrimSuffix(plain, "_scenarios"), strings.TrimSuffix(plain, "_scenario")+"_scenarios"
+	for _, name := range []string{short, long} {
+		if slices.Contains(e.Known, name) {
+			return name
+		}
 	}
 	return suggest.Nearest(long, e.Known)
 }

@@ -127,6 +127,13 @@ var values = []struct {
 	{"duration: 500ms", "duration", 0.5},
 	{"duration: '60'", "duration", int64(60)},
 	{"duration: 0", "duration", int64(0)},
+	{"duration: 1:30", "duration", int64(90)}, // to the base of 60, as Python reads it
+	{"duration: '1:30'", "duration", nil},
+	{"duration: 1:60", "duration", nil},
+	{"workers: 1:0:0", "workers", nil}, // 3600 is too many
+	{"volume: 22:22", "volume", int64(1342)},
+	{"list-path: 10:20", "list-path", "10:20"},
+	{"port: 8:30", "port", int64(510)},
 	{"block: [Ingress]", "block", []any{"Ingress"}},
 	{`block: "[Ingress, Egress]"`, "block", "[Ingress, Egress]"},
 	{"block: []", "block", []any{}},

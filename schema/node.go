@@ -3,6 +3,8 @@ package schema
 import (
 	"fmt"
 	"math"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -28,12 +30,18 @@ func target(n *yaml.Node) *yaml.Node {
 func (c *checker) pairs(node *yaml.Node, path string) []pair {
 	var own []pair
 	var merged []*yaml.Node
+	mergedAt := 0 // its line
 	lines := map[string]int{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := target(node.Content[i]), target(node.Content[i+1])
 		switch {
 		case key.Tag == "!!merge":
-			merged = append(merged, value)
+			if len(merged) > 0 {
+				// Of two, Krkn takes the second one, and of the maps of a list the first.
+				c.bad(key, join(path, key.Value), "set twice, first in line %d; want a list of both maps", mergedAt)
+				continue
+			}
+			merged, mergedAt = append(merged, value), key.Line
 			continue
 		case key.Kind != yaml.ScalarNode:
 			c.bad(key, path, "got %s as a key, want a string", describe(key))
@@ -121,8 +129,14 @@ func scalar(n *yaml.Node) (any, bool) {
 		}
 		return f, true
 	case "!!str":
-		if b, ok := pythonBools[n.Value]; ok && n.Style == 0 {
+		if n.Style != 0 {
+			return n.Value, true
+		}
+		if b, ok := pythonBools[n.Value]; ok {
 			return b, true
+		}
+		if v, ok := sixties(n.Value); ok {
+			return v, true
 		}
 		return n.Value, true
 	case "!!timestamp", "!!merge":
@@ -130,6 +144,25 @@ func scalar(n *yaml.Node) (any, bool) {
 		return n.Value, true
 	}
 	return nil, false
+}
+
+// sixtiesPattern is what PyYAML takes for a number to the base of 60: 1:30 is ninety.
+var sixtiesPattern = regexp.MustCompile(`^[1-9][0-9]{0,9}(:[0-5]?[0-9])+$`)
+
+// sixties reads a number to the base of 60.
+func sixties(text string) (int64, bool) {
+	if len(text) > 16 || !sixtiesPattern.MatchString(text) {
+		return 0, false
+	}
+	var sum int64
+	for digits := range strings.SplitSeq(text, ":") {
+		digit, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		sum = sum*60 + digit
+	}
+	return sum, true
 }
 
 // number reads a number in any notation of YAML.

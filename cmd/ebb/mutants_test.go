@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,10 +15,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// mutant is one way in which somebody, or something, takes the chaos out of force while ebb waits.
+// mutant is one way in which somebody, or something, takes the chaos out of force while ebb waits, or in
+// which the scenario itself silently does nothing: chaos of one moment can't be ended by somebody.
 type mutant struct {
+	first string // lines before the run
 	does  string // the lines that do it, once the chaos is in force
 	after string // the lines that take back what the undo is to leave alone
+	edit  string // in place of does: what the command mutant is given, a scenario type and pairs of texts
+	flags string // of the run
 }
 
 // mutants are, for each scenario of testdata/matrix, the ways in which its chaos has been seen, or
@@ -108,6 +113,44 @@ var mutants = map[string][]mutant{
 	},
 	"node_kubelet": {
 		{does: `onnode $NODE - sh -c 'echo active >/host/run/stand-in/state'`},
+		{
+			first: `replace scenario.yaml 'stop_kubelet_scenario\]' 'restart_kubelet_scenario], cloud_type: bm'`,
+			edit:  `node_scenarios 'systemctl "$3" "$4"' ':'`,
+		},
+	},
+	"node_crash": {
+		{first: `replace scenario.yaml 'timeout: 5' 'timeout: 1'`, edit: `node_scenarios 'echo c >"$1"' ':'`},
+	},
+	"node_reboot": {
+		{first: `replace scenario.yaml 'timeout: 2' 'timeout: 1'`, edit: `node_scenarios 'press(machine["instance"], **where)' 'None'`},
+	},
+	"node_termination": {
+		{
+			first: `replace scenario.yaml 'node-1' 'node-1, timeout: 1'`,
+			edit:  `node_scenarios 'end(machine["instance"], **where)' 'None'`, flags: " --allow-irreversible",
+		},
+	},
+	"container": {
+		{first: `replace scenario.yaml 'time: 60' 'time: 1'`, edit: `container_scenarios 'kill "-$signal" "$pid"' ':'`},
+	},
+	"poddisruption": {
+		{edit: `pod_disruption_scenarios 'k8s.delete, "Pod", meta["name"], meta["namespace"], uid = meta["uid"], ignore_not_found = True, grace_period = grace' 'k8s.get, "Pod", meta["name"], meta["namespace"]'`},
+	},
+	"servicedisruption": {
+		{does: "apply services services.yaml"},
+		{edit: `service_disruption_scenarios 'delete_objects(found.get(kind, []))' 'log.info(kind)'`},
+		{edit: `service_disruption_scenarios 'for kind in reversed(KINDS):' 'for kind in KINDS[:3]:'`},
+	},
+	"managedcluster": {
+		{does: `patch configmaps agents '{"data":{"klusterlet":"2"}}'`},
+		{edit: `managedcluster_scenarios '{agent: 0 for agent in before}' 'before' 'cluster, before).ok, EXPIRY' 'cluster, before).ok, 1'`},
+	},
+	"kubevirt": {
+		{does: `patch virtualmachines vm-1 '{"spec":{"running":true}}'`},
+		{
+			first: `replace scenario.yaml ', disable_auto_restart: true' ''`, // with it, KubeVirt ends them itself
+			edit:  `kubevirt_vm_outage 'k8s.delete("VirtualMachineInstance", meta["name"], meta["namespace"], uid = meta["uid"], ignore_not_found = True, api_version = KUBEVIRT)' 'pass'`,
+		},
 	},
 	"node_stop": {
 		{does: "cloud gcp p/zone-a/node-1 RUNNING"},
@@ -135,8 +178,7 @@ func TestMutants(t *testing.T) {
 		ways := mutants[name]
 		delete(unused, name)
 		if len(ways) == 0 {
-			// Chaos of one moment, such as a pod that is deleted, can't be ended by somebody.
-			t.Logf("no mutants of %s", name)
+			t.Errorf("no mutants of %s", name)
 			continue
 		}
 		if os.Getenv("EBB_MATRIX") != "all" {
@@ -173,24 +215,58 @@ func matrixParts(t *testing.T, file string) (setUp, checks, files string) {
 	return setUp, checks, files
 }
 
-// mutantScript makes a script out of one of the matrix: what comes before its run and after its
-// replay is taken as it is, and between them is one run for each mutant.
-func mutantScript(t *testing.T, file string, ways []mutant) string {
-	t.Helper()
-	setUp, checks, files := matrixParts(t, file)
-	// Long enough for any machine: the run ends when the mutant is seen.
-	script := setUp + "replace scenario.yaml 'duration: 1' 'duration: 24'\n"
-	for i, m := range ways {
-		script += strings.NewReplacer("MUTANT", fmt.Sprintf("m%d", i), "DOES", m.does, "AFTER", m.after).Replace(`
+// lasting is the key with the time of the chaos, where it is another one than duration.
+var lasting = map[string]string{"kubevirt": "timeout", "managedcluster": "timeout", "servicedisruption": "sleep"}
+
+// The run of a mutant, and that of a scenario that silently does nothing.
+const (
+	mutantRun = `
 # a run whose chaos does not last
+FIRST
 start MUTANT ebb run --config config.yaml
 waitfile MUTANT.err 'Chaos is in force on: '
 DOES
 finish 1 MUTANT
 grep 'the chaos ended early, after|ended early, after|failed: |were deleted before they ended' MUTANT.err
 AFTER
-`) + checks
+`
+	editedRun = `
+# a run whose chaos never is
+FIRST
+mutant EDIT
+expand mutant.yaml
+env EBB_EFFECT_TIME=1s
+exit 1 ebb run --config mutant.yamlFLAGS
+env EBB_EFFECT_TIME=
+stderr 'the chaos had no effect: |failed: '
+AFTER
+`
+)
+
+// mutantScript makes a script out of one of the matrix: what comes before its run and after its
+// replay is taken as it is, and between them is one run for each mutant.
+func mutantScript(t *testing.T, file string, ways []mutant) string {
+	t.Helper()
+	setUp, checks, files := matrixParts(t, file)
+	script := setUp
+	if slices.ContainsFunc(ways, func(m mutant) bool { return m.edit == "" }) {
+		key := cmp.Or(lasting[strings.TrimSuffix(filepath.Base(file), ".txtar")], "duration")
+		// Long enough for any machine: the run ends when the mutant is seen.
+		script += fmt.Sprintf("replace scenario.yaml '%s: 1' '%s: 24'\n", key, key)
 	}
+	for i, m := range ways {
+		run := mutantRun
+		if m.edit != "" {
+			run = editedRun
+		}
+		script += strings.NewReplacer(
+			"MUTANT", fmt.Sprintf("m%d", i), "FIRST", m.first, "DOES", m.does, "EDIT", m.edit, "FLAGS", m.flags, "AFTER", m.after,
+		).Replace(run) + checks
+	}
+	// The same configuration, with the scripts that do nothing.
+	_, config, _ := strings.Cut(files, "config.yaml --\nkraken:\n")
+	config, _, _ = strings.Cut(config, "\n-- ")
+	files += "\n-- mutant.yaml --\nkraken:\n  scenario_scripts_directory: mutant\n" + config + "\n"
 	path := filepath.Join(t.TempDir(), filepath.Base(file))
 	if err := os.WriteFile(path, []byte(script+"\n-- "+files), 0o600); err != nil {
 		t.Fatal(err)

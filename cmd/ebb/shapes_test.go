@@ -22,7 +22,7 @@ import (
 func TestKrknShapes(t *testing.T) {
 	t.Parallel()
 	archive := &txtar.Archive{}
-	for _, name := range []string{"shapes", "slips"} {
+	for _, name := range []string{"shapes", "slips", "siblings"} {
 		part, err := txtar.ParseFile("../../testdata/krkn/" + name + ".txtar")
 		if err != nil {
 			t.Fatal(err)

@@ -85,12 +85,12 @@ func anonymous(o map[string]any) map[string]any {
 	return o
 }
 
-// mutant TYPE OLD NEW makes the directory mutant with the scenario script of a type and its library, in
-// which one text is replaced: chaos that silently does nothing. scenario_scripts_directory takes it in place
+// mutant TYPE OLD NEW… makes the directory mutant with the scenario script of a type and its library, in
+// which texts are replaced: chaos that silently does nothing. scenario_scripts_directory takes it in place
 // of ebb's own.
 func cmdMutant(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: mutant TYPE OLD NEW")
+	if neg || len(args) < 3 || len(args)%2 == 0 {
+		ts.Fatalf("usage: mutant TYPE OLD NEW…")
 	}
 	dir := ts.MkAbs("mutant")
 	ts.Check(os.RemoveAll(dir))
@@ -98,18 +98,22 @@ func cmdMutant(ts *testscript.TestScript, neg bool, args []string) {
 	const scripts = "../../scripts"
 	libs, err := filepath.Glob(filepath.Join(scripts, "lib", "*.star"))
 	ts.Check(err)
-	replaced := 0
+	replaced := map[string]int{}
 	for _, file := range append(libs, filepath.Join(scripts, args[0]+".star")) {
 		content, err := os.ReadFile(file)
 		ts.Check(err)
-		replaced += bytes.Count(content, []byte(args[1]))
-		content = bytes.ReplaceAll(content, []byte(args[1]), []byte(args[2]))
+		for pair := range slices.Chunk(args[1:], 2) {
+			replaced[pair[0]] += bytes.Count(content, []byte(pair[0]))
+			content = bytes.ReplaceAll(content, []byte(pair[0]), []byte(pair[1]))
+		}
 		content = bytes.Replace(content, []byte("scenario = Scenario(\n"), []byte("scenario = Scenario(\n    override = True,\n"), 1)
 		rel, err := filepath.Rel(scripts, file)
 		ts.Check(err)
 		ts.Check(os.WriteFile(filepath.Join(dir, rel), content, 0o600))
 	}
-	if replaced != 1 {
-		ts.Fatalf("the scripts of %s have %q %d times, want it once", args[0], args[1], replaced)
+	for old, times := range replaced {
+		if times != 1 {
+			ts.Fatalf("the scripts of %s have %q %d times, want it once", args[0], old, times)
+		}
 	}
 }

@@ -61,6 +61,12 @@ func TestRender(t *testing.T) {
 			"image": "quay.io/krkn-chaos/krkn-network-chaos:latest", "test_duration": 60, "interfaces": []any{"eth0"}, "taints": []any{}, "ingress": true, "egress": false,
 			"ports": []any{80, 443}, "protocols": []any{"tcp", "udp"}, "id": "node_network_filter", "wait_duration": 0,
 		}}},
+		// Blanks around values, and a comma at the end.
+		{"pod-network-filter", []string{"NAMESPACE", "shop ", "POD_NAME", " web-0", "PORTS", "80, 443,", "INTERFACES", "eth0, eth1,", "PROTOCOLS", " udp ", "EGRESS", "True "}, []any{m{
+			"label_selector": "", "target": "web-0", "namespace": "shop", "instance_count": 1, "execution": "parallel", "service_account": "",
+			"image": "quay.io/krkn-chaos/krkn-network-chaos:latest", "test_duration": 60, "interfaces": []any{"eth0", "eth1"}, "taints": []any{}, "ingress": false, "egress": true,
+			"ports": []any{80, 443}, "protocols": []any{"udp"}, "id": "pod_network_filter", "wait_duration": 0,
+		}}},
 		{"pod-scenarios", []string{"POD_LABEL", "app=web"}, []any{m{"id": "kill-pods", "config": m{
 			"namespace_pattern": "openshift-.*", "label_selector": "app=web", "kill": 1, "execution": "serial", "timeout": 180, "krkn_pod_recovery_time": 120,
 			"node_names": nil, "node_label_selector": nil, "exclude_label": nil, "force": false,
@@ -105,6 +111,16 @@ func TestConfig(t *testing.T) {
 	}
 	if got := decoded(t, files.Config); !reflect.DeepEqual(got, want) || !files.Debug {
 		t.Errorf("got\n%v, want\n%v", got, want)
+	}
+	for file, want := range map[string]string{"": "/s.yaml", "scenarios/kube/cpu-hog.yml": "/s.yaml", "/home/krkn/kraken/scenarios/kube/cpu-hog.yml": "/s.yaml", "my/hog.yml": "my/hog.yml"} {
+		files, err = Render("node-cpu-hog", env("SCENARIO_FILE", file, "TRIGGER_K8S_API_VERSION", "v1"), "/s.yaml", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := decoded(t, files.Config).(m)
+		if scenarios := []any{m{"hog_scenarios": []any{want}}}; !reflect.DeepEqual(got["kraken"].(m)["chaos_scenarios"], scenarios) || got["triggers"] == nil {
+			t.Errorf("SCENARIO_FILE %q: got %v, want the scenarios %v, and a trigger", file, got, scenarios)
+		}
 	}
 	files, err = Render("rollback", env("RUN_UUID", "run-1"), "", "")
 	if err != nil || files.RunUUID != "run-1" || files.Scenario != nil {

@@ -154,18 +154,20 @@ const blockIndent = "    "
 func (v variable) node(value string) (*yaml.Node, error) {
 	switch v.form {
 	case asText:
-		return text(value), nil
+		return text(strings.TrimSpace(value)), nil
 	case asBlock:
 		return parsed(blockIndent + value)
 	case asTrue:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(strings.EqualFold(value, "true"))}, nil
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(strings.EqualFold(strings.TrimSpace(value), "true"))}, nil
 	case asList, asItems:
 		all := list()
+		// As the shell reads them: a comma at the end begins no item.
+		value = strings.TrimSuffix(strings.TrimSpace(value), ",")
 		for item := range strings.SplitSeq(value, ",") {
 			if value == "" {
 				break
 			}
-			n := text(item)
+			n := text(strings.TrimSpace(item))
 			if v.form == asItems {
 				var err error
 				if n, err = parsed(item); err != nil {

@@ -115,7 +115,7 @@ func (e *environment) config(scenarioFile, versionsDirectory string) (*yaml.Node
 		return nil, err
 	}
 	if e.image.name != Rollback {
-		set(&document, "kraken.chaos_scenarios.0."+e.scenarioType, list(text(scenarioFile)))
+		set(&document, "kraken.chaos_scenarios.0."+e.scenarioType, list(text(e.scenarioFile(scenarioFile))))
 	}
 	var conditions []*yaml.Node
 	for _, trigger := range triggers {
@@ -148,4 +148,26 @@ var common = []variable{
 }
 
 // triggers are the variables with which Krkn waits for something.
-var triggers = []string{"TRIGGER_COMMAND", "TRIGGER_HTTP_URL", "TRIGGER_K8S_NAME", "TRIGGER_K8S_KIND", "TRIGGER_PROM_QUERY"}
+var triggers = []string{"TRIGGER_COMMAND", "TRIGGER_HTTP_URL", "TRIGGER_K8S_API_VERSION", "TRIGGER_K8S_NAME", "TRIGGER_K8S_KIND", "TRIGGER_PROM_QUERY"}
+
+// ownFiles are where images write their scenario files. One that sets SCENARIO_FILE to another has the
+// image run that file in place of what its variables say.
+var ownFiles = map[string]string{
+	"application-outages": "app_outage.yaml", "container-scenarios": "container_scenario.yaml", "http-load": "http-load.yaml",
+	"kubevirt-outage": "kubevirt_scenario.yaml", "network-chaos": "network_chaos.yaml", "node-cpu-hog": "kube/cpu-hog.yml",
+	"node-interface-down": "kube/node-interface-down.yml", "node-io-hog": "kube/io-hog.yml", "node-memory-hog": "kube/memory-hog.yml",
+	"node-network-filter": "kube/network-filter.yml", "node-scenarios": "node_scenario.yaml", "pod-network-chaos": "pod_network_scenario.yaml",
+	"pod-network-filter": "kube/network-filter.yml", "pod-scenarios": "pod_scenario.yaml", "power-outages": "cluster_shut_down_scenario.yml",
+	"pvc-scenario": "pvc_scenario.yaml", "service-disruption-scenarios": "namespace_scenario.yaml", "storage-throttle": "storage_throttle.yaml",
+	"syn-flood": "syn-flood.yaml", "time-scenarios": "time_scenario.yaml", "vmi-network": "kube/vmi-network-chaos.yml",
+	"vmi-network-filter": "kube/vmi-network-filter.yml", "zone-outages": "zone_outage.yaml",
+}
+
+// scenarioFile is the file to run: the rendered one, unless the image would run another.
+func (e *environment) scenarioFile(rendered string) string {
+	file, own := e.get("SCENARIO_FILE"), ownFiles[e.image.name]
+	if file == "" || own == "" || strings.TrimPrefix(file, "/home/krkn/kraken/") == "scenarios/"+own {
+		return rendered
+	}
+	return file
+}

@@ -53,3 +53,17 @@ func Vegeta(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	}
 	answerWith(http.StatusOK, plain, vegetas)(w, r, forward)
 }
+
+// Bare has no container find iptables or tc, as in an image that lacks them, and passes all else.
+func Bare(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+	if strings.HasSuffix(r.URL.Path, "/exec") {
+		query := r.URL.Query()
+		for i, word := range query["command"] {
+			if word == "iptables" || word == "tc" {
+				query["command"][i] = word + "-lacks"
+			}
+		}
+		r.URL.RawQuery = query.Encode()
+	}
+	forward.ServeHTTP(w, r)
+}
