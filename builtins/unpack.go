@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	starlarktime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // field is a parameter as a field of the struct that holds the arguments.
@@ -85,7 +86,7 @@ func (f *function) unpack(a any, args starlark.Tuple, kwargs []starlark.Tuple) e
 	return nil
 }
 
-var quotedParameter = regexp.MustCompile(`^([\w.]+: )for parameter "(\w+)":`)
+var quotedParameter = lazyregexp.New(`^([\w.]+: )for parameter "(\w+)":`)
 
 // parameter is implemented by the types of arguments that are read in a way of their own.
 type parameter interface{ typeName() string }

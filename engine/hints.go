@@ -2,7 +2,6 @@ package engine
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
@@ -40,22 +40,22 @@ var keywordHints = map[string]string{
 
 // lineHints are for syntax errors in lines that look like this, tried in order.
 var lineHints = []struct {
-	line *regexp.Regexp
+	line *lazyregexp.Regexp
 	hint string
 }{
-	{regexp.MustCompile(`\b[fF]["']`), `Starlark has no f-strings: write "… {} …".format(x) or "… %s …" % x`},
-	{regexp.MustCompile(`^\s*@\w`), "Starlark has no decorators: call the function"},
-	{regexp.MustCompile(`\bdef\b.*(->|\w\s*:\s*\w+\s*[,=)])`), noTypes},
-	{regexp.MustCompile(`^\s*[\w.]+\s*:\s*[\w.\[\]]+\s*=`), noTypes},
-	{regexp.MustCompile(`\bprint\s+["'\w]`), "print is a function: print(…)"},
-	{regexp.MustCompile(`:=`), "Starlark has no :=: assign in a statement of its own"},
-	{regexp.MustCompile(`&&|\|\|`), "write and, or, not"},
-	{regexp.MustCompile(`![^=]`), "write not"},
-	{regexp.MustCompile(`\+\+|--`), "write += 1 or -= 1"},
-	{regexp.MustCompile(`<>`), "write !="},
-	{regexp.MustCompile(`\*\*`), "Starlark has no power operator"},
-	{regexp.MustCompile(`\?`), "write x if condition else y"},
-	{regexp.MustCompile(`=[^=]+[^=!<>]=[^=]`), "assign one variable a statement"},
+	{lazyregexp.New(`\b[fF]["']`), `Starlark has no f-strings: write "… {} …".format(x) or "… %s …" % x`},
+	{lazyregexp.New(`^\s*@\w`), "Starlark has no decorators: call the function"},
+	{lazyregexp.New(`\bdef\b.*(->|\w\s*:\s*\w+\s*[,=)])`), noTypes},
+	{lazyregexp.New(`^\s*[\w.]+\s*:\s*[\w.\[\]]+\s*=`), noTypes},
+	{lazyregexp.New(`\bprint\s+["'\w]`), "print is a function: print(…)"},
+	{lazyregexp.New(`:=`), "Starlark has no :=: assign in a statement of its own"},
+	{lazyregexp.New(`&&|\|\|`), "write and, or, not"},
+	{lazyregexp.New(`![^=]`), "write not"},
+	{lazyregexp.New(`\+\+|--`), "write += 1 or -= 1"},
+	{lazyregexp.New(`<>`), "write !="},
+	{lazyregexp.New(`\*\*`), "Starlark has no power operator"},
+	{lazyregexp.New(`\?`), "write x if condition else y"},
+	{lazyregexp.New(`=[^=]+[^=!<>]=[^=]`), "assign one variable a statement"},
 }
 
 // nameHints are for undefined names that Python programs are used to.
@@ -81,31 +81,31 @@ var nameHints = func() map[string]string {
 
 // messageHints are for messages of the parser and the interpreter.
 var messageHints = []struct {
-	msg  *regexp.Regexp
+	msg  *lazyregexp.Regexp
 	hint string
 }{
-	{regexp.MustCompile(`^(for loop|return statement) not within`), "at the top level only def, load and assignments are possible: write it in a function"},
-	{regexp.MustCompile(`^if statement not within`), "at the top level only def, load and assignments are possible: write it in a function, or as x if condition else y"},
-	{regexp.MustCompile(`^cannot reassign global`), "a top-level variable is set once: use another name, or a local variable of a function"},
-	{regexp.MustCompile(`^unexpected EOF in string`), "the string has no end: is the file complete?"},
-	{regexp.MustCompile(`^unexpected newline in string`), `the string has no end on its line: close it, or use """`},
-	{regexp.MustCompile(`^got end of file`), "something is not closed: is the file complete?"},
-	{regexp.MustCompile(`^got string literal, want`), "join strings with +"},
-	{regexp.MustCompile(`^unindent does not match`), "indent equally, with spaces"},
-	{regexp.MustCompile(`^excessive nesting`), "some 70 brackets inside each other are possible: is the file damaged?"},
-	{regexp.MustCompile(`^unknown binary op: string \+`), `write "…" + str(x), or "… %s" % x`},
-	{regexp.MustCompile(`called recursively$`), "Starlark has no recursion: use a loop over a list of what is left to do"},
-	{regexp.MustCompile(`\bcannot .* frozen (list|hash table|dict|set)`), "top-level variables can't change once the file is loaded: work on a copy, such as list(x) or dict(x)"},
+	{lazyregexp.New(`^(for loop|return statement) not within`), "at the top level only def, load and assignments are possible: write it in a function"},
+	{lazyregexp.New(`^if statement not within`), "at the top level only def, load and assignments are possible: write it in a function, or as x if condition else y"},
+	{lazyregexp.New(`^cannot reassign global`), "a top-level variable is set once: use another name, or a local variable of a function"},
+	{lazyregexp.New(`^unexpected EOF in string`), "the string has no end: is the file complete?"},
+	{lazyregexp.New(`^unexpected newline in string`), `the string has no end on its line: close it, or use """`},
+	{lazyregexp.New(`^got end of file`), "something is not closed: is the file complete?"},
+	{lazyregexp.New(`^got string literal, want`), "join strings with +"},
+	{lazyregexp.New(`^unindent does not match`), "indent equally, with spaces"},
+	{lazyregexp.New(`^excessive nesting`), "some 70 brackets inside each other are possible: is the file damaged?"},
+	{lazyregexp.New(`^unknown binary op: string \+`), `write "…" + str(x), or "… %s" % x`},
+	{lazyregexp.New(`called recursively$`), "Starlark has no recursion: use a loop over a list of what is left to do"},
+	{lazyregexp.New(`\bcannot .* frozen (list|hash table|dict|set)`), "top-level variables can't change once the file is loaded: work on a copy, such as list(x) or dict(x)"},
 }
 
 var (
-	didYouMean  = regexp.MustCompile(`^(.*) \(did you mean (.+)\?\)$`)
-	undefined   = regexp.MustCompile(`^undefined: (\w+)$`)
-	wrongKwarg  = regexp.MustCompile(`^function (\S+) got an unexpected keyword argument "?(\w+)"?$`)
-	wrongCall   = regexp.MustCompile(`^function \S+ (accepts|got|missing|called)\b`)
-	gotWant     = regexp.MustCompile(`^got (identifier|string literal|[a-z]+), want`)
-	lastToken   = regexp.MustCompile(`(\w+|[fFrRbBuU]*"[^"]*"|[fFrRbBuU]*'[^']*')$`)
-	wordAtStart = regexp.MustCompile(`^\s*(\w+)`)
+	didYouMean  = lazyregexp.New(`^(.*) \(did you mean (.+)\?\)$`)
+	undefined   = lazyregexp.New(`^undefined: (\w+)$`)
+	wrongKwarg  = lazyregexp.New(`^function (\S+) got an unexpected keyword argument "?(\w+)"?$`)
+	wrongCall   = lazyregexp.New(`^function \S+ (accepts|got|missing|called)\b`)
+	gotWant     = lazyregexp.New(`^got (identifier|string literal|[a-z]+), want`)
+	lastToken   = lazyregexp.New(`(\w+|[fFrRbBuU]*"[^"]*"|[fFrRbBuU]*'[^']*')$`)
+	wordAtStart = lazyregexp.New(`^\s*(\w+)`)
 )
 
 // hint adds what to do about x, where it is known. It runs once on each error.

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +10,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // A literal is the source of a value: a word, or a bracketed sequence that is broken into lines
@@ -189,7 +190,7 @@ func (p *printer) dict(path string, items []starlark.Tuple, depth int) (*literal
 	return l.measured(), nil
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var identifier = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // isIdentifier reports whether a script can use name as one: keywords, those of Python too, are
 // none.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
@@ -169,7 +169,7 @@ func (c *checker) element(n *yaml.Node, f *Field, path string) any {
 	return c.convert(n, *f, path)
 }
 
-var placeholder = regexp.MustCompile(`^<[A-Za-z][A-Za-z0-9 ._/|,:()=-]*>$`)
+var placeholder = lazyregexp.New(`^<[A-Za-z][A-Za-z0-9 ._/|,:()=-]*>$`)
 
 // convert reads a value that is set.
 func (c *checker) convert(n *yaml.Node, f Field, path string) any {

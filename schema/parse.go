@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // Limits of a file. They are far above what a scenario needs and far below what hurts: 100 000
@@ -107,7 +108,7 @@ func invalid(data []byte) int {
 	return -1
 }
 
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
+var yamlLine = lazyregexp.New(`^line (\d+): `)
 
 // syntax takes the line out of an error of the YAML library. Its words for a tab in the indentation
 // name neither the tab nor, always, the line.

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // SealState says what a file's last line tells about the rest.
@@ -24,7 +25,7 @@ const sealLen = len(sealPrefix) + 2*sha256.Size + 1
 
 // sealLine finds a seal in any line: one that isn't the last any more means that lines were added
 // below it.
-var sealLine = regexp.MustCompile(`(?m)^` + sealPrefix + `[0-9a-f]{64}$`)
+var sealLine = lazyregexp.New(`(?m)^` + sealPrefix + `[0-9a-f]{64}$`)
 
 // Digest returns the SHA-256 of content in hexadecimal, as the journal and the seal have it.
 func Digest(content []byte) string {

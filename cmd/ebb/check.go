@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/supervisor"
@@ -188,7 +188,7 @@ func newSource(name string, content []byte, errs ...error) source {
 	return x
 }
 
-var declaresScenario = regexp.MustCompile(`(?m)^scenario\s*=\s*Scenario\(`)
+var declaresScenario = lazyregexp.New(`(?m)^scenario\s*=\s*Scenario\(`)
 
 // readSource reads a file that the user names, and finds out whether a replay or a run would take it: what they
 // refuse is refused here for the same reason.

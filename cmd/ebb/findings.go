@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/supervisor"
 )
@@ -51,7 +51,7 @@ func (c checked) findings() []finding {
 }
 
 // position is what a message of the interpreter begins with.
-var position = regexp.MustCompile(`^(.+?):(\d+):(\d+): `)
+var position = lazyregexp.New(`^(.+?):(\d+):(\d+): `)
 
 func (c checked) finding(level string, f *runner.Failure) finding {
 	x := finding{File: c.source.Name, Level: level, Kind: f.Kind, Message: f.Message, Excerpt: f.Excerpt, Hints: hints(f)}

@@ -15,8 +15,6 @@ import (
 
 // metrics is what a watch tells of itself.
 type metrics struct {
-	working sync.Mutex // held while this watch leads
-
 	mu       sync.Mutex
 	leading  bool
 	pending  int

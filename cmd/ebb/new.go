@@ -7,18 +7,19 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 //go:embed new
 var newFiles embed.FS
 
 // scenarioName is what may be a part of a scenario type, of file names and of objects' names.
-var scenarioName = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+var scenarioName = lazyregexp.New(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
 // longestName leaves room in the names of objects, which have 63 characters.
 const longestName = 40

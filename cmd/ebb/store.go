@@ -175,7 +175,7 @@ func (w storeSettings) openCluster(log *slog.Logger) (*clusterstore.Store, error
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := kube.LoadConfig(path, inContext)
+	cluster, err := loadConfig(path, inContext)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (w storeSettings) targetUID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	target, err := kube.LoadConfig(path, w.Context)
+	target, err := loadConfig(path, w.Context)
 	if err != nil {
 		return "", err
 	}

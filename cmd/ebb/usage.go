@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
@@ -55,7 +55,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 }
 
 // badValue is what the parser says of a value that is not of its flag's type.
-var badValue = regexp.MustCompile(`^invalid value (".*?") for flag -([a-zA-Z_-]+): `)
+var badValue = lazyregexp.New(`^invalid value (".*?") for flag -([a-zA-Z_-]+): `)
 
 // wantedValue says what values a flag takes.
 func wantedValue(flags []cli.Flag, name string) string {

@@ -9,14 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/klog/v2"
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/kube"
@@ -74,13 +68,8 @@ type watcher struct {
 	retry map[string]time.Time // those that could not be restored, and when to try again
 }
 
-// The times of a watch, as parts of how long a Lease lasts.
-const (
-	lookPart     = 12 // 5 s
-	leadPart     = 4  // 15 s
-	deadlinePart = 6  // 10 s
-	attemptPart  = 30 // 2 s
-)
+// lookPart is how often a watch looks, as a part of how long a Lease lasts: every 5 s.
+const lookPart = 12
 
 func runWatch(ctx context.Context, o watchOptions) error {
 	if o.Store == "" || o.Store == config.StoreBoth {
@@ -118,7 +107,8 @@ func runWatch(ctx context.Context, o watchOptions) error {
 		defer w.metrics.serve(listener, s.log)()
 		s.log.Info(fmt.Sprintf("metrics and health at http://%s", listener.Addr()))
 	}
-	return w.lead(ctx)
+	w.lead(ctx)
+	return nil
 }
 
 // openTarget opens the cluster that is changed, at the first call.
@@ -131,7 +121,7 @@ func (s *setup) openTarget(o *commonOptions) func() (*kube.Client, error) {
 		path, err := config.KubeconfigPath(s.target(o))
 		var c *rest.Config
 		if err == nil {
-			c, err = kube.LoadConfig(path, o.Context)
+			c, err = loadConfig(path, o.Context)
 		}
 		if err == nil {
 			client, err = kube.New(c, kube.Options{Patience: bothPatience, UserAgent: "ebb/" + version})
@@ -141,63 +131,20 @@ func (s *setup) openTarget(o *commonOptions) func() (*kube.Client, error) {
 }
 
 // lead works while this watch is the leader, and waits for its turn otherwise.
-func (w *watcher) lead(ctx context.Context) error {
-	settings := w.setup.store.settings
-	path, err := config.KubeconfigPath(settings.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	inContext := ""
-	if settings.TargetsOwn {
-		inContext = settings.Context
-	}
-	c, err := kube.LoadConfig(path, inContext)
-	if err != nil {
-		return err
-	}
-	client, err := coordination.NewForConfig(c)
-	if err != nil {
-		return err
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "watch"
-	}
-	identity := host + "_" + uuid.NewString()
-	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Name: "ebb-watch", ReleaseOnCancel: true,
-		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: w.store.Namespace(), Name: "ebb-watch"},
-			Client:     client,
-			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
-		},
-		LeaseDuration: w.times.Lease / leadPart, RenewDeadline: w.times.Lease / deadlinePart, RetryPeriod: w.times.Lease / attemptPart,
-		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: w.work,
-			OnStoppedLeading: func() { w.metrics.leads(false) },
-			OnNewLeader: func(leader string) {
-				if leader != identity {
-					w.log.Info("watching is " + leader)
-				}
-			},
-		},
-	})
-	if err != nil {
-		return err
-	}
+func (w *watcher) lead(ctx context.Context) {
 	w.log.Info(fmt.Sprintf("waiting to lead: %s of %s", w.store.Location(), w.store.Server()))
-	quiet := klog.NewContext(ctx, klog.Logger{}) // it logs in a form of its own, beside the log
-	for ctx.Err() == nil {                       // who lost it may get it back
-		elector.Run(quiet)
-	}
-	return nil
+	w.store.Lead(ctx, clusterstore.Leader{
+		Name:  "ebb-watch",
+		Work:  w.work,
+		Other: func(identity string) { w.log.Info("watching is " + identity) },
+	})
 }
 
-// work looks again and again. It may be called again while an earlier call is ending.
+// work looks again and again.
 func (w *watcher) work(ctx context.Context) {
-	w.metrics.working.Lock()
-	defer w.metrics.working.Unlock()
 	w.metrics.leads(true)
+	defer context.AfterFunc(ctx, func() { w.metrics.leads(false) })()
+	defer w.metrics.leads(false)
 	mode := "announcing what dead runners left; --replay undoes it"
 	if w.options.Replay {
 		mode = "undoing what dead runners left"

@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ebb-chaos/ebb/internal/config"
-	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/scripts"
 	"github.com/ebb-chaos/ebb/supervisor"
@@ -132,8 +131,8 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 		Hooks:       worker.Hooks,
 		OwnPod:      ownPod(),
 		Scripts:     []runner.ScriptDir{{Name: "built-in", FS: builtinScripts, NamedByType: true}},
-		GCP:         runner.GCPFromEnvironment,
-		AWS:         runner.AWSFromEnvironment,
+		GCP:         online(runner.GCPFromEnvironment),
+		AWS:         online(runner.AWSFromEnvironment),
 
 		AllowIrreversible: w.AllowIrreversible,
 		Events:            w.Events,
@@ -142,7 +141,7 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 			if err != nil {
 				return nil, err
 			}
-			return kube.LoadConfig(path, w.Context)
+			return loadConfig(path, w.Context)
 		},
 	}
 	if reached != nil {

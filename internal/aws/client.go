@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
@@ -96,7 +96,7 @@ func (c *Client) load(ctx context.Context) (*sdk.Config, error) {
 func (c *Client) Region(ctx context.Context) (string, error) { return c.region(ctx, "") }
 
 // regionName is what may become a part of a host's name.
-var regionName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+var regionName = lazyregexp.New(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (c *Client) region(ctx context.Context, region string) (string, error) {
 	if region == "" {
@@ -263,7 +263,7 @@ func (c *Client) credentials(ctx context.Context, cfg *sdk.Config) (sdk.Credenti
 
 // processOutput is what the SDK repeats of a credential_process that printed something
 // else than it should have: it may well be the secret.
-var processOutput = regexp.MustCompile(`(?s)parse failed of process output:.*`)
+var processOutput = lazyregexp.New(`(?s)parse failed of process output:.*`)
 
 // redact is the error's text without what may be secret.
 func redact(err error) string {

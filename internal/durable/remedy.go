@@ -6,12 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // Remedies are commands to paste. Each can be carried out by the user that is told of it, and loses
@@ -161,7 +162,7 @@ func quoteAll(paths []string) string {
 
 func aside(path string) string { return join(filepath.Dir(path), "old."+filepath.Base(path)) }
 
-var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+var plain = lazyregexp.New(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
 // Quote makes one shell word of a path. Names can hold anything, and remedies are there to be
 // pasted.

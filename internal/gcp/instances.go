@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // The statuses of an instance that this package knows; it passes on any other.
@@ -28,7 +28,7 @@ const showTime = 2 * time.Minute
 type Instance struct{ Project, Zone, Name string }
 
 // segment is what may stand in a URL: a project may be "example.com:name".
-var segment = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$`)
+var segment = lazyregexp.New(`^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$`)
 
 // ParseInstance reads "project/zone/name".
 func ParseInstance(s string) (Instance, error) {

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // A callable is one of Krkn's functions that undo something.
@@ -221,8 +222,8 @@ func readHijacking(f *fields) map[string]any {
 
 // The forms of what names an instance.
 var (
-	awsInstance = regexp.MustCompile(`^i-[0-9a-f]{1,40}$`)
-	gcpInstance = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+	awsInstance = lazyregexp.New(`^i-[0-9a-f]{1,40}$`)
+	gcpInstance = lazyregexp.New(`^[a-z][a-z0-9-]{0,62}$`)
 )
 
 func readShutdown(f *fields) map[string]any {
@@ -241,7 +242,7 @@ func readShutdown(f *fields) map[string]any {
 		}
 	}
 	cloudType = strings.ToLower(cloudType)
-	form := map[string]*regexp.Regexp{"aws": awsInstance, "gcp": gcpInstance}[cloudType]
+	form := map[string]*lazyregexp.Regexp{"aws": awsInstance, "gcp": gcpInstance}[cloudType]
 	switch {
 	case cloudType == "" || len(ids) == 0:
 		f.failf("it names no cloud or no instances")
@@ -263,9 +264,9 @@ func readShutdown(f *fields) map[string]any {
 
 // The forms of where a limit is.
 var (
-	device   = regexp.MustCompile(`^[0-9]{1,6}:[0-9]{1,8}$`)
-	cgroup   = regexp.MustCompile(`^(/[A-Za-z0-9_.:@\\-]+)+$`)
-	podInUID = regexp.MustCompile(`pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})`)
+	device   = lazyregexp.New(`^[0-9]{1,6}:[0-9]{1,8}$`)
+	cgroup   = lazyregexp.New(`^(/[A-Za-z0-9_.:@\\-]+)+$`)
+	podInUID = lazyregexp.New(`pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})`)
 )
 
 func readThrottle(f *fields) map[string]any {

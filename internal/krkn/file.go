@@ -6,10 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // Rollback is what one version file of Krkn's is to undo.
@@ -29,9 +30,9 @@ const contentName = "rollback_content"
 
 // The parts of a file that differ from one to the next.
 var (
-	contentLine = regexp.MustCompile(`(?m)^` + contentName + `[ \t]*=`)
-	defLine     = regexp.MustCompile(`(?m)^def[ \t]+(\w+)[ \t]*\(`)
-	topLevel    = regexp.MustCompile(`(?m)^[A-Za-z_@#]`)
+	contentLine = lazyregexp.New(`(?m)^` + contentName + `[ \t]*=`)
+	defLine     = lazyregexp.New(`(?m)^def[ \t]+(\w+)[ \t]*\(`)
+	topLevel    = lazyregexp.New(`(?m)^[A-Za-z_@#]`)
 )
 
 // Parse reads the content of a version file. The error says why nothing can be said of what it

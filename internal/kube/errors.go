@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
@@ -223,11 +223,11 @@ func (e *TrustError) Hints() []string {
 }
 
 // deniedUser matches the text of the API server's authorizer.
-var deniedUser = regexp.MustCompile(`User "([^"]*)" cannot \S+ `)
+var deniedUser = lazyregexp.New(`User "([^"]*)" cannot \S+ `)
 
 // noValues matches what the API server says of a Secret without having looked at what is in it.
-var noValues = regexp.MustCompile(`User "[^"]*" cannot \S+ |^secrets "[^"]*" is forbidden: exceeded quota: `)
+var noValues = lazyregexp.New(`User "[^"]*" cannot \S+ |^secrets "[^"]*" is forbidden: exceeded quota: `)
 
 // quotedObject matches what the server repeats of an invalid object, which may be a
 // secret.
-var quotedObject = regexp.MustCompile(`"\{.*\}"`)
+var quotedObject = lazyregexp.New(`"\{.*\}"`)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +23,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
 
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/internal/permit"
 )
@@ -247,7 +247,7 @@ func refused(err error) error {
 
 // notBegun matches what container runtimes say of a command that they could not start. They say
 // so after the connection was made, as of one that ended in another way.
-var notBegun = regexp.MustCompile(`failed to (create|start) exec|unable to start container process|OCI runtime exec failed|` +
+var notBegun = lazyregexp.New(`failed to (create|start) exec|unable to start container process|OCI runtime exec failed|` +
 	`container not found|is not created or running|container is not running`)
 
 // neverBegan reports whether a container's runtime said that it started nothing.

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/internal/permit"
 	"github.com/ebb-chaos/ebb/internal/reply"
@@ -83,7 +83,7 @@ func (q request) missed(a answer) *miss {
 	return m
 }
 
-var storageTrouble = regexp.MustCompile(`(?i)etcd|storage|timed? ?out|deadline|context canceled|leader`)
+var storageTrouble = lazyregexp.New(`(?i)etcd|storage|timed? ?out|deadline|context canceled|leader`)
 
 // tally counts the answers of one call that are the same.
 type tally struct {

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
@@ -77,9 +77,9 @@ func (e *GroupError) Hints() []string {
 }
 
 var (
-	calledWebhook  = regexp.MustCompile(`failed calling webhook "([^"]+)"`)
-	convertWebhook = regexp.MustCompile(`conversion webhook for (\S+), Kind=(\S+) failed`)
-	deniedWebhook  = regexp.MustCompile(`^admission webhook "([^"]+)" denied the request`)
+	calledWebhook  = lazyregexp.New(`failed calling webhook "([^"]+)"`)
+	convertWebhook = lazyregexp.New(`conversion webhook for (\S+), Kind=(\S+) failed`)
+	deniedWebhook  = lazyregexp.New(`^admission webhook "([^"]+)" denied the request`)
 )
 
 // webhook returns the webhook that an answer is about, "" if none is.

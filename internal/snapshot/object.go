@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // object is one object without what tells it from one that is made anew.
@@ -39,7 +39,7 @@ func (o object) String() string {
 }
 
 // What admission calls the volume of a token: letters by chance.
-var tokenVolume = regexp.MustCompile(`kube-api-access-[a-z0-9]{5}`)
+var tokenVolume = lazyregexp.New(`kube-api-access-[a-z0-9]{5}`)
 
 // Annotations that controllers count in, or put times into.
 var passing = []string{
