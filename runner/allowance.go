@@ -70,7 +70,7 @@ func (a *allowance) Err() error {
 // graceful returns a context for what must still be done after ctx was cancelled:
 // it ends grace later. Calling the function frees what it holds.
 func graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
-	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	after, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), beforeGrace{}, ctx))
 	var mu sync.Mutex
 	var timer *time.Timer
 	stop := context.AfterFunc(ctx, func() {
@@ -87,4 +87,19 @@ func graceful(ctx context.Context, grace time.Duration) (context.Context, contex
 		}
 		cancel()
 	}
+}
+
+// beforeGrace is the key of the context that a graceful one goes on after.
+type beforeGrace struct{}
+
+// namingLimit is how long, after a signal, a file waits for its new name: the undo of the next one is
+// worth more of the grace. Without a signal, a store that is away is waited for.
+const namingLimit = 5 * time.Second
+
+// naming returns a context for what says that a file is undone: a cancelled one does not stop that.
+func naming(ctx context.Context) (context.Context, context.CancelFunc) {
+	if before, ok := ctx.Value(beforeGrace{}).(context.Context); ok {
+		return graceful(before, namingLimit)
+	}
+	return context.WithoutCancel(ctx), func() {}
 }

@@ -250,7 +250,8 @@ func isFinal(err error) bool {
 func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Result) error {
 	p.reach(BeforeRename)
 	defer p.reach(AfterRename)
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := naming(ctx)
+	defer cancel()
 	f := result.File
 	var err error
 	switch {

@@ -67,6 +67,23 @@ func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, er
 	return removed, errors.Join(errs...)
 }
 
+// JournalCleaner is a store whose journal does not end by itself.
+type JournalCleaner interface {
+	// CleanJournal removes the parts of the journal that are older than a time and tell of no execution
+	// that is still there. removed has the locations of what is gone, or would be.
+	CleanJournal(ctx context.Context, before time.Time, dryRun bool) (removed []string, err error)
+}
+
+// CleanupJournal removes what is old of a store's journal, where the store can do that. It is done
+// after [Cleanup], and for all runs and scenario types.
+func CleanupJournal(ctx context.Context, s Store, o CleanupOptions) (removed []string, err error) {
+	cleaner, ok := s.(JournalCleaner)
+	if !ok || o.RunUUID != "" || o.ScenarioType != "" {
+		return nil, nil
+	}
+	return cleaner.CleanJournal(ctx, o.before(), o.DryRun)
+}
+
 // clean removes what is old in one execution. A process that is killed in the middle has removed
 // files of which the journal says nothing: what was removed needs no undo.
 func (o CleanupOptions) clean(ctx context.Context, s Store, info ExecutionInfo) (removed []File, err error) {

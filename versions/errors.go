@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,7 +29,7 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e.Holder.PID == 0 {
-		return fmt.Sprintf("execution %q is in use by another process", e.Execution)
+		return fmt.Sprintf("execution %q is in use by %s", e.Execution, e.Holder.unnumbered())
 	}
 	return fmt.Sprintf("execution %q is in use by PID %d on host %q since %s", e.Execution, e.Holder.PID, e.Holder.Host, e.Holder.Since.Format(time.RFC3339))
 }
@@ -37,12 +38,22 @@ func (e *LockedError) Error() string {
 func (e *LockedError) Hints() []string {
 	h := e.Holder
 	switch {
+	case h.PID == 0 && strings.Contains(e.Location, "://"): // no process of this machine has it open
+		return []string{"wait for it to end, or until its Lease has not been renewed for a minute"}
 	case h.PID == 0:
 		return []string{"wait for it to end; who it is: fuser -v " + durable.Quote(e.Location)}
 	case h.Local():
 		return []string{fmt.Sprintf("wait for it to end (it is %q), or interrupt it, which makes it undo what it did: kill -INT %d", h.Command, h.PID)}
 	}
 	return []string{fmt.Sprintf("wait for it to end, or interrupt it (%q) on host %q", h.Command, h.Host)}
+}
+
+// unnumbered describes a holder whose PID is not known.
+func (h Holder) unnumbered() string {
+	if h.Host == "" {
+		return "another process"
+	}
+	return fmt.Sprintf("another process (%q)", h.Host)
 }
 
 // Local reports whether the holder is on this host, where its PID means something.
@@ -124,7 +135,7 @@ func (e *UntrustedError) Error() string { return fmt.Sprintf("%s %s", e.Location
 type LostError struct{ LockedError }
 
 func (e *LostError) Error() string {
-	by := "another process"
+	by := e.Holder.unnumbered()
 	if e.Holder.PID != 0 {
 		by = fmt.Sprintf("PID %d (%s) on host %q", e.Holder.PID, e.Holder.Command, e.Holder.Host)
 	}

@@ -56,15 +56,17 @@ func init() {
 	}
 }
 
-// parseStoreTimes reads the times of holding an execution: lease, renew, stop and settle.
+// parseStoreTimes reads the times of holding an execution: lease, renew, stop and settle; and how long a
+// cluster is waited for that has a copy only.
 func parseStoreTimes(text string) error {
 	words := strings.Split(text, ",")
-	if len(words) != 4 {
-		return fmt.Errorf("got %q, want four durations", text)
+	if len(words) != 4 && len(words) != 5 {
+		return fmt.Errorf("got %q, want four durations or five", text)
 	}
-	for i, d := range []*time.Duration{&storeTimes.Lease, &storeTimes.Renew, &storeTimes.Stop, &storeTimes.Settle} {
+	times := []*time.Duration{&storeTimes.Lease, &storeTimes.Renew, &storeTimes.Stop, &storeTimes.Settle, &bothPatience}
+	for i, word := range words {
 		var err error
-		if *d, err = time.ParseDuration(words[i]); err != nil {
+		if *times[i], err = time.ParseDuration(word); err != nil {
 			return err
 		}
 	}

@@ -52,6 +52,8 @@ func cleanupCommand() *cli.Command {
 Removes executed version files that are older than --older-than, and writes that into
 the journal. With --keep N it also removes younger ones, except those of the newest N
 executions. It never removes a pending file, a file of Krkn's, or one that is in use.
+Of the journal in a cluster it removes days that are as old, unless they tell of an
+execution that is still there.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runCleanup)
 }
@@ -64,6 +66,10 @@ func runCleanup(ctx context.Context, o cleanupOptions) error {
 	removed, err := versions.Cleanup(ctx, s.store, versions.CleanupOptions{
 		OlderThan: o.OlderThan, Keep: o.Keep, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
 	})
+	journal, journalErr := versions.CleanupJournal(ctx, s.store.Store, versions.CleanupOptions{
+		OlderThan: o.OlderThan, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
+	})
+	err = errors.Join(err, journalErr)
 	did := "removed"
 	if o.DryRun {
 		did = "would be removed"
@@ -71,6 +77,9 @@ func runCleanup(ctx context.Context, o cleanupOptions) error {
 	p := &printer{w: s.stdout}
 	for _, f := range removed {
 		p.line("%s: %s, executed %s ago", console.Clean(f.Location), did, age(f.Changed))
+	}
+	for _, location := range journal {
+		p.line("%s: %s, a day of the journal", console.Clean(location), did)
 	}
 	s.log.Info(fmt.Sprintf("%d version file(s) %s", len(removed), did))
 	return errors.Join(err, p.err)

@@ -176,7 +176,7 @@ func (s *setup) finishRun(report *runner.RunReport, replay string) error {
 	s.sayHints(report)
 	switch pending := report.Pending(); {
 	case pending > 0:
-		s.log.Error(fmt.Sprintf("%d version file(s) not restored; look: ebb list-rollback --config %s --pending; replay: %s", pending, s.File, replay))
+		s.log.Error(fmt.Sprintf("%d version file(s) %s; look: ebb list-rollback --config %s --pending; replay: %s", pending, whatIsPending(report.Results(), pending), s.File, replay))
 		return outcomeError(exitPending)
 	case report.Refused():
 		return outcomeError(exitRefused)
@@ -193,4 +193,21 @@ func (s *setup) finishRun(report *runner.RunReport, replay string) error {
 	}
 	s.log.Info(fmt.Sprintf("Run %s finished: %d scenario(s), everything is restored", report.UUID, len(report.Scenarios)))
 	return nil
+}
+
+// whatIsPending says of pending files whether what they undo is still to be undone.
+func whatIsPending(report *runner.Report, pending int) string {
+	undone := 0
+	for _, x := range report.Results {
+		if x.Outcome == runner.StillPending {
+			undone++
+		}
+	}
+	switch undone {
+	case 0:
+		return "not restored"
+	case pending:
+		return "restored, and still pending: that could not be written"
+	}
+	return fmt.Sprintf("not restored, or still pending (%d)", undone)
 }

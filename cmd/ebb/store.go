@@ -22,8 +22,9 @@ import (
 // storeTimes are for tests.
 var storeTimes clusterstore.Times
 
-// bothPatience is how long the copy in the cluster is waited for where there is one on the disk.
-const bothPatience = 15 * time.Second
+// bothPatience is how long the copy in the cluster is waited for where there is one on the disk. It is a
+// variable for tests.
+var bothPatience = 15 * time.Second
 
 // storeOptions say where the version files are, in place of the configuration.
 type storeOptions struct {

@@ -64,8 +64,9 @@ type watcher struct {
 	times   clusterstore.Times
 	metrics *metrics
 
-	told  map[string]bool      // executions that were told of
-	retry map[string]time.Time // those that could not be restored, and when to try again
+	told     map[string]bool      // executions that were told of
+	keysSaid string               // why the public keys could not be read again; "" if they could
+	retry    map[string]time.Time // those that could not be restored, and when to try again
 }
 
 // lookPart is how often a watch looks, as a part of how long a Lease lasts: every 5 s.
@@ -172,6 +173,9 @@ func (w *watcher) look(ctx context.Context) error {
 			w.log.Warn(fmt.Sprintf("%s: %s", p.Location, p.What))
 		}
 	}
+	if slices.ContainsFunc(sights, func(x clusterstore.Sight) bool { return x.Dead || !x.Held }) {
+		w.readKeys()
+	}
 	dead := 0
 	for _, x := range sights {
 		at, again := w.retry[x.ID]
@@ -189,6 +193,21 @@ func (w *watcher) look(ctx context.Context) error {
 	}
 	w.metrics.looked(len(sights), dead)
 	return nil
+}
+
+// readKeys reads the public keys again: a watch lives for longer than a key.
+func (w *watcher) readKeys() {
+	fresh, err := w.storeSettings(&w.options.commonOptions, false)
+	said := ""
+	if err != nil {
+		if said = err.Error(); said != w.keysSaid {
+			w.log.Warn(fmt.Sprintf("the public keys are as they were when they could be read last: %v", err))
+		}
+	} else {
+		w.setup.store.settings.Public = fresh.Public
+		w.store.Trust(fresh.Public...)
+	}
+	w.keysSaid = said
 }
 
 // replay undoes one execution in a worker, and looks once more when whatever the dead runner sent

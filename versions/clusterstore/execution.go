@@ -36,13 +36,7 @@ type execution struct {
 	files   map[string]entry
 	older   map[string][]entry
 	removed []entry // files whose ordinals stay used
-	latest  written // what was flushed last
-}
-
-// written is a file as the API server said that it has it.
-type written struct {
-	key     string
-	content []byte
+	kept    map[string]*keptFile
 }
 
 var (
@@ -56,7 +50,7 @@ func (s *Store) newExecution(ctx context.Context, id string, h holder, l leaseSt
 	if err != nil {
 		return nil, err
 	}
-	e := &execution{hold: s.hold(id, h, l, began), runUUID: runUUID, tookOver: tookOver, files: map[string]entry{}, older: map[string][]entry{}}
+	e := &execution{hold: s.hold(id, h, l, began), runUUID: runUUID, tookOver: tookOver, files: map[string]entry{}, older: map[string][]entry{}, kept: map[string]*keptFile{}}
 	if err := e.begin(ctx, alive); err != nil {
 		return nil, errors.Join(err, e.hold.release(false))
 	}
@@ -75,9 +69,16 @@ func (e *execution) begin(ctx context.Context, alive bool) error {
 		e.hold.mark(versions.Mark{At: now, Until: now.Add(settle)})
 		return nil
 	}
+	what := "can write nothing more"
 	for {
 		made, err := e.store.client.Create(ctx, secrets, e.store.options.Namespace, e.fence(e.used+1))
 		if err == nil && readHolder(kube.Meta(made).GetAnnotations()[noteHolder]).Identity == e.hold.holder.Identity {
+			break
+		}
+		if refusesFences(err) {
+			// His Lease is over all the same, or he finds out soon that it is not his.
+			e.store.log.Warn(fmt.Sprintf("execution %s: nothing can be written that keeps its process from writing: %v", e.id, err))
+			what, settle = "changes nothing more without its Lease", settle+e.store.times.Stop
 			break
 		}
 		if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -87,7 +88,7 @@ func (e *execution) begin(ctx context.Context, alive bool) error {
 			return err
 		}
 	}
-	e.store.log.Info(fmt.Sprintf("execution %s: its process can write nothing more; waiting %s until what it sent has landed", e.id, settle))
+	e.store.log.Info(fmt.Sprintf("execution %s: its process %s; waiting %s until what it sent has landed", e.id, what, settle))
 	if err := patience.Sleep(ctx, settle); err != nil {
 		return err
 	}
@@ -103,6 +104,7 @@ func (e *execution) look(ctx context.Context) error {
 	x := e.store.entries(e.id, objects)
 	e.known.Lock()
 	defer e.known.Unlock()
+	e.addKept(&x)
 	e.files, e.older, e.used, e.removed = x.files, x.older, max(x.used, e.used), nil
 	for _, object := range x.rest {
 		meta := kube.Meta(object)
@@ -207,7 +209,7 @@ func (e *execution) Files(ctx context.Context) ([]versions.File, error) {
 		return nil, err
 	}
 	defer leave()
-	if err := e.look(ctx); err != nil {
+	if err := e.refresh(ctx); err != nil {
 		return nil, err
 	}
 	e.known.Lock()
@@ -231,11 +233,8 @@ func (e *execution) Read(ctx context.Context, f versions.File) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.known.Lock()
-	latest := e.latest
-	e.known.Unlock()
-	if latest.key == f.Key() {
-		return bytes.Clone(latest.content), nil // the API server has just said that this is what it has
+	if content, ok, err := e.keptContent(x); ok {
+		return content, err // the API server has said that this is what it has
 	}
 	return e.store.read(ctx, x, e.hold.lease.uid)
 }
@@ -283,8 +282,11 @@ func (e *execution) Close() error {
 	}
 	e.closed = true
 	e.known.Lock()
-	empty, rest := len(e.files) == 0, len(e.removed) > 0
+	empty, rest, kept := len(e.files) == 0, len(e.removed) > 0, len(e.kept) > 0
 	e.known.Unlock()
+	if kept && e.LostTo() == nil {
+		e.rescue()
+	}
 	if e.LostTo() != nil || !empty && !rest {
 		return e.hold.release(false)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -53,7 +54,7 @@ func (s *Store) hold(id string, h holder, l leaseState, began time.Duration) *ho
 
 func (x *hold) renewing(ctx context.Context) {
 	defer close(x.ended)
-	pause := x.store.times.Renew
+	pause, said := x.store.times.Renew, false
 	for patience.Sleep(ctx, pause) == nil {
 		limit, cancel := context.WithTimeout(ctx, x.store.times.Renew)
 		err := x.renew(limit)
@@ -62,10 +63,17 @@ func (x *hold) renewing(ctx context.Context) {
 		case ctx.Err() != nil || x.LostTo() != nil:
 			return
 		case err != nil:
-			x.store.log.Warn(fmt.Sprintf("the Lease of execution %s was not renewed: %v", x.id, err))
-			pause = x.store.times.Renew / 5
+			level := slog.LevelWarn
+			if said { // once an outage
+				level = slog.LevelDebug
+			}
+			x.store.log.Log(ctx, level, fmt.Sprintf("the Lease of execution %s was not renewed: %v", x.id, err))
+			pause, said = x.store.times.Renew/5, true
 		default:
-			pause = x.store.times.Renew
+			if said {
+				x.store.log.Info(fmt.Sprintf("the Lease of execution %s is renewed again", x.id))
+			}
+			pause, said = x.store.times.Renew, false
 		}
 	}
 }
@@ -123,12 +131,16 @@ func (x *hold) look(ctx context.Context) error {
 		return err
 	}
 	l := readLease(object)
-	if l.uid != x.lease.uid || l.identity != x.holder.Identity {
-		to := l.holder
-		if l.free() { // he has ended, too
-			to = readHolder(kube.Meta(object).GetAnnotations()[noteLast])
-		}
-		return x.lose(to)
+	switch {
+	case l.free() && l.last == x.lease.last: // nobody had it since
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.deleted = true
+		return x.gone()
+	case l.free(): // who took it over has ended, too
+		return x.lose(readHolder(kube.Meta(object).GetAnnotations()[noteLast]))
+	case l.uid != x.lease.uid || l.identity != x.holder.Identity:
+		return x.lose(l.holder)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -136,10 +148,11 @@ func (x *hold) look(ctx context.Context) error {
 	return nil
 }
 
-// gone is the error of a hold whose Lease somebody deleted. Nobody is known to have the execution, so
-// what was changed is still its to undo; but anybody can take it now, so nothing more is changed.
+// gone is the error of a hold whose Lease somebody deleted, or made nobody's. Nobody is known to have
+// the execution, so what was changed is still its to undo; but anybody can take it now, so nothing more
+// is changed.
 func (x *hold) gone() error {
-	return fmt.Errorf("execution %s: its Lease was deleted: nothing shows that another process has not got it", x.id)
+	return fmt.Errorf("execution %s: its Lease was deleted or emptied by somebody: nothing shows that another process has not got it", x.id)
 }
 
 // lose ends the hold: somebody else has the execution.

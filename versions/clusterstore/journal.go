@@ -29,6 +29,9 @@ type journals struct {
 	part int
 }
 
+// journalDate is a day in the name of a Secret.
+const journalDate = "20060102"
+
 // mostParts bounds the journal of one day: some 100 MB.
 const mostParts = 100
 
@@ -67,7 +70,7 @@ func (s *Store) Append(ctx context.Context, e versions.Entry) error {
 	key := fmt.Sprintf("%d-%s", now.UnixNano(), uuid.NewString()[:8])
 	data := kube.Object{key: base64.StdEncoding.EncodeToString(line)}
 	for full := false; ; full = true {
-		name, err := s.journals.name(now.UTC().Format("20060102"), full)
+		name, err := s.journals.name(now.UTC().Format(journalDate), full)
 		if err != nil {
 			return err
 		}

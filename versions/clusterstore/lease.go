@@ -27,6 +27,7 @@ type leaseState struct {
 	name, uid, version string
 	holder             holder
 	identity           string // of the holder, as the spec has it; "" for none
+	last               string // identity of who gave it back last
 	renewed            time.Time
 	marks              []versions.Mark
 }
@@ -40,6 +41,7 @@ func readLease(object kube.Object) leaseState {
 		l.holder = holder{Identity: l.identity}
 		l.holder.Host = l.identity
 	}
+	l.last = readHolder(meta.GetAnnotations()[noteLast]).Identity
 	renewed, _, _ := unstructured.NestedString(object, "spec", "renewTime")
 	if at, err := time.Parse(time.RFC3339, renewed); err == nil {
 		l.renewed = at
@@ -51,6 +53,12 @@ func readLease(object kube.Object) leaseState {
 }
 
 func (l leaseState) free() bool { return l.identity == "" }
+
+// emptied reports whether somebody took the holder out of a Lease who was not its holder: that one may
+// be alive, and not know it.
+func emptied(object kube.Object) bool {
+	return readLease(object).free() && readHolder(kube.Meta(object).GetAnnotations()[noteHolder]).Identity != ""
+}
 
 // microTime is how the API server keeps the times of a Lease.
 func microTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z07:00") }
@@ -101,7 +109,7 @@ func (s *Store) create(ctx context.Context, id string, doubt bool) (*execution, 
 // long as it takes to know that, if there is reason to believe it.
 func (s *Store) take(ctx context.Context, id string, object kube.Object) (*execution, error) {
 	l := readLease(object)
-	dead := false
+	dead, doubt := false, emptied(object)
 	switch {
 	case l.free():
 	case l.holder.gone():
@@ -132,7 +140,7 @@ func (s *Store) take(ctx context.Context, id string, object kube.Object) (*execu
 	if dead {
 		tookOver = &l.holder
 	}
-	return s.newExecution(ctx, id, h, now, began, tookOver, dead && !tookOver.gone())
+	return s.newExecution(ctx, id, h, now, began, tookOver, doubt || dead && !tookOver.gone())
 }
 
 // suspicious reports whether a Lease may have no holder any more. Clocks are only a reason to look

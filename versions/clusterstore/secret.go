@@ -189,7 +189,7 @@ func (s *Store) content(ctx context.Context, x entry, object kube.Object, incarn
 	if s.remembers(now.uid, versions.Digest(content)) {
 		return content, nil
 	}
-	err = s.verifier.Verify(statement(now.File, now.clusterUID, incarnation, now.ordinal, content), string(parts[dataKey]), parts[dataSignature])
+	err = s.verify(statement(now.File, now.clusterUID, incarnation, now.ordinal, content), string(parts[dataKey]), parts[dataSignature])
 	if err == nil {
 		if want := s.targetUID(ctx); want != "" && now.clusterUID != "" && want != now.clusterUID {
 			err = fmt.Errorf("is for the cluster with the UID %s, and this one has %s", now.clusterUID, want)

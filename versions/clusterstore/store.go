@@ -83,17 +83,17 @@ func (t Times) withDefaults() Times {
 
 // Store is the store in a cluster.
 type Store struct {
-	options  Options
-	client   *kube.Client
-	signer   *signature.Signer // nil: there is none
-	verifier *signature.Verifier
-	log      *slog.Logger
-	times    Times
+	options Options
+	client  *kube.Client
+	signer  *signature.Signer // nil: there is none
+	log     *slog.Logger
+	times   Times
 
-	mu     sync.Mutex
-	seen   map[string]sighting // Leases that are held, by name
-	target string              // its UID, once it is known
-	wrote  map[string]string   // digests of what this store wrote, by the UIDs of the Secrets
+	mu       sync.Mutex
+	verifier *signature.Verifier
+	seen     map[string]sighting // Leases that are held, by name
+	target   string              // its UID, once it is known
+	wrote    map[string]string   // digests of what this store wrote, by the UIDs of the Secrets
 
 	journals journals
 }
@@ -121,21 +121,39 @@ func New(o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{options: o, log: o.Log, times: o.Times.withDefaults(), seen: map[string]sighting{}, wrote: map[string]string{}}
-	public := o.PublicKeys
 	if o.SigningKey != nil {
 		signer, err := signature.SignerOf(o.SigningKey)
 		if err != nil {
 			return nil, err
 		}
-		s.signer, public = signer, append(public[:len(public):len(public)], signer.Public())
+		s.signer = signer
 	}
 	for name, seen := range o.Observed {
 		s.seen[name] = sighting{seen.Version, seen.At}
 	}
-	s.verifier = signature.NewVerifier(public...)
+	s.Trust(o.PublicKeys...)
 	var err error
 	s.client, err = kube.New(o.Cluster, kube.Options{Patience: o.Patience, TotalPatience: o.TotalPatience, Logger: o.Log, UserAgent: o.UserAgent})
 	return s, err
+}
+
+// Trust sets the public keys that verify what is read, beside the one of this store's own.
+func (s *Store) Trust(keys ...ed25519.PublicKey) {
+	if s.signer != nil {
+		keys = append(keys[:len(keys):len(keys)], s.signer.Public())
+	}
+	verifier := signature.NewVerifier(keys...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verifier = verifier
+}
+
+// verify reports what is wrong with a signature.
+func (s *Store) verify(statement signature.Statement, keyID string, sig []byte) error {
+	s.mu.Lock()
+	verifier := s.verifier
+	s.mu.Unlock()
+	return verifier.Verify(statement, keyID, sig)
 }
 
 // Close closes idle connections. A closed store still works.

@@ -163,7 +163,7 @@ func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
 	e.known.Lock()
 	defer e.known.Unlock()
 	e.files[x.Key()], e.newest = x, max(e.newest, x.Timestamp)
-	e.latest = written{x.Key(), bytes.Clone(content)}
+	e.keep(x, packed)
 	return x, nil
 }
 
@@ -231,16 +231,21 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 			noteExecutedAt: now.UTC().Format(time.RFC3339Nano), noteExecutedBy: e.hold.holder.describe(),
 		},
 	}}, kube.PatchOptions{UID: x.uid})
-	if err != nil {
-		return f, readOnly(asMissing(err, f))
-	}
-	done, err := e.store.readEntry(patched)
-	if err != nil {
-		return f, err
+	done := x
+	switch {
+	case apierrors.IsNotFound(err) && e.LostTo() == nil: // somebody deleted it: nothing says that it is pending
+		done.File = x.In(versions.Executed)
+	case err != nil:
+		return f, readOnly(err)
+	default:
+		if done, err = e.store.readEntry(patched); err != nil {
+			return f, err
+		}
 	}
 	e.known.Lock()
 	defer e.known.Unlock()
 	e.files[x.Key()] = done
+	e.forget(x)
 	return done.File, nil
 }
 
@@ -309,9 +314,7 @@ func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 			defer e.known.Unlock()
 			delete(e.files, x.Key())
 			delete(e.older, x.Key())
-			if e.latest.key == x.Key() {
-				e.latest = written{}
-			}
+			e.forget(x)
 			return nil
 		})
 	}

@@ -31,6 +31,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -278,4 +279,15 @@ func (s *Store) Append(ctx context.Context, e versions.Entry) error { return s.d
 // Journal implements versions.Store.
 func (s *Store) Journal(ctx context.Context, f versions.Filter) iter.Seq2[versions.Entry, error] {
 	return s.disk.Journal(ctx, f)
+}
+
+var _ versions.JournalCleaner = (*Store)(nil)
+
+// CleanJournal implements [versions.JournalCleaner] for the cluster's journal: lines are there of those
+// who use that copy alone.
+func (s *Store) CleanJournal(ctx context.Context, before time.Time, dryRun bool) (removed []string, err error) {
+	if cleaner, ok := s.cluster.(versions.JournalCleaner); ok {
+		return cleaner.CleanJournal(ctx, before, dryRun)
+	}
+	return nil, nil
 }

@@ -1,0 +1,379 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
+)
+
+// gatedSteps is a scenario that is harmed between its two changes: it waits for a config map.
+const gatedSteps = `"""Creates a config map, waits for another one's, and creates a second one."""
+
+scenario = Scenario(
+    type = "gated_scenarios",
+    help = "creates two config maps, the second one when it may",
+    fields = {"namespace": field(required = True)},
+    rights = [right("create get delete", "configmaps")],
+)
+
+def run(config):
+    step(config.namespace, "one")
+    for i in range(6000):
+        if k8s.get("ConfigMap", "gate", config.namespace) != None:
+            break
+        time.sleep(0.2)
+    step(config.namespace, "two")
+
+def step(namespace, name):
+    """Creates a config map.
+
+    Args:
+        namespace: where.
+        name: its name.
+    """
+    set_rollback_callable(
+        rollback_step,
+        RollbackContent(namespace = namespace, resource_identifier = name),
+        verify = verify_step,
+        undoes = [ref("ConfigMap", name, namespace)],
+    )
+    k8s.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}})
+
+def rollback_step(rollback_content):
+    """Deletes the config map."""
+    k8s.delete("ConfigMap", rollback_content.resource_identifier, rollback_content.namespace, owned = True, ignore_not_found = True)
+
+def verify_step(rollback_content):
+    """Fails while the config map exists."""
+    if k8s.get("ConfigMap", rollback_content.resource_identifier, rollback_content.namespace) != None:
+        fail("config map %s still exists" % rollback_content.resource_identifier)
+`
+
+// harmTimes are those of the stores here: a holder that could not renew its Lease for 5 s stops.
+const harmTimes = "60s,1s,5s,200ms,300ms"
+
+// harmed is a run whose version files are in a namespace that something happens to.
+type harmed struct {
+	*world
+	admin *kubernetes.Clientset
+	store string // the namespace
+	proxy *sandboxtest.Proxy
+}
+
+// The ways to keep version files in a cluster.
+const (
+	inCluster  = "rollback_store: cluster"
+	required   = "rollback_store: both"
+	bestEffort = "rollback_store: both, rollback_store_required: False"
+)
+
+// harm is what becomes of a store in the middle of a run. Whatever it is, the run undoes what it did,
+// unless somebody else has the execution.
+type harm struct {
+	name string
+	do   func(h *harmed)
+	seen string            // a pattern of what the run says once it has noticed; "" if it need not, before it goes on
+	mend func(h *harmed)   // before another machine looks; nil: nothing is to be mended
+	want map[string]string // the exit code, by the way of keeping; a pattern
+	said string            // a pattern of what the run says
+	left bool              // its change is left, and the execution is somebody else's
+
+	admin bool // the runner may do everything, everywhere
+}
+
+var harms = []harm{
+	{
+		name: "no right to Secrets", do: func(h *harmed) { h.allow("leases") }, mend: func(h *harmed) { h.allow("secrets", "leases") },
+		want: map[string]string{inCluster: "3", required: "3", bestEffort: "0"}, said: `may not create secrets`,
+	},
+	{
+		name: "no right to Leases", do: func(h *harmed) { h.allow("secrets"); h.outlive() }, mend: func(h *harmed) { h.allow("secrets", "leases") },
+		want: map[string]string{inCluster: "1", bestEffort: "1"}, said: `its Lease was last renewed [\d.]+s ago`,
+	},
+	{
+		name: "namespace deleted, and the rights in it", do: (*harmed).deleteNamespace,
+		want: map[string]string{inCluster: "3", bestEffort: "[01]"}, said: `may not (create secrets|patch leases)`,
+	},
+	{
+		name: "namespace deleted", do: (*harmed).deleteNamespace, admin: true, want: map[string]string{inCluster: "1"}, said: `not found|deleted`,
+	},
+	{
+		name: "Secrets deleted", do: (*harmed).deleteSecrets, want: map[string]string{inCluster: "0"}, said: "was deleted or changed by somebody",
+	},
+	{
+		name: "Secrets labelled as undone", do: func(h *harmed) { h.labelSecrets("executed") }, want: map[string]string{inCluster: "0"}, said: "was deleted or changed by somebody",
+	},
+	{
+		name: "Lease deleted", do: (*harmed).deleteLeases, seen: "was not renewed", want: map[string]string{inCluster: "1", bestEffort: "1"}, said: `its Lease was deleted or emptied by somebody`,
+	},
+	{
+		name: "Lease emptied", do: func(h *harmed) { h.patchLease(`{"spec":{"holderIdentity":null}}`) }, seen: "was not renewed",
+		want: map[string]string{inCluster: "1"}, said: `its Lease was deleted or emptied by somebody`,
+	},
+	{
+		name: "Lease annotated", do: func(h *harmed) { h.patchLease(`{"metadata":{"annotations":{"note":"by hand"}}}`) },
+		want: map[string]string{inCluster: "0"},
+	},
+	{
+		name: "Lease of another holder", do: func(h *harmed) { h.patchLease(`{"spec":{"holderIdentity":"bob"}}`) }, seen: "was taken over by", left: true,
+		mend: func(h *harmed) {
+			h.patchLease(`{"metadata":{"annotations":{"ebb.dev/holder":null}},"spec":{"holderIdentity":null}}`)
+		},
+		want: map[string]string{inCluster: "3"}, said: `was taken over by .*bob`,
+	},
+	{
+		name: "quota used up", do: (*harmed).useUpQuota, want: map[string]string{inCluster: "1", bestEffort: "0"}, said: `secrets.*quota`,
+	},
+	{
+		name: "away", do: func(h *harmed) { h.check(h.proxy.Stop()) }, mend: func(h *harmed) { h.check(h.proxy.Start()) },
+		want: map[string]string{inCluster: "3", required: "3", bestEffort: "[01]"}, said: `does not answer`,
+	},
+}
+
+// TestStoreHarmed harms the store in the middle of a run, and looks at what the cluster has afterwards:
+// of the chaos nothing, whatever became of its version files.
+func TestStoreHarmed(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "key.pem")
+	if out, err := exec.Command("ebb", "keys", "new", key).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, x := range harms {
+		for how, code := range x.want {
+			t.Run(x.name+"/"+strings.ReplaceAll(how, "rollback_", ""), func(t *testing.T) {
+				t.Parallel()
+				x.try(newHarmed(t, how, key, x.admin), how, code, key)
+			})
+		}
+	}
+}
+
+func newHarmed(t *testing.T, how, key string, asAdmin bool) *harmed {
+	admin, err := kubernetes.NewForConfig(adminConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harmed{
+		world: &world{T: t, client: adminClient(t), namespace: sandboxtest.Namespace(t), dir: t.TempDir()},
+		admin: admin, store: sandboxtest.Namespace(t),
+	}
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	h.proxy = proxy
+	_, err = admin.RbacV1().RoleBindings(h.store).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "store"}, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "store"},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: h.store}},
+	}, metav1.CreateOptions{})
+	h.check(err)
+	h.allow("secrets", "leases")
+	config, err := clientcmd.LoadFromFile(kubeconfig)
+	h.check(err)
+	for _, user := range config.AuthInfos {
+		if !asAdmin {
+			user.Impersonate = h.store
+		}
+	}
+	h.check(clientcmd.WriteToFile(*config, filepath.Join(h.dir, "store.kubeconfig")))
+	if err := copySteps(h.dir); err != nil {
+		t.Fatal(err)
+	}
+	h.write("steps/gated.star", "%s", gatedSteps)
+	h.write("gated.yaml", "{namespace: %s}\n", h.namespace)
+	h.write("config.yaml", `kraken: {kubeconfig_path: %q, rollback_versions_directory: versions, scenario_scripts_directory: steps,
+  rollback_store_kubeconfig_path: store.kubeconfig, rollback_store_namespace: %s, rollback_signing_key_path: %s, %s,
+  chaos_scenarios: [gated_scenarios: [gated.yaml]]}
+`, sandboxtest.Kubeconfig(t), h.store, key, how)
+	return h
+}
+
+func (h *harmed) check(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (x harm) try(h *harmed, how, code, key string) {
+	quick := func(c *exec.Cmd) { c.Env = append(c.Env, "EBB_STORE_TIMES="+harmTimes) }
+	run := h.startWith(quick, "", "run", "--config", "config.yaml", "--timeout", "1s")
+	over := false
+	if !eventually(func() bool {
+		select {
+		case <-run.ended:
+			over = true
+		default:
+		}
+		return over || len(h.objects()) == 1
+	}) || over {
+		h.Fatalf("no chaos: %s", h.said(run))
+	}
+	x.do(h)
+	if x.seen != "" {
+		h.await(run, x.seen)
+	}
+	_, err := h.admin.CoreV1().ConfigMaps(h.namespace).Create(h.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "gate"}}, metav1.CreateOptions{})
+	h.check(err)
+	got := h.finish(run)
+	if said := h.said(run); !regexp.MustCompile("^("+code+")$").MatchString(got) || !regexp.MustCompile(x.said).MatchString(said) {
+		h.Errorf("exit code %s, want %s and that it says %q; it said:\n%s", got, code, x.said, said)
+	}
+	left := h.objects()
+	if x.left != (len(left) > 0) {
+		h.Errorf("left in the cluster: %v, want any: %v; it said:\n%s", left, x.left, h.said(run))
+	}
+	if got == "0" && how != bestEffort || got == "1" {
+		if n := h.pendingSecrets(); n > 0 && how == inCluster {
+			h.Errorf("%d Secrets are pending after exit code %s", n, got)
+		}
+		if files := h.pending(); len(files) > 0 {
+			h.Errorf("pending after exit code %s: %q", got, files)
+		}
+	}
+	if x.mend == nil {
+		return
+	}
+	// Another machine has the store, the public key and the cluster, and no directory.
+	x.mend(h)
+	replay := h.startWith(quick, "", "execute-rollback", "--store", "cluster", "--store-kubeconfig", "store.kubeconfig", "--store-namespace", h.store,
+		"--public-keys", key+".pub", "--kubeconfig", sandboxtest.Kubeconfig(h.T))
+	if got := h.finish(replay); got != "0" {
+		h.Errorf("another machine: exit code %s:\n%s", got, h.said(replay))
+	}
+	if left := h.objects(); len(left) > 0 {
+		h.Errorf("left after it: %v", left)
+	}
+	if n := h.pendingSecrets(); n > 0 {
+		h.Errorf("%d Secrets are pending after another machine undid them", n)
+	}
+}
+
+// allow gives the runner rights in the store's namespace, and no others.
+func (h *harmed) allow(resources ...string) {
+	h.Helper()
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "store"}}
+	for _, name := range resources {
+		role.Rules = append(role.Rules, rbacv1.PolicyRule{
+			APIGroups: []string{map[string]string{"secrets": "", "leases": "coordination.k8s.io"}[name]},
+			Resources: []string{name}, Verbs: []string{"create", "delete", "get", "list", "patch"},
+		})
+	}
+	roles := h.admin.RbacV1().Roles(h.store)
+	_, err := roles.Update(h.Context(), role, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = roles.Create(h.Context(), role, metav1.CreateOptions{})
+	}
+	h.check(err)
+	h.settled(resources)
+}
+
+// settled waits until the API server goes by the rights.
+func (h *harmed) settled(resources []string) {
+	h.Helper()
+	for name, allowed := range map[string]bool{"secrets": false, "leases": false} {
+		for _, other := range resources {
+			allowed = allowed || other == name
+		}
+		config := adminConfig(h.T)
+		config.Impersonate.UserName = h.store
+		client, err := kubernetes.NewForConfig(config)
+		h.check(err)
+		if !eventually(func() bool {
+			if name == "secrets" {
+				_, err = client.CoreV1().Secrets(h.store).List(h.Context(), metav1.ListOptions{Limit: 1})
+			} else {
+				_, err = client.CoordinationV1().Leases(h.store).List(h.Context(), metav1.ListOptions{Limit: 1})
+			}
+			return (err == nil) == allowed
+		}) {
+			h.Fatalf("%s: got %v, want it allowed: %v", name, err, allowed)
+		}
+	}
+}
+
+// outlive waits until the holder of a Lease that can't be renewed stops.
+func (h *harmed) outlive() {
+	since := time.Now()
+	eventually(func() bool { return time.Since(since) > 6*time.Second })
+}
+
+func (h *harmed) deleteNamespace() {
+	h.Helper()
+	h.check(h.admin.CoreV1().Namespaces().Delete(h.Context(), h.store, metav1.DeleteOptions{}))
+	if !eventually(func() bool {
+		_, err := h.admin.CoreV1().Namespaces().Get(h.Context(), h.store, metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	}) {
+		h.Fatal("the namespace does not go")
+	}
+}
+
+func (h *harmed) deleteSecrets() {
+	h.check(h.admin.CoreV1().Secrets(h.store).DeleteCollection(h.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "ebb.dev/store"}))
+}
+
+func (h *harmed) labelSecrets(state string) {
+	h.Helper()
+	list, err := h.admin.CoreV1().Secrets(h.store).List(h.Context(), metav1.ListOptions{LabelSelector: "ebb.dev/store=version-file"})
+	h.check(err)
+	for _, secret := range list.Items {
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]string{"ebb.dev/state": state}}})
+		h.check(err)
+		_, err = h.admin.CoreV1().Secrets(h.store).Patch(h.Context(), secret.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		h.check(err)
+	}
+}
+
+func (h *harmed) deleteLeases() {
+	h.check(h.admin.CoordinationV1().Leases(h.store).DeleteCollection(h.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
+}
+
+func (h *harmed) patchLease(patch string) {
+	h.Helper()
+	list, err := h.admin.CoordinationV1().Leases(h.store).List(h.Context(), metav1.ListOptions{})
+	h.check(err)
+	for _, lease := range list.Items {
+		_, err = h.admin.CoordinationV1().Leases(h.store).Patch(h.Context(), lease.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		h.check(err)
+	}
+}
+
+// useUpQuota allows as many Secrets as there are.
+func (h *harmed) useUpQuota() {
+	h.Helper()
+	list, err := h.admin.CoreV1().Secrets(h.store).List(h.Context(), metav1.ListOptions{})
+	h.check(err)
+	there := corev1.ResourceList{corev1.ResourceSecrets: *resource.NewQuantity(int64(len(list.Items)), resource.DecimalSI)}
+	_, err = h.admin.CoreV1().ResourceQuotas(h.store).Create(h.Context(), &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "full"}, Spec: corev1.ResourceQuotaSpec{Hard: there},
+	}, metav1.CreateOptions{})
+	h.check(err)
+	if !eventually(func() bool {
+		_, err := h.admin.CoreV1().Secrets(h.store).Create(h.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe"}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return apierrors.IsForbidden(err)
+	}) {
+		h.Fatal("the quota does not hold")
+	}
+}
+
+// pendingSecrets counts the version files in the store that say that they are pending.
+func (h *harmed) pendingSecrets() int {
+	h.Helper()
+	list, err := h.admin.CoreV1().Secrets(h.store).List(context.Background(), metav1.ListOptions{LabelSelector: "ebb.dev/store=version-file,ebb.dev/state=pending"})
+	h.check(err)
+	return len(list.Items)
+}
