@@ -15,8 +15,7 @@ PLAIN    := $(STATIC) GOFLAGS=-trimpath
 TAGS     := urfave_cli_no_docs
 # A process under the race detector otherwise sleeps for a second at its end, and tests start many.
 RACE     := GORACE=atexit_sleep_ms=10
-# All but the command line, whose tests start thousands of processes: test-race is about those.
-RACED     = $(shell $(GO) list ./... | grep -v '^$(MODULE)/cmd/ebb$$')
+OTHERS    = $(shell $(GO) list ./... | grep -v '^$(MODULE)/cmd/ebb$$')
 
 # How much of it, for soak and fuzz.
 KILLS    ?= 200
@@ -26,9 +25,7 @@ FUZZTIME ?= 60s
 # More flags of bench, such as BENCH='-rows undo'.
 BENCH    ?=
 FIGURES  := TestCrash|TestWokenRunner|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
-# The race detector gets a part of these, which are long loops: they run once more, whole, without it.
-LOOPS    := TestCrash|TestRace
-# It gets nothing of these: each reads sources as long as a file may be, in one goroutine.
+# The race detector gets nothing of these: each reads sources as long as a file may be, in one goroutine.
 SOURCES  := TestLoadRefusesLongChains|TestLoadSurvivesNesting|TestCheckFindsNoMoreThanAPersonReads|TestBounded
 
 .PHONY: help build image demo test test-packages test-ebb test-race test-race-all lint fmt docs bench bench-parts soak figures fuzz clean
@@ -48,20 +45,20 @@ demo: build sandbox ## a run is killed in mid-chaos, and what it left is undone
 	@sh testdata/demo/demo.sh
 
 # One after the other: on two cores, side by side they take as long, and each waits longer for the other.
-test: sandbox ## everything, against a real control plane; the race detector looks at all packages but cmd/ebb
+test: sandbox ## everything, against a real control plane
 	@$(MAKE) --no-print-directory test-ebb test-packages sandbox-test
 
 test-ebb:
 	$(PLAIN) $(GO) test -timeout 40m ./cmd/ebb
 
 test-packages:
-	$(RACE) $(GO) test -race -timeout 40m -skip '$(SOURCES)' $(RACED)
-	$(PLAIN) $(GO) test -timeout 40m -run '$(LOOPS)|$(SOURCES)' ./versions ./engine ./internal/krkn
+	$(PLAIN) $(GO) test -timeout 40m $(OTHERS)
 
-test-race: sandbox ## the commands under the race detector: the tests in Go, and scripts that have every command
+test-race: sandbox ## the same under the race detector; of the commands the tests in Go, and scripts that have every command
+	$(RACE) $(GO) test -race -timeout 40m -skip '$(SOURCES)' $(OTHERS)
 	$(RACE) $(GO) test -race -timeout 40m ./cmd/ebb
 
-test-race-all: sandbox ## the same with all scripts, scenarios and inputs
+test-race-all: sandbox ## the commands under the race detector, with all scripts, scenarios and inputs
 	EBB_RACE=all $(RACE) $(GO) test -race -timeout 60m ./cmd/ebb
 
 lint: ## gofmt, vet, staticcheck

@@ -115,6 +115,8 @@ func deploy(t *testing.T, client *kube.Client, file string, object kube.Object) 
 // takes: a command that is written somewhere is one of the program's.
 func takes(t *testing.T, where string, args []string) {
 	t.Helper()
+	looking.Lock()
+	defer looking.Unlock()
 	var out, errs bytes.Buffer
 	if code := ebb(append([]string{"ebb", args[0], "--help"}, args[1:]...), &out, &errs); code != 0 {
 		t.Errorf("%s: ebb %s: exit code %d: %s", where, strings.Join(args, " "), code, errs.String())

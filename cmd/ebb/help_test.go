@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// TestHelp reads all help texts: they fit a terminal, and list exit codes that are known.
+// TestHelp reads all help texts: they fit a terminal, and list exit codes that are known. It is not
+// parallel, since the flag --help is one variable for all commands in this process.
 func TestHelp(t *testing.T) {
-	t.Parallel()
 	app := newApp(nil, nil)
 	commands := []string{""}
 	for _, c := range app.VisibleCommands() {
