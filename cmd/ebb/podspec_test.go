@@ -4,17 +4,44 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
 // What podspec compares: what a scenario says of its pods, without what the API server adds.
 var (
-	podFields       = []string{"activeDeadlineSeconds", "automountServiceAccountToken", "hostIPC", "hostNetwork", "hostPID", "nodeName", "restartPolicy", "terminationGracePeriodSeconds", "tolerations", "volumes"}
-	containerFields = []string{"command", "env", "image", "name", "securityContext", "volumeMounts"}
+	podFields       = []string{"activeDeadlineSeconds", "affinity", "automountServiceAccountToken", "dnsPolicy", "hostIPC", "hostNetwork", "hostPID", "nodeName", "nodeSelector", "restartPolicy", "serviceAccountName", "terminationGracePeriodSeconds", "tolerations", "volumes"}
+	containerFields = []string{"command", "env", "image", "name", "ports", "securityContext", "volumeMounts"}
 )
+
+// byServer reports whether a field of a pod is one that its maker did not set: that the API server adds, or the
+// scheduler.
+func byServer(pod unstructured.Unstructured, field string, value any) bool {
+	switch field {
+	case "dnsPolicy":
+		return value == "ClusterFirst"
+	case "serviceAccountName":
+		return value == "default"
+	case "nodeName":
+		return !slices.ContainsFunc(pod.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+			return entry.FieldsV1 != nil && bytes.Contains(entry.FieldsV1.Raw, []byte(`"f:nodeName"`))
+		})
+	}
+	return false
+}
+
+// added reports whether an element of a list is one that the API server adds: the tolerations of nodes that are
+// away for a while, and the token of the service account.
+func added(element any) bool {
+	fields, _ := element.(map[string]any)
+	name, _ := fields["name"].(string)
+	return fields["tolerationSeconds"] != nil || strings.HasPrefix(name, "kube-api-access-")
+}
 
 // podspec POD FILE checks what a pod of $NS was made with. In the file, which is YAML, comments say what Krkn makes
 // instead; variables are expanded.
@@ -30,7 +57,12 @@ func cmdPodSpec(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	got := map[string]any{}
 	for _, field := range podFields {
-		if value, ok := spec[field]; ok {
+		value, ok := spec[field]
+		if list, isList := value.([]any); isList {
+			list = slices.DeleteFunc(list, added)
+			value, ok = list, len(list) > 0
+		}
+		if ok && !byServer(pods[0], field, value) {
 			got[field] = value
 		}
 	}
@@ -38,7 +70,12 @@ func cmdPodSpec(ts *testscript.TestScript, neg bool, args []string) {
 	for _, c := range spec["containers"].([]any) {
 		container := map[string]any{}
 		for _, field := range containerFields {
-			if value, ok := c.(map[string]any)[field]; ok {
+			value, ok := c.(map[string]any)[field]
+			if list, isList := value.([]any); isList {
+				list = slices.DeleteFunc(list, added)
+				value, ok = list, len(list) > 0
+			}
+			if ok {
 				container[field] = value
 			}
 		}
