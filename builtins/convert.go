@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -25,6 +26,15 @@ var (
 func toGo(v starlark.Value) (any, error) {
 	c := converter{}
 	return c.toGo(v, 0)
+}
+
+// JSON returns a script's value as JSON.
+func JSON(v starlark.Value) ([]byte, error) {
+	plain, err := toGo(v)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(plain)
 }
 
 type converter struct{ nodes int }

@@ -1,6 +1,13 @@
 package builtins
 
-import "go.starlark.net/starlark"
+import (
+	"context"
+	"errors"
+
+	"go.starlark.net/starlark"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
+)
 
 // k8sOwnPod tells a script which pod it must not disturb: the one that this program runs in.
 func k8sOwnPod(c *call, _ *struct{}) (starlark.Value, error) {
@@ -8,4 +15,23 @@ func k8sOwnPod(c *call, _ *struct{}) (starlark.Value, error) {
 		return starlark.None, nil
 	}
 	return toStarlark(map[string]any{"name": c.OwnPod.Name, "namespace": c.OwnPod.Namespace})
+}
+
+// Left reports whether an object is there that the session's run created. A kind that only its own
+// api_version tells is not looked for.
+func (s *Session) Left(ctx context.Context, r Ref) (bool, error) {
+	o, err := s.resolve(ctx, "", r.Kind, r.Name, r.Namespace)
+	var unknown *kube.NoKindError
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	obj, err := s.get(ctx, o)
+	if err != nil || obj == nil || nested(obj, "metadata")["deletionTimestamp"] != nil {
+		return false, err
+	}
+	ours, _ := s.owned(obj)
+	return ours, nil
 }

@@ -14,7 +14,7 @@ var versionFileContract = engine.Contract{
 
 // scriptContract is how a run uses a scenario script.
 var scriptContract = engine.Contract{
-	Entries: []string{"scenario", "run", "check", "between", "effect"},
+	Entries: []string{"scenario", "run", "check", "between", "effect", "summary"},
 	Handovers: []engine.Handover{
 		{Builtin: "set_rollback_callable", Functions: []string{"callable", "verify"}, Argument: "content"},
 	},
@@ -24,7 +24,7 @@ var scriptContract = engine.Contract{
 func contractOf(declared map[string]schema.Field) engine.Contract {
 	names := builtins.ConfigNames(declared)
 	contract := scriptContract
-	contract.Fields = map[string][]string{"run": names, "check": names, "between": names, "effect": names}
+	contract.Fields = map[string][]string{"run": names, "check": names, "between": names, "effect": names, "summary": names}
 	return contract
 }
 

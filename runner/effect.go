@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"go.starlark.net/starlark"
@@ -78,16 +77,16 @@ func hitBy(v starlark.Value) ([]string, error) {
 	return hit, nil
 }
 
-// effectEntry returns a script's effect function, nil where there is none. It takes the
-// configuration, and may take the contents of the version files.
-func effectEntry(m *engine.Module, script string) (*starlark.Function, error) {
-	v := m.Get("effect")
+// lookEntry returns a function of a script that looks at its chaos, nil where there is none. It takes
+// the configuration, and may take the contents of the version files.
+func lookEntry(m *engine.Module, script, name string) (*starlark.Function, error) {
+	v := m.Get(name)
 	if v == nil {
 		return nil, nil
 	}
 	fn, ok := v.(*starlark.Function)
 	if !ok || fn.HasVarargs() || fn.HasKwargs() || fn.NumParams() < 1 || fn.NumParams() > 2 {
-		return nil, errors.New(script + ": effect: want def effect(config, contents)")
+		return nil, fmt.Errorf("%s: %s: want def %s(config, contents)", script, name, name)
 	}
 	return fn, nil
 }

@@ -3,7 +3,9 @@ package runner
 import (
 	"context"
 	"fmt"
+	"strings"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -15,11 +17,13 @@ type record struct {
 	suspects map[string]bool
 	// flushed has the SHA-256 of what was first written into a file.
 	flushed map[string]string
+	// undoes has what files were written for, as far as a line of the journal holds it.
+	undoes map[string][]builtins.Ref
 }
 
 // readJournal reads the journal.
 func (r *Runner) readJournal(ctx context.Context) record {
-	p := record{suspects: map[string]bool{}, flushed: map[string]string{}}
+	p := record{suspects: map[string]bool{}, flushed: map[string]string{}, undoes: map[string][]builtins.Ref{}}
 	for entry, err := range r.store.Journal(ctx, versions.Filter{}) {
 		if err != nil {
 			continue // a torn line is what a crash leaves; history says so when asked
@@ -28,6 +32,7 @@ func (r *Runner) readJournal(ctx context.Context) record {
 		switch entry.Event {
 		case versions.EventFlushed: // what was edited since is known by its seal
 			p.flushed[key] = entry.SHA256
+			p.undoes[key] = subjectsIn(entry.Undoes)
 		case versions.EventAttempt:
 			p.suspects[key] = true
 		case versions.EventOutcome:
@@ -35,6 +40,34 @@ func (r *Runner) readJournal(ctx context.Context) record {
 		}
 	}
 	return p
+}
+
+// mostSubjects is how much of a line of the journal they take, in bytes: a line holds 4 KiB.
+const mostSubjects = 1024
+
+// subjects is how the journal has what a file is for: the first of it, each on a line that ends.
+func subjects(undoes []builtins.Ref) string {
+	var lines strings.Builder
+	for _, r := range undoes {
+		line := r.Kind + "\t" + r.Namespace + "\t" + r.Name + "\n"
+		if lines.Len()+len(line) > mostSubjects {
+			break
+		}
+		lines.WriteString(line)
+	}
+	return lines.String()
+}
+
+// subjectsIn reads what subjects wrote.
+func subjectsIn(lines string) []builtins.Ref {
+	var refs []builtins.Ref
+	for line := range strings.Lines(lines) {
+		words := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(words) == 3 && strings.HasSuffix(line, "\n") {
+			refs = append(refs, builtins.Ref{Kind: words[0], Namespace: words[1], Name: words[2]})
+		}
+	}
+	return refs
 }
 
 // journal appends an entry about a file. History is not worth stopping an undo for.

@@ -25,7 +25,7 @@ type Script struct {
 	run    *starlark.Function
 
 	// Nil when there is none.
-	check, between, effect *starlark.Function
+	check, between, effect, summary *starlark.Function
 }
 
 // Library is the scripts by scenario type.
@@ -148,7 +148,10 @@ func (r *Runner) loadScript(ctx context.Context, dir ScriptDir, name string) (*S
 	if s.between, err = entry(m, s.Name, "between"); err != nil {
 		return nil, err
 	}
-	if s.effect, err = effectEntry(m, s.Name); err != nil {
+	if s.effect, err = lookEntry(m, s.Name, "effect"); err != nil {
+		return nil, err
+	}
+	if s.summary, err = lookEntry(m, s.Name, "summary"); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -42,7 +42,7 @@ func (p *replayer) planCall(ctx context.Context, file *versionFile, result *Resu
 		return err
 	}
 	if s.Observe != nil {
-		if err := seen.check(file, len(result.Actions)); err != nil {
+		if err := p.checkTouched(ctx, &seen, file, p.journaled.undoes[result.File.Key()], len(result.Actions)); err != nil {
 			return err
 		}
 	}

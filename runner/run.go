@@ -49,6 +49,9 @@ type ScenarioResult struct {
 	Effects  []builtins.Effect // what was seen of the chaos, one for each map of the scenario file that was run
 	Began    time.Time
 	Took     time.Duration
+
+	// Summaries are what scripts say that their chaos has measured, such as the figures of a load.
+	Summaries []json.RawMessage
 }
 
 type scenarioResultJSON struct {
@@ -62,12 +65,14 @@ type scenarioResultJSON struct {
 	Effects  []builtins.Effect `json:"effects,omitempty"`
 	Began    time.Time         `json:"began"`
 	Took     time.Duration     `json:"took_ns"`
+
+	Summaries []json.RawMessage `json:"summaries,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (r ScenarioResult) MarshalJSON() ([]byte, error) {
 	return json.Marshal(scenarioResultJSON{
-		r.Scenario.Type, r.Scenario.Path, r.Scenario.From, r.Position, FailureOf(r.Err), r.Results, r.Pending, r.Effects, r.Began, r.Took,
+		r.Scenario.Type, r.Scenario.Path, r.Scenario.From, r.Position, FailureOf(r.Err), r.Results, r.Pending, r.Effects, r.Began, r.Took, r.Summaries,
 	})
 }
 
@@ -79,7 +84,7 @@ func (r *ScenarioResult) UnmarshalJSON(data []byte) error {
 	}
 	*r = ScenarioResult{
 		Scenario: ScenarioFile{Type: j.Type, Path: j.Path, From: j.From},
-		Position: j.Position, Results: j.Results, Pending: j.Pending, Effects: j.Effects, Began: j.Began, Took: j.Took,
+		Position: j.Position, Results: j.Results, Pending: j.Pending, Effects: j.Effects, Began: j.Began, Took: j.Took, Summaries: j.Summaries,
 	}
 	if j.Failure != nil {
 		r.Err = j.Failure
@@ -251,6 +256,7 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 
 	// From here on a signal has been heard or has to be waited for: either way what
 	// was begun is undone, within the grace that is left.
+	x.summarize(after, x.contents)
 	switch {
 	case report.Err == nil:
 		x.reports = append(x.reports, x.replay(after, remove)...)
@@ -260,6 +266,7 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 		x.reports = append(x.reports, x.replay(after, keep)...)
 	}
 	report.Results, report.Effects = latest(x.reports), x.effects
+	report.Summaries = x.summaries
 	if err := x.close(); err != nil {
 		log.Warn(fmt.Sprintf("closing the execution: %v", err))
 	}
@@ -309,6 +316,7 @@ func (x *scenarioRun) run(ctx context.Context) error {
 func (x *scenarioRun) runAll(ctx context.Context) error {
 	r, s := x.runner, x.scenario
 	for i, config := range s.configs {
+		x.config = config
 		session := x.session(x.look(config)) // a new one: what was recorded for the map before covers no change of this one
 		_, err := r.call(ctx, session, s.script.run, config)
 		if err == nil {

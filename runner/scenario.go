@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,6 +32,8 @@ type scenarioRun struct {
 	reports   []Result           // of undo() in mid-run
 	contents  []starlark.Value   // of the files that are pending
 	effects   []builtins.Effect  // of each map of the scenario file
+	config    starlark.Value     // the map that runs
+	summaries []json.RawMessage  // of what the chaos measured
 
 	noCluster bool // the cluster did not say which one it is
 }
@@ -92,7 +95,7 @@ func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 	}
 	x.log.Debug("Flushed rollback version file: " + f.Location)
 	x.flushed[f.Key()] = versions.Digest(content)
-	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[f.Key()]})
+	r.journal(ctx, f, x.runUUID, versions.Entry{Event: versions.EventFlushed, SHA256: x.flushed[f.Key()], Undoes: subjects(rb.Undoes)})
 	x.contents = append(x.contents, rb.Content)
 	r.reach(AfterFlush)
 	return nil
@@ -150,6 +153,7 @@ func (x *scenarioRun) readBack(ctx context.Context, f versions.File, want []byte
 func (x *scenarioRun) Undo(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.summarize(ctx, x.contents)
 	results := x.replay(ctx, remove)
 	x.reports, x.contents = append(x.reports, results...), nil
 	for _, result := range results {

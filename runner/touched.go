@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,8 +45,7 @@ func (t *touched) observe(c builtins.Call) {
 	}
 }
 
-// missed returns the refs of a file's header that were not touched, as far as they are in the
-// cluster.
+// missed returns the refs that were not touched, as far as they are in the cluster.
 func (t *touched) missed(undoes []builtins.Ref) []builtins.Ref {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,16 +55,37 @@ func (t *touched) missed(undoes []builtins.Ref) []builtins.Ref {
 	})
 }
 
-// check fails if an undo that changed nothing did not even look at what its file undoes. A file as
-// it was written is trusted: it may name what another file of its execution restores.
-func (t *touched) check(file *versionFile, changes int) error {
-	missed := t.missed(file.Undoes)
+// checkTouched fails if an edited undo left alone what its file is for: something that the run
+// created is still there, or nothing was changed and nothing of it was looked at. What the file is for
+// stands in its header, which may be edited as well, and in the journal, if there is one. A file as it
+// was written is trusted: it may name what another file of its execution restores.
+func (p *replayer) checkTouched(ctx context.Context, seen *touched, file *versionFile, journaled []builtins.Ref, changes int) error {
+	undoes := slices.Clone(file.Undoes)
+	for _, r := range journaled {
+		if !slices.Contains(undoes, r) {
+			file.log.Warn(fmt.Sprintf("the edited header does not name %s any more, which the file was written for", r.Text()))
+			undoes = append(undoes, r)
+		}
+	}
+	missed := seen.missed(undoes)
 	if len(missed) == 0 {
 		return nil
 	}
-	file.log.Warn(fmt.Sprintf("the edited callable looked at nothing of %s, which its header says it undoes", missed[0].Text()))
-	if changes > 0 || len(missed) < len(file.Undoes) {
+	file.log.Warn(fmt.Sprintf("the edited callable looked at nothing of %s, which the file is to undo", missed[0].Text()))
+	ctx, cancel := withAllowance(ctx, p.options.FileTimeout, p.outside.waited)
+	defer cancel()
+	s := p.undoSession(builtins.Verify, file, nil)
+	for _, r := range missed {
+		left, err := s.Left(ctx, r)
+		switch kind := KindOf(err); {
+		case left:
+			return fmt.Errorf("not all was restored: the edited callable looked at nothing of %s, which the file is to undo, and which is still there", r.Text())
+		case err != nil && kind != KindForbidden && kind != KindScript:
+			return fmt.Errorf("the edited callable looked at nothing of %s, which the file is to undo, and whether it is still there is not known: %w", r.Text(), err)
+		}
+	}
+	if changes > 0 || len(missed) < len(undoes) {
 		return nil
 	}
-	return fmt.Errorf("nothing was restored: the edited callable looked at nothing that its header says it undoes, such as %s", missed[0].Text())
+	return fmt.Errorf("nothing was restored: the edited callable looked at nothing that its file is to undo, such as %s", missed[0].Text())
 }

@@ -43,6 +43,7 @@ type Entry struct {
 	Execution    string    `json:"execution,omitempty"`
 	File         string    `json:"file,omitempty"`
 	SHA256       string    `json:"sha256,omitempty"`
+	Undoes       string    `json:"undoes,omitempty"`    // what a flushed file was written for, a line each
 	Integrity    SealState `json:"integrity,omitempty"` // of what an attempt read
 	Outcome      string    `json:"outcome,omitempty"`
 	Message      string    `json:"message,omitempty"`
@@ -79,7 +80,7 @@ func (e Entry) completed(now time.Time) Entry {
 
 // line prints an entry, shortening its longest field until it fits.
 func (e Entry) line() ([]byte, error) {
-	fields := []*string{&e.Event, &e.RunUUID, &e.ScenarioType, &e.Execution, &e.File, &e.SHA256, &e.Outcome, &e.Message, &e.User, &e.Host}
+	fields := []*string{&e.Event, &e.RunUUID, &e.ScenarioType, &e.Execution, &e.File, &e.SHA256, &e.Undoes, &e.Outcome, &e.Message, &e.User, &e.Host}
 	for {
 		var b bytes.Buffer
 		enc := json.NewEncoder(&b)

@@ -87,6 +87,7 @@ type jsonRunFile struct {
 	Ended     string       `json:"ended" jsonschema:"RFC 3339 with nanoseconds, UTC"`
 	Seconds   float64      `json:"seconds"`
 	Effects   []jsonEffect `json:"effects" jsonschema:"what was seen of the chaos, for each map of the scenario file"`
+	Summaries []any        `json:"summaries,omitempty" jsonschema:"what the chaos has measured, such as the figures of a load: a dict or a list of them each"`
 	Undo      []jsonResult `json:"undo" jsonschema:"what came of the version files"`
 	Pending   []string     `json:"pending,omitempty" jsonschema:"version files that were left for a replay, since auto_rollback is off"`
 }
@@ -156,6 +157,9 @@ func runFileOf(x runner.ScenarioResult) jsonRunFile {
 		Outcome: scenarioPassed, Error: failureOf(x.Err),
 		Began: instant(x.Began), Ended: instant(x.Began.Add(x.Took)), Seconds: x.Took.Seconds(),
 		Effects: []jsonEffect{}, Undo: resultsOf(x.Results), Pending: x.Pending,
+	}
+	for _, summary := range x.Summaries {
+		f.Summaries = append(f.Summaries, summary)
 	}
 	for _, e := range x.Effects {
 		f.Effects = append(f.Effects, jsonEffect{State: string(e.State), Hit: e.Hit, From: instant(e.From), Until: instant(e.Until), Why: e.Why})

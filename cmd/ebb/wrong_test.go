@@ -26,7 +26,10 @@ import (
 // wrongScenarios are the scenarios of testdata/matrix that ask the API server, and the types of
 // their files.
 var wrongScenarios = map[string]string{
-	"hijack": "service_hijacking_scenarios", "hog": "hog_scenarios", "httpload": "http_load_scenarios", "netchaos": "network_chaos_scenarios",
+	"container": "container_scenarios", "kubevirt": "kubevirt_vm_outage", "managedcluster": "managedcluster_scenarios", "node_block": "node_scenarios",
+	"netng_vmi_filter": "network_chaos_ng_scenarios", "poddisruption": "pod_disruption_scenarios", "podnetwork": "pod_network_scenarios",
+	"servicedisruption": "service_disruption_scenarios",
+	"hijack":            "service_hijacking_scenarios", "hog": "hog_scenarios", "httpload": "http_load_scenarios", "netchaos": "network_chaos_scenarios",
 	"netng_interface_down": "network_chaos_ng_scenarios", "netng_node_chaos": "network_chaos_ng_scenarios", "netng_node_filter": "network_chaos_ng_scenarios",
 	"netng_pod_chaos": "network_chaos_ng_scenarios", "netng_pod_filter": "network_chaos_ng_scenarios", "outage": "application_outages_scenarios",
 	"pvc": "pvc_scenarios", "synflood": "syn_flood_scenarios", "throttle": "storage_throttle_scenarios",
@@ -38,8 +41,8 @@ const mostRequests = 100
 
 // TestWrongAnswersEverywhere gives a wrong answer to a request of a run or a replay, once or from
 // then on, and holds what is then said of the cluster against the cluster itself. Each kind of wrong
-// answer comes once, and the requests are spread over runs and replays of some scenarios. With
-// EBB_MATRIX=all, as make soak has it, each request of each scenario gets four kinds, and with
+// answer comes once, and the requests are spread over runs and replays of some scenarios; others are
+// chosen with EBB_WRONG=kubevirt,node_block. With EBB_MATRIX=all, as make soak has it, each request of each scenario gets four kinds, and with
 // EBB_WRONG=all too it gets all of them, which takes a night.
 func TestWrongAnswersEverywhere(t *testing.T) {
 	t.Parallel()
@@ -74,6 +77,10 @@ func wrongCases() map[string][]string {
 	cases := map[string][]string{}
 	kinds := sandboxtest.WrongAnswers()
 	if os.Getenv("EBB_MATRIX") != "all" {
+		sampled := sampled
+		if names := os.Getenv("EBB_WRONG"); names != "" {
+			sampled = strings.Split(names, ",")
+		}
 		for i, kind := range kinds {
 			name := sampled[i%len(sampled)]
 			n := len(cases[name])

@@ -54,7 +54,7 @@ func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[str
 			} `xml:"networkAclSet>item"`
 			Next string `xml:"nextToken"`
 		}
-		q := call{action: "DescribeNetworkAcls", region: region, form: form}
+		q := call{action: "DescribeNetworkAcls", region: region, form: form, set: "networkAclSet"}
 		if err := c.do(ctx, q, &out); err != nil {
 			return nil, err
 		}

@@ -154,6 +154,7 @@ type call struct {
 	region string
 	thing  string // for errors
 	form   url.Values
+	set    string // what the answer has its data in; "": there are none
 	// landed finds out what became of a change without an answer; nil: making it again is the same.
 	landed func(context.Context) (bool, error)
 }
@@ -209,7 +210,7 @@ func (c *Client) attempt(ctx context.Context, q call, out any) error {
 	if answer.Status != http.StatusOK {
 		return q.refusal(answer)
 	}
-	if err := q.checkRoot(answer.Body, out != nil); err != nil {
+	if err := q.checkRoot(answer.Body); err != nil {
 		return &cloudapi.Retry{Err: err, Sent: true}
 	}
 	if out == nil {
@@ -223,22 +224,31 @@ func (c *Client) attempt(ctx context.Context, q call, out any) error {
 }
 
 // checkRoot refuses what is no answer to the call: a portal's page has neither instances nor network
-// ACLs, and must not pass for a list without any. With data the name has to be that of the call.
-func (q call) checkRoot(body []byte, data bool) error {
-	for d := xml.NewDecoder(bytes.NewReader(body)); ; {
+// ACLs, and must not pass for a list without any. Neither must an answer without the list: EC2 has an
+// empty one for nothing.
+func (q call) checkRoot(body []byte) error {
+	root, has := "", q.set == ""
+	for d := xml.NewDecoder(bytes.NewReader(body)); !has || root == ""; {
 		token, err := d.RawToken()
+		if errors.Is(err, io.EOF) && root != "" {
+			return fmt.Errorf("the answer has no %s: something between here and EC2 answered", q.set)
+		}
 		if err != nil {
 			return fmt.Errorf("the answer can't be read: %w", err)
 		}
-		root, ok := token.(xml.StartElement)
-		if !ok {
-			continue
+		element, ok := token.(xml.StartElement)
+		switch {
+		case !ok:
+		case root == "":
+			root = element.Name.Local
+			if root != q.action+"Response" && (q.set != "" || root != "Response") {
+				return fmt.Errorf("the answer is %q, want %q: something between here and EC2 answered", root, q.action+"Response")
+			}
+		default:
+			has = has || element.Name.Local == q.set
 		}
-		if root.Name.Local == q.action+"Response" || !data && root.Name.Local == "Response" {
-			return nil
-		}
-		return fmt.Errorf("the answer is %q, want %q: something between here and EC2 answered", root.Name.Local, q.action+"Response")
 	}
+	return nil
 }
 
 // credentials asks the operator's chain. Its providers keep what they found until it expires.

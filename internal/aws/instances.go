@@ -39,7 +39,7 @@ func (c *Client) Instances(ctx context.Context, region string, ids []string) (ma
 				} `xml:"reservationSet>item>instancesSet>item"`
 				Next string `xml:"nextToken"`
 			}
-			q := call{action: "DescribeInstances", region: region, thing: named("instance", page), form: form}
+			q := call{action: "DescribeInstances", region: region, thing: named("instance", page), form: form, set: "reservationSet"}
 			if err := c.do(ctx, q, &out); err != nil {
 				return nil, err
 			}

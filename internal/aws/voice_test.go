@@ -19,7 +19,9 @@ func TestForeignAnswers(t *testing.T) {
 	ec2.AddACL("vpc-1", "acl-1")
 	for _, text := range []string{
 		`<html><body>please log in</body></html>`, `<?xml version="1.0"?><Response><requestId>r-1</requestId></Response>`,
-		`<DescribeVpcsResponse/>`, `{}`, ``, `OK`,
+		`<DescribeVpcsResponse/>`, `{}`, ``, `OK`, `<DescribeInstancesResponse><requestId>r-1</requestId></DescribeInstancesResponse>`,
+		`<DescribeNetworkAclsResponse/>`, `<DescribeNetworkAclsResponse><reservationSet/></DescribeNetworkAclsResponse>`,
+		`<DescribeInstancesResponse><networkAclSet/></DescribeInstancesResponse>`, `<DescribeInstancesResponse><reservationSet>`,
 	} {
 		ec2.Fault("DescribeInstances", says(text))
 		if states, err := c.Instances(t.Context(), "", []string{"i-1"}); err != nil || states["i-1"] != Running {

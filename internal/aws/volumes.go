@@ -50,7 +50,7 @@ func (c *Client) VolumesOf(ctx context.Context, region, instance string, ids []s
 			} `xml:"volumeSet>item"`
 			Next string `xml:"nextToken"`
 		}
-		q := call{action: "DescribeVolumes", region: region, thing: thing, form: form}
+		q := call{action: "DescribeVolumes", region: region, thing: thing, form: form, set: "volumeSet"}
 		if err := c.do(ctx, q, &out); err != nil {
 			return nil, err
 		}
@@ -76,7 +76,7 @@ func (c *Client) VolumesOf(ctx context.Context, region, instance string, ids []s
 
 // RootDevice returns the device that an instance boots from, as EC2 names it.
 func (c *Client) RootDevice(ctx context.Context, region, instance string) (string, error) {
-	q := call{action: "DescribeInstances", region: region, thing: named("instance", []string{instance}), form: filter("instance-id", []string{instance})}
+	q := call{action: "DescribeInstances", region: region, thing: named("instance", []string{instance}), form: filter("instance-id", []string{instance}), set: "reservationSet"}
 	var out struct {
 		IDs  []string `xml:"reservationSet>item>instancesSet>item>instanceId"`
 		Root []string `xml:"reservationSet>item>instancesSet>item>rootDeviceName"`

@@ -264,7 +264,7 @@ func (g *GCP) get(w http.ResponseWriter, r *http.Request, _ []byte) {
 		notFound(w, r, "instances")
 		return
 	}
-	reply(w, http.StatusOK, map[string]string{"name": r.PathValue("name"), "status": status})
+	reply(w, http.StatusOK, map[string]string{"name": r.PathValue("name"), "status": status, "selfLink": "https://www.googleapis.com" + r.URL.Path})
 }
 
 func (g *GCP) change(w http.ResponseWriter, r *http.Request, _ []byte) {

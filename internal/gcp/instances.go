@@ -1,6 +1,7 @@
 package gcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,23 @@ func ParseInstance(s string) (Instance, error) {
 
 func (i Instance) String() string { return i.Project + "/" + i.Zone + "/" + i.Name }
 
+// path is how the cloud names it in answers.
+func (i Instance) path() string {
+	return "projects/" + i.Project + "/zones/" + i.Zone + "/instances/" + i.Name
+}
+
+// projectNumber is the other name that a project has.
+var projectNumber = lazyregexp.New(`^[0-9]+$`)
+
+// linkedBy reports whether an answer's link leads to the instance: another zone, or another project,
+// may well have one of the same name. An answer may have none.
+func (i Instance) linkedBy(link string) bool {
+	_, path, ok := strings.Cut(link, "/projects/")
+	project, rest, _ := strings.Cut(path, "/")
+	return link == "" || ok && rest == "zones/"+i.Zone+"/instances/"+i.Name &&
+		(project == i.Project || projectNumber.MatchString(project) != projectNumber.MatchString(i.Project))
+}
+
 // zone is the path of what is in the instance's zone.
 func (i Instance) zone() string {
 	return "projects/" + url.PathEscape(i.Project) + "/zones/" + url.PathEscape(i.Zone)
@@ -65,19 +83,20 @@ func (c *Client) Status(ctx context.Context, i Instance) (string, error) {
 	var out struct {
 		Name   string `json:"name"`
 		Status string `json:"status"`
+		Link   string `json:"selfLink"`
 	}
 	err := c.do(ctx, i.call("get", http.MethodGet), &out)
 	var e *cloudapi.Error
 	// A project or a zone that is not there is another mistake, and no proof that the instance is
 	// gone.
-	if errors.As(err, &e) && e.Code == http.StatusNotFound && strings.Contains(e.Message, "/zones/"+i.Zone+"/instances/"+i.Name+"'") {
+	if errors.As(err, &e) && e.Code == http.StatusNotFound && strings.Contains(e.Message, "'"+i.path()+"'") {
 		return "", nil
 	}
 	if err == nil && out.Status == "" {
 		err = &cloudapi.Error{Call: "instances.get", Thing: fmt.Sprintf("%q", i), Reason: "unknown", Message: "the answer has no status: is the endpoint Compute Engine's"}
 	}
-	if err == nil && out.Name != i.Name {
-		err = &cloudapi.Error{Call: "instances.get", Thing: fmt.Sprintf("%q", i), Reason: "unknown", Message: fmt.Sprintf("the answer is about %q", out.Name)}
+	if err == nil && (out.Name != i.Name || !i.linkedBy(out.Link)) {
+		err = &cloudapi.Error{Call: "instances.get", Thing: fmt.Sprintf("%q", i), Reason: "unknown", Message: fmt.Sprintf("the answer is about %q", cmp.Or(out.Link, out.Name))}
 	}
 	if err != nil {
 		return "", err
@@ -150,6 +169,7 @@ func (c *Client) change(ctx context.Context, i Instance, q call, shown func(ctx 
 type operation struct {
 	Name   string `json:"name"`
 	Status string `json:"status"` // PENDING, RUNNING, DONE
+	Target string `json:"targetLink"`
 	Error  struct {
 		Errors []struct {
 			Code    string `json:"code"`
@@ -169,8 +189,8 @@ func (c *Client) operation(ctx context.Context, i Instance, name string) (operat
 		path: i.zone() + "/operations/" + url.PathEscape(name),
 	}
 	err := c.do(ctx, q, &o)
-	if err == nil && o.Name != name {
-		err = &cloudapi.Error{Call: q.name, Thing: q.thing, Reason: "unknown", Message: fmt.Sprintf("the answer is about operation %q", o.Name)}
+	if err == nil && (o.Name != name || !i.linkedBy(o.Target)) {
+		err = &cloudapi.Error{Call: q.name, Thing: q.thing, Reason: "unknown", Message: fmt.Sprintf("the answer is about operation %q, of %q", o.Name, o.Target)}
 	}
 	return o, err
 }

@@ -248,12 +248,21 @@ func refused(err error) error {
 // notBegun matches what container runtimes say of a command that they could not start. They say
 // so after the connection was made, as of one that ended in another way.
 var notBegun = lazyregexp.New(`failed to (create|start) exec|unable to start container process|OCI runtime exec failed|` +
-	`container not found|is not created or running|container is not running`)
+	`container not found|is not created or running|container is not running|container is in CONTAINER_EXITED state|` +
+	`cannot exec in a (stopped|deleted|paused) (container|state)|no running task found|` +
+	`executable file .* not found in \$PATH`)
+
+// outOfTime matches what they say when they gave up waiting: what they began may still start.
+var outOfTime = lazyregexp.New(`(?i)deadline exceeded|timed? ?out|context canceled|connection reset|closed`)
 
 // neverBegan reports whether a container's runtime said that it started nothing.
 func neverBegan(err error) bool {
 	var status *apierrors.StatusError
-	return errors.As(err, &status) && apierrors.IsInternalError(status) && notBegun.MatchString(status.ErrStatus.Message)
+	if !errors.As(err, &status) || !apierrors.IsInternalError(status) {
+		return false
+	}
+	text := status.ErrStatus.Message
+	return notBegun.MatchString(text) && !outOfTime.MatchString(text)
 }
 
 // A statusUpgrader makes connections of which it is known whether the server sent

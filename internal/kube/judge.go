@@ -70,7 +70,9 @@ func (q request) about(s *metav1.Status) bool {
 	kinds := d.Kind == q.resource.Plural || strings.EqualFold(d.Kind, q.resource.Kind) ||
 		// What a kubelet answers, the API server passes on as pods/log.
 		q.subresource != "" && d.Kind == q.resource.Plural+"/"+q.subresource
-	return q.name != "" && d.Name == q.name && d.Group == q.resource.Group && kinds
+	// What is not there has no UID.
+	absent := s.Code != http.StatusNotFound || d.UID == ""
+	return q.name != "" && d.Name == q.name && d.Group == q.resource.Group && kinds && absent
 }
 
 // aboutNamespace reports whether what is missing is the namespace to create something in.
@@ -154,7 +156,7 @@ func (q request) object(object Object) string {
 	switch {
 	case name != q.name || namespace != q.namespace:
 		return fmt.Sprintf("%s %q in namespace %q", q.resource.Kind, name, namespace)
-	case q.mutates && Meta(object).GetUID() == "" && builtInGroup(q.resource.Group):
+	case Meta(object).GetUID() == "" && builtInGroup(q.resource.Group):
 		return fmt.Sprintf("%s %q without a UID", q.resource.Kind, name)
 	}
 	return ""
@@ -187,10 +189,17 @@ func (q request) list(list Object) string {
 	if _, there := list["items"]; !there || !ok && list["items"] != nil {
 		return kind + " without items"
 	}
+	if Meta(list).GetResourceVersion() == "" && builtInGroup(q.resource.Group) {
+		return kind + " without a resource version"
+	}
+	selected := q.selection()
 	for _, item := range items {
 		object, ok := item.(Object)
 		if !ok {
 			return fmt.Sprintf("%s with an item of type %T", kind, item)
+		}
+		if got := selected(object); got != "" {
+			return fmt.Sprintf("%s with %q, which %s", kind, Meta(object).GetName(), got)
 		}
 		// Items of built-in kinds come without what they are.
 		if object["kind"] == nil && object["apiVersion"] == nil {

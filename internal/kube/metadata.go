@@ -25,10 +25,17 @@ func (q request) metadataList(list Object) string {
 	if _, there := list["items"]; !there || !ok && list["items"] != nil {
 		return "a list without items"
 	}
+	if Meta(list).GetResourceVersion() == "" {
+		return "a list without a resource version"
+	}
+	selected := q.selection()
 	for _, item := range items {
 		object, ok := item.(Object)
 		if !ok {
 			return fmt.Sprintf("a list with an item of type %T", item)
+		}
+		if got := selected(object); got != "" {
+			return fmt.Sprintf("a list with %q, which %s", Meta(object).GetName(), got)
 		}
 		meta := Meta(object)
 		if meta.GetName() == "" || meta.GetUID() == "" || q.namespace != "" && meta.GetNamespace() != q.namespace {

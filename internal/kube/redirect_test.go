@@ -26,7 +26,7 @@ func TestRedirectsStayHere(t *testing.T) {
 		case "/api/v1/namespaces/ns/configmaps/here":
 			http.Redirect(w, r, "/moved", http.StatusTemporaryRedirect)
 		default:
-			if _, err := io.WriteString(w, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"here","namespace":"ns"}}`); err != nil {
+			if _, err := io.WriteString(w, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"here","namespace":"ns","uid":"1"}}`); err != nil {
 				t.Error(err)
 			}
 		}

@@ -150,6 +150,42 @@ func TestAWrongAnswerOnce(t *testing.T) {
 	}
 }
 
+// A cache that leaves the selector out of its keys answers with what was never selected.
+func TestListsAreHeldAgainstTheirSelectors(t *testing.T) {
+	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	direct, ns := admin(t), sandboxtest.Namespace(t)
+	mustCreate(t, direct, configMap, ns, settings("a", "old"))
+	without := func(parameter string) func(*http.Request) sandboxtest.Fault {
+		return func(*http.Request) sandboxtest.Fault {
+			return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+				query := r.URL.Query()
+				query.Del(parameter)
+				r.URL.RawQuery = query.Encode()
+				forward.ServeHTTP(w, r)
+			}
+		}
+	}
+	for parameter, o := range map[string]ListOptions{
+		"labelSelector": {LabelSelector: RunLabel + "=run-2"},
+		"fieldSelector": {FieldSelector: "metadata.name!=a"},
+	} {
+		for name, list := range map[string]func(*Client) ([]Object, error){
+			"list":     func(c *Client) ([]Object, error) { return c.List(t.Context(), configMap, ns, o) },
+			"metadata": func(c *Client) ([]Object, error) { return c.ListMetadata(t.Context(), configMap, ns, o) },
+		} {
+			proxy.Handle(without(parameter))
+			c := open(t, file, Options{Patience: 30 * time.Millisecond, firstPause: time.Millisecond})
+			if got, err := list(c); err == nil || !strings.Contains(err.Error(), "does not match") {
+				t.Errorf("%s, %s: got %d, %v, want an error about what was not selected", parameter, name, len(got), err)
+			}
+			proxy.Handle(func(*http.Request) sandboxtest.Fault { return sandboxtest.Pass })
+			if got, err := list(c); err != nil {
+				t.Errorf("%s, %s: got %d, %v", parameter, name, len(got), err)
+			}
+		}
+	}
+}
+
 // A gateway's refusals say what answered, and a webhook's its name.
 func TestWrongAnswersAreNamed(t *testing.T) {
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))

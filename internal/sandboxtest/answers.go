@@ -140,6 +140,8 @@ func foreign404s() []WrongAnswer {
 		{Name: "404 with a success", Fault: answerWith(404, jsons, `{"kind":"Status","apiVersion":"v1","status":"Success","code":404,"details":{"name":"a","kind":"configmaps"}}`)},
 		{Name: "404 cut off", Fault: answerWith(404, jsons, status(404, "NotFound", gone, `{"name":"a","kind":"configmaps"}`)[:60])},
 		{Name: "404 of a webhook", Class: Final, Fault: answerWith(404, jsons, status(404, "NotFound", `admission webhook "policy.example.com" denied the request: no such tenant`, `{"name":"a","kind":"configmaps"}`))},
+		{Name: "404 about the status of an object", Fault: answerWith(404, jsons, status(404, "NotFound", gone, `{"name":"a","kind":"configmaps/status"}`))},
+		{Name: "404 about a UID", Fault: answerWith(404, jsons, status(404, "NotFound", gone, `{"name":"a","kind":"configmaps","uid":"5c1a9f0e-0000-4000-8000-000000000000"}`))},
 		{Name: "410 in text", Fault: answerWith(410, plain, "Gone")},
 	}
 }
@@ -151,6 +153,7 @@ func foreignRefusals() []WrongAnswer {
 		{Name: "403 of a firewall", Class: Final, Fault: answerWith(403, page, "<html>blocked by policy</html>")},
 		{Name: "407 of a proxy", Class: Final, Fault: answerWith(407, page, "<html>proxy authentication required</html>")},
 		{Name: "a redirect elsewhere", Fault: answerWith(302, page, "<a href=https://login.example.com>", "Location", "https://login.example.com/")},
+		{Name: "a redirect elsewhere that keeps the method", Fault: answerWith(307, page, "", "Location", "https://login.example.com/")},
 		{Name: "301 without a place", Fault: answerWith(301, "", "")},
 		{Name: "400 of a load balancer", Fault: answerWith(400, page, "<html>400 Bad Request</html>")},
 		{Name: "405 in text", Fault: answerWith(405, plain, "method not allowed")},
@@ -178,6 +181,8 @@ func foreignSuccesses() []WrongAnswer {
 		{Name: "200 with a success about nothing", Fault: answerWith(200, jsons, `{"kind":"Status","apiVersion":"v1","status":"Success"}`)},
 		{Name: "200 with a success about another", Fault: answerWith(200, jsons, `{"kind":"Status","apiVersion":"v1","status":"Success","details":{"name":"another","kind":"configmaps"}}`)},
 		{Name: "200 with a success about another kind", Fault: answerWith(200, jsons, `{"kind":"Status","apiVersion":"v1","status":"Success","details":{"name":"a","kind":"gadgets"}}`)},
+		{Name: "200 with a table", Fault: answerWith(200, jsons, `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"7"},"columnDefinitions":[],"rows":[]}`)},
+		{Name: "200 with an event of a watch", Fault: answerWith(200, jsons, `{"type":"DELETED","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","uid":"5c1a9f0e"}}}`)},
 		{Name: "204", Fault: answerWith(204, "", "")},
 		{Name: "gzip that is none", Fault: answerWith(200, jsons, "\x1f\x8b but no more", "Content-Encoding", "gzip")},
 		{Name: "a content type that is none", Fault: answerWith(200, ";;;", "{}")},
@@ -216,6 +221,7 @@ func inTrouble() []WrongAnswer {
 		{Name: "500 about a webhook", Class: Few, Fault: answerWith(500, jsons, status(500, "InternalError", `Internal error occurred: failed calling webhook "policy.example.com": failed to call webhook: Post "https://policy.svc:443": connect: connection refused`, `null`))},
 		{Name: "500 about a conversion", Class: Few, Fault: answerWith(500, jsons, status(500, "", `conversion webhook for example.com/v1, Kind=Gadget failed: Post "https://gadgets.svc": EOF`, `null`))},
 		{Name: "500, always the same", Class: Few, Fault: answerWith(500, jsons, status(500, "InternalError", "Internal error occurred: resource quota evaluation failed", `null`))},
+		{Name: "410 of the API server", Class: Final, Fault: answerWith(410, jsons, status(410, "Expired", "too old resource version: 7 (9)", `null`))},
 		{Name: "500 of a gateway", Fault: answerWith(500, page, "<html>Internal Server Error</html>")},
 		{Name: "502 of a gateway", Fault: answerWith(502, page, "<html>Bad Gateway</html>")},
 		{Name: "503 of a gateway", Fault: answerWith(503, plain, "no healthy upstream")},

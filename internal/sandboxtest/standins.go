@@ -47,11 +47,22 @@ const vegetas = `Attacking
 
 // Vegeta answers for the logs of all pods, which the sandbox does not keep, and passes all else.
 func Vegeta(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-	if !strings.HasSuffix(r.URL.Path, "/log") {
-		forward.ServeHTTP(w, r)
-		return
+	logs(vegetas)(w, r, forward)
+}
+
+// VegetaOfNobody is Vegeta for a load that nobody has answered.
+func VegetaOfNobody(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+	logs(strings.Replace(vegetas, `"200":147,"503":3`, `"0":150`, 1))(w, r, forward)
+}
+
+func logs(text string) Fault {
+	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if !strings.HasSuffix(r.URL.Path, "/log") {
+			forward.ServeHTTP(w, r)
+			return
+		}
+		answerWith(http.StatusOK, plain, text)(w, r, forward)
 	}
-	answerWith(http.StatusOK, plain, vegetas)(w, r, forward)
 }
 
 // Bare has no container find iptables or tc, as in an image that lacks them, and passes all else.
