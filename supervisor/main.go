@@ -63,7 +63,7 @@ func Main[S any](build Build[S]) {
 	})
 	last.Failure = runner.FailureOf(err)
 	inside.Tell(event{Done: &last})
-	os.Exit(0)
+	worker.Exit()
 }
 
 // Signals are those that ask a process to end: SIGINT, SIGTERM, and SIGHUP unless this process was

@@ -21,7 +21,7 @@ func (o *builtinsOptions) flags() []cli.Flag {
 
 func (o *builtinsOptions) check() error {
 	if len(o.operands) > 1 {
-		return &usageError{err: fmt.Errorf("got %d operands, want one name at most", len(o.operands)), hints: []string{"ebb builtins NAME"}}
+		return &usageError{err: fmt.Errorf("got %d operands, want one name at most", len(o.operands)), hints: []string{o.bare("builtins", "NAME")}}
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func runBuiltins(_ context.Context, o builtinsOptions) error {
 			}
 		}
 		if out.Len() == 0 {
-			return &usageError{err: fmt.Errorf("there is no builtin %q", o.operands[0]), hints: []string{"ebb builtins"}}
+			return &usageError{err: fmt.Errorf("there is no builtin %q", o.operands[0]), hints: []string{o.bare("builtins")}}
 		}
 	}
 	_, err = fmt.Fprint(o.stdout, out.String())

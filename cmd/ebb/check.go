@@ -96,7 +96,7 @@ func runCheck(ctx context.Context, o checkOptions) error {
 		all = append(all, c)
 		bad = bad || !c.ok()
 	}
-	if err := printChecked(s.stdout, all, o.Output); err != nil {
+	if err := s.printChecked(s.stdout, all, o.Output); err != nil {
 		return err
 	}
 	if bad {
@@ -130,7 +130,7 @@ func (s *setup) sources(ctx context.Context, o *commonOptions) ([]source, error)
 			return nil, &usageError{err: err}
 		}
 		for _, file := range files {
-			sources = append(sources, readSource(ctx, file, o.trust(s.DirectoryTrust)))
+			sources = append(sources, readSource(ctx, s.caller, file, o.trust(s.DirectoryTrust)))
 		}
 	}
 	if len(o.operands) > 0 {
@@ -192,10 +192,10 @@ var declaresScenario = lazyregexp.New(`(?m)^scenario\s*=\s*Scenario\(`)
 
 // readSource reads a file that the user names, and finds out whether a replay or a run would take it: what they
 // refuse is refused here for the same reason.
-func readSource(ctx context.Context, path string, trust versions.Trust) source {
+func readSource(ctx context.Context, by *caller, path string, trust versions.Trust) source {
 	content, err := schema.ReadFile(path)
 	if err != nil {
-		return newSource(path, nil, &usageError{err: err, hints: []string{hintList}})
+		return newSource(path, nil, &usageError{err: err, hints: []string{by.hintList()}})
 	}
 	if declaresScenario.Match(content) {
 		absolute, err := filepath.Abs(path)
@@ -234,24 +234,24 @@ func refusedScripts(path string) []error {
 }
 
 // printDiagnosis prints what is wrong with one file.
-func printDiagnosis(w io.Writer, x source, d supervisor.Diagnosis) error {
+func (c *caller) printDiagnosis(w io.Writer, x source, d supervisor.Diagnosis) error {
 	for _, err := range x.refused {
-		if err := printFinding(w, "error", supervisor.Finding{Failure: runner.FailureOf(err)}); err != nil {
+		if err := c.printFinding(w, "error", supervisor.Finding{Failure: runner.FailureOf(err)}); err != nil {
 			return err
 		}
 	}
 	for _, f := range d.Errors {
-		if err := printFinding(w, "error", f); err != nil {
+		if err := c.printFinding(w, "error", f); err != nil {
 			return err
 		}
 	}
 	for _, f := range d.Warnings {
-		if err := printFinding(w, "warning", f); err != nil {
+		if err := c.printFinding(w, "warning", f); err != nil {
 			return err
 		}
 	}
 	if !d.OK() && x.stored && len(x.refused) == 0 {
-		_, err := fmt.Fprintf(w, "  hint: %s\n", mend(x.Name))
+		_, err := fmt.Fprintf(w, "  hint: %s\n", c.mend(x.Name))
 		return err
 	}
 	if !d.OK() || len(x.refused) > 0 {
@@ -265,17 +265,17 @@ func printDiagnosis(w io.Writer, x source, d supervisor.Diagnosis) error {
 	return err
 }
 
-func printFinding(w io.Writer, word string, f supervisor.Finding) error {
-	_, err := fmt.Fprintf(w, "%s: %s\n", word, findingText(f))
+func (c *caller) printFinding(w io.Writer, word string, f supervisor.Finding) error {
+	_, err := fmt.Fprintf(w, "%s: %s\n", word, c.findingText(f))
 	return err
 }
 
 // findingText is a finding on several lines, with the line of the source and hints.
-func findingText(f supervisor.Finding) string {
+func (c *caller) findingText(f supervisor.Finding) string {
 	lines := strings.Split(f.Detail, "\n")
 	if f.Detail == "" {
 		lines = []string{strings.ReplaceAll(f.Error(), "\n", "; ")}
-		for _, hint := range hints(f.Failure) {
+		for _, hint := range c.hints(f.Failure) {
 			lines = append(lines, "  hint: "+hint)
 		}
 	}

@@ -70,11 +70,13 @@ func runCleanup(ctx context.Context, o cleanupOptions) error {
 		OlderThan: o.OlderThan, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
 	})
 	err = errors.Join(err, journalErr)
+	p := &printer{w: s.stdout}
 	did := "removed"
 	if o.DryRun {
 		did = "would be removed"
+	} else if len(removed)+len(journal) > 0 {
+		p.done = did
 	}
-	p := &printer{w: s.stdout}
 	for _, f := range removed {
 		p.line("%s: %s, executed %s ago", console.Clean(f.Location), did, age(f.Changed))
 	}
@@ -82,5 +84,5 @@ func runCleanup(ctx context.Context, o cleanupOptions) error {
 		p.line("%s: %s, a day of the journal", console.Clean(location), did)
 	}
 	s.log.Info(fmt.Sprintf("%d version file(s) %s", len(removed), did))
-	return errors.Join(err, p.err)
+	return errors.Join(err, p.failed())
 }

@@ -60,7 +60,7 @@ type completionOptions struct{ invocation }
 
 func (o *completionOptions) check() error {
 	if len(o.operands) != 1 || completionScripts[o.operands[0]] == "" {
-		return &usageError{err: fmt.Errorf("got %q, want %s", o.operands, either(shells())), hints: []string{"ebb completion bash"}}
+		return &usageError{err: fmt.Errorf("got %q, want %s", o.operands, either(shells())), hints: []string{o.bare("completion", "bash")}}
 	}
 	return nil
 }

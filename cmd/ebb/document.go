@@ -123,18 +123,18 @@ func instant(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-func failureOf(err error) *jsonFailure {
+func (c *caller) failureOf(err error) *jsonFailure {
 	var outcome outcomeError
 	if err == nil || errors.As(err, &outcome) {
 		return nil
 	}
-	return &jsonFailure{Kind: runner.KindOf(err), Message: err.Error(), Hints: hints(err)}
+	return &jsonFailure{Kind: runner.KindOf(err), Message: err.Error(), Hints: c.hints(err)}
 }
 
-func resultOf(x runner.Result) jsonResult {
+func (c *caller) resultOf(x runner.Result) jsonResult {
 	r := jsonResult{
 		File: x.File.Location, RunUUID: x.RunUUID, Outcome: string(x.Outcome), BlockedBy: x.BlockedBy,
-		Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: resultHints(x), Seconds: x.Took.Seconds(),
+		Integrity: x.Integrity, Actions: x.Actions, Changes: x.Changes, Hints: c.resultHints(x), Seconds: x.Took.Seconds(),
 	}
 	if x.Err != nil {
 		r.Kind, r.Error = runner.KindOf(x.Err), x.Reason()
@@ -142,21 +142,21 @@ func resultOf(x runner.Result) jsonResult {
 	return r
 }
 
-func resultsOf(all []runner.Result) []jsonResult {
+func (c *caller) resultsOf(all []runner.Result) []jsonResult {
 	results := []jsonResult{}
 	for _, x := range all {
-		results = append(results, resultOf(x))
+		results = append(results, c.resultOf(x))
 	}
 	return results
 }
 
 // runFileOf is what came of a scenario, for a document.
-func runFileOf(x runner.ScenarioResult) jsonRunFile {
+func (c *caller) runFileOf(x runner.ScenarioResult) jsonRunFile {
 	f := jsonRunFile{
 		Type: x.Scenario.Type, File: x.Scenario.Path, Listed: x.Scenario.From, Iteration: x.Position.Iteration,
-		Outcome: scenarioPassed, Error: failureOf(x.Err),
+		Outcome: scenarioPassed, Error: c.failureOf(x.Err),
 		Began: instant(x.Began), Ended: instant(x.Began.Add(x.Took)), Seconds: x.Took.Seconds(),
-		Effects: []jsonEffect{}, Undo: resultsOf(x.Results), Pending: x.Pending,
+		Effects: []jsonEffect{}, Undo: c.resultsOf(x.Results), Pending: x.Pending,
 	}
 	for _, summary := range x.Summaries {
 		f.Summaries = append(f.Summaries, summary)

@@ -25,7 +25,7 @@ type editOptions struct {
 }
 
 func (o *editOptions) check() error {
-	return errors.Join(o.oneFile("ebb edit-rollback FILE"), o.commonOptions.check())
+	return errors.Join(o.oneFile("edit-rollback"), o.commonOptions.check())
 }
 
 func editCommand() *cli.Command {
@@ -58,7 +58,7 @@ func runEdit(ctx context.Context, o editOptions) error {
 	if !file.Replayable() {
 		return &usageError{
 			err:   fmt.Errorf("%q is no pending version file of ebb", file.Location),
-			hints: []string{"ebb show-rollback " + quoted(file.Location)},
+			hints: []string{s.next("show-rollback", file.Location)},
 		}
 	}
 	if err := store.Busy(ctx, file.Execution); err != nil {
@@ -92,7 +92,7 @@ func runEdit(ctx context.Context, o editOptions) error {
 		return p.err
 	case err != nil:
 		kept = true
-		return &keptError{err, file.Location, e.path}
+		return &keptError{err, file.Location, e.path, s.next("edit-rollback", file.Location)}
 	}
 	return e.report()
 }
@@ -101,6 +101,7 @@ func runEdit(ctx context.Context, o editOptions) error {
 type keptError struct {
 	error
 	file, copy string
+	again      string // the command
 }
 
 func (e *keptError) Error() string {
@@ -112,7 +113,7 @@ func (e *keptError) Unwrap() error { return e.error }
 func (e *keptError) Hints() []string {
 	return []string{
 		"your text is in " + quoted(e.copy),
-		"compare: diff " + quoted(e.file) + " " + quoted(e.copy) + "; edit again: ebb edit-rollback " + quoted(e.file),
+		"compare: diff " + quoted(e.file) + " " + quoted(e.copy) + "; edit again: " + e.again,
 	}
 }
 
@@ -165,7 +166,7 @@ func (e *edit) loop(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := printDiagnosis(e.options.stderr, newSource(e.file.Name, text), d); err != nil {
+		if err := e.printDiagnosis(e.options.stderr, newSource(e.file.Name, text), d); err != nil {
 			return nil, err
 		}
 		if d.OK() {
@@ -178,7 +179,7 @@ func (e *edit) loop(ctx context.Context) ([]byte, error) {
 		if !again {
 			return nil, fmt.Errorf("given up: the text has %d error(s)", len(d.Errors))
 		}
-		if err := os.WriteFile(e.path, withErrors(text, d), 0o600); err != nil {
+		if err := os.WriteFile(e.path, e.withErrors(text, d), 0o600); err != nil {
 			return nil, fmt.Errorf("the errors can't be written into the copy: %w", err)
 		}
 	}
@@ -270,19 +271,18 @@ func (e *edit) save(ctx context.Context, text []byte) (err error) {
 
 // report says what came of it, and what to do next.
 func (e *edit) report() error {
-	p := &printer{w: e.options.stdout}
+	p := &printer{w: e.options.stdout, done: "edited"}
 	p.line("%s: edited", console.Clean(e.file.Location))
-	for _, next := range []string{"ebb show-rollback ", "ebb exec --dry-run "} {
-		p.line("  next: %s", console.Clean(next+quoted(e.file.Location)))
-	}
-	return p.err
+	p.line("  next: %s", console.Clean(e.next("show-rollback", e.file.Location)))
+	p.line("  next: %s", console.Clean(e.next("exec", "--dry-run", e.file.Location)))
+	return p.failed()
 }
 
 // withErrors puts what is wrong at the top of a text.
-func withErrors(text []byte, d supervisor.Diagnosis) []byte {
+func (e *edit) withErrors(text []byte, d supervisor.Diagnosis) []byte {
 	var b strings.Builder
 	for _, f := range d.Errors {
-		for line := range strings.SplitSeq(findingText(f), "\n") {
+		for line := range strings.SplitSeq(e.findingText(f), "\n") {
 			b.WriteString(errorMark + console.Clean(line) + "\n")
 		}
 	}

@@ -30,7 +30,7 @@ func (o *execOptions) flags() []cli.Flag {
 }
 
 func (o *execOptions) check() error {
-	return errors.Join(o.oneFile("ebb exec FILE"), o.commonOptions.check(), o.timeOptions.check(), oneOf("output", o.Output, "text", "json"))
+	return errors.Join(o.oneFile("exec"), o.commonOptions.check(), o.timeOptions.check(), oneOf("output", o.Output, "text", "json"))
 }
 
 func execCommand() *cli.Command {
@@ -56,7 +56,7 @@ func runExec(ctx context.Context, o execOptions) error {
 	if s.store, file, err = s.locate(ctx, &o.commonOptions, o.operands[0]); err != nil {
 		return err
 	}
-	s.again = "ebb exec " + quoted(o.operands[0])
+	s.again = s.next("exec", replayWords(o.KeepGoing, o.Force, o.operands[0])...)
 	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err

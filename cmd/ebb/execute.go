@@ -105,12 +105,12 @@ func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 	}
 	var plan *planFile
 	if o.Plan != "" {
-		if plan, err = readPlan(o.Plan, s.store.Location()); err != nil {
+		if plan, err = s.readPlan(o.Plan); err != nil {
 			return err
 		}
 		o.RunUUID, o.ScenarioType, o.KeepGoing, o.Force = plan.RunUUID, plan.ScenarioType, plan.KeepGoing, plan.Force
 	}
-	s.again = "ebb execute-rollback --config " + quoted(o.configFile())
+	s.again = s.next("execute-rollback", replayWords(o.KeepGoing, o.Force, o.words()...)...)
 	ours, krkns, err := s.selected(ctx, o.selectionOptions)
 	if err != nil {
 		return &untriedError{err}

@@ -60,14 +60,14 @@ type outcomeError int
 func (e outcomeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // exitCode prints err and returns its exit code.
-func exitCode(stderr io.Writer, err error) int {
+func (c *caller) exitCode(stderr io.Writer, err error) int {
 	var outcome outcomeError
 	switch {
 	case err == nil, errors.As(err, &outcome):
 	case errors.Is(err, context.Canceled):
-		report(stderr, errors.New("interrupted before anything was done"))
+		c.report(stderr, errors.New("interrupted before anything was done"))
 	default:
-		report(stderr, err)
+		c.report(stderr, err)
 	}
 	return exitCodeOf(err)
 }
@@ -114,7 +114,7 @@ func isUsage(err error) bool {
 }
 
 // report prints an error and its hints.
-func report(stderr io.Writer, err error) {
+func (c *caller) report(stderr io.Writer, err error) {
 	for i, line := range strings.Split(err.Error(), "\n") {
 		prefix := "ebb: "
 		if i > 0 {
@@ -122,7 +122,7 @@ func report(stderr io.Writer, err error) {
 		}
 		fmt.Fprintln(stderr, prefix+console.Clean(line))
 	}
-	for _, hint := range hints(err) {
+	for _, hint := range c.hints(err) {
 		fmt.Fprintln(stderr, "hint: "+console.Clean(hint))
 	}
 }

@@ -259,9 +259,9 @@ func (w *failing) ebbTo(out io.Writer, args ...string) (code, errs string) {
 	return w.finish(p), w.said(p)
 }
 
-// passing is what differs from one time to the next: times, and the request that met the failure, as a
+// passing is what differs from one time to the next: times, the flags of the command, and the request that met the failure, as a
 // run knows its cluster and a replay asks which it is.
-var passing = regexp.MustCompile(`\.tmp-\w+|\d{19}[-_][\w-]+|waited \S+|after \d[\d.]*m?s|get \w+ "[\w-]+"(?: in namespace "[\w-]+")?: `)
+var passing = regexp.MustCompile(`\.tmp-\w+| --(?:config|kubeconfig) \S+|\d{19}[-_][\w-]+|waited \S+|after \d[\d.]*m?s|get \w+ "[\w-]+"(?: in namespace "[\w-]+")?: `)
 
 func (w *failing) same(what string, got, want said, all string) {
 	w.Helper()

@@ -102,21 +102,21 @@ var failures = map[string]failure{
 		kind:  runner.KindConflict, want: runner.Conflict, code: "3",
 		reason: `ConfigMap "one" in namespace "test-\w+" is not ours and was left alone: it does not carry the label ebb.dev/run-uuid`,
 		hints: []string{
-			`^look at the file: ebb show-rollback /.*\.star$`, `^if it is right as it is now: ebb mark-rollback --reason TEXT /.*\.star$`,
-			`^to restore it all the same: ebb execute-rollback --force-conflict /.*\.star$`, `^to restore something else: ebb edit-rollback /.*\.star$`,
+			`^look at the file: ebb show-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`, `^if it is right as it is now: ebb mark-rollback --config config\.yaml --kubeconfig \S+ --reason TEXT /.*\.star$`,
+			`^to restore it all the same: ebb execute-rollback --config config\.yaml --kubeconfig \S+ --force-conflict /.*\.star$`, `^to restore something else: ebb edit-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`,
 		},
 	},
 	"bad file": {
 		begin: func(w *failing) { w.edit(`(?m)^rollback_content = .*$`, "rollback_content = (") },
 		kind:  runner.KindScript, want: runner.Failed, code: "3",
 		reason: `^line \d+:\d+: `,
-		hints:  []string{`^mend it: ebb edit-rollback /.*\.star$`},
+		hints:  []string{`^mend it: ebb edit-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`},
 	},
 	"mistake in the undo": {
 		begin: func(w *failing) { w.edit(`k8s\.delete\(`, "k8s.delte(") },
 		kind:  runner.KindScript, want: runner.Failed, code: "3",
 		reason: `^line \d+:\d+: module has no \.delte field or method$`,
-		hints:  []string{`^did you mean \.delete\?$`, `^mend it: ebb edit-rollback /.*\.star$`},
+		hints:  []string{`^did you mean \.delete\?$`, `^mend it: ebb edit-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`},
 	},
 	"the undo gives up": {
 		begin: func(w *failing) { w.edit(`log\.info\("Undoing step " \+ name\)`, `fail("no luck with " + name)`) },
@@ -158,7 +158,7 @@ var failures = map[string]failure{
 		},
 		kind: runner.KindReplaced, want: runner.Refused, code: "4",
 		reason: `^it is not the file that ebb wrote under this name: it was replaced$`,
-		hints:  []string{`^put the right file back `},
+		hints:  []string{`^put the right file back, `},
 	},
 }
 
@@ -216,7 +216,7 @@ func TestNewerPending(t *testing.T) {
 	if kind := runner.KindOf(err); kind != runner.KindNewerPending {
 		t.Fatalf("got %v of kind %q, want %q", err, kind, runner.KindNewerPending)
 	}
-	want := said{Reason: err.Error(), Hints: hints(err)}
+	want := said{Reason: err.Error(), Hints: plain.hints(err)}
 	if len(want.Hints) != 1 || !strings.HasPrefix(want.Hints[0], "replay them all: ebb execute-rollback --run_uuid ") {
 		t.Errorf("got the hints %q", want.Hints)
 	}

@@ -36,16 +36,16 @@ type finding struct {
 }
 
 // findings lists all that is wrong with a file.
-func (c checked) findings() []finding {
+func (c checked) findings(by *caller) []finding {
 	var all []finding
 	for _, err := range c.refused {
-		all = append(all, c.finding("error", runner.FailureOf(err)))
+		all = append(all, c.finding(by, "error", runner.FailureOf(err)))
 	}
 	for _, f := range c.Errors {
-		all = append(all, c.finding("error", f.Failure))
+		all = append(all, c.finding(by, "error", f.Failure))
 	}
 	for _, f := range c.Warnings {
-		all = append(all, c.finding("warning", f.Failure))
+		all = append(all, c.finding(by, "warning", f.Failure))
 	}
 	return all
 }
@@ -53,8 +53,8 @@ func (c checked) findings() []finding {
 // position is what a message of the interpreter begins with.
 var position = lazyregexp.New(`^(.+?):(\d+):(\d+): `)
 
-func (c checked) finding(level string, f *runner.Failure) finding {
-	x := finding{File: c.source.Name, Level: level, Kind: f.Kind, Message: f.Message, Excerpt: f.Excerpt, Hints: hints(f)}
+func (c checked) finding(by *caller, level string, f *runner.Failure) finding {
+	x := finding{File: c.source.Name, Level: level, Kind: f.Kind, Message: f.Message, Excerpt: f.Excerpt, Hints: by.hints(f)}
 	if m := position.FindStringSubmatch(f.Message); m != nil {
 		line, lineErr := strconv.Atoi(m[2])
 		column, columnErr := strconv.Atoi(m[3])
@@ -70,32 +70,32 @@ func (c checked) finding(level string, f *runner.Failure) finding {
 }
 
 // printChecked prints what a check found, in one of the formats.
-func printChecked(w io.Writer, all []checked, format string) error {
+func (c *caller) printChecked(w io.Writer, all []checked, format string) error {
 	switch format {
 	case "json":
-		return printFindings(w, all)
+		return c.printFindings(w, all)
 	case "sarif":
-		return printSARIF(w, all)
+		return c.printSARIF(w, all)
 	case "github":
-		return printGitHub(w, all)
+		return c.printGitHub(w, all)
 	}
-	for _, c := range all {
-		if err := printDiagnosis(w, c.source, c.Diagnosis); err != nil {
+	for _, x := range all {
+		if err := c.printDiagnosis(w, x.source, x.Diagnosis); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func printFindings(w io.Writer, all []checked) error {
+func (c *caller) printFindings(w io.Writer, all []checked) error {
 	type file struct {
 		File     string    `json:"file"`
 		OK       bool      `json:"ok"`
 		Findings []finding `json:"findings"`
 	}
 	files := []file{}
-	for _, c := range all {
-		f := file{File: c.source.Name, OK: c.ok(), Findings: c.findings()}
+	for _, x := range all {
+		f := file{File: x.source.Name, OK: x.ok(), Findings: x.findings(c)}
 		if f.Findings == nil {
 			f.Findings = []finding{}
 		}
@@ -147,10 +147,10 @@ type (
 	}
 )
 
-func printSARIF(w io.Writer, all []checked) error {
+func (c *caller) printSARIF(w io.Writer, all []checked) error {
 	results := []sarifResult{}
-	for _, c := range all {
-		for _, f := range c.findings() {
+	for _, x := range all {
+		for _, f := range x.findings(c) {
 			at := sarifPhysical{Artifact: sarifArtifact{filepath.ToSlash(f.File)}}
 			if f.Line > 0 {
 				at.Region = &sarifRegion{f.Line, f.Column}
@@ -176,11 +176,11 @@ func (f finding) withHints(separator string) string {
 }
 
 // printGitHub prints the commands by which GitHub puts a finding beside its line.
-func printGitHub(w io.Writer, all []checked) error {
+func (c *caller) printGitHub(w io.Writer, all []checked) error {
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-	for _, c := range all {
-		for _, f := range c.findings() {
+	for _, x := range all {
+		for _, f := range x.findings(c) {
 			at := "file=" + property.Replace(f.File)
 			if f.Line > 0 {
 				at += fmt.Sprintf(",line=%d,col=%d", f.Line, f.Column)

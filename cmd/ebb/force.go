@@ -22,9 +22,9 @@ func runForceConflict(ctx context.Context, o executeOptions) error {
 	}
 	s.store = store
 	if !file.Replayable() {
-		return &usageError{err: fmt.Errorf("%q is no pending version file of ebb", file.Location), hints: []string{"ebb show-rollback " + quoted(file.Location)}}
+		return &usageError{err: fmt.Errorf("%q is no pending version file of ebb", file.Location), hints: []string{s.next("show-rollback", file.Location)}}
 	}
-	s.again = "ebb execute-rollback --force-conflict " + quoted(file.Location)
+	s.again = s.next("execute-rollback", replayWords(o.KeepGoing, o.Force, "--force-conflict", file.Location)...)
 	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err

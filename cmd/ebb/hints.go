@@ -11,53 +11,55 @@ import (
 
 // hints returns what can be done about an error: its own hints, and the flags and commands that
 // help against its kind. It is the only place that names those.
-func hints(err error) []string {
+func (c *caller) hints(err error) []string {
 	if err == nil {
 		return nil
 	}
 	var found []string
 	f := runner.FailureOf(err)
 	found = append(found, f.Hints()...)
-	if hint := kindHint(f); hint != "" {
+	if hint := c.kindHint(f); hint != "" {
 		found = append(found, hint)
 	}
-	return append(found, configHints(err)...)
+	return append(found, c.configHints(err)...)
 }
 
 // resultHints are the hints about a file. A conflict always has a way on, and so has a mistake in the
 // file's own code.
-func resultHints(x runner.Result) []string {
-	found := hints(x.Err)
+func (c *caller) resultHints(x runner.Result) []string {
+	found := c.hints(x.Err)
 	if x.File.Name == "" {
 		return found
 	}
-	file := quoted(x.File.Location)
+	file := x.File.Location
 	if runner.KindOf(x.Err) == runner.KindScript && x.File.Replayable() {
-		return append(found, mend(x.File.Location))
+		return append(found, c.mend(file))
 	}
 	if x.Outcome != runner.Conflict {
 		return found
 	}
 	return append(found,
-		"look at the file: ebb show-rollback "+file,
-		"if it is right as it is now: ebb mark-rollback --reason TEXT "+file,
-		"to restore it all the same: ebb execute-rollback --force-conflict "+file,
-		"to restore something else: ebb edit-rollback "+file,
+		"look at the file: "+c.next("show-rollback", file),
+		"if it is right as it is now: "+c.next("mark-rollback", "--reason", "TEXT", file),
+		"to restore it all the same: "+c.next("execute-rollback", "--force-conflict", file),
+		"to restore something else: "+c.next("edit-rollback", file),
 	)
 }
 
 // hintList is for a name that is no version file's.
-const hintList = "to see the version files and their paths: ebb list-rollback -o wide"
+func (c *caller) hintList() string {
+	return "to see the version files and their paths: " + c.next("list-rollback", "-o", "wide")
+}
 
 // mend is the way on from a version file that has mistakes.
-func mend(file string) string { return "mend it: ebb edit-rollback " + quoted(file) }
+func (c *caller) mend(file string) string { return "mend it: " + c.next("edit-rollback", file) }
 
-func configHints(err error) []string {
+func (c *caller) configHints(err error) []string {
 	var safety *config.SafetyError
 	var missing *config.MissingError
 	switch {
 	case errors.As(err, &safety):
-		return []string{"disable the safety keys, or run even if they are enabled: ebb run --ignore-safety-keys"}
+		return []string{"disable the safety keys, or run even if they are enabled: " + c.next("run", "--ignore-safety-keys")}
 	case errors.As(err, &missing):
 		return []string{
 			"name another file with --config FILE; Krkn's own config.yaml works as it is",
@@ -67,16 +69,16 @@ func configHints(err error) []string {
 	return nil
 }
 
-func kindHint(f *runner.Failure) string {
+func (c *caller) kindHint(f *runner.Failure) string {
 	switch f.Kind {
 	case runner.KindWrongCluster:
 		return "choose the right one with --kubeconfig and --context, or use --force if the cluster was rebuilt under the same names"
 	case runner.KindOverlap:
-		return "replay that first: ebb execute-rollback --run_uuid " + f.Details["run_uuid"]
+		return "replay that first: " + c.next("execute-rollback", "--run_uuid", f.Details["run_uuid"])
 	case runner.KindNewerPending:
-		return "replay them all: ebb execute-rollback --run_uuid " + f.Details["run_uuid"] + ", or use --keep-going"
+		return "replay them all: " + c.next("execute-rollback", "--run_uuid", f.Details["run_uuid"]) + ", or use --keep-going"
 	case runner.KindReplaced:
-		return "put the right file back (ebb history shows its SHA-256), or undo its change by hand; --force replays this file anyway"
+		return "put the right file back, or undo its change by hand; --force replays this file anyway; for the SHA-256 of the right one: " + c.next("history")
 	case runner.KindRights:
 		return "docs/scenarios.md lists what each scenario needs; --skip-preflight runs it anyway"
 	case runner.KindStore:
@@ -94,9 +96,9 @@ func kindHint(f *runner.Failure) string {
 	case runner.KindFinal:
 		return "--allow-irreversible runs it; its undo can only wait for the recovery"
 	case runner.KindUnknownRun:
-		return "to see the runs that left something: ebb list-rollback"
+		return "to see the runs that left something: " + c.next("list-rollback")
 	case runner.KindScenario:
-		return "docs/scenarios.md has the keys of each type; to check the files anew: ebb run --check"
+		return "docs/scenarios.md has the keys of each type; to check the files anew: " + c.next("run", "--check")
 	case runner.KindUnavailable:
 		return "give it longer with --timeout"
 	}

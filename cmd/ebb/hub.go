@@ -43,7 +43,7 @@ func (o *hubOptions) check() error {
 	case o.List && len(o.operands) <= 1, len(o.operands) == 1:
 		return nil
 	}
-	return &usageError{err: fmt.Errorf("got %d operands, want the name of one scenario", len(o.operands)), hints: []string{"ebb hub --list"}}
+	return &usageError{err: fmt.Errorf("got %d operands, want the name of one scenario", len(o.operands)), hints: []string{o.bare("hub", "--list")}}
 }
 
 func hubCommand() *cli.Command {
@@ -69,7 +69,7 @@ func runHub(ctx context.Context, o hubOptions) error {
 	if o.Print {
 		files, err := hub.Render(name, os.Getenv, "scenario.yaml", o.Versions)
 		if err != nil {
-			return hubError(err)
+			return o.hubError(err)
 		}
 		p := &printer{w: o.stdout}
 		if files.Scenario != nil {
@@ -80,7 +80,7 @@ func runHub(ctx context.Context, o hubOptions) error {
 	}
 	files, config, err := o.write(name)
 	if err != nil {
-		return hubError(err)
+		return o.hubError(err)
 	}
 	if files.Debug {
 		o.LogLevel = "debug"
@@ -123,10 +123,10 @@ func (o *hubOptions) write(name string) (files *hub.Files, config string, err er
 }
 
 // hubError makes an error of the environment or the operand one of usage.
-func hubError(err error) error {
+func (o *hubOptions) hubError(err error) error {
 	var unknown *hub.UnknownError
 	if errors.As(err, &unknown) {
-		return &usageError{err: err, hints: []string{"ebb hub --list"}}
+		return &usageError{err: err, hints: []string{o.bare("hub", "--list")}}
 	}
 	return &usageError{err: err}
 }
@@ -148,7 +148,7 @@ func (o *hubOptions) list() error {
 		}
 	}
 	if !found {
-		return hubError(&hub.UnknownError{Name: o.operands[0]})
+		return o.hubError(&hub.UnknownError{Name: o.operands[0]})
 	}
 	return errors.Join(p.err, table.Flush())
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -56,15 +57,16 @@ func runImport(ctx context.Context, o importOptions) error {
 		return err
 	}
 	refused, elsewhere := 0, map[string]bool{}
+	p := &printer{w: s.stdout}
 	for _, f := range files {
-		err := s.importFile(ctx, f, o)
+		err := s.importFile(ctx, f, o, p)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
 			refused++
 			s.log.Error(fmt.Sprintf("%s: %s", f.Location, console.Clean(err.Error())))
-			for _, hint := range append(hints(err), importHints(err, f.Location)...) {
+			for _, hint := range append(s.hints(err), s.importHints(err, f.Location)...) {
 				s.log.Info("hint: " + console.Clean(hint))
 			}
 		case len(o.operands) > 0 && o.Config == "" || f.store.Location() != s.store.Location():
@@ -74,16 +76,19 @@ func runImport(ctx context.Context, o importOptions) error {
 	switch {
 	case refused > 0:
 		s.log.Error(fmt.Sprintf("%d of %d file(s) not imported", refused, len(files)))
+		if p.err != nil {
+			s.log.Error(p.failed().Error())
+		}
 		return outcomeError(exitRefused)
 	case len(files) == 0:
 		s.log.Info("Nothing to do: no pending version files of Krkn's")
 	case o.DryRun:
 	case len(elsewhere) > 0:
-		s.log.Info("hint: to replay them: ebb exec FILE, or ebb execute-rollback with a configuration whose kraken.rollback_versions_directory is that directory")
+		s.log.Info(fmt.Sprintf("hint: to replay them: %s, or %s with a configuration whose kraken.rollback_versions_directory is that directory", s.next("exec", "FILE"), s.bare("execute-rollback")))
 	default:
-		s.log.Info(fmt.Sprintf("hint: to replay them: ebb execute-rollback --config %s", s.File))
+		s.log.Info("hint: to replay them: " + s.next("execute-rollback"))
 	}
-	return nil
+	return p.failed()
 }
 
 // files finds what the operands name.
@@ -161,7 +166,7 @@ func foreignFiles(ctx context.Context, store versions.Store, execution string) (
 }
 
 // importFile imports one file under its execution's lock.
-func (s *setup) importFile(ctx context.Context, f storedFile, o importOptions) (err error) {
+func (s *setup) importFile(ctx context.Context, f storedFile, o importOptions, p *printer) (err error) {
 	x, err := f.store.Open(ctx, f.Execution)
 	if err != nil {
 		return err
@@ -195,15 +200,16 @@ func (s *setup) importFile(ctx context.Context, f storedFile, o importOptions) (
 		return err
 	}
 	if o.DryRun {
-		_, err := s.stdout.Write(content)
-		return err
+		p.line("%s", strings.TrimSuffix(string(content), "\n"))
+		return nil
 	}
 	ours, err := r.Import(context.WithoutCancel(ctx), x, f.File, content)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.stdout, "%s: imported as %s\n", console.Clean(f.Location), console.Clean(ours.Name))
-	return err
+	p.done = "imported"
+	p.line("%s: imported as %s", console.Clean(f.Location), console.Clean(ours.Name))
+	return nil
 }
 
 // foreignError is why a file of Krkn's is not imported.
@@ -216,7 +222,7 @@ func (e *foreignError) Error() string { return "not imported: " + e.err.Error() 
 func (e *foreignError) Unwrap() error { return e.err }
 
 // importHints say what to do about a file that was not imported.
-func importHints(err error, location string) []string {
+func (c *caller) importHints(err error, location string) []string {
 	var foreign *foreignError
 	switch {
 	case !errors.As(err, &foreign) && errors.Is(err, fs.ErrNotExist):
@@ -224,7 +230,7 @@ func importHints(err error, location string) []string {
 	case foreign == nil:
 		return nil
 	case foreign.doubtful:
-		return []string{"look at it, then: ebb import-rollback --force " + quoted(location)}
+		return []string{"look at it, then: " + c.next("import-rollback", "--force", location)}
 	}
-	return []string{"undo it by hand, then: ebb mark-rollback --reason TEXT " + quoted(location)}
+	return []string{"undo it by hand, then: " + c.next("mark-rollback", "--reason", "TEXT", location)}
 }

@@ -18,7 +18,7 @@ type keysOptions struct{ invocation }
 
 func (o *keysOptions) check() error {
 	if len(o.operands) < 1 || len(o.operands) > 2 || o.operands[0] != "new" {
-		return &usageError{err: fmt.Errorf("got the operands %q, want new and, if it is not to be %s, a file", o.operands, defaultKey), hints: []string{"ebb keys new FILE"}}
+		return &usageError{err: fmt.Errorf("got the operands %q, want new and, if it is not to be %s, a file", o.operands, defaultKey), hints: []string{o.bare("keys", "new", "FILE")}}
 	}
 	return nil
 }
@@ -54,16 +54,16 @@ func runKeys(_ context.Context, o keysOptions) error {
 		return err
 	}
 	if err := writeNew(file+".pub", public, 0o644); err != nil {
-		return err
+		return notOverwritten(file+".pub", err)
 	}
 	if err := writeNew(file, private, 0o600); err != nil {
-		return errors.Join(err, os.Remove(file+".pub"))
+		return errors.Join(notOverwritten(file, err), os.Remove(file+".pub"))
 	}
-	p := &printer{w: o.stdout}
+	p := &printer{w: o.stdout, done: "written"}
 	p.line("key %s", id)
 	p.line("  private: %s, for the runner alone", quoted(file))
 	p.line("  public:  %s, for whoever replays", quoted(file+".pub"))
-	return p.err
+	return p.failed()
 }
 
 // writeNew writes a file that is not there yet.
@@ -73,5 +73,8 @@ func writeNew(path string, content []byte, mode os.FileMode) error {
 		return err
 	}
 	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }

@@ -25,8 +25,17 @@ func main() {
 	os.Exit(ebb(os.Args, os.Stdout, os.Stderr))
 }
 
-// argsKey is where an app keeps the arguments that it was called with.
-const argsKey = "args"
+// The keys of what an app keeps: the arguments that it was called with and, once they are read, the
+// caller.
+const (
+	argsKey   = "args"
+	callerKey = "caller"
+)
+
+func appArgs(app *cli.App) []string {
+	args, _ := app.Metadata[argsKey].([]string)
+	return args
+}
 
 // ebb runs the command line and returns the exit code.
 func ebb(args []string, stdout, stderr io.Writer) int {
@@ -34,7 +43,11 @@ func ebb(args []string, stdout, stderr io.Writer) int {
 	args = arrange(app, args)
 	app.Metadata = map[string]any{argsKey: args}
 	err := app.RunContext(context.Background(), args)
-	return exitCode(stderr, err)
+	by, ok := app.Metadata[callerKey].(*caller)
+	if !ok {
+		by = callerOf(args)
+	}
+	return by.exitCode(stderr, err)
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {

@@ -49,7 +49,7 @@ func runMan(_ context.Context, o manOptions) error {
 		if len(o.operands) == 1 {
 			c := app.Command(o.operands[0])
 			if c == nil || c.Hidden {
-				return &usageError{err: fmt.Errorf("unknown command %q", o.operands[0]), hints: []string{"ebb --help"}}
+				return &usageError{err: fmt.Errorf("unknown command %q", o.operands[0]), hints: []string{o.bare("--help")}}
 			}
 			page = manPage(c)
 		}

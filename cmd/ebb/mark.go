@@ -39,7 +39,7 @@ func (o *markOptions) check() error {
 	default:
 		return o.commonOptions.check()
 	}
-	return &usageError{err: err, hints: []string{"ebb mark-rollback --reason TEXT FILE...", "ebb mark-rollback --reason TEXT -r UUID"}}
+	return &usageError{err: err, hints: []string{o.next("mark-rollback", "--reason", "TEXT", "FILE..."), o.next("mark-rollback", "--reason", "TEXT", "-r", "UUID")}}
 }
 
 func markCommand() *cli.Command {
@@ -81,6 +81,7 @@ func runMark(ctx context.Context, o markOptions) error {
 			errs = append(errs, err)
 			continue
 		}
+		p.done = "marked"
 		p.line("%s: marked as restored by hand", console.Clean(marked.Location))
 	}
 	if len(files) == 0 {
@@ -91,7 +92,7 @@ func runMark(ctx context.Context, o markOptions) error {
 			s.sayMore(ctx, f.store)
 		}
 	}
-	return errors.Join(append(errs, p.err)...)
+	return errors.Join(append(errs, p.failed())...)
 }
 
 // sayMore says how many files of Krkn's are still pending beside those that were marked.
@@ -101,7 +102,7 @@ func (s *setup) sayMore(ctx context.Context, store versions.Store) {
 		s.log.Debug(fmt.Sprintf("what else is pending is not known: %v", err))
 	}
 	if len(files) > 0 {
-		s.log.Warn(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s are not restored; to make version files of ebb's of them: ebb import-rollback %s", len(files), store.Location(), quoted(store.Location())))
+		s.log.Warn(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s are not restored; to make version files of ebb's of them: %s", len(files), store.Location(), s.next("import-rollback", store.Location())))
 	}
 }
 
@@ -121,7 +122,7 @@ func (s *setup) toMark(ctx context.Context, o markOptions) ([]storedFile, error)
 		}
 		// Krkn's own may be marked, too: nothing else takes them from the list.
 		if file.State != versions.Pending {
-			return nil, &usageError{err: fmt.Errorf("%q is no pending version file", file.Location), hints: []string{"ebb show-rollback " + quoted(file.Location)}}
+			return nil, &usageError{err: fmt.Errorf("%q is no pending version file", file.Location), hints: []string{s.next("show-rollback", file.Location)}}
 		}
 		files = append(files, storedFile{file, store})
 	}

@@ -119,14 +119,14 @@ func failuresOfAllKinds(t *testing.T) string {
 		return ok && len(constant.Names) == 1 && strings.HasPrefix(constant.Names[0].Name, "Kind")
 	}) {
 		fmt.Fprintf(&b, "# a failure of the kind %s\n", kind)
-		report(&b, &runner.Failure{Kind: runner.Kind(kind), Message: "what failed: what was got, what was wanted", Details: details})
+		plain.report(&b, &runner.Failure{Kind: runner.Kind(kind), Message: "what failed: what was got, what was wanted", Details: details})
 		b.WriteByte('\n')
 	}
-	report(&b, &runner.Failure{
+	plain.report(&b, &runner.Failure{
 		Kind: runner.KindInsecure, Message: `"/tmp" is a parent directory that others can write to`, Remedies: []string{"mkdir -m 0700 /var/lib/ebb"},
 	})
-	report(&b, &config.SafetyError{})
-	report(&b, &config.MissingError{})
+	plain.report(&b, &config.SafetyError{})
+	plain.report(&b, &config.MissingError{})
 	file := versions.File{Name: "x_scenarios_1_abcdefgh.star", Location: "/var/lib/ebb/1-a/x_scenarios_1_abcdefgh.star", Kind: versions.KindVersion, State: versions.Pending}
 	for _, outcome := range []runner.Outcome{runner.Conflict, runner.Failed} {
 		kind := runner.KindConflict
@@ -134,7 +134,7 @@ func failuresOfAllKinds(t *testing.T) string {
 			kind = runner.KindScript
 		}
 		fmt.Fprintf(&b, "\n# a version file with the outcome %s\n", outcome)
-		for _, hint := range resultHints(runner.Result{File: file, Outcome: outcome, Err: &runner.Failure{Kind: kind, Message: "no"}}) {
+		for _, hint := range plain.resultHints(runner.Result{File: file, Outcome: outcome, Err: &runner.Failure{Kind: kind, Message: "no"}}) {
 			fmt.Fprintln(&b, "hint: "+hint)
 		}
 	}

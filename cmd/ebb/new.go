@@ -32,19 +32,19 @@ type newOptions struct {
 
 func (o *newOptions) check() error {
 	if len(o.operands) != 1 {
-		return &usageError{err: fmt.Errorf("got %d operands, want the name of one scenario", len(o.operands)), hints: []string{"ebb new NAME"}}
+		return &usageError{err: fmt.Errorf("got %d operands, want the name of one scenario", len(o.operands)), hints: []string{o.bare("new", "NAME")}}
 	}
 	name := o.operands[0]
 	switch {
 	case !scenarioName.MatchString(name) || len(name) > longestName:
 		return &usageError{
 			err:   fmt.Errorf("name: got %q, want small letters, digits and single _, a letter first, at most %d in all", name, longestName),
-			hints: []string{"ebb new cut_off_pods"},
+			hints: []string{o.bare("new", "cut_off_pods")},
 		}
 	case slices.Contains(builtInTypes(), typeOf(name)):
 		return &usageError{
 			err:   fmt.Errorf("name: got %q, but %s is a scenario type that ebb has", name, typeOf(name)),
-			hints: []string{"ebb new my_" + name},
+			hints: []string{o.bare("new", "my_"+name)},
 		}
 	}
 	return nil
@@ -85,10 +85,10 @@ func runNew(_ context.Context, o newOptions) error {
 		}
 		written = append(written, file.to)
 	}
-	p := &printer{w: o.stdout}
+	p := &printer{w: o.stdout, done: "written"}
 	p.line("wrote %s", strings.Join(written, ", "))
-	p.line("next, with a cluster for tests: ebb test --config %s %s", config, script)
-	return p.err
+	p.line("next, with a cluster for tests: %s", o.bare("test", "--config", config, script))
+	return p.failed()
 }
 
 // notOverwritten says why a file was not written.

@@ -29,6 +29,7 @@ type options interface {
 
 // invocation is how the program was called, and where it writes to.
 type invocation struct {
+	*caller
 	args     []string // all of them, the program's name first
 	operands []string
 	stdout   io.Writer
@@ -51,18 +52,20 @@ func command[O any, P interface {
 		if err != nil {
 			return err
 		}
-		args, _ := parsed.App.Metadata[argsKey].([]string)
-		*o.called() = invocation{args: args, operands: operands, stdout: parsed.App.Writer, stderr: parsed.App.ErrWriter}
+		args := appArgs(parsed.App)
+		by := newCaller(parsed, args)
+		parsed.App.Metadata[callerKey] = by
+		*o.called() = invocation{caller: by, args: args, operands: operands, stdout: parsed.App.Writer, stderr: parsed.App.ErrWriter}
 		if err := o.check(); err != nil {
 			var usage *usageError
 			if !errors.As(err, &usage) {
-				usage = &usageError{err: err, hints: []string{"ebb " + c.Name + " --help"}}
+				usage = &usageError{err: err, hints: []string{by.bare(c.Name, "--help")}}
 			}
 			return usage
 		}
 		err = run(parsed.Context, *o)
-		if usage, ok := err.(*usageError); ok && len(hints(err)) == 0 { //nolint:errorlint // itself, not its cause
-			usage.hints = []string{"ebb " + c.Name + " --help"}
+		if usage, ok := err.(*usageError); ok && len(by.hints(err)) == 0 { //nolint:errorlint // itself, not its cause
+			usage.hints = []string{by.bare(c.Name, "--help")}
 		}
 		return err
 	}
@@ -75,13 +78,15 @@ func operandsOf(c *cli.Context) ([]string, error) {
 	args := c.Args().Slice()
 	for i, arg := range args {
 		if len(arg) > 1 && arg[0] == '-' && i > 0 {
-			order := []string{"ebb", c.Command.Name}
-			for _, word := range slices.Concat(args[i:], args[:i]) {
+			all := appArgs(c.App)
+			read := all[2:max(2, len(all)-len(args))] // before the first operand
+			order := []string{c.Command.Name}
+			for _, word := range slices.Concat(read, args[i:], args[:i]) {
 				order = append(order, quoted(word))
 			}
 			return nil, &usageError{
 				err:   fmt.Errorf("flag %q comes after an operand, where flags are not read", arg),
-				hints: []string{strings.Join(order, " ")},
+				hints: []string{callerOf(all).bare(order...)},
 			}
 		}
 	}
@@ -96,11 +101,11 @@ func (i *invocation) noOperands() error {
 }
 
 // oneFile is for commands that are about one version file.
-func (i *invocation) oneFile(usage string) error {
+func (i *invocation) oneFile(command string) error {
 	if len(i.operands) == 1 {
 		return nil
 	}
-	return &usageError{err: fmt.Errorf("got %d operands, want one version file", len(i.operands)), hints: []string{usage}}
+	return &usageError{err: fmt.Errorf("got %d operands, want one version file", len(i.operands)), hints: []string{i.next(command, "FILE")}}
 }
 
 // commonOptions are those of every command that reads a configuration.
@@ -183,7 +188,7 @@ func (o *commonOptions) readRollback() (*config.Config, error) {
 
 // noConfig is the configuration where no file was read.
 func noConfig() *config.Config {
-	return &config.Config{File: defaultConfig, VersionsDirectory: config.DefaultVersionsDirectory, Events: true, Store: config.Store{Required: true}}
+	return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory, Events: true, Store: config.Store{Required: true}}
 }
 
 // readIfNamed is for commands that are given a version file: where it lies says what its store is,

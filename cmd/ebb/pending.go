@@ -48,7 +48,7 @@ func (s *setup) sayPending(ctx context.Context) {
 		return
 	}
 	if ours > 0 {
-		s.log.Warn(fmt.Sprintf("%d version file(s) of other runs are pending; look: ebb list-rollback --config %s --pending; replay: ebb execute-rollback --config %s", ours, s.File, s.File))
+		s.log.Warn(fmt.Sprintf("%d version file(s) of other runs are pending; look: %s; replay: %s", ours, s.next("list-rollback", "--pending"), s.next("execute-rollback")))
 	}
 	s.sayKrkns(krkns)
 	s.sayElsewhere(ctx)
@@ -57,7 +57,7 @@ func (s *setup) sayPending(ctx context.Context) {
 // sayKrkns says how many files of Krkn's have to be imported before they can be replayed.
 func (s *setup) sayKrkns(n int) {
 	if n > 0 {
-		s.log.Error(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s are not restored; to make version files of ebb's of them: ebb import-rollback --config %s; what was restored by hand: ebb mark-rollback --reason TEXT FILE", n, s.store.Location(), s.File))
+		s.log.Error(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s are not restored; to make version files of ebb's of them: %s; what was restored by hand: %s", n, s.store.Location(), s.next("import-rollback"), s.next("mark-rollback", "--reason", "TEXT", "FILE")))
 	}
 }
 
@@ -84,7 +84,7 @@ func (s *setup) sayElsewhere(ctx context.Context) {
 	if ours+krkns > 0 {
 		text := fmt.Sprintf("%d pending version file(s) in %s, Krkn's default versions directory: this configuration uses %s", ours+krkns, path, s.store.Location())
 		if krkns > 0 {
-			text += "; to import them: ebb import-rollback " + quoted(path)
+			text += "; to import them: " + s.next("import-rollback", path)
 		}
 		s.log.Warn(text)
 	}
@@ -95,6 +95,7 @@ type unknownTypeError struct {
 	name  string
 	known []string
 	other int
+	list  string // the command that shows what there is
 }
 
 func (e *unknownTypeError) Error() string {
@@ -107,7 +108,7 @@ func (e *unknownTypeError) Error() string {
 
 // Hints says how to see what there is.
 func (e *unknownTypeError) Hints() []string {
-	return []string{"to see what is pending: ebb list-rollback --pending"}
+	return []string{"to see what is pending: " + e.list}
 }
 
 // selected looks at what a selection matches: a mistyped type must not pass for "nothing to do".
@@ -146,7 +147,7 @@ func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns i
 	case o.RunUUID != "" && !slices.Contains(runs, o.RunUUID):
 		return 0, 0, &runner.UnknownRunError{RunUUID: o.RunUUID, Known: unique(runs)}
 	case o.ScenarioType != "" && other > 0 && !types[o.ScenarioType] && !slices.Contains(builtInTypes(), o.ScenarioType):
-		return 0, 0, &unknownTypeError{o.ScenarioType, slices.Sorted(maps.Keys(pendingTypes)), other}
+		return 0, 0, &unknownTypeError{o.ScenarioType, slices.Sorted(maps.Keys(pendingTypes)), other, s.next("list-rollback", "--pending")}
 	case ours+krkns == 0 && other > 0:
 		s.log.Info(fmt.Sprintf("nothing is pending of what was asked for; %d other pending file(s)", other))
 	}

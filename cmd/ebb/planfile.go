@@ -111,12 +111,13 @@ func (x *execution) writePlan(report *runner.Report) error {
 	if err := os.WriteFile(x.options.Out, append(text, '\n'), 0o600); err != nil {
 		return &untriedError{fmt.Errorf("the plan can't be written: %w", err)}
 	}
-	x.setup.log.Info(fmt.Sprintf("Plan written; to carry it out: ebb execute-rollback --config %s --plan %s", quoted(x.options.configFile()), quoted(x.options.Out)))
+	x.setup.log.Info("Plan written; to carry it out: " + x.setup.next("execute-rollback", "--plan", x.options.Out))
 	return nil
 }
 
-// readPlan reads a plan file for a versions directory.
-func readPlan(path, directory string) (*planFile, error) {
+// readPlan reads a plan file, which has to be for the versions directory.
+func (s *setup) readPlan(path string) (*planFile, error) {
+	directory := s.store.Location()
 	content, err := schema.ReadFile(path)
 	var p planFile
 	if err == nil {
@@ -132,7 +133,7 @@ func readPlan(path, directory string) (*planFile, error) {
 	default:
 		return &p, nil
 	}
-	return nil, &usageError{err: err, hints: []string{"make a new one: ebb execute-rollback --dry-run --out " + quoted(path)}}
+	return nil, &usageError{err: err, hints: []string{"make a new one: " + s.next("execute-rollback", "--dry-run", "--out", path)}}
 }
 
 // follow makes sure that a plan is still what a replay would do. done means that nothing more is to
@@ -150,7 +151,7 @@ func (x *execution) follow(wanted *planFile) (done bool, err error) {
 		return true, &runner.RefusedError{
 			Kind:   runner.KindDrift,
 			Err:    errors.New("nothing was done, the plan no longer holds:\n" + strings.Join(drift, "\n")),
-			Advice: []string{"look at what a replay would do now: ebb execute-rollback --dry-run --out " + quoted(x.options.Plan)},
+			Advice: []string{"look at what a replay would do now: " + x.setup.next("execute-rollback", append(replayWords(x.options.KeepGoing, x.options.Force, x.options.words()...), "--dry-run", "--out", x.options.Plan)...)},
 		}
 	}
 	if !planned(report) {

@@ -17,6 +17,7 @@ import (
 
 // reporter gathers what a report shows. A nil one gathers nothing.
 type reporter struct {
+	*caller
 	dir     string
 	title   string
 	began   time.Time
@@ -44,7 +45,7 @@ func reported(o *commonOptions, dir, title string, command func(*reporter) error
 	if err != nil {
 		return fmt.Errorf("--report: %w", err)
 	}
-	r := &reporter{dir: dir, title: title, began: time.Now(), capture: c, finished: map[string]time.Time{}}
+	r := &reporter{caller: o.caller, dir: dir, title: title, began: time.Now(), capture: c, finished: map[string]time.Time{}}
 	r.fact("by", whoami())
 	r.fact("ebb", version)
 	o.stderr = c.file
@@ -52,7 +53,7 @@ func reported(o *commonOptions, dir, title string, command func(*reporter) error
 	lines, left := c.end()
 	o.stderr = stderr
 	if writeErr := r.write(lines, left, err); writeErr != nil {
-		report(stderr, fmt.Errorf("the report was not written: %w", writeErr))
+		o.report(stderr, fmt.Errorf("the report was not written: %w", writeErr))
 		if err == nil {
 			err = outcomeError(exitFailed)
 		}
@@ -111,12 +112,12 @@ func (r *reporter) write(lines []string, left int, outcome error) error {
 		page.Facts = append([]htmlreport.Fact{{Name: "run", Value: r.run.UUID}}, page.Facts...)
 		page.State, page.Verdict = runVerdict(r.run)
 		for _, x := range r.run.Scenarios {
-			page.Scenarios = append(page.Scenarios, scenarioOf(x))
+			page.Scenarios = append(page.Scenarios, r.scenarioOf(x))
 		}
 	case r.replay != nil:
 		page.State, page.Verdict = replayVerdict(r.replay)
 		for _, x := range r.replay.Results {
-			f := fileOf(x)
+			f := r.fileOf(x)
 			f.Ended = r.finished[x.File.Key()]
 			page.Files = append(page.Files, f)
 		}
@@ -139,7 +140,7 @@ func (r *reporter) writeDocument(outcome error) error {
 	if r.document == nil {
 		d := resultsDocument{head: head{documentVersion, "results"}, Results: []jsonResult{}}
 		if r.replay != nil {
-			d.Interrupted, d.Results = r.replay.Interrupted, resultsOf(r.replay.Results)
+			d.Interrupted, d.Results = r.replay.Interrupted, r.resultsOf(r.replay.Results)
 		}
 		return writeFile(path, func(w io.Writer) error { return writeJSON(w, d) })
 	}
@@ -206,13 +207,13 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func scenarioOf(x runner.ScenarioResult) htmlreport.Scenario {
+func (c *caller) scenarioOf(x runner.ScenarioResult) htmlreport.Scenario {
 	s := htmlreport.Scenario{
 		Name: x.Scenario.Path, Type: x.Scenario.Type, Outcome: "passed", State: htmlreport.Good,
 		Began: x.Began, Ended: x.Began.Add(x.Took), Pending: x.Pending,
 	}
 	if x.Err != nil {
-		s.Outcome, s.State, s.Error, s.Hints = "failed", htmlreport.Bad, x.Err.Error(), hints(x.Err)
+		s.Outcome, s.State, s.Error, s.Hints = "failed", htmlreport.Bad, x.Err.Error(), c.hints(x.Err)
 	}
 	if one := (runner.RunReport{Scenarios: []runner.ScenarioResult{x}}); one.Pending() > 0 {
 		s.Outcome, s.State = "not restored", htmlreport.Bad
@@ -228,15 +229,15 @@ func scenarioOf(x runner.ScenarioResult) htmlreport.Scenario {
 		s.Effects = append(s.Effects, effect)
 	}
 	for _, u := range x.Results {
-		s.Undo = append(s.Undo, fileOf(u))
+		s.Undo = append(s.Undo, c.fileOf(u))
 	}
 	return s
 }
 
-func fileOf(x runner.Result) htmlreport.File {
+func (c *caller) fileOf(x runner.Result) htmlreport.File {
 	f := htmlreport.File{
 		Name: filepath.Base(x.File.Location), Location: x.File.Location, Outcome: string(x.Outcome), State: htmlreport.Warn,
-		Conflict: x.Outcome == runner.Conflict, Reason: x.Reason(), Hints: resultHints(x), Actions: x.Actions, Took: x.Took,
+		Conflict: x.Outcome == runner.Conflict, Reason: x.Reason(), Hints: c.resultHints(x), Actions: x.Actions, Took: x.Took,
 		Verified: x.Outcome == runner.Restored || x.Outcome == runner.AlreadyRestored,
 	}
 	switch {

@@ -55,7 +55,7 @@ func (s *setup) finish(report *runner.Report, output string) error {
 // print prints the results of a report.
 func (s *setup) print(report *runner.Report, output string) error {
 	if output == "json" {
-		return writeJSON(s.stdout, resultsDocument{head{documentVersion, "results"}, report.Interrupted, resultsOf(report.Results)})
+		return writeJSON(s.stdout, resultsDocument{head{documentVersion, "results"}, report.Interrupted, s.resultsOf(report.Results)})
 	}
 	return s.printText(report)
 }
@@ -86,7 +86,7 @@ func (s *setup) printText(report *runner.Report) error {
 	for _, x := range report.Results {
 		line := fmt.Sprintf("%s: %s", console.Clean(location(x)), paintOutcome(x.Outcome, color))
 		trouble, general := runner.TroubleOf(x.Err)
-		advice := resultHints(x)
+		advice := s.resultHints(x)
 		switch {
 		case said[trouble]:
 			line += ": as above"

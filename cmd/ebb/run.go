@@ -64,7 +64,7 @@ SIGINT or SIGTERM exits at once and leaves the version files pending.
 
 func runRun(ctx context.Context, o runOptions) error {
 	began := time.Now()
-	ran := &ranRun{}
+	ran := &ranRun{caller: o.caller}
 	err := reported(&o.commonOptions, o.Report, "Run", func(r *reporter) error {
 		if r != nil {
 			r.document = func(err error) *runDocument { return ran.document(o.configFile(), began, err) }
@@ -96,7 +96,7 @@ func (o *runOptions) run(ctx context.Context, ran *ranRun, r *reporter) error {
 		id = uuid.NewString()
 	}
 	ran.uuid = id
-	s.again = fmt.Sprintf("ebb execute-rollback --config %s --run_uuid %s", s.File, id)
+	s.again = s.next("execute-rollback", "--run_uuid", id)
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.OnStop, settings.AllowIrreversible = "rolling back", o.AllowIrreversible
 	v, err := s.supervise(ctx, &o.commonOptions, settings)
@@ -164,9 +164,9 @@ func (s *setup) sayHints(report *runner.RunReport) {
 		}
 	}
 	for _, x := range report.Scenarios {
-		say(hints(x.Err))
+		say(s.hints(x.Err))
 		for _, undo := range x.Results {
-			say(resultHints(undo))
+			say(s.resultHints(undo))
 		}
 	}
 }
@@ -176,7 +176,7 @@ func (s *setup) finishRun(report *runner.RunReport, replay string) error {
 	s.sayHints(report)
 	switch pending := report.Pending(); {
 	case pending > 0:
-		s.log.Error(fmt.Sprintf("%d version file(s) %s; look: ebb list-rollback --config %s --pending; replay: %s", pending, whatIsPending(report.Results(), pending), s.File, replay))
+		s.log.Error(fmt.Sprintf("%d version file(s) %s; look: %s; replay: %s", pending, whatIsPending(report.Results(), pending), s.next("list-rollback", "--pending"), replay))
 		return outcomeError(exitPending)
 	case report.Refused():
 		return outcomeError(exitRefused)

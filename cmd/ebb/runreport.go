@@ -80,6 +80,7 @@ func (o *reportOptions) junitFiles(began time.Time) []string {
 
 // ranRun is what came of a run, as far as it came.
 type ranRun struct {
+	*caller
 	uuid   string
 	report *runner.RunReport
 }
@@ -88,12 +89,12 @@ type ranRun struct {
 func (r *ranRun) document(config string, began time.Time, err error) *runDocument {
 	d := &runDocument{
 		head: head{documentVersion, "run"}, Ebb: version, RunUUID: r.uuid, Config: config,
-		Began: instant(began), Ended: instant(time.Now()), ExitCode: exitCodeOf(err), Error: failureOf(err), Scenarios: []jsonRunFile{},
+		Began: instant(began), Ended: instant(time.Now()), ExitCode: exitCodeOf(err), Error: r.failureOf(err), Scenarios: []jsonRunFile{},
 	}
 	if r.report != nil {
 		d.Interrupted = r.report.Interrupted
 		for _, s := range r.report.Scenarios {
-			d.Scenarios = append(d.Scenarios, runFileOf(s))
+			d.Scenarios = append(d.Scenarios, r.runFileOf(s))
 		}
 	}
 	return d
@@ -124,6 +125,6 @@ func (o *runOptions) write(d *runDocument, err error) error {
 	if err == nil {
 		return failed
 	}
-	report(o.stderr, failed)
+	o.report(o.stderr, failed)
 	return err
 }

@@ -81,6 +81,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"dump":           cmdDump,
 			"value":          cmdValue,
 			"name":           cmdName,
+			"printed":        cmdPrinted,
 			"annotate":       cmdAnnotate,
 			"inpod":          cmdInPod,
 			"waitpod":        cmdWaitPod,

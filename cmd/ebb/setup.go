@@ -16,6 +16,7 @@ import (
 // setup is what the flags and the configuration make of a command.
 type setup struct {
 	*config.Config
+	*caller
 	log      *slog.Logger
 	progress *console.Progress
 	store    place
@@ -32,7 +33,7 @@ type setup struct {
 
 // newSetup is what a command has without a configuration: it can speak.
 func newSetup(o *commonOptions) (*setup, error) {
-	s := &setup{stdout: o.stdout, stderr: o.stderr, plain: o.NoColor, progress: console.NewProgress(o.stderr)}
+	s := &setup{caller: o.caller, stdout: o.stdout, stderr: o.stderr, plain: o.NoColor, progress: console.NewProgress(o.stderr)}
 	color := console.Color(s.progress) && !o.NoColor
 	var err error
 	if s.log, err = console.NewLogger(s.progress, o.LogFormat, o.LogLevel, color); err != nil {
@@ -52,10 +53,14 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 	}
 	if s.Config, err = read(); err != nil {
 		usage := &usageError{err: err}
-		if len(hints(err)) == 0 {
-			usage.hints = []string{"mend it, and check it: ebb run --check --config " + quoted(o.configFile())}
+		if len(s.hints(err)) == 0 {
+			s.reads(o.configFile())
+			usage.hints = []string{"mend it, and check it: " + s.next("run", "--check")}
 		}
 		return nil, usage
+	}
+	if s.File != "" {
+		s.reads(s.File)
 	}
 	for _, w := range s.Warnings {
 		s.log.Warn(w)

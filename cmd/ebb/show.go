@@ -30,7 +30,7 @@ func (o *showOptions) flags() []cli.Flag {
 }
 
 func (o *showOptions) check() error {
-	return errors.Join(o.oneFile("ebb show-rollback FILE"), o.commonOptions.check(), oneOf("output", o.Output, "text", "json"))
+	return errors.Join(o.oneFile("show-rollback"), o.commonOptions.check(), oneOf("output", o.Output, "text", "json"))
 }
 
 func showCommand() *cli.Command {
@@ -64,7 +64,7 @@ func runShow(ctx context.Context, o showOptions) error {
 		return writeJSON(o.stdout, showDocument{head{documentVersion, "version file"}, shown})
 	}
 	p := &printer{w: o.stdout}
-	shown.print(p, console.Color(o.stdout) && !o.NoColor)
+	shown.print(p, s.caller, console.Color(o.stdout) && !o.NoColor)
 	return p.err
 }
 
@@ -148,8 +148,18 @@ func (s *shownFile) compare(ctx context.Context, store versions.Store, content [
 
 // printer remembers the first error of what it prints.
 type printer struct {
-	w   io.Writer
-	err error
+	w    io.Writer
+	done string // what was done before it is printed, such as "marked"; "" for nothing
+	err  error
+}
+
+// failed is why something was not printed. What was done is done, and who reads no results has to
+// know it.
+func (p *printer) failed() error {
+	if p.err != nil && p.done != "" {
+		return fmt.Errorf("what was %s is %s, but it can't be printed: %w", p.done, p.done, p.err)
+	}
+	return p.err
 }
 
 func (p *printer) line(format string, args ...any) {
@@ -165,7 +175,7 @@ func (p *printer) text(indent, text string) {
 	}
 }
 
-func (s *shownFile) print(p *printer, color bool) {
+func (s *shownFile) print(p *printer, by *caller, color bool) {
 	p.line("%s", console.Clean(s.File.Location))
 	fact := func(name, value string) {
 		if value != "" {
@@ -204,7 +214,7 @@ func (s *shownFile) print(p *printer, color bool) {
 	s.printHistory(p)
 	s.printEdit(p, color)
 	p.line("\nNext:")
-	for _, next := range s.next() {
+	for _, next := range s.next(by) {
 		p.line("  %s", console.Clean(next))
 	}
 }
@@ -254,19 +264,19 @@ func (s *shownFile) printEdit(p *printer, color bool) {
 }
 
 // next are the commands that a reader may want now.
-func (s *shownFile) next() []string {
-	file := quoted(s.File.Location)
+func (s *shownFile) next(by *caller) []string {
+	file := s.File.Location
 	switch {
 	case s.File.Kind == versions.KindForeign:
-		return []string{"ebb mark-rollback --reason TEXT " + file}
+		return []string{by.next("mark-rollback", "--reason", "TEXT", file)}
 	case s.InUse != "":
-		return []string{"ebb list-rollback -o wide"}
+		return []string{by.next("list-rollback", "-o", "wide")}
 	case s.File.State == versions.Executed:
-		return []string{"ebb verify-rollback " + file}
+		return []string{by.next("verify-rollback", file)}
 	}
-	next := []string{"ebb exec --dry-run " + file, "ebb edit-rollback " + file, "ebb exec " + file}
+	next := []string{by.next("exec", "--dry-run", file), by.next("edit-rollback", file), by.next("exec", file)}
 	if s.Problem != "" {
-		next = slices.Concat([]string{"ebb check-rollback " + file}, next)
+		next = slices.Concat([]string{by.next("check-rollback", file)}, next)
 	}
 	return next
 }

@@ -125,7 +125,7 @@ func (s *setup) keys(w *storeSettings, signing, public string, runs bool) error 
 			return err
 		}
 		w.Signing = key
-		s.log.Warn("there is no signing key: what this run leaves in the cluster can be replayed only with --force; make one with: ebb keys new")
+		s.log.Warn("there is no signing key: what this run leaves in the cluster can be replayed only with --force; make one with: " + s.bare("keys", "new"))
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (s *setup) locate(ctx context.Context, o *commonOptions, operand string) (p
 	store, file, err := versions.Locate(operand, versions.WithTrust(trust))
 	if err != nil {
 		if !runner.IsRefused(err) {
-			err = &usageError{err: err, hints: []string{hintList}}
+			err = &usageError{err: err, hints: []string{s.hintList()}}
 		}
 		return place{}, file, err
 	}
@@ -242,7 +242,7 @@ func (s *setup) locateInCluster(ctx context.Context, o *commonOptions, operand s
 	}
 	file, err := store.Locate(ctx, operand)
 	if err != nil && runner.KindOf(err) == runner.KindFailed {
-		err = &usageError{err: fmt.Errorf("%q in %s: %w", operand, store.Location(), err), hints: []string{hintList}}
+		err = &usageError{err: fmt.Errorf("%q in %s: %w", operand, store.Location(), err), hints: []string{s.hintList()}}
 	}
 	return place{store, settings}, file, err
 }

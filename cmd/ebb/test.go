@@ -92,7 +92,7 @@ func runTest(ctx context.Context, o testOptions) error {
 	settings.Scripts, settings.OnlyScript = filepath.Dir(path), filepath.Base(path)
 	settings.OnStop, settings.AllowIrreversible = "rolling back", o.AllowIrreversible
 	settings.Events = false // of 15 runs, nobody wants to read them
-	s.again = "ebb execute-rollback --config " + quoted(o.configFile())
+	s.again = s.next("execute-rollback")
 	v, err := s.supervise(ctx, &o.commonOptions, settings)
 	if err != nil {
 		return err
@@ -136,9 +136,9 @@ func (s *setup) filesOf(kind string) []runner.ScenarioFile {
 // checkScript finds what check-rollback finds, and reads what the script declares.
 func (t *trial) checkScript(ctx context.Context) error {
 	name := t.options.operands[0]
-	source := readSource(ctx, name, versions.TrustAuto)
+	source := readSource(ctx, t.setup.caller, name, versions.TrustAuto)
 	if source.Content != nil && source.Script == "" {
-		return &usageError{err: fmt.Errorf("%s: got a file without scenario = Scenario(…), want a scenario script", name), hints: []string{"ebb new NAME"}}
+		return &usageError{err: fmt.Errorf("%s: got a file without scenario = Scenario(…), want a scenario script", name), hints: []string{t.setup.bare("new", "NAME")}}
 	}
 	checked := checked{source, supervisor.Diagnosis{Name: source.Name}}
 	if source.Content != nil {
@@ -149,7 +149,7 @@ func (t *trial) checkScript(ctx context.Context) error {
 		checked.Diagnosis = found[0]
 	}
 	if !checked.ok() {
-		if err := printDiagnosis(t.options.stderr, source, checked.Diagnosis); err != nil {
+		if err := t.setup.printDiagnosis(t.options.stderr, source, checked.Diagnosis); err != nil {
 			return err
 		}
 		return outcomeError(exitFailed)
@@ -157,7 +157,7 @@ func (t *trial) checkScript(ctx context.Context) error {
 	t.script = checked.Declared
 	note := "no findings"
 	if n := len(checked.Warnings); n > 0 {
-		note = fmt.Sprintf("%d warning(s): ebb check-rollback %s", n, quoted(name))
+		note = fmt.Sprintf("%d warning(s): %s", n, t.setup.next("check-rollback", name))
 	}
 	t.steps = append(t.steps, trialStep{Name: "check", Result: stepPassed, Detail: note})
 	return nil
@@ -175,7 +175,7 @@ func (t *trial) permitted() error {
 	if !onTerminal() {
 		return &usageError{
 			err:   fmt.Errorf("the test breaks things on %s on purpose, many times, and nobody can be asked: got no --yes", server),
-			hints: []string{fmt.Sprintf("if it is a cluster for tests: ebb test --config %s --yes %s", quoted(t.options.configFile()), quoted(t.options.operands[0]))},
+			hints: []string{"if it is a cluster for tests: " + t.setup.next("test", "--yes", t.options.operands[0])},
 		}
 	}
 	yes, err := t.ask(fmt.Sprintf("This runs %s about 15 times on %s, and kills it each time. Is that a cluster for tests?", t.options.operands[0], server))

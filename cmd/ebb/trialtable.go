@@ -141,7 +141,7 @@ func (t *trial) finish(err error) error {
 	case lookErr != nil:
 		err = &untriedError{lookErr}
 	case left > 0:
-		s.log.Error(fmt.Sprintf("%d version file(s) of the test are not restored; look: ebb list-rollback --config %s --pending; replay: %s", left, s.File, s.again))
+		s.log.Error(fmt.Sprintf("%d version file(s) of the test are not restored; look: %s; replay: %s", left, s.next("list-rollback", "--pending"), s.again))
 		err = outcomeError(exitPending)
 	case passed:
 		err = t.tidy()
@@ -179,7 +179,7 @@ func (t *trial) document(passed bool, err error) *testDocument {
 	d := &testDocument{
 		head: head{documentVersion, "test"}, Ebb: version, Script: t.options.operands[0], Type: t.script.Type,
 		Config: t.options.configFile(), Began: instant(t.began), Ended: instant(time.Now()),
-		ExitCode: exitCodeOf(err), Passed: passed, Error: failureOf(err), Steps: t.steps,
+		ExitCode: exitCodeOf(err), Passed: passed, Error: t.setup.failureOf(err), Steps: t.steps,
 		NeverPassed: t.neverPassed(), Compared: t.compared(), NotCompared: t.notCompared(),
 	}
 	if t.client != nil {

@@ -32,7 +32,7 @@ var unbegun = map[string]failure{
 		},
 		kind: runner.KindOverlap, code: "4",
 		reason: `ConfigMap "one" in namespace "test-\w+" still has to be restored by /.*\.star$`,
-		hints:  []string{`^replay that first: ebb execute-rollback --run_uuid [0-9a-f-]{36}$`},
+		hints:  []string{`^replay that first: ebb execute-rollback --config config\.yaml --kubeconfig \S+ --run_uuid [0-9a-f-]{36}$`},
 	},
 	"preflight": {
 		user: []string{"get,list,create:configmaps"}, begin: func(*failing) {},
@@ -49,7 +49,7 @@ var unbegun = map[string]failure{
 		begin: func(w *failing) { w.write("steps.yaml", "{namespace: %s, steps: [one], dration: 5}\n", w.namespace) },
 		kind:  runner.KindScenario, code: "64",
 		reason: `^steps\.yaml:1: key "dration": unknown; did you mean "duration"\?$`,
-		hints:  []string{`^docs/scenarios\.md has the keys of each type; to check the files anew: ebb run --check$`},
+		hints:  []string{`^docs/scenarios\.md has the keys of each type; to check the files anew: ebb run --config config\.yaml --kubeconfig \S+ --check$`},
 	},
 	"mistake in the script": {
 		begin: func(w *failing) { w.write("steps/steps.star", "scenario = Scenari()\n") },
@@ -85,7 +85,7 @@ func TestUnbegun(t *testing.T) {
 				if err == nil && len(report.Scenarios) == 1 {
 					err = report.Scenarios[0].Err
 				}
-				got := said{Kind: runner.KindOf(err), Hints: hints(err)}
+				got := said{Kind: runner.KindOf(err), Hints: plain.hints(err)}
 				if err != nil {
 					got.Reason = err.Error()
 				}

@@ -23,9 +23,10 @@ func (e *usageError) Hints() []string { return e.hints }
 
 // onUsageError words what the parser of the command line has to say.
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	help := []string{"ebb --help"}
+	by := callerOf(appArgs(c.App))
+	help := []string{by.bare("--help")}
 	if c.Command.Name != c.App.Name {
-		help = []string{"ebb " + c.Command.Name + " --help"}
+		help = []string{by.bare(c.Command.Name, "--help")}
 	}
 	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
 		return &usageError{err: fmt.Errorf("%s: got %s, want %s", dashed(m[2]), m[1], wantedValue(c.Command.Flags, m[2])), hints: help}
@@ -89,6 +90,7 @@ func nearest(name string, known []string) string {
 
 func unknownCommand(c *cli.Context) error {
 	name := c.Args().First()
+	by := callerOf(appArgs(c.App))
 	var known []string
 	for _, command := range c.App.VisibleCommands() {
 		known = append(known, command.Name)
@@ -96,13 +98,13 @@ func unknownCommand(c *cli.Context) error {
 	e := &usageError{err: fmt.Errorf("unknown command %q", name)}
 	if meant := nearest(name, known); meant != "" {
 		e.err = fmt.Errorf("unknown command %q; did you mean %q?", name, meant)
-		e.hints = append(e.hints, "ebb "+meant)
+		e.hints = append(e.hints, by.bare(meant))
 	}
 	for _, k := range known {
-		if (strings.HasPrefix(k, name) || strings.HasSuffix(k, name)) && !slices.Contains(e.hints, "ebb "+k) {
-			e.hints = append(e.hints, "ebb "+k)
+		if (strings.HasPrefix(k, name) || strings.HasSuffix(k, name)) && !slices.Contains(e.hints, by.bare(k)) {
+			e.hints = append(e.hints, by.bare(k))
 		}
 	}
-	e.hints = append(e.hints, "ebb --help")
+	e.hints = append(e.hints, by.bare("--help"))
 	return e
 }

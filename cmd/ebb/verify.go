@@ -78,7 +78,7 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 			return err
 		}
 	}
-	s.again = "ebb verify-rollback"
+	s.again = s.next("verify-rollback", append(o.selectionOptions.words(), o.operands...)...)
 	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err

@@ -53,6 +53,9 @@ func (a alone) Check(ctx context.Context, sources []supervisor.Source) ([]superv
 	return all, nil
 }
 
+// plain is who called ebb without flags.
+var plain *caller
+
 // noProgram is no name that a process can be started under.
 const noProgram = "ebb\x00"
 
@@ -104,7 +107,7 @@ func (w *failing) packages(want said) {
 			continue
 		}
 		r := report.Results[0]
-		w.same("a replay "+name, said{runner.KindOf(r.Err), string(r.Outcome), r.Reason(), resultHints(r)}, want, "")
+		w.same("a replay "+name, said{runner.KindOf(r.Err), string(r.Outcome), r.Reason(), plain.resultHints(r)}, want, "")
 	}
 }
 
@@ -131,7 +134,7 @@ func (w *failing) check() {
 			w.Errorf("a check %s: got %v and %+v, want one diagnosis", name, err, found)
 			continue
 		}
-		got := checked{newSource(w.file, content), found[0]}.findings()
+		got := checked{newSource(w.file, content), found[0]}.findings(plain)
 		if diff := gocmp.Diff(want, got); diff != "" {
 			w.Errorf("a check %s says something else than check-rollback -o json (-) does:\n%s", name, diff)
 		}

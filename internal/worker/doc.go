@@ -11,6 +11,7 @@
 // the worker starts a program of its own. A worker ends when the process that started it does,
 // whatever ended that. It hears of signals from that process alone, since a terminal sends them to
 // both. Its standard output is where the other's logs go; its standard error is kept for [End], so
-// that a crash does not print a page of stacks. Every event that was sent before a worker's end
+// that a crash does not print a page of stacks. The programs that a worker has started, such as a
+// kubeconfig's, end with it, on Linux. Every event that was sent before a worker's end
 // arrives.
 package worker

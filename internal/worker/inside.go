@@ -57,7 +57,7 @@ func Open[O, E any]() (w *Inside[O, E], first O, err error) {
 // too.
 func (w *Inside[O, E]) Tell(event E) {
 	if err := w.events.send(envelope[E]{Event: &event}); err != nil {
-		os.Exit(exitEnded)
+		exit(exitEnded)
 	}
 }
 
@@ -65,9 +65,9 @@ func (w *Inside[O, E]) Tell(event E) {
 // whose subject is the process.
 func (w *Inside[O, E]) Fatal(why string) {
 	if err := w.events.send(envelope[E]{Fatal: why}); err != nil {
-		os.Exit(exitEnded)
+		exit(exitEnded)
 	}
-	os.Exit(exitEnded)
+	exit(exitEnded)
 }
 
 // FollowOrders gives the further orders to handle, and ends this process when who gives them is
@@ -77,7 +77,7 @@ func (w *Inside[O, E]) FollowOrders(handle func(O)) {
 		var order O
 		err := w.orders.Decode(&order)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			os.Exit(exitEnded)
+			exit(exitEnded)
 		}
 		if err != nil {
 			w.Fatal(fmt.Sprintf("could not read its orders (%v)", err))

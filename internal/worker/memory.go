@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime/metrics"
 	"time"
 )
@@ -24,7 +23,7 @@ func (w *Inside[O, E]) heartbeat(l limits) {
 		}
 		last = time.Now()
 		if err := w.events.send(envelope[E]{}); err != nil {
-			os.Exit(exitEnded)
+			exit(exitEnded)
 		}
 	}
 }

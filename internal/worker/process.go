@@ -213,4 +213,8 @@ func (p *Process[O, E]) watch(over <-chan struct{}) bool {
 
 // Kill ends the worker, if it has not ended yet. Whoever waits for one that can't be ended goes on
 // waiting.
-func (p *Process[O, E]) Kill() { _ = p.cmd.Process.Kill() }
+func (p *Process[O, E]) Kill() {
+	started := descendants(p.cmd.Process.Pid) // before they lose their parent
+	_ = p.cmd.Process.Kill()
+	killAll(started)
+}
