@@ -41,7 +41,6 @@ func scriptParams(t *testing.T) testscript.Params {
 			env.Setenv("NS", sandboxtest.Namespace(t))
 			env.Setenv("KUBECONFIG", admin)
 			env.Setenv("VERSIONS", filepath.Join(env.WorkDir, "versions"))
-			env.Setenv("NO_COLOR", "1")
 			setLimits(env)
 			return copySteps(env.WorkDir)
 		},
@@ -80,7 +79,8 @@ func scriptParams(t *testing.T) testscript.Params {
 			"proxy":          cmdProxy,
 			"dump":           cmdDump,
 			"value":          cmdValue,
-			"name":           cmdName, "printed": cmdPrinted,
+			"name":           cmdName,
+			"printed":        cmdPrinted,
 			"annotate":       cmdAnnotate,
 			"inpod":          cmdInPod,
 			"waitpod":        cmdWaitPod,
@@ -110,8 +110,9 @@ func scriptParams(t *testing.T) testscript.Params {
 	}
 }
 
-// setLimits has the processes of a script end and wait as this one does.
+// setLimits has the processes of a script end and wait as this one does, without colours.
 func setLimits(env *testscript.Env) {
+	env.Setenv("NO_COLOR", "1")
 	env.Setenv("GORACE", raceOptions)
 	env.Setenv(requestTimeVariable, requestTime.String())
 	env.Setenv(lookTimeVariable, lookTime.String())
