@@ -25,6 +25,7 @@ import (
 type container struct {
 	dir, id  string
 	uid, gid int
+	alter    func(spec map[string]any) // what else a pod says; may be nil
 }
 
 // spec is what a kubelet has a container runtime do, for a pod on its node's network.
@@ -56,7 +57,11 @@ func (c *container) spec(args ...string) map[string]any {
 // start starts it with a command of ebb's.
 func (c *container) start(t *testing.T, args ...string) (output *bytes.Buffer, ended chan error) {
 	t.Helper()
-	data, err := json.Marshal(c.spec(args...))
+	spec := c.spec(args...)
+	if c.alter != nil {
+		c.alter(spec)
+	}
+	data, err := json.Marshal(spec)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(c.dir, "config.json"), data, 0o600)
 	}

@@ -47,6 +47,7 @@ func TestDeploy(t *testing.T) {
 	}
 	t.Run("rights", storeRights)
 	t.Run("policy", storePolicy)
+	t.Run("operations", operations)
 }
 
 // as is a client of an account in a namespace, or of the administrator.

@@ -96,15 +96,24 @@ func (s *setup) storeSettings(o *commonOptions, runs bool) (storeSettings, error
 	if w.Kind == config.StoreBoth {
 		w.Patience = bothPatience
 	}
-	return w, s.keys(&w, cmp.Or(o.SigningKey, c.SigningKey), cmp.Or(o.PublicKeys, c.PublicKeys), runs)
+	return w, s.keys(&w, o, runs)
+}
+
+// at says where in the configuration a path of keys is, unless a flag has it.
+func at(flag, place string, err error) error {
+	if err == nil || flag != "" || place == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", place, err)
 }
 
 // keys reads the keys. Who only replays has no use for a private key but to know its public one.
-func (s *setup) keys(w *storeSettings, signing, public string, runs bool) error {
+func (s *setup) keys(w *storeSettings, o *commonOptions, runs bool) error {
+	signing, public := cmp.Or(o.SigningKey, s.Store.SigningKey), cmp.Or(o.PublicKeys, s.Store.PublicKeys)
 	if public != "" {
 		keys, err := clusterstore.ReadPublicKeys(public)
 		if err != nil {
-			return err
+			return at(o.PublicKeys, s.Store.PublicKeysAt, err)
 		}
 		w.Public = keys
 	}
@@ -112,7 +121,7 @@ func (s *setup) keys(w *storeSettings, signing, public string, runs bool) error 
 	case signing != "" && (runs || public == ""):
 		key, err := clusterstore.ReadSigningKey(signing)
 		if err != nil {
-			return err
+			return at(o.SigningKey, s.Store.SigningKeyAt, err)
 		}
 		w.Public = append(w.Public, key.Public().(ed25519.PublicKey))
 		if runs {

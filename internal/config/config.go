@@ -45,6 +45,9 @@ type Store struct {
 	Required   bool   // of both copies, the one in the cluster has to be written
 	SigningKey string // file of the private key, ~ expanded; "" for none
 	PublicKeys string // file or directory of public keys, ~ expanded; "" for none
+
+	// Where the file says so, for errors about what is there: file, line and key.
+	SigningKeyAt, PublicKeysAt string
 }
 
 // The kinds of stores.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ebb-chaos/ebb/schema"
 	"github.com/ebb-chaos/ebb/versions"
@@ -121,9 +122,10 @@ func (l *loader) fields() {
 	}
 	c.Events = get[bool](l, "kraken", "rollback_events")
 	c.Store = Store{
-		Kind: cmp.Or(get[string](l, "kraken", "rollback_store"), StoreDirectory), Namespace: get[string](l, "kraken", "rollback_store_namespace"),
+		Kind: cmp.Or(get[string](l, "kraken", "rollback_store"), StoreDirectory), Namespace: l.namespace("rollback_store_namespace"),
 		Kubeconfig: l.directory("rollback_store_kubeconfig_path"), Required: get[bool](l, "kraken", "rollback_store_required"),
 		SigningKey: l.directory("rollback_signing_key_path"), PublicKeys: l.directory("rollback_public_keys_path"),
+		SigningKeyAt: l.place("rollback_signing_key_path"), PublicKeysAt: l.place("rollback_public_keys_path"),
 	}
 	written := get[string](l, "kraken", "kubeconfig_path")
 	kubeconfig, err := KubeconfigPath(written)
@@ -189,6 +191,25 @@ func (l *loader) directory(key string) string {
 		l.problem(l.node("kraken", key), "kraken."+key, "%v", err)
 	}
 	return path
+}
+
+// namespace is one that the kraken section names, "" when it doesn't.
+func (l *loader) namespace(key string) string {
+	name := strings.TrimSpace(get[string](l, "kraken", key))
+	if problems := validation.IsDNS1123Label(name); name != "" && len(problems) > 0 {
+		l.problem(l.node("kraken", key), "kraken."+key, "got %q, want the name of a namespace: %s", name, problems[0])
+	}
+	return name
+}
+
+// place says where a key of the kraken section is, for errors about the file that it names; "" when it
+// isn't set.
+func (l *loader) place(key string) string {
+	n := schema.Lookup(l.root, "kraken", key)
+	if n == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d: key %q", l.file, n.Line, "kraken."+key)
 }
 
 // node is the one to name in an error about a key; the file's root when the key isn't there.
