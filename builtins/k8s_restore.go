@@ -28,7 +28,37 @@ func (s *snapshot) Unpack(v starlark.Value) error {
 			return errors.New("a Secret can't be restored: scripts do not get its values, so its snapshot does not hold them")
 		}
 	}
-	return s.dict.Unpack(v)
+	if err := s.dict.Unpack(v); err != nil {
+		return err
+	}
+	return restorable(s.dict)
+}
+
+// restorable refuses a snapshot of what would not be as it was: something else is deleted with it, or
+// it has done its work and would do it again.
+func restorable(obj map[string]any) error {
+	ended := func() bool {
+		conditions, _ := nested(obj, "status")["conditions"].([]any)
+		for _, x := range conditions {
+			c, _ := x.(map[string]any)
+			if c["status"] == "True" && (c["type"] == "Complete" || c["type"] == "Failed") {
+				return true
+			}
+		}
+		phase := nested(obj, "status")["phase"]
+		return phase == "Succeeded" || phase == "Failed"
+	}
+	switch kind := obj["kind"]; {
+	case kind == "Namespace":
+		return errors.New("a Namespace can't be restored: all that was in it is deleted with it")
+	case kind == "CustomResourceDefinition":
+		return errors.New("a CustomResourceDefinition can't be restored: all objects of the kind are deleted with it")
+	case kind == "StatefulSet" && nested(obj, "spec", "persistentVolumeClaimRetentionPolicy")["whenDeleted"] == "Delete":
+		return errors.New("this StatefulSet can't be restored: its claims are deleted with it, and their data (persistentVolumeClaimRetentionPolicy.whenDeleted is Delete)")
+	case (kind == "Job" || kind == "Pod") && ended():
+		return fmt.Errorf("a %s that has ended can't be restored: it would run again", kind)
+	}
+	return nil
 }
 
 // k8sRestore creates an object again as it was. It is the undo of a delete.

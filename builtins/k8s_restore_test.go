@@ -2,8 +2,7 @@ package builtins_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"io"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"strings"
@@ -86,6 +85,15 @@ func TestRestoreRefuses(t *testing.T) {
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	h.make(t, secrets, kube.Object{"metadata": map[string]any{"name": "a"}, "stringData": map[string]any{"k": "v"}})
 	h.wantError(t, `def main(): k8s.restore(k8s.get("Secret", "a", NS))`, "a Secret can't be restored: scripts do not get its values")
+	h.wantError(t, `def main(): k8s.restore(k8s.get("Namespace", NS))`, "a Namespace can't be restored: all that was in it is deleted with it")
+	for object, want := range map[string]string{
+		`{"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1", "metadata": {"name": "a.b"}}`:                                               "all objects of the kind are deleted with it",
+		`{"kind": "StatefulSet", "apiVersion": "apps/v1", "metadata": {"name": "a"}, "spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}}`: "its claims are deleted with it, and their data",
+		`{"kind": "Job", "apiVersion": "batch/v1", "metadata": {"name": "a"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}`:                 "a Job that has ended can't be restored: it would run again",
+		`{"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}, "status": {"phase": "Succeeded"}}`:                                                         "a Pod that has ended can't be restored: it would run again",
+	} {
+		h.wantError(t, "def main(): k8s.restore("+object+")", want)
+	}
 
 	// Somebody made another one meanwhile.
 	h.make(t, configMaps, kube.Object{"metadata": map[string]any{"name": "a"}, "data": map[string]any{"k": "theirs"}})
@@ -133,31 +141,36 @@ func TestRestoreNeedsRef(t *testing.T) {
 // TestStrippedLabels creates something where a policy removes our labels.
 func TestStrippedLabels(t *testing.T) {
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
+	for what, edit := range map[string]func(meta map[string]any){
+		"removed":   func(meta map[string]any) { delete(meta, "labels") },
+		"of others": func(meta map[string]any) { meta["labels"] = map[string]any{"team": "a"} },
+		"changed":   func(meta map[string]any) { meta["labels"].(map[string]any)[builtins.LabelRunUUID] = "another" },
+	} {
+		h := newHost(t, builtins.Run, kubeconfig)
+		webhook := sandboxtest.Webhook("/configmaps", func(object map[string]any) { edit(object["metadata"].(map[string]any)) })
+		proxy.Handle(func(*http.Request) sandboxtest.Fault { return webhook })
+		h.wantError(t, "def main():\n    record_undo(\"a\")\n    k8s.create(config_map(\"a\"))", "was created without our labels")
+		if h.exists(t, "a") {
+			t.Errorf("%s: what no undo would delete is still there", what)
+		}
+	}
+}
+
+// TestForeignFinalizers wants to hear of what keeps an object that its undo has deleted.
+func TestForeignFinalizers(t *testing.T) {
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	h := newHost(t, builtins.Run, kubeconfig)
-	proxy.Handle(func(r *http.Request) sandboxtest.Fault {
-		if r.Method != http.MethodPost {
-			return sandboxtest.Pass
-		}
-		return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-			body, err := io.ReadAll(r.Body)
-			var obj map[string]any
-			if err == nil {
-				err = json.Unmarshal(body, &obj)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-			delete(obj["metadata"].(map[string]any), "labels")
-			body, err = json.Marshal(obj)
-			if err != nil {
-				t.Error(err)
-			}
-			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-			forward.ServeHTTP(w, r)
-		}
+	webhook := sandboxtest.Webhook("/configmaps", func(object map[string]any) {
+		object["metadata"].(map[string]any)["finalizers"] = []any{"example.com/hold"}
 	})
-	h.wantError(t, "def main():\n    record_undo(\"a\")\n    k8s.create(config_map(\"a\"))", "was created without our labels")
-	if h.exists(t, "a") {
-		t.Error("what no undo would delete is still there")
+	proxy.Handle(func(*http.Request) sandboxtest.Fault { return webhook })
+	var said bytes.Buffer
+	h.Log = slog.New(slog.NewTextHandler(&said, nil))
+	h.mustRun(t, "def main():\n    record_undo(\"a\")\n    k8s.create(config_map(\"a\"))")
+	if !strings.Contains(said.String(), `was created with the finalizer(s) example.com/hold`) {
+		t.Errorf("got the log %q, want to hear of the finalizer", said.String())
+	}
+	if _, err := h.client.Patch(t.Context(), configMaps, h.namespace, "a", kube.Object{"metadata": kube.Object{"finalizers": nil}}, kube.PatchOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -102,7 +103,17 @@ func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
 	if ours, why := c.owned(made); !ours && c.Mode != Plan {
 		return nil, c.takeBack(o, made, why)
 	}
+	if added := foreignFinalizers(made, a.Object); len(added) > 0 && c.Mode != Plan {
+		c.Log.Warn(fmt.Sprintf("%s was created with the finalizer(s) %s, which a webhook of the cluster must have added: once it is deleted, it stays until they are taken out", o.ref.Text(), strings.Join(added, ", ")))
+	}
 	return objectValue(o.resource, made)
+}
+
+// foreignFinalizers are those that an object has and that were not asked for.
+func foreignFinalizers(made, asked kube.Object) []string {
+	return slices.DeleteFunc(kube.Meta(made).GetFinalizers(), func(f string) bool {
+		return slices.Contains(kube.Meta(asked).GetFinalizers(), f)
+	})
 }
 
 // takeBack deletes at once what was created without our labels: an undo would take it for somebody

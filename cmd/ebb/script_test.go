@@ -255,7 +255,8 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 
 func faultOf(ts *testscript.TestScript, name string) sandboxtest.Fault {
 	fault, ok := map[string]sandboxtest.Fault{
-		"bare": sandboxtest.Bare, "sidecar": sandboxtest.Sidecar, "vegeta": sandboxtest.Vegeta, "vegeta-nobody": sandboxtest.VegetaOfNobody,
+		"bare": sandboxtest.Bare, "sidecar": sandboxtest.Sidecar,
+		"elsewhere": sandboxtest.Elsewhere, "widened": sandboxtest.Widened, "vegeta": sandboxtest.Vegeta, "vegeta-nobody": sandboxtest.VegetaOfNobody,
 		"drop": sandboxtest.Drop, "drop-answer": sandboxtest.DropAnswer, "half-answer": sandboxtest.HalfAnswer, "silent": sandboxtest.Silent, "pass": sandboxtest.Pass,
 		"429": sandboxtest.Refuse(429, time.Second), "500": sandboxtest.Refuse(500, 0), "503": sandboxtest.Refuse(503, 0),
 	}[name]

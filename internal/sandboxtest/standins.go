@@ -8,33 +8,60 @@ import (
 	"strings"
 )
 
-// Sidecar puts a container before those of each pod that is created, as the webhook of a service
-// mesh does, and passes all else.
-func Sidecar(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/pods") {
+// Webhook edits each object of a kind that is created, as a mutating webhook does, and passes all else.
+// The kind is given by the end of its path: "/pods".
+func Webhook(path string, edit func(object map[string]any)) Fault {
+	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, path) {
+			forward.ServeHTTP(w, r)
+			return
+		}
+		var object map[string]any
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = json.Unmarshal(body, &object)
+		}
+		if err != nil {
+			reset(w)
+			return
+		}
+		edit(object)
+		if body, err = json.Marshal(object); err != nil {
+			reset(w)
+			return
+		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		forward.ServeHTTP(w, r)
-		return
 	}
-	var pod map[string]any
-	body, err := io.ReadAll(r.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &pod)
+}
+
+// inSpec edits the spec of objects that have one.
+func inSpec(edit func(spec map[string]any)) func(map[string]any) {
+	return func(object map[string]any) {
+		if spec, ok := object["spec"].(map[string]any); ok {
+			edit(spec)
+		}
 	}
-	spec, ok := pod["spec"].(map[string]any)
-	if err != nil || !ok {
-		reset(w)
-		return
-	}
+}
+
+// Sidecar puts a container before those of each pod that is created, as the webhook of a service
+// mesh does.
+var Sidecar = Webhook("/pods", inSpec(func(spec map[string]any) {
 	containers, _ := spec["containers"].([]any)
 	mesh := map[string]any{"name": "mesh-proxy", "image": "example.com/mesh-proxy:1"}
 	spec["containers"] = append([]any{mesh}, containers...)
-	if body, err = json.Marshal(pod); err != nil {
-		reset(w)
-		return
+}))
+
+// Elsewhere puts each pod that says which node it wants on the other worker.
+var Elsewhere = Webhook("/pods", inSpec(func(spec map[string]any) {
+	if spec["affinity"] != nil || spec["nodeName"] != nil {
+		delete(spec, "affinity")
+		spec["nodeName"] = "worker-2"
 	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	forward.ServeHTTP(w, r)
-}
+}))
+
+// Widened has each network policy select all pods.
+var Widened = Webhook("/networkpolicies", inSpec(func(spec map[string]any) { spec["podSelector"] = map[string]any{} }))
 
 // vegetas is the log of a load generator: its summary, between lines that only look like one.
 const vegetas = `Attacking
