@@ -3,16 +3,15 @@ package runner
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
 // chain is executions that are undone one after the other, newest first. Chains
-// are independent of each other.
+// are independent of each other, but for those that one waits for.
 type chain struct {
 	executions []versions.ExecutionInfo
 	refs       []builtins.Ref // of the execution that it was made for
@@ -20,48 +19,103 @@ type chain struct {
 	into       *chain         // the one that took it in
 	cluster    bool           // not all that its files undo is known to be in a cloud
 	suspect    bool
+
+	waits  []*chain      // read before it: each has something newer to undo that this one undoes, too
+	begun  bool          // see schedule
+	turn   int           // likewise
+	ended  chan struct{} // closed at its end
+	failed *Result       // not undone, so that whatever waits for it is blocked; for reading after ended
 }
 
-// sayReading is how often a replay says how far it has read a large store: nothing is undone before it
-// knows what shares a ref.
-const sayReading = 5 * time.Second
+// ordering makes chains of executions, of so many at a time: those that share a ref are one chain,
+// and a chain waits for one of an earlier call that it shares a ref with. Calls go from the newest
+// executions to the oldest.
+type ordering struct {
+	before map[builtins.Ref]*chain // of earlier calls: the last chain that undoes it
+	unread []*chain                // likewise, of those with files whose refs are not known
+}
 
-// order groups executions whose pending files share a ref. First come those that
-// need no Kubernetes API, which may be away just because they were not undone yet: their
-// machines are its control plane. Last come those with a file that took a process down.
-func (p *replayer) order(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
+// chains groups executions, each a chain of its own so far. First come those that need no
+// Kubernetes API, which may be away just because they were not undone yet: their machines are its
+// control plane. Last come those with a file that took a process down.
+func (o *ordering) chains(made []*chain) []*chain {
+	o.forget()
 	g := grouping{of: map[builtins.Ref]*chain{}}
-	said := time.Now()
-	for i, x := range executions {
-		if time.Since(said) > sayReading {
-			said = time.Now()
-			p.options.Log.Info(fmt.Sprintf("reading what is to be undone: %d of %d executions", i, len(executions)))
-		}
-		own := &chain{executions: []versions.ExecutionInfo{x}}
-		pending := false
-		for _, f := range x.Files {
-			if !f.Replayable() {
-				continue
+	for _, own := range made {
+		g.join(own)
+	}
+	for _, own := range made {
+		for _, ref := range own.refs {
+			own.root().waitFor(o.before[ref])
+			for _, other := range o.unread {
+				if other.mentions(ref) {
+					own.root().waitFor(other.root())
+				}
 			}
-			pending = true
-			if p.journaled.suspects[f.Key()] && !p.settled(f) {
-				own.suspect = true
-				p.options.Log.Warn(fmt.Sprintf("a process ended while it replayed %s: it goes last", f.Location))
-			}
-			p.add(ctx, own, f)
 		}
-		if pending || len(x.Problems) > 0 {
-			g.join(own)
+		if len(own.unread) > 0 {
+			for ref, other := range o.before {
+				if own.mentions(ref) {
+					own.root().waitFor(other)
+				}
+			}
+		}
+	}
+	if o.before == nil {
+		o.before = map[builtins.Ref]*chain{}
+	}
+	for _, own := range made {
+		for _, ref := range own.refs {
+			o.before[ref] = own.root()
+		}
+		if len(own.unread) > 0 {
+			o.unread = append(o.unread, own)
 		}
 	}
 	chains := g.chains()
 	for _, c := range chains {
+		c.ended = make(chan struct{})
 		slices.SortFunc(c.executions, func(a, b versions.ExecutionInfo) int { return cmp.Compare(b.Timestamp, a.Timestamp) })
 	}
 	slices.SortStableFunc(chains, func(a, b *chain) int {
 		return cmp.Or(later(a.suspect, b.suspect), later(a.cluster, b.cluster), cmp.Compare(b.executions[0].Timestamp, a.executions[0].Timestamp))
 	})
 	return chains
+}
+
+// forget leaves out chains that nobody has to wait for any more.
+func (o *ordering) forget() {
+	maps.DeleteFunc(o.before, func(_ builtins.Ref, c *chain) bool { return c.undone() })
+	o.unread = slices.DeleteFunc(o.unread, func(c *chain) bool { return c.root().undone() })
+}
+
+// wait waits for what has to end before c, and takes over what blocks it.
+func (c *chain) wait() {
+	for _, earlier := range c.waits {
+		<-earlier.ended
+		if c.failed == nil {
+			c.failed = earlier.failed
+		}
+	}
+}
+
+// undone reports whether a chain has ended well.
+func (c *chain) undone() bool {
+	select {
+	case <-c.ended:
+		return c.failed == nil
+	default:
+		return false
+	}
+}
+
+// waitFor has c begin after another chain of which it has something to undo, nil for none. What
+// waits for one that goes last goes last.
+func (c *chain) waitFor(other *chain) {
+	if other != nil && !slices.Contains(c.waits, other) {
+		c.waits = append(c.waits, other)
+		c.suspect = c.suspect || other.suspect
+	}
 }
 
 // grouping finds the chains that executions belong to. It takes one look at each ref of an
@@ -115,9 +169,9 @@ func later(a, b bool) int {
 	return -1
 }
 
-// add takes in what a file undoes. One that can't be loaded fails when its turn comes, and
+// readFile takes in what a file undoes. One that can't be loaded fails when its turn comes, and
 // says so then; until then it may be about whatever it mentions.
-func (p *replayer) add(ctx context.Context, c *chain, f versions.File) {
+func (p *replayer) readFile(ctx context.Context, c *chain, f versions.File) {
 	content, err := p.store.Read(ctx, f)
 	if err != nil {
 		c.cluster = true

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -79,76 +78,87 @@ func (e *UnknownRunError) Error() string {
 // Replay undoes what is pending. The error says why nothing was tried; what came
 // of each file is in the report.
 func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
-	listing, err := r.store.List(ctx, versions.Filter{RunUUID: o.RunUUID, ScenarioType: o.ScenarioType})
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range listing.Problems {
-		r.options.Log.Warn(fmt.Sprintf("%s: %s", p.Location, p.What))
-	}
-	if o.RunUUID != "" && len(listing.Executions) == 0 {
-		if err := r.knownRun(ctx, o.RunUUID); err != nil {
-			return nil, err
-		}
-	}
 	defer r.events.Flush(flushLimit)
 	p := r.replayer(o)
 	p.stop = ctx.Done()
 	if o.Verify {
-		p.journaled = r.readJournal(ctx)
-		return &Report{Results: p.verifyAll(ctx, listing.Executions), Interrupted: ctx.Err() != nil}, nil
+		return p.verifyPending(ctx)
 	}
-	for _, x := range listing.Executions {
-		for _, f := range x.Files {
-			if f.Kind == versions.KindForeign && f.State == versions.Pending {
-				r.options.Log.Warn(fmt.Sprintf("%s is Krkn's Python, which has to be imported before it can be replayed: it is left alone", f.Location))
-			}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	read := &reading{replayer: p, schedule: newSchedule()}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		defer read.schedule.close()
+		read.all(ctx)
+	}()
+	results := p.chains(ctx, read.schedule)
+	<-over
+	switch {
+	case read.err != nil && !read.begun:
+		return nil, read.err
+	case read.err != nil:
+		err := fmt.Errorf("%s: not all was read: %w", r.store.Location(), read.err)
+		r.options.Log.Error(err.Error())
+		results = append(results, unread("", r.store.Location(), "", outcomeOf(err), err))
+	case o.RunUUID != "" && read.count == 0:
+		if err := r.knownRun(ctx, o.RunUUID); err != nil {
+			return nil, err
 		}
 	}
-	if !o.DryRun && o.ScenarioType == "" {
-		r.removeEmpty(ctx, listing.Executions)
-	}
-	if slices.ContainsFunc(listing.Executions, replayable) {
-		p.journaled = r.readJournal(ctx)
-	}
-	report := &Report{Results: slices.Concat(p.renamed(ctx, listing.Executions), p.chains(ctx, listing.Executions))}
-	report.Interrupted = ctx.Err() != nil
-	return report, nil
+	return &Report{Results: slices.Concat(read.renamed, results), Interrupted: ctx.Err() != nil}, nil
 }
 
-// chains replays executions, each chain of those that share something newest first. Several chains
-// are replayed at the same time. Their log lines and their results come in the order of the chains.
-func (p *replayer) chains(ctx context.Context, executions []versions.ExecutionInfo) []Result {
-	chains := p.order(ctx, executions)
-	results := make([][]Result, len(chains))
+// chains replays what a schedule has, each chain of executions that share something newest first.
+// Several chains are replayed at the same time. Their log lines and their results come in the order of
+// their turns.
+func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
+	var mu sync.Mutex
+	var results [][]Result
 	turns := newTurns(p.options.Log.Handler())
 	pace := newPace(p.Parallel, p.outside.throttled)
 	var work sync.WaitGroup
-	for i, chain := range chains {
+	for {
 		done := pace.begin()
+		chain := s.next()
+		if chain == nil {
+			done()
+			break
+		}
+		log, over := turns.take(chain.turn)
+		own := *p // what was read before it was scheduled
 		work.Go(func() {
 			defer done()
-			log, over := turns.take(i)
 			defer over()
-			own := *p
 			own.Runner = p.logging(log)
-			results[i] = own.chain(ctx, chain)
+			of := own.chain(ctx, chain)
+			mu.Lock()
+			defer mu.Unlock()
+			for len(results) <= chain.turn {
+				results = append(results, nil)
+			}
+			results[chain.turn] = of
 		})
 	}
 	work.Wait()
 	return slices.Concat(results...)
 }
 
-// chain replays the executions of one chain. The first that is not undone blocks the others.
+// chain replays the executions of one chain. The first that is not undone blocks the others, and so
+// does one that they wait for.
 func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
-	var failed *Result
+	defer close(c.ended)
+	c.wait()
 	for _, info := range c.executions {
-		results := p.execution(ctx, info, failed)
+		results := p.execution(ctx, info, c.failed)
 		all = append(all, results...)
-		if i := slices.IndexFunc(results, func(x Result) bool { return x.Outcome.blocks() }); i >= 0 && failed == nil && !p.KeepGoing {
-			failed = &results[i]
+		if i := slices.IndexFunc(results, func(x Result) bool { return x.Outcome.blocks() }); i >= 0 && c.failed == nil && !p.KeepGoing {
+			c.failed = &results[i]
 		}
 	}
+	c.executions = nil // they are in the results
 	return all
 }
 
@@ -210,24 +220,6 @@ func (p *replayer) single(ctx context.Context, x source, f versions.File) (Resul
 	after, cancel := graceful(ctx, p.options.Grace)
 	defer cancel()
 	return p.file(after, x, f), nil
-}
-
-// removeEmpty removes executions of runs that were killed before they had anything to
-// undo. One that is alive is locked; one that somebody else removed is no matter.
-func (r *Runner) removeEmpty(ctx context.Context, executions []versions.ExecutionInfo) {
-	for _, info := range executions {
-		if len(info.Files) > 0 || len(info.Problems) > 0 {
-			continue
-		}
-		x, err := r.store.Open(ctx, info.ID)
-		if err == nil {
-			err = x.Close()
-		}
-		var locked *versions.LockedError
-		if err != nil && !errors.As(err, &locked) && !errors.Is(err, fs.ErrNotExist) {
-			r.options.Log.Warn(fmt.Sprintf("%s: %v", info.Location, err))
-		}
-	}
 }
 
 func replayable(x versions.ExecutionInfo) bool {

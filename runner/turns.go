@@ -15,7 +15,12 @@ type turns struct {
 	now   int // whose turn it is
 	over  map[int]bool
 	lines map[int][]line
+	kept  int // lines that wait
 }
+
+// mostLines bounds the lines that wait. Beyond it, they come when they are logged: a replay of a hundred
+// thousand files may have a first one that takes a minute.
+const mostLines = 16 << 10
 
 // line is a record that waits, with the handler that knows its attributes.
 type line struct {
@@ -40,11 +45,17 @@ func (t *turns) end(i int) {
 	for t.over[t.now] {
 		delete(t.over, t.now)
 		t.now++
-		for _, l := range t.lines[t.now] {
-			_ = l.handler.Handle(context.Background(), l.record) // as slog itself does
-		}
-		delete(t.lines, t.now)
+		t.print(t.now)
 	}
+}
+
+// print prints the lines of a turn that wait.
+func (t *turns) print(i int) {
+	for _, l := range t.lines[i] {
+		_ = l.handler.Handle(context.Background(), l.record) // as slog itself does
+	}
+	t.kept -= len(t.lines[i])
+	delete(t.lines, i)
 }
 
 // turnHandler is a handler for the work that has one turn.
@@ -64,10 +75,12 @@ func (h *turnHandler) Handle(ctx context.Context, record slog.Record) error {
 	t := h.turns
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if h.turn == t.now {
+	if h.turn == t.now || t.kept >= mostLines {
+		t.print(h.turn)
 		return h.handler.Handle(ctx, record)
 	}
 	t.lines[h.turn] = append(t.lines[h.turn], line{h.handler, record.Clone()})
+	t.kept++
 	return nil
 }
 

@@ -10,6 +10,24 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
+// verifyPending verifies all files that are selected.
+func (p *replayer) verifyPending(ctx context.Context) (*Report, error) {
+	listing, err := p.store.List(ctx, versions.Filter{RunUUID: p.RunUUID, ScenarioType: p.ScenarioType})
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range listing.Problems {
+		p.options.Log.Warn(fmt.Sprintf("%s: %s", problem.Location, problem.What))
+	}
+	if p.RunUUID != "" && len(listing.Executions) == 0 {
+		if err := p.knownRun(ctx, p.RunUUID); err != nil {
+			return nil, err
+		}
+	}
+	p.journaled = p.readJournal(ctx)
+	return &Report{Results: p.verifyAll(ctx, listing.Executions), Interrupted: ctx.Err() != nil}, nil
+}
+
 // verifyAll calls the verify of files, whatever their state, and changes nothing: neither the cluster
 // nor the store. Executions that are in use are skipped: what they changed is to be there now.
 func (p *replayer) verifyAll(ctx context.Context, executions []versions.ExecutionInfo) []Result {

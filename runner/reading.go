@@ -1,0 +1,187 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ebb-chaos/ebb/versions"
+)
+
+// window is how many executions are read before the first of them is undone, and put into order
+// together.
+const window = 1024
+
+// sayReading is how often a replay says how far it has read, where nothing is undone before all is.
+const sayReading = 5 * time.Second
+
+// reading reads the executions of a store, the newest first, for a replay that has begun already. So a
+// store of any size costs little memory, and the first undo does not wait for it.
+type reading struct {
+	*replayer
+	schedule *schedule
+	ordering ordering
+	made     []*chain    // not scheduled yet
+	history  chan record // the journal, nil until somebody needs it
+	said     time.Time
+
+	// For reading after it.
+	count   int      // executions that there are
+	renamed []Result // of files that an earlier process restored
+	begun   bool     // something was scheduled
+	err     error    // why not all was read
+}
+
+// all reads to the end, even if the context ends: a replay that is interrupted says of each file that
+// it is not restored.
+func (x *reading) all(ctx context.Context) {
+	x.said = time.Now()
+	var some []versions.ExecutionInfo
+	f := versions.Filter{RunUUID: x.RunUUID, ScenarioType: x.ScenarioType}
+	for info, err := range versions.Executions(context.WithoutCancel(ctx), x.store, f) {
+		var entry *versions.EntryError
+		switch {
+		case errors.As(err, &entry):
+			x.options.Log.Warn(fmt.Sprintf("%s: %s", entry.Location, entry.What))
+			continue
+		case err == nil && ctx.Err() != nil && !x.begun:
+			err = ctx.Err()
+		}
+		if err != nil {
+			x.err = err
+			return
+		}
+		x.count++
+		if x.look(ctx, info) {
+			if some = append(some, info); len(some) == window {
+				x.read(ctx, some)
+				some = nil
+			}
+		}
+	}
+	x.read(ctx, some)
+	x.add()
+}
+
+// look reports whether an execution has something to undo, or something wrong with it.
+func (x *reading) look(ctx context.Context, info versions.ExecutionInfo) bool {
+	for _, f := range info.Files {
+		switch {
+		case f.Kind == versions.KindForeign && f.State == versions.Pending:
+			x.options.Log.Warn(fmt.Sprintf("%s is Krkn's Python, which has to be imported before it can be replayed: it is left alone", f.Location))
+		case x.renamedUnsaid(f):
+			x.needJournal(ctx)
+			x.journaled = x.waitForJournal()
+			x.renamed = append(x.renamed, x.restoredBefore(ctx, info.RunUUID, f))
+		}
+	}
+	switch {
+	case slices.ContainsFunc(info.Files, versions.File.Replayable):
+		x.needJournal(ctx)
+		return true
+	case len(info.Problems) > 0:
+		return true
+	case len(info.Files) == 0 && !x.DryRun && x.ScenarioType == "" && ctx.Err() == nil:
+		x.removeEmpty(ctx, info)
+	}
+	return false
+}
+
+// removeEmpty removes the execution of a run that was killed before it had anything to
+// undo. One that is alive is locked; one that somebody else removed is no matter.
+func (r *Runner) removeEmpty(ctx context.Context, info versions.ExecutionInfo) {
+	x, err := r.store.Open(ctx, info.ID)
+	if err == nil {
+		err = x.Close()
+	}
+	var locked *versions.LockedError
+	if err != nil && !errors.As(err, &locked) && !errors.Is(err, fs.ErrNotExist) {
+		r.options.Log.Warn(fmt.Sprintf("%s: %v", info.Location, err))
+	}
+}
+
+// needJournal begins to read the journal, unless that was done.
+func (x *reading) needJournal(ctx context.Context) {
+	if x.history == nil {
+		history := make(chan record, 1)
+		x.history = history
+		go func() { history <- x.readJournal(ctx) }()
+	}
+}
+
+// waitForJournal returns what the journal tells, nothing if nobody needed it.
+func (x *reading) waitForJournal() record {
+	if x.history == nil {
+		return record{}
+	}
+	read := <-x.history
+	x.history <- read
+	return read
+}
+
+// read reads what executions undo, and schedules them.
+func (x *reading) read(ctx context.Context, executions []versions.ExecutionInfo) {
+	if len(executions) == 0 {
+		return
+	}
+	made := x.chainsOf(ctx, executions)
+	x.journaled = x.waitForJournal()
+	for i, c := range made {
+		for _, f := range executions[i].Files {
+			if f.Replayable() && x.journaled.suspects[f.Key()] && !x.settled(f) {
+				c.suspect = true
+				x.options.Log.Warn(fmt.Sprintf("a process ended while it replayed %s: it goes last", f.Location))
+			}
+		}
+	}
+	x.made = append(x.made, made...)
+	switch {
+	case x.Parallel != 1 || len(x.made) >= readAhead:
+		x.add()
+	case !x.begun && time.Since(x.said) > sayReading:
+		x.said = time.Now()
+		x.options.Log.Info(fmt.Sprintf("reading what is to be undone: %d executions so far", x.count))
+	}
+}
+
+// add schedules what was read. Where one thing is done at a time, more is read before the first is
+// undone: nothing goes on beside it, and what needs only a cloud is to be first.
+func (x *reading) add() {
+	if len(x.made) > 0 {
+		x.begun = true
+		x.schedule.add(x.ordering.chains(x.made))
+		x.made = nil
+	}
+}
+
+// chainsOf reads what executions undo. Each is a chain of its own. All cores read, unless one thing is
+// to be done at a time.
+func (x *reading) chainsOf(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
+	cores := runtime.GOMAXPROCS(0)
+	if x.Parallel == 1 {
+		cores = 1
+	}
+	made := make([]*chain, len(executions))
+	var next atomic.Int64
+	var work sync.WaitGroup
+	for range min(cores, len(executions)) {
+		work.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(executions); i = int(next.Add(1)) - 1 {
+				made[i] = &chain{executions: []versions.ExecutionInfo{executions[i]}}
+				for _, f := range executions[i].Files {
+					if f.Replayable() {
+						x.readFile(ctx, made[i], f)
+					}
+				}
+			}
+		})
+	}
+	work.Wait()
+	return made
+}
