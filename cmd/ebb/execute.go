@@ -111,15 +111,17 @@ func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 		o.RunUUID, o.ScenarioType, o.KeepGoing, o.Force = plan.RunUUID, plan.ScenarioType, plan.KeepGoing, plan.Force
 	}
 	s.again = s.next("execute-rollback", replayWords(o.KeepGoing, o.Force, o.words()...)...)
-	ours, krkns, err := s.selected(ctx, o.selectionOptions)
-	if err != nil {
-		return &untriedError{err}
+	s.exitCode = o.ExitCode
+	count := s.newCounter(ctx, o.selectionOptions)
+	// A slip in a selection must not pass for "nothing to do", and a person wants to see how much it is.
+	if o.RunUUID != "" || o.ScenarioType != "" || onTerminal() {
+		if _, err := count.counted(); err != nil {
+			return &untriedError{err}
+		}
 	}
-	s.krkns, s.exitCode = krkns, o.ExitCode
 	s.reporter = r
 	r.fact("configuration", o.configFile())
 	r.fact("versions", s.store.Location())
-	count := &counter{setup: s, total: ours}
 	s.finished = func(x runner.Result) {
 		count.finished(x)
 		r.fileFinished(x)
@@ -139,7 +141,7 @@ func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 		if done, err := x.follow(plan); done {
 			return err
 		}
-	case !o.Yes && o.Output == "text" && ours > 0 && onTerminal():
+	case !o.Yes && o.Output == "text" && count.total() > 0 && onTerminal():
 		if done, err := x.askFirst(); done {
 			return err
 		}
@@ -170,14 +172,14 @@ func (x *execution) dryRun() error {
 			return err
 		}
 	}
-	return x.replayed(report, err, x.options.Output)
+	return x.replayed(report, err)
 }
 
 // askFirst shows what would be done, and asks. done means that nothing more is to be done.
 func (x *execution) askFirst() (done bool, err error) {
 	report, err := x.look()
 	if err != nil || !planned(report) {
-		return true, x.replayed(report, err, x.options.Output)
+		return true, x.replayed(report, err)
 	}
 	s := x.setup
 	if err := s.printText(report); err != nil {
@@ -201,7 +203,21 @@ func (x *execution) restore() error {
 	}
 	report, err := x.Replay(x.ctx, x.replay)
 	x.count.end()
-	return x.replayed(report, err, x.options.Output)
+	return x.replayed(report, err)
+}
+
+// replayed says what came of it, and of what only Krkn can replay.
+func (x *execution) replayed(report *runner.Report, err error) error {
+	krkns, countErr := x.count.counted()
+	if err == nil && countErr != nil {
+		x.setup.log.Error(fmt.Sprintf("whether files of Krkn's are pending is not known: %v", countErr))
+	}
+	x.setup.krkns = krkns
+	outcome := x.supervised.replayed(report, err, x.options.Output)
+	if outcome == nil {
+		return countErr
+	}
+	return outcome
 }
 
 func keysOf(results []runner.Result) []string {

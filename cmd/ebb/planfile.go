@@ -141,7 +141,7 @@ func (s *setup) readPlan(path string) (*planFile, error) {
 func (x *execution) follow(wanted *planFile) (done bool, err error) {
 	report, err := x.look()
 	if err != nil {
-		return true, x.replayed(report, err, x.options.Output)
+		return true, x.replayed(report, err)
 	}
 	now, err := x.plan(report)
 	if err != nil {
@@ -155,7 +155,7 @@ func (x *execution) follow(wanted *planFile) (done bool, err error) {
 		}
 	}
 	if !planned(report) {
-		return true, x.replayed(report, nil, x.options.Output)
+		return true, x.replayed(report, nil)
 	}
 	x.replay.Only = keysOf(report.Results)
 	return false, nil

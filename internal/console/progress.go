@@ -99,22 +99,25 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 	}
 }
 
-// Count shows how many of total things are done: each call of one is one more, which it names, and end
-// takes the display away. A terminal shows the rate, too. Off a terminal there is a line every ten
+// Count shows how many of total things are done, which may be 0 until it is known: each call of one is one
+// more, which it names, and end takes the display away. A terminal shows the rate, too. Off a terminal there is a line every ten
 // seconds. Both may be called from any goroutine, end more than once.
-func (p *Progress) Count(logger *slog.Logger, total int, what string) (one func(last string), end func()) {
+func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (one func(last string), end func()) {
 	began := time.Now()
 	var done atomic.Int64
 	var latest atomic.Value
 	latest.Store("")
 	state := func() string {
-		text := fmt.Sprintf("%d of %d", done.Load(), total)
+		text := fmt.Sprint(done.Load())
+		if all := total(); all > 0 {
+			text += fmt.Sprintf(" of %d", all)
+		}
 		if seconds := time.Since(began).Seconds(); seconds >= 1 {
 			text += fmt.Sprintf(" (%.0f/s)", float64(done.Load())/seconds)
 		}
 		return text
 	}
-	bar := p.start(int64(total), what, func(decor.Statistics) string {
+	bar := p.start(int64(total()), what, func(decor.Statistics) string {
 		text := state()
 		if last, _ := latest.Load().(string); last != "" {
 			text += " " + Clean(last)
@@ -124,7 +127,7 @@ func (p *Progress) Count(logger *slog.Logger, total int, what string) (one func(
 	if bar != nil {
 		return func(last string) {
 			latest.Store(last)
-			bar.SetCurrent(min(done.Add(1), int64(total)))
+			bar.SetCurrent(min(done.Add(1), int64(total())))
 		}, sync.OnceFunc(func() { p.end(bar) })
 	}
 	over, ended := make(chan struct{}), make(chan struct{})
