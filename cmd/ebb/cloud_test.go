@@ -315,7 +315,7 @@ func (s *sky) nodeList(query string) (*corev1.NodeList, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}}
+	list := &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
 	for _, node := range s.nodes {
 		now, err := s.nodeNow(node)
 		if err != nil && s.replaces {
