@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"go.starlark.net/starlark"
@@ -76,7 +79,7 @@ func (r *Runner) prepare(ctx context.Context, file ScenarioFile, script *Script)
 	if data == nil {
 		var err error
 		if data, err = schema.ReadFile(file.Path); err != nil {
-			return nil, fmt.Errorf("%s: scenario file: %w", file.From, err)
+			return nil, fmt.Errorf("%s: %w", file.From, unreadable(file.Path, err))
 		}
 	}
 	documents, err := schema.Documents(file.Path, data, script.Root, script.List)
@@ -122,4 +125,14 @@ func (r *Runner) checkConfig(ctx context.Context, script *Script, document schem
 		return schema.Problems{{File: document.File, Line: document.Node.Line, Key: document.Path, Message: failed.Error()}}
 	}
 	return err
+}
+
+// unreadable says why a scenario file can't be read. A path that is not absolute is looked for in the
+// working directory, whatever directory the configuration is in.
+func unreadable(path string, err error) error {
+	dir, wdErr := os.Getwd()
+	if !errors.Is(err, fs.ErrNotExist) || filepath.IsAbs(path) || wdErr != nil {
+		return fmt.Errorf("scenario file: %w", err)
+	}
+	return fmt.Errorf("scenario file: %w in %q, the working directory", err, dir)
 }

@@ -169,11 +169,16 @@ func (c *checker) element(n *yaml.Node, f *Field, path string) any {
 	return c.convert(n, *f, path)
 }
 
-var placeholder = lazyregexp.New(`^<[A-Za-z][A-Za-z0-9 ._/|,:()=-]*>$`)
+// What stands in a file that its user, or a program such as envsubst, was to fill in. A text may be
+// anything, a shell's variable, too.
+var (
+	placeholder = lazyregexp.New(`^<[A-Za-z][A-Za-z0-9 ._/|,:()=-]*>$`)
+	unexpanded  = lazyregexp.New(`^(\$[A-Z_][A-Z0-9_]*|\$\{[A-Z_][A-Z0-9_]*\}|\{\{[^{}]*\}\})$`)
+)
 
 // convert reads a value that is set.
 func (c *checker) convert(n *yaml.Node, f Field, path string) any {
-	if n.Kind == yaml.ScalarNode && placeholder.MatchString(n.Value) && !f.takes(Any) {
+	if n.Kind == yaml.ScalarNode && !f.takes(Any) && (placeholder.MatchString(n.Value) || !f.takes(Text) && unexpanded.MatchString(n.Value)) {
 		got := show(n.Value)
 		if c.secret > 0 {
 			got = c.describe(n)

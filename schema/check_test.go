@@ -132,6 +132,12 @@ var values = []struct {
 	{"duration: 1:60", "duration", nil},
 	{"workers: 1:0:0", "workers", nil}, // 3600 is too many
 	{"volume: 22:22", "volume", int64(1342)},
+	{"volume: -22:22", "volume", int64(-1342)},
+	{"list-path: $NAME", "list-path", nil}, // nobody has put a value there
+	{"list-path: '${NAME}'", "list-path", nil},
+	{"list-path: '{{ name }}'", "list-path", nil},
+	{"labels: {a: $NAME}", "labels", map[string]any{"a": "$NAME"}},
+	{"list-path: $5", "list-path", "$5"},
 	{"list-path: 10:20", "list-path", "10:20"},
 	{"port: 8:30", "port", int64(510)},
 	{"block: [Ingress]", "block", []any{"Ingress"}},

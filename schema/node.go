@@ -3,11 +3,12 @@ package schema
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // pair is one key of a map with its value, aliases followed.
@@ -147,7 +148,7 @@ func scalar(n *yaml.Node) (any, bool) {
 }
 
 // sixtiesPattern is what PyYAML takes for a number to the base of 60: 1:30 is ninety.
-var sixtiesPattern = regexp.MustCompile(`^[1-9][0-9]{0,9}(:[0-5]?[0-9])+$`)
+var sixtiesPattern = lazyregexp.New(`^[-+]?[1-9][0-9]{0,9}(:[0-5]?[0-9])+$`)
 
 // sixties reads a number to the base of 60.
 func sixties(text string) (int64, bool) {
@@ -155,12 +156,15 @@ func sixties(text string) (int64, bool) {
 		return 0, false
 	}
 	var sum int64
-	for digits := range strings.SplitSeq(text, ":") {
+	for digits := range strings.SplitSeq(strings.TrimLeft(text, "+-"), ":") {
 		digit, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil {
 			return 0, false
 		}
 		sum = sum*60 + digit
+	}
+	if text[0] == '-' {
+		sum = -sum
 	}
 	return sum, true
 }

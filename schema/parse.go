@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,7 +61,7 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 		return nil, whole(1+bytes.Count(data[:i], []byte("\n")), "not UTF-8 text: got the byte 0x%02x", data[i])
 	}
 	var doc, second yaml.Node
-	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec := yaml.NewDecoder(bytes.NewReader(anyVersion(data)))
 	if err := decode(dec, &doc); errors.Is(err, io.EOF) {
 		return nil, whole(0, "empty")
 	} else if err != nil {
@@ -83,6 +84,26 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 		return nil, whole(err.line, "%s", err.text)
 	}
 	return root, nil
+}
+
+// anyVersion has a file be of the version that the library knows, since it takes no other, and reads
+// them all alike. The directive comes before everything but comments.
+func anyVersion(data []byte) []byte {
+	const directive, known = "%YAML 1.", "%YAML 1.1"
+	for start := 0; start < len(data); {
+		line, _, _ := bytes.Cut(data[start:], []byte("\n"))
+		text := bytes.TrimPrefix(line, []byte("\ufeff"))
+		switch {
+		case bytes.HasPrefix(text, []byte(directive)):
+			at := start + len(line) - len(text)
+			rest := bytes.TrimLeft(text[len(directive):], "0123456789")
+			return slices.Concat(data[:at], []byte(known), rest, data[start+len(line):])
+		case len(bytes.TrimSpace(text)) > 0 && text[0] != '#' && text[0] != '%':
+			return data
+		}
+		start += len(line) + 1
+	}
+	return data
 }
 
 // decode keeps a panic of the library, which its handling of comments has had before, from ending

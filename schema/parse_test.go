@@ -52,6 +52,8 @@ func TestParseAccepts(t *testing.T) {
 		"---\na: 1\n",
 		"---\na: 1\n...\n",
 		"%YAML 1.1\n---\na: 1\n",
+		"\xef\xbb\xbf# of a newer version\r\n\r\n%YAML 1.2\r\n---\r\na: 1\r\n",
+		"%TAG ! tag:a,1:\n%YAML 1.3\n---\na: |\n %YAML 1.2\n",
 		"a: \"\t\"\n",
 		"{a: 1,\n\tb: 2}", // YAML allows this tab
 		strings.Repeat("[", 99) + strings.Repeat("]", 99),
