@@ -18,7 +18,7 @@ func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 // ask asks a question. Anything but yes, and the end of the input, means no. The first signal ends
 // the question.
 func (v *supervised) ask(question string) (yes bool, err error) {
-	if _, err := fmt.Fprintf(v.setup.stderr, "%s Only \"yes\" is taken for it: ", question); err != nil {
+	if _, err := fmt.Fprintf(v.setup.stderr, "%s Only \"yes\" is accepted: ", question); err != nil {
 		return false, &untriedError{err}
 	}
 	type read struct {
@@ -32,7 +32,8 @@ func (v *supervised) ask(question string) (yes bool, err error) {
 	}()
 	select {
 	case <-v.ctx.Done():
-		return false, context.Canceled
+		_, err := fmt.Fprintln(v.setup.stderr) // below the question
+		return false, errors.Join(context.Canceled, err)
 	case a := <-answer:
 		if a.err != nil && !errors.Is(a.err, io.EOF) {
 			return false, &untriedError{fmt.Errorf("the answer can't be read: %w", a.err)}

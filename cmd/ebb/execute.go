@@ -111,7 +111,7 @@ func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 		o.RunUUID, o.ScenarioType, o.KeepGoing, o.Force = plan.RunUUID, plan.ScenarioType, plan.KeepGoing, plan.Force
 	}
 	s.again = s.next("execute-rollback", replayWords(o.KeepGoing, o.Force, o.words()...)...)
-	s.exitCode = o.ExitCode
+	s.exitCode, s.counts = o.ExitCode, true
 	count := s.newCounter(ctx, o.selectionOptions)
 	// A slip in a selection must not pass for "nothing to do", and a person wants to see how much it is.
 	if o.RunUUID != "" || o.ScenarioType != "" || onTerminal() {

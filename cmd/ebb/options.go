@@ -121,6 +121,7 @@ type commonOptions struct {
 	Trust      string // "" as the configuration says
 	storeOptions
 
+	color bool // the log goes to a terminal, through another process
 	runs  bool // version files are written
 	force bool // those that are not proven to be a runner's are read
 }

@@ -13,6 +13,10 @@ import (
 
 // printActions prints what a plan would do with a file: a line each, and below it the diff of the object.
 func printActions(w io.Writer, x runner.Result, color bool) error {
+	if x.Outcome == runner.Planned && len(x.Actions) == 0 {
+		_, err := fmt.Fprintln(w, "  nothing: it is restored already")
+		return err
+	}
 	for i, action := range x.Actions {
 		if _, err := fmt.Fprintln(w, "  "+console.Clean(action)); err != nil {
 			return err

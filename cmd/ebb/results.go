@@ -72,15 +72,30 @@ func unconfigured(report *runner.Report) bool {
 	})
 }
 
-// printText prints the results. On a terminal, where a person has called for them, files are named
-// without the versions directory.
+// shortNames name files by what distinguishes them: mostly the type and the letters by chance.
+func (s *setup) shortNames(results []runner.Result) func(runner.Result) string {
+	short := func(x runner.Result) string {
+		return x.File.ScenarioType + "_…" + x.File.Name[max(0, strings.LastIndexByte(x.File.Name, '_')):]
+	}
+	times := map[string]int{}
+	for _, x := range results {
+		times[short(x)]++
+	}
+	return func(x runner.Result) string {
+		if name := short(x); x.File.ScenarioType != "" && times[name] == 1 {
+			return name
+		}
+		return strings.TrimPrefix(x.File.Location, s.store.Location()+"/")
+	}
+}
+
+// printText prints the results. On a terminal, where a person has called for them, files have short
+// names; the log has the whole ones.
 func (s *setup) printText(report *runner.Report) error {
 	w, color := s.stdout, s.color(s.stdout)
 	location := func(x runner.Result) string { return x.File.Location }
 	if console.IsTerminal(w) && s.store.Store != nil {
-		location = func(x runner.Result) string {
-			return strings.TrimPrefix(x.File.Location, s.store.Location()+"/")
-		}
+		location = s.shortNames(report.Results)
 	}
 	said := map[runner.Trouble]bool{}
 	for _, x := range report.Results {

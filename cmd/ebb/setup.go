@@ -27,6 +27,7 @@ type setup struct {
 	again    string // the command that goes on with a replay
 	krkns    int    // pending files that a replay selects and only Krkn can replay
 	exitCode bool   // a plan with something to do has an exit code of its own
+	counts   bool   // progress counts files while workers write to the log
 	finished func(runner.Result)
 	reporter *reporter // nil without a report
 }
@@ -34,7 +35,7 @@ type setup struct {
 // newSetup is what a command has without a configuration: it can speak.
 func newSetup(o *commonOptions) (*setup, error) {
 	s := &setup{caller: o.caller, stdout: o.stdout, stderr: o.stderr, plain: o.NoColor, progress: console.NewProgress(o.stderr)}
-	color := console.Color(s.progress) && !o.NoColor
+	color := (console.Color(s.progress) || o.color) && !o.NoColor
 	var err error
 	if s.log, err = console.NewLogger(s.progress, o.LogFormat, o.LogLevel, color); err != nil {
 		return nil, &usageError{err: err}

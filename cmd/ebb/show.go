@@ -157,7 +157,7 @@ type printer struct {
 // know it.
 func (p *printer) failed() error {
 	if p.err != nil && p.done != "" {
-		return fmt.Errorf("what was %s is %s, but it can't be printed: %w", p.done, p.done, p.err)
+		return fmt.Errorf("it was %s, but the results can't be printed: %w", p.done, p.err)
 	}
 	return p.err
 }

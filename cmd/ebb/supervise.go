@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/supervisor"
 )
@@ -29,9 +30,14 @@ type supervised struct {
 // end of the grace, end this process.
 func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSettings) (*supervised, error) {
 	v := &supervised{setup: s, killed: make(chan struct{})}
+	output := o.stderr
+	if s.counts && console.IsTerminal(s.progress) {
+		// Two processes that draw on one terminal overwrite each other's lines.
+		output, w.Color = s.progress.Lines(), s.color(s.progress)
+	}
 	var err error
 	v.Supervisor, err = supervisor.New(buildRunner, w, supervisor.Options{
-		Log: s.log, Output: o.stderr, Args: o.args, Abort: s.abort, Finished: s.finished,
+		Log: s.log, Output: output, Args: o.args, Abort: s.abort, Finished: s.finished,
 		Grace:  w.Times.Grace + time.Hour, // onSignals is sooner
 		Memory: maxMemory,
 	})

@@ -100,8 +100,10 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 
 // finishVerify prints what came of it. What could not be asked is not taken for restored.
 func (s *setup) finishVerify(report *runner.Report, output string, incomplete bool) error {
-	if err := s.print(report, output); err != nil {
-		return err
+	unprinted := s.print(report, output)
+	if unprinted != nil {
+		// What was found counts more than that nobody can read it.
+		s.log.Error(fmt.Sprintf("the results can't be printed: %v", unprinted))
 	}
 	verified := len(slices.DeleteFunc(slices.Clone(report.Results), func(x runner.Result) bool { return x.Outcome != runner.Verified }))
 	say := s.log.Info
@@ -116,6 +118,8 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 		return outcomeError(exitRefused)
 	case report.Interrupted:
 		return outcomeError(exitInterrupted)
+	case unprinted != nil:
+		return outcomeError(exitFailed)
 	}
 	return nil
 }

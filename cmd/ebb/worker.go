@@ -45,6 +45,7 @@ type workerSettings struct {
 	LogFormat  string
 	LogLevel   string
 	NoColor    bool
+	Color      bool // what the log goes through ends at a terminal
 	Times      timeOptions
 	// TotalPatience bounds all waiting for one server; 0 is no bound: the timeout is for each
 	// outage.
@@ -103,7 +104,7 @@ func missing(path string) bool {
 // buildRunner makes the runner of a worker.
 func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, error) {
 	s, err := newSetup(&commonOptions{
-		invocation: invocation{stderr: os.Stderr}, LogFormat: w.LogFormat, LogLevel: w.LogLevel, NoColor: w.NoColor,
+		invocation: invocation{stderr: os.Stderr}, LogFormat: w.LogFormat, LogLevel: w.LogLevel, NoColor: w.NoColor, color: w.Color,
 	})
 	if err != nil {
 		return nil, err

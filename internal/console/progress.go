@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -48,6 +49,30 @@ func (p *Progress) Write(b []byte) (int, error) {
 		}
 	}
 	return p.out.Write(b)
+}
+
+// Lines returns a writer for the log of another process: what it writes becomes lines of this one's.
+// A line is written when its end is.
+func (p *Progress) Lines() io.Writer { return &lines{to: p} }
+
+type lines struct {
+	to io.Writer
+
+	mu   sync.Mutex
+	rest []byte // the begin of a line
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, b...)
+	end := bytes.LastIndexByte(l.rest, '\n') + 1
+	whole := l.rest[:end]
+	l.rest = bytes.Clone(l.rest[end:])
+	if end > 0 {
+		_, _ = l.to.Write(whole) // who reads no log has none, and the other process works on
+	}
+	return len(b), nil
 }
 
 // Interrupted is for after a signal: a terminal echoes Ctrl-C where the bars are drawn, and they
