@@ -177,10 +177,10 @@ func runVerdict(r *runner.RunReport) (htmlreport.State, string) {
 	switch n := len(r.Scenarios); {
 	case r.Pending() > 0:
 		return htmlreport.Bad, fmt.Sprintf("%s not restored", counted(r.Pending(), "version file"))
-	case r.Failed() > 0:
-		return htmlreport.Bad, fmt.Sprintf("%d of %s failed; everything is restored", r.Failed(), counted(n, "scenario"))
 	case r.Interrupted:
 		return htmlreport.Warn, "Interrupted; everything is restored"
+	case r.Failed() > 0:
+		return htmlreport.Bad, fmt.Sprintf("%d of %s failed; everything is restored", r.Failed(), counted(n, "scenario"))
 	default:
 		return htmlreport.Good, fmt.Sprintf("%s passed, everything is restored", counted(n, "scenario"))
 	}
@@ -214,6 +214,9 @@ func (c *caller) scenarioOf(x runner.ScenarioResult) htmlreport.Scenario {
 	}
 	if x.Err != nil {
 		s.Outcome, s.State, s.Error, s.Hints = "failed", htmlreport.Bad, x.Err.Error(), c.hints(x.Err)
+	}
+	if runner.KindOf(x.Err) == runner.KindInterrupted {
+		s.Outcome, s.State = "interrupted", htmlreport.Warn
 	}
 	if one := (runner.RunReport{Scenarios: []runner.ScenarioResult{x}}); one.Pending() > 0 {
 		s.Outcome, s.State = "not restored", htmlreport.Bad

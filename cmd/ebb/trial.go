@@ -211,7 +211,7 @@ func effectsOf(report *runner.RunReport) string {
 			case e.State == builtins.InForce:
 				one = fmt.Sprintf("in force for %s", e.Until.Sub(e.From).Round(time.Second/10))
 				if n := len(e.Hit); n > 0 {
-					one += fmt.Sprintf(" on %d thing(s)", n)
+					one += fmt.Sprintf(" on %d object(s)", n)
 				}
 			case e.Why != "":
 				one += ": " + e.Why
