@@ -171,7 +171,7 @@ func TestSecretsStayInside(t *testing.T) {
 	v.killed()
 	v.mistakes()
 	v.loads()
-	out := v.ebb(0, "execute-rollback", "--config", "config.yaml", "--log-level", "debug", "-o", "json")
+	out := v.ebb(0, "execute-rollback", "--config", "config.yaml", "--log-level", "debug", "-o", "json", "--report", "written/replayed")
 	if !strings.Contains(out, `"restored"`) {
 		t.Errorf("want the killed run restored, got:\n%s", out)
 	}
@@ -201,6 +201,7 @@ func newVault(t *testing.T) *vault {
 		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE="+v.server.plain.URL+"/gcp/", "GOOGLE_APPLICATION_CREDENTIALS="+credentials, "MY_PASSWORD=hush-environment")
 	v.write("scripts/secrets.star", secretSteps)
 	v.write("config.yaml", fmt.Sprintf(secretConfig, "secret_scenarios", "secret.yaml"))
+	v.write("written/README", "Reports and plans.")
 	return v
 }
 
@@ -228,7 +229,7 @@ func (v *vault) scenario(more string) {
 func (v *vault) runs() {
 	v.Helper()
 	v.scenario("")
-	out := v.ebb(0, "run", "--config", "config.yaml", "--log-level", "debug")
+	out := v.ebb(0, "run", "--config", "config.yaml", "--log-level", "debug", "--report", "written/passed", "--junit", "written/passed.xml")
 	if !strings.Contains(out, "everything is restored") || !strings.Contains(out, "(secret)") || !strings.Contains(out, "(redacted)") {
 		v.Errorf("want a run that handled secrets, got:\n%s", out)
 	}
@@ -236,7 +237,7 @@ func (v *vault) runs() {
 		v.Errorf("the parrot repeated %d credentials, want one at each of six calls", v.server.repeated.Load())
 	}
 	v.scenario("fail: true")
-	out = v.ebb(1, "run", "--config", "config.yaml", "--log-level", "debug", "--log-format", "json")
+	out = v.ebb(1, "run", "--config", "config.yaml", "--log-level", "debug", "--log-format", "json", "-o", "json", "--report", "written/failed", "--junit", "written/failed.xml")
 	if !strings.Contains(out, "rollback_content.secret") {
 		v.Errorf("want the content refused that holds a secret, got:\n%s", out)
 	}
@@ -273,9 +274,10 @@ func (v *vault) killed() {
 	}
 	v.output.WriteString(said.String() + printed.String())
 	v.ebb(0, "list-rollback", "--config", "config.yaml", "-o", "json")
+	v.ebb(0, "list-rollback", "--config", "config.yaml", "-o", "wide")
 	v.ebb(0, "check-rollback", "--config", "config.yaml")
 	for _, format := range []string{"text", "json"} {
-		out := v.ebb(0, "execute-rollback", "--config", "config.yaml", "--dry-run", "-o", format, "--log-format", format, "--log-level", "debug")
+		out := v.ebb(0, "execute-rollback", "--config", "config.yaml", "--dry-run", "--out", "written/plan.json", "-o", format, "--log-format", format, "--log-level", "debug")
 		if !strings.Contains(out, "stringData.other = (secret)") {
 			v.Errorf("want a plan that hides the value, got:\n%s", out)
 		}
@@ -343,7 +345,7 @@ func (v *vault) search() {
 func (v *vault) files() {
 	v.Helper()
 	n := 0
-	v.must(filepath.WalkDir(filepath.Join(v.dir, "versions"), func(path string, d fs.DirEntry, err error) error {
+	add := func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -353,10 +355,12 @@ func (v *vault) files() {
 		fmt.Fprintf(&v.output, "--- %s\n%s", path, content)
 		n++
 		return err
-	}))
+	}
+	v.must(filepath.WalkDir(filepath.Join(v.dir, "versions"), add))
 	if n < 2 {
 		v.Errorf("got %d files below the versions directory, want the journal and more", n)
 	}
+	v.must(filepath.WalkDir(filepath.Join(v.dir, "written"), add))
 }
 
 func readText(t *testing.T, path string) string {
