@@ -122,6 +122,7 @@ func arrange(app *cli.App, args []string) []string {
 	if len(args) > 1 && args[1] == "--" { // the end of no flags
 		args = append([]string{args[0]}, args[2:]...)
 	}
+	args = unglued(app, args)
 	command := 1 // its place in args
 	help := false
 	for command < len(args) && strings.HasPrefix(args[command], "-") {
@@ -132,7 +133,7 @@ func arrange(app *cli.App, args []string) []string {
 		case name == "version" || name == "v":
 			return []string{args[0], "version"}
 		case !known:
-			return args // the parser says so
+			return []string{args[0], args[command]} // the parser says so
 		case takesValue && !hasValue:
 			command++ // its value
 		}
@@ -155,6 +156,31 @@ func arrange(app *cli.App, args []string) []string {
 		return []string{args[0], "run"}
 	}
 	return args
+}
+
+// unglued takes values off flags of one letter that they are written behind, as in -cFILE, which
+// Krkn's parser takes, too.
+func unglued(app *cli.App, args []string) []string {
+	all := args[:1:1]
+	value := false // whether the next one is a flag's value
+	for i, arg := range args[1:] {
+		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		takesValue, known := flagNamed(app, name)
+		switch {
+		case arg == "--" && !value:
+			return append(all, args[i+1:]...)
+		case value || !strings.HasPrefix(arg, "-") || known || strings.HasPrefix(arg, "--") || len(arg) < 3:
+			value = !value && strings.HasPrefix(arg, "-") && known && takesValue && !hasValue
+			all = append(all, arg)
+			continue
+		}
+		if takesValue, _ := flagNamed(app, arg[1:2]); takesValue {
+			all = append(all, arg[:2], arg[2:])
+			continue
+		}
+		all = append(all, arg)
+	}
+	return all
 }
 
 // operandsLast puts the flags of a command before its operands: who tries a script again and again
