@@ -98,6 +98,9 @@ func (c *caller) kindHint(f *runner.Failure) string {
 	case runner.KindUnknownRun:
 		return "to see the runs that left something: " + c.next("list-rollback")
 	case runner.KindScenario:
+		if c != nil && c.image != "" {
+			return "environment variables say what is in these files; to list them: " + c.bare("hub", "--list", c.image)
+		}
 		return "docs/scenarios.md has the keys of each type; to check the files anew: " + c.next("run", "--check")
 	case runner.KindUnavailable:
 		return "give it longer with --timeout"

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/hub"
+	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
 type hubOptions struct {
@@ -87,6 +88,7 @@ func runHub(ctx context.Context, o hubOptions) error {
 	}
 	o.operands = nil
 	o.Config = config
+	o.image = name
 	if name == hub.Rollback {
 		return runExecute(ctx, executeOptions{
 			commonOptions: o.commonOptions, timeOptions: o.timeOptions,
@@ -126,6 +128,9 @@ func (o *hubOptions) write(name string) (files *hub.Files, config string, err er
 func (o *hubOptions) hubError(err error) error {
 	var unknown *hub.UnknownError
 	if errors.As(err, &unknown) {
+		if meant := suggest.Nearest(unknown.Name, hub.Names()); meant != "" {
+			err = fmt.Errorf("%w; did you mean %q?", err, meant)
+		}
 		return &usageError{err: err, hints: []string{o.bare("hub", "--list")}}
 	}
 	return &usageError{err: err}

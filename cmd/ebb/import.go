@@ -123,6 +123,9 @@ func (o *importOptions) operand(ctx context.Context, s *setup, operand string) (
 	if err != nil {
 		return nil, &usageError{err: err}
 	}
+	if !info.IsDir() && !strings.Contains(operand, ".py") {
+		return nil, &usageError{err: fmt.Errorf("got %q, want a directory, or a version file of Krkn's (.py)", operand)}
+	}
 	if !info.IsDir() {
 		store, file, err := s.locate(ctx, &o.commonOptions, operand)
 		if err != nil {

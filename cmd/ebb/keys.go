@@ -18,7 +18,7 @@ type keysOptions struct{ invocation }
 
 func (o *keysOptions) check() error {
 	if len(o.operands) < 1 || len(o.operands) > 2 || o.operands[0] != "new" {
-		return &usageError{err: fmt.Errorf("got the operands %q, want new and, if it is not to be %s, a file", o.operands, defaultKey), hints: []string{o.bare("keys", "new", "FILE")}}
+		return &usageError{err: fmt.Errorf("got the operands %q, want new, and perhaps a file instead of %s", o.operands, defaultKey), hints: []string{o.bare("keys", "new", "FILE")}}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
@@ -26,7 +28,7 @@ import (
 var updateMessages = flag.Bool("update-messages", false, "write testdata/messages.golden anew")
 
 // variable is what differs from one test to the next in a message.
-var variable = regexp.MustCompile(`(?m)^.*\[WARNING\] versions directory .*\n|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} |ebb-edit-\d+|_scenarios, .*_scenarios$`)
+var variable = regexp.MustCompile(`(?m)^.*\[WARNING\] versions directory .*\n|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} |ebb-(?:edit|hub-[a-z-]+)-\d+|_scenarios, .*_scenarios$`)
 
 // TestMessages holds what ebb says when something is wrong: every mistake of testdata/messages.txtar,
 // and every kind of failure with its hints. Each names a next command. It is no parallel test: it
@@ -51,6 +53,11 @@ func TestMessages(t *testing.T) {
 	if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(said, "\n")); d != "" {
 		t.Errorf("if it reads well: go test ./cmd/ebb -run TestMessages -update-messages\n%s", d)
 	}
+	for _, m := range saidCommand.FindAllStringSubmatch(said, -1) {
+		if err := understood(m[1]); err != nil {
+			t.Errorf("%q is printed, and can't be pasted: %v", m[1], err)
+		}
+	}
 	for _, text := range literals(t, "hints.go", func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.ReturnStmt, *ast.CompositeLit:
@@ -65,6 +72,31 @@ func TestMessages(t *testing.T) {
 			t.Errorf("no mistake has the hint %q", text)
 		}
 	}
+}
+
+// saidCommand is a command that is printed, up to what comes after it.
+var saidCommand = regexp.MustCompile(`(?m)(?:^hint: |: )(ebb [^;,\n]*)`)
+
+// understood reports whether the parser knows the command and its flags.
+func understood(text string) error {
+	app := newApp(io.Discard, io.Discard)
+	for _, words := range commandsIn(text) {
+		args := arrange(app, words)
+		if len(args) < 2 || args[1] == "--help" {
+			continue
+		}
+		command := app.Command(args[1])
+		if command == nil {
+			return fmt.Errorf("no command %q", args[1])
+		}
+		for _, flag := range typedOf(app, words).flags {
+			name, _, _ := strings.Cut(flag, "=")
+			if name != "help" && !slices.ContainsFunc(command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) {
+				return fmt.Errorf("%s has no flag %q", args[1], name)
+			}
+		}
+	}
+	return nil
 }
 
 // commandMistakes are the commands of testdata/messages.txtar and what they say.

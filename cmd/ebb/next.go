@@ -16,6 +16,7 @@ import (
 type caller struct {
 	program string   // the first argument
 	where   []string // flags with their values, as a shell reads them
+	image   string   // of krkn-hub, whose variables became the scenario file; "" for none
 }
 
 // whereFlags say where the configuration, the version files and the clusters are.

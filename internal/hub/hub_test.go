@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"reflect"
-	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -147,8 +146,8 @@ func TestHostileValues(t *testing.T) {
 		}
 	}
 	var unknown *UnknownError
-	if _, err := Render("nothing", env(), "", ""); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "node-cpu-hog") {
-		t.Errorf("got %v, want an *UnknownError that names what there is", err)
+	if _, err := Render("nothing", env(), "", ""); !errors.As(err, &unknown) || unknown.Name != "nothing" {
+		t.Errorf("got %v, want an *UnknownError with the name", err)
 	}
 }
 

@@ -49,7 +49,7 @@ func Names() []string {
 type UnknownError struct{ Name string }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("there is no hub scenario %q; there are %s", e.Name, strings.Join(Names(), ", "))
+	return fmt.Sprintf("there is no hub scenario %q", e.Name)
 }
 
 // Files are what an image renders.
