@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -54,7 +55,10 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 	}
 	if s.Config, err = read(); err != nil {
 		usage := &usageError{err: err}
-		if len(s.hints(err)) == 0 {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			usage.hints = []string{"you have to be able to read it: ls -ld " + quoted(o.configFile())}
+		case len(s.hints(err)) == 0:
 			s.reads(o.configFile())
 			usage.hints = []string{"mend it, and check it: " + s.next("run", "--check")}
 		}

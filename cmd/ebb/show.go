@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/durable"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -308,12 +309,4 @@ func age(t time.Time) string {
 }
 
 // quoted is a word as a shell reads it.
-func quoted(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%=", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+func quoted(word string) string { return durable.Quote(word) }

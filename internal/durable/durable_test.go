@@ -222,8 +222,8 @@ func TestUnreadableParent(t *testing.T) {
 func TestQuote(t *testing.T) {
 	for path, want := range map[string]string{
 		"/tmp/kraken-rollback": "/tmp/kraken-rollback",
-		"/a b":                 "$'/a b'",
-		"/a'\\":                `$'/a\'\\'`,
+		"/a b":                 "'/a b'",
+		"/a'\\":                `'/a'\''\'`,
 		"/a\n\x1b[31m$(x)":     `$'/a\x0a\x1b[31m$(x)'`,
 	} {
 		if got := Quote(path); got != want {
@@ -239,6 +239,12 @@ func TestQuote(t *testing.T) {
 		got, err := exec.Command(bash, "-c", "printf %s "+Quote(path)).Output()
 		if err != nil || string(got) != path {
 			t.Fatalf("%q as %s: got %q, %v", path, Quote(path), got, err)
+		}
+		if strings.HasPrefix(Quote(path), "$") {
+			return
+		}
+		if got, err := exec.Command("sh", "-c", "printf %s "+Quote(path)).Output(); err != nil || string(got) != path {
+			t.Fatalf("sh: %q as %s: got %q, %v", path, Quote(path), got, err)
 		}
 	})
 }

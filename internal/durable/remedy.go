@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -165,10 +167,13 @@ func aside(path string) string { return join(filepath.Dir(path), "old."+filepath
 var plain = lazyregexp.New(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
 // Quote makes one shell word of a path. Names can hold anything, and remedies are there to be
-// pasted.
+// pasted: into any shell if the path can be printed, otherwise into those that know $'…'.
 func Quote(path string) string {
 	if plain.MatchString(path) {
 		return path
+	}
+	if utf8.ValidString(path) && strings.IndexFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 	}
 	var b strings.Builder
 	b.WriteString("$'")
