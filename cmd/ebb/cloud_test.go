@@ -346,7 +346,7 @@ func (s *sky) lease(node corev1.Node) (*coordinationv1.Lease, error) {
 	renewed := s.renewed[node.Name]
 	return &coordinationv1.Lease{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"},
-		ObjectMeta: metav1.ObjectMeta{Name: node.Name, Namespace: "kube-node-lease"},
+		ObjectMeta: metav1.ObjectMeta{Name: node.Name, Namespace: "kube-node-lease", UID: "lease-" + node.UID},
 		Spec:       coordinationv1.LeaseSpec{RenewTime: &renewed},
 	}, nil
 }
