@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"supervisor":               {"runner", "versions", "schema", "internal/worker"},
 	"internal/worker":          {},
 	"internal/aws":             {"internal/cloudapi", "internal/reply", "internal/lazyregexp"},
-	"internal/bench":           {"runner", "scripts", "supervisor", "versions", "versions/clusterstore", "versions/mirror"},
+	"internal/bench":           {"internal/durable", "internal/kube", "runner", "scripts", "supervisor", "versions", "versions/clusterstore", "versions/mirror"},
 	"internal/cloudapi":        {"internal/credential", "internal/patience", "internal/permit", "internal/reply"},
 	"internal/cloudtest":       {"internal/sandboxtest"},
 	"internal/config":          {"schema", "internal/suggest", "versions"},

@@ -26,8 +26,6 @@ import (
 	_ "github.com/ebb-chaos/ebb/runner"
 	_ "github.com/ebb-chaos/ebb/scripts"
 	_ "github.com/ebb-chaos/ebb/supervisor"
-	_ "github.com/ebb-chaos/ebb/versions/clusterstore"
-	_ "github.com/ebb-chaos/ebb/versions/mirror"
 )
 
 // Request is one request of a bare program.
@@ -52,7 +50,7 @@ type Work struct {
 // bareCommand is a bare program.
 func bareCommand(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("bare: want nothing, requests, names, or lstat")
+		return errors.New("bare: want nothing, requests, names, lstat, store-flush or store-list")
 	}
 	switch args[0] {
 	case "nothing":
@@ -63,6 +61,10 @@ func bareCommand(ctx context.Context, args []string) error {
 		return bareNames(args[1], false)
 	case "lstat":
 		return bareNames(args[1], true)
+	case "store-flush":
+		return bareFlush(ctx, args[1])
+	case "store-list":
+		return bareStoreList(ctx, args[1])
 	}
 	return fmt.Errorf("bare: got %q", args[0])
 }

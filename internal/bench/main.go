@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 )
 
@@ -32,6 +33,8 @@ func dispatch(ctx context.Context, args []string) error {
 		return runCommand(ctx, rest)
 	case "sample":
 		return sampleCommand(ctx)
+	case "store-flush":
+		return storeFlush(ctx, strings.Join(rest, " "))
 	case "bare":
 		return bareCommand(ctx, rest)
 	case "table":

@@ -38,7 +38,7 @@ func allRows() []row {
 	for _, size := range []int{0, 1000, 10_000} {
 		rows = append(rows, outageRow(size))
 	}
-	return append(rows, journalRow(1_000_000))
+	return append(rows, flushRow(200), storeListRow(5000), journalRow(1_000_000))
 }
 
 // same is a step that needs nothing done before.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
@@ -37,13 +38,18 @@ type entry struct {
 	written      time.Time
 }
 
+// writers are kept: a new one takes a megabyte.
+var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // pack compresses a version file, and refuses what no Secret can hold.
 func pack(content []byte) ([]byte, error) {
 	if err := versions.CheckContent(content); err != nil {
 		return nil, err
 	}
 	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
+	w := writers.Get().(*gzip.Writer)
+	defer writers.Put(w)
+	w.Reset(&packed)
 	if _, err := w.Write(content); err != nil {
 		return nil, err
 	}

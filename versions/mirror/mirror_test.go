@@ -2,19 +2,26 @@ package mirror_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/ebb-chaos/ebb/internal/kube"
+	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 	"github.com/ebb-chaos/ebb/versions"
+	"github.com/ebb-chaos/ebb/versions/clusterstore"
 	"github.com/ebb-chaos/ebb/versions/mirror"
 	"github.com/ebb-chaos/ebb/versions/storetest"
 )
 
 const run = "168dce4c-fdb4-4e8c-aa5b-7f919777801b"
+
+func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
 
 func newDisk(t testing.TB) *versions.Dir {
 	t.Helper()
@@ -159,65 +166,115 @@ func state(t *testing.T, s versions.Store, id string) string {
 	return strings.Join(states, ",")
 }
 
+// disagreement is what the two copies of a file say.
+type disagreement struct {
+	name          string
+	disk, cluster string
+	unsigned      bool   // the cluster's
+	noKey         bool   // nothing can be signed here
+	want          string // what is read of the pending file; "" if there is none, "refused"
+	after         string // states of the disk's and the cluster's copy after the open
+}
+
+var disagreements = []disagreement{
+	{"both pending", "pending x", "pending x", false, false, "x", "pending/pending"},
+	{"the disk vanished", "", "pending x", false, false, "x", "pending/pending"},
+	{"the disk vanished, and nobody signed", "", "pending x", true, false, "refused", "/pending"},
+	{"the cluster lost it", "pending x", "", false, false, "x", "pending/pending"},
+	{"the cluster lost it, and there is no key", "pending x", "", false, true, "x", "pending/"},
+	{"killed between the cluster and the disk at the end", "pending x", "executed x", false, false, "x", "pending/pending"},
+	{"the same without a key", "pending x", "executed x", false, true, "x", "pending/executed"},
+	{"the cluster was away at the end", "executed x", "pending x", false, false, "x", "pending/pending"},
+	{"both executed", "executed x", "executed x", false, false, "", "executed/executed"},
+	{"executed on the disk, removed in the cluster", "executed x", "", false, false, "", "executed/"},
+	{"executed in the cluster, removed on the disk", "", "executed x", false, false, "", "executed/executed"},
+	{"edited on the disk", "pending edited", "pending x", false, false, "x", "pending/pending"},
+	{"edited in the cluster, and signed", "pending x", "pending edited", false, false, "edited", "pending/pending"},
+	{"edited and signed, after the disk's was executed", "executed x", "pending edited", false, false, "edited", "pending/pending"},
+	{"changed in the cluster", "pending x", "pending evil", true, false, "refused", "pending/pending"},
+	{"changed in the cluster, after the disk's was executed", "executed x", "pending evil", true, false, "refused", "pending/pending"},
+	{"executed in the cluster by nobody who signs", "pending x", "executed evil", true, false, "refused", "pending/executed"},
+	{"unsigned and the same", "pending x", "pending x", true, false, "x", "pending/pending"},
+}
+
 // Whatever the two copies say: pending in either is pending, the signed one counts, and after an open
 // both are the same.
 func TestDisagreements(t *testing.T) {
-	for _, test := range []struct {
-		name          string
-		disk, cluster string
-		unsigned      bool   // the cluster's
-		noKey         bool   // nothing can be signed here
-		want          string // what is read of the pending file; "" if there is none, "refused"
-		after         string // states of the disk's and the cluster's copy after the open
-	}{
-		{"both pending", "pending x", "pending x", false, false, "x", "pending/pending"},
-		{"the disk vanished", "", "pending x", false, false, "x", "pending/pending"},
-		{"the disk vanished, and nobody signed", "", "pending x", true, false, "refused", "/pending"},
-		{"the cluster lost it", "pending x", "", false, false, "x", "pending/pending"},
-		{"the cluster lost it, and there is no key", "pending x", "", false, true, "x", "pending/"},
-		{"killed between the cluster and the disk at the end", "pending x", "executed x", false, false, "x", "pending/pending"},
-		{"the same without a key", "pending x", "executed x", false, true, "x", "pending/executed"},
-		{"the cluster was away at the end", "executed x", "pending x", false, false, "x", "pending/pending"},
-		{"both executed", "executed x", "executed x", false, false, "", "executed/executed"},
-		{"executed on the disk, removed in the cluster", "executed x", "", false, false, "", "executed/"},
-		{"edited on the disk", "pending edited", "pending x", false, false, "x", "pending/pending"},
-		{"changed in the cluster", "pending x", "pending evil", true, false, "refused", "pending/pending"},
-		{"unsigned and the same", "pending x", "pending x", true, false, "x", "pending/pending"},
-	} {
+	for _, test := range disagreements {
 		t.Run(test.name, func(t *testing.T) {
-			disk, other := newDisk(t), &cluster{Memory: versions.NewMemory(), unsigned: test.unsigned}
-			id := copies(t, disk, other, test.disk, test.cluster)
-			s := mirror.New(disk, other, mirror.Options{Required: true, Signs: func() bool { return !test.noKey }})
-			if got, want := state(t, s, id), union(test.disk, test.cluster); got != want {
-				t.Errorf("before the open: listed as %q, want %q", got, want)
-			}
-			e, err := s.Open(t.Context(), id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files, err := e.Files(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			for _, f := range slices.DeleteFunc(files, func(f versions.File) bool { return !f.Replayable() }) {
-				content, err := e.Read(t.Context(), f)
-				if got += string(content); errors.As(err, new(*versions.UntrustedError)) {
-					got += "refused"
-				} else if err != nil {
-					t.Error(err)
-				}
-			}
-			if err := e.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if got != test.want {
-				t.Errorf("read %q, want %q", got, test.want)
-			}
-			if got := state(t, disk, id) + "/" + state(t, other, id); got != test.after {
-				t.Errorf("after the open: %q, want %q", got, test.after)
-			}
+			other := &cluster{Memory: versions.NewMemory(), unsigned: test.unsigned}
+			test.try(t, newDisk(t), other, other)
 		})
+	}
+}
+
+// The same with a cluster.
+func TestDisagreementsInACluster(t *testing.T) {
+	config, err := kube.LoadConfig(sandboxtest.Kubeconfig(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := sandboxtest.Namespace(t)
+	key, err := clusterstore.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}
+	open := func(t *testing.T, signing ed25519.PrivateKey) *clusterstore.Store {
+		s, err := clusterstore.New(clusterstore.Options{Cluster: config, Namespace: namespace, SigningKey: signing, PublicKeys: public, Patience: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		return s
+	}
+	for _, test := range disagreements {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			runner, here := key, key
+			if test.unsigned {
+				runner = nil
+			}
+			if test.noKey {
+				here = nil
+			}
+			test.try(t, newDisk(t), open(t, runner), open(t, here))
+		})
+	}
+}
+
+// try makes the copies, and opens them with another store of the same cluster than the one that wrote.
+func (test disagreement) try(t *testing.T, disk *versions.Dir, writer, other versions.Twin) {
+	id := copies(t, disk, writer, test.disk, test.cluster)
+	s := mirror.New(disk, other, mirror.Options{Required: true, Signs: func() bool { return !test.noKey }})
+	if got, want := state(t, s, id), union(test.disk, test.cluster); got != want {
+		t.Errorf("before the open: listed as %q, want %q", got, want)
+	}
+	e, err := s.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := e.Files(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, f := range slices.DeleteFunc(files, func(f versions.File) bool { return !f.Replayable() }) {
+		content, err := e.Read(t.Context(), f)
+		if got += string(content); errors.As(err, new(*versions.UntrustedError)) {
+			got += "refused"
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got != test.want {
+		t.Errorf("read %q, want %q", got, test.want)
+	}
+	if got := state(t, disk, id) + "/" + state(t, other, id); got != test.after {
+		t.Errorf("after the open: %q, want %q", got, test.after)
 	}
 }
 
