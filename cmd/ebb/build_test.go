@@ -21,8 +21,13 @@ func makeBuild(t testing.TB, dir string) string {
 
 func runMake(t testing.TB, args ...string) {
 	t.Helper()
+	makeIn(t, "../..", args...)
+}
+
+func makeIn(t testing.TB, dir string, args ...string) {
+	t.Helper()
 	build := exec.Command("make", append([]string{"--silent"}, args...)...)
-	build.Dir = "../.."
+	build.Dir = dir
 	for _, variable := range os.Environ() { // a make that runs the tests is none of this one's business
 		if name, _, _ := strings.Cut(variable, "="); name != "MAKEFLAGS" && name != "MFLAGS" && name != "MAKELEVEL" {
 			build.Env = append(build.Env, variable)

@@ -97,6 +97,11 @@ func runsInContainers(t *testing.T, image string) {
 	for _, user := range [][2]int{{65532, 65532}, {1000650000, 0}} {
 		t.Run(fmt.Sprintf("%d:%d", user[0], user[1]), func(t *testing.T) {
 			c := &container{dir: t.TempDir(), uid: user[0], gid: user[1]}
+			c.alter = func(spec map[string]any) { // no user here has an entry in passwd, and one has no home
+				if process := spec["process"].(map[string]any); c.gid == 0 {
+					process["env"] = []string{"PATH=/", "KUBERNETES_SERVICE_HOST=127.0.0.1"}
+				}
+			}
 			c.id = "ebb-test-" + filepath.Base(filepath.Dir(c.dir)) + "-" + filepath.Base(c.dir)
 			root := filepath.Join(c.dir, "root")
 			for _, dir := range []string{root, filepath.Join(root, "proc"), filepath.Join(root, "dev"), filepath.Join(root, "config"), filepath.Join(root, "volume"), filepath.Join(c.dir, "config")} {
