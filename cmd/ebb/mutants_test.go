@@ -76,6 +76,10 @@ var mutants = map[string][]mutant{
 		{does: `onnode $NODE - sh -c 'iptables -S INPUT | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
 		{does: `onnode $NODE - iptables -I INPUT -j ACCEPT`, after: `onnode $NODE - iptables -D INPUT -j ACCEPT`},
 		{does: `onnode $NODE - iptables -I OUTPUT -p tcp -j ACCEPT`, after: `onnode $NODE - iptables -D OUTPUT -p tcp -j ACCEPT`},
+		{
+			does:  `onnode $NODE - sh -ec 'iptables -N agent; iptables -N agent-in; iptables -A agent-in -p tcp -j ACCEPT; iptables -A agent -j agent-in; iptables -I INPUT -j agent'`,
+			after: `onnode $NODE - sh -ec 'iptables -D INPUT -j agent; iptables -F agent; iptables -X agent; iptables -F agent-in; iptables -X agent-in'`,
+		},
 		{does: `onnode $NODE - sh -c 'iptables -S | grep ebb: | sed "s/^-A/-R/; s/PUT /PUT 1 /; s/DROP$/ACCEPT/" | while read -r rule; do eval "iptables $rule"; done'`},
 	},
 	"netng_pod_chaos": {
