@@ -63,7 +63,7 @@ func Main[S any](build Build[S]) {
 	})
 	last.Failure = runner.FailureOf(err)
 	inside.Tell(event{Done: &last})
-	worker.Exit()
+	worker.Exit(0)
 }
 
 // Signals are those that ask a process to end: SIGINT, SIGTERM, and SIGHUP unless this process was

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/worker"
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
@@ -22,7 +23,7 @@ var version = "0.1.0"
 
 func main() {
 	supervisor.Main(buildRunner)
-	os.Exit(ebb(os.Args, os.Stdout, os.Stderr))
+	worker.Exit(ebb(os.Args, os.Stdout, os.Stderr))
 }
 
 // The keys of what an app keeps: the arguments that it was called with and, once they are read, the

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ebb-chaos/ebb/internal/config"
+	"github.com/ebb-chaos/ebb/internal/worker"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -48,6 +49,10 @@ func command[O any, P interface {
 	o := P(new(O))
 	c.Flags = o.flags()
 	c.Action = func(parsed *cli.Context) error {
+		var few *worker.FileLimitError
+		if err := worker.CheckFileLimit(); errors.As(err, &few) {
+			return &usageError{err: err, hints: few.Hints()}
+		}
 		operands, err := operandsOf(parsed)
 		if err != nil {
 			return err

@@ -9,14 +9,15 @@ import (
 	"syscall"
 )
 
-// A worker starts only the commands that a kubeconfig has for its credentials. One that hangs is given
-// up, and nobody waits for it any more: it has to end with the worker, and with it whatever it started.
+// A process of this program starts workers, editors, which it waits for, and the commands that a kubeconfig
+// has for its credentials. Such a command that hangs is given up, and nobody waits for it any more: it has
+// to end with the process, and with it whatever it started.
 
-// Exit ends a worker whose work is done.
-func Exit() { exit(0) }
-
-func exit(code int) {
-	killAll(descendants(os.Getpid()))
+// Exit ends this process and all that it has started.
+func Exit(code int) {
+	if CheckFileLimit() == nil { // otherwise it could start nothing, nor look for it
+		killAll(descendants(os.Getpid()))
+	}
 	os.Exit(code)
 }
 

@@ -20,9 +20,9 @@ func (e *FileLimitError) Error() string {
 // Hints say what to do about it.
 func (e *FileLimitError) Hints() []string { return []string{"ulimit -n 1024"} }
 
-// checkFileLimit looks at the limit before the first file is opened that needs the runtime's
-// poller.
-func checkFileLimit() error {
+// CheckFileLimit looks at the limit before the first file is opened that needs the runtime's
+// poller. Its error is a [*FileLimitError].
+func CheckFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return nil // not known: what fails for it will say so

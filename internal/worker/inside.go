@@ -57,7 +57,7 @@ func Open[O, E any]() (w *Inside[O, E], first O, err error) {
 // too.
 func (w *Inside[O, E]) Tell(event E) {
 	if err := w.events.send(envelope[E]{Event: &event}); err != nil {
-		exit(exitEnded)
+		Exit(exitEnded)
 	}
 }
 
@@ -65,9 +65,9 @@ func (w *Inside[O, E]) Tell(event E) {
 // whose subject is the process.
 func (w *Inside[O, E]) Fatal(why string) {
 	if err := w.events.send(envelope[E]{Fatal: why}); err != nil {
-		exit(exitEnded)
+		Exit(exitEnded)
 	}
-	exit(exitEnded)
+	Exit(exitEnded)
 }
 
 // FollowOrders gives the further orders to handle, and ends this process when who gives them is
@@ -77,7 +77,7 @@ func (w *Inside[O, E]) FollowOrders(handle func(O)) {
 		var order O
 		err := w.orders.Decode(&order)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			exit(exitEnded)
+			Exit(exitEnded)
 		}
 		if err != nil {
 			w.Fatal(fmt.Sprintf("could not read its orders (%v)", err))

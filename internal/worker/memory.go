@@ -23,7 +23,7 @@ func (w *Inside[O, E]) heartbeat(l limits) {
 		}
 		last = time.Now()
 		if err := w.events.send(envelope[E]{}); err != nil {
-			exit(exitEnded)
+			Exit(exitEnded)
 		}
 	}
 }

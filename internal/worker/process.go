@@ -56,7 +56,7 @@ type Process[O, E any] struct {
 
 // Start starts a worker.
 func Start[O, E any](o Options) (*Process[O, E], error) {
-	if err := checkFileLimit(); err != nil {
+	if err := CheckFileLimit(); err != nil {
 		return nil, err
 	}
 	events, eventsIn, err := os.Pipe()

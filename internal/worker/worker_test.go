@@ -77,6 +77,14 @@ func inside() {
 		if err := exec.Command("sleep", "5").Start(); err != nil {
 			panic(err)
 		}
+	case "start others", "start others, and hang":
+		for _, pid := range startOthers() {
+			w.Tell(event{pid})
+		}
+		if first.Do == "start others" {
+			Exit(0)
+		}
+		fallthrough
 	case "stop":
 		if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
 			panic(err)
@@ -100,6 +108,50 @@ func inside() {
 		select {}
 	}
 	os.Exit(0)
+}
+
+// startOthers starts a process that starts another one, and returns the IDs of both.
+func startOthers() (pids []string) {
+	cmd := exec.Command("sh", "-c", "sleep 600 & echo $! && exec >/dev/null && wait")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		panic(err)
+	}
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
+	var inner int
+	if _, err := fmt.Fscan(out, &inner); err != nil {
+		panic(err)
+	}
+	return []string{fmt.Sprint(cmd.Process.Pid), fmt.Sprint(inner)}
+}
+
+// TestChildren: what a worker has started ends with it, when it ends by itself and when it is killed.
+func TestChildren(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/task"); err != nil {
+		t.Skip("SKIPPED: THERE IS NO /proc HERE")
+	}
+	for _, do := range []string{"start others", "start others, and hang"} {
+		told, _ := run(t, do, func(o *Options) { o.Silence = time.Second })
+		if len(told) != 2 {
+			t.Fatalf("%s: got %q, want two processes", do, told)
+		}
+		for _, pid := range told {
+			for deadline := time.Now().Add(time.Minute); running(pid); time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%s: process %s still runs", do, pid)
+				}
+			}
+		}
+	}
+}
+
+// running reports whether a process has not ended. Nobody may have waited for one that has.
+func running(pid string) bool {
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
 // recurse goes deeper than any stack.
@@ -240,7 +292,7 @@ func TestFewFiles(t *testing.T) {
 	if got, want := err.Error(), "open files: the limit is 8, want at least 32"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if err := checkFileLimit(); err != nil {
+	if err := CheckFileLimit(); err != nil {
 		t.Errorf("this process: %v", err)
 	}
 }
