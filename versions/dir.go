@@ -26,6 +26,9 @@ type Dir struct {
 	settling sync.Mutex
 	settled  bool
 
+	roots roots            // waits for its entries
+	lines together[[]byte] // of the journal
+
 	// doubtful says that this process' last line in the journal may lack its end.
 	doubtful atomic.Bool
 }
@@ -237,7 +240,7 @@ func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	e, err := newDirExecution(root, dir, id)
+	e, err := newDirExecution(&d.roots, root, dir, id)
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

@@ -20,6 +20,7 @@ const probeSize = 64 << 10
 
 // dirExecution is an execution in a directory. The lock is on dir's descriptor and ends with it.
 type dirExecution struct {
+	roots     *roots // of the store
 	root, dir *durable.Dir
 	id        string
 	runUUID   string
@@ -39,12 +40,12 @@ type dirExecution struct {
 	closed bool
 }
 
-func newDirExecution(root, dir *durable.Dir, id string) (*dirExecution, error) {
+func newDirExecution(roots *roots, root, dir *durable.Dir, id string) (*dirExecution, error) {
 	_, runUUID, err := parseExecutionID(id)
 	if err != nil {
 		return nil, err
 	}
-	e := &dirExecution{root: root, dir: dir, id: id, runUUID: runUUID, opened: time.Now()}
+	e := &dirExecution{roots: roots, root: root, dir: dir, id: id, runUUID: runUUID, opened: time.Now()}
 	names, err := dir.Names()
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func (e *dirExecution) settle() error {
 	if e.settled {
 		return nil
 	}
-	if err := errors.Join(e.root.Sync(), e.dir.Sync()); err != nil {
+	if err := errors.Join(e.roots.sync(e.root), e.dir.Sync()); err != nil {
 		return fmt.Errorf("what was done here before might not survive a power loss: %w", err)
 	}
 	e.settled = true

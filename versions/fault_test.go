@@ -89,7 +89,7 @@ func TestOrderOfOperations(t *testing.T) {
 	}
 	sys.Inject(nil)
 	check("close when empty", e.Close(), "unlink .lock", "rmdir EXECUTION")
-	check("append", d.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName)
+	check("append", d.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "close "+journalName, "sync deep")
 	another := &Dir{path: d.path, system: sys}
-	check("first append of a process", another.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "sync deep", "close "+journalName, "sync versions")
+	check("first append of a process", another.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "close "+journalName, "sync deep", "sync versions")
 }

@@ -116,6 +116,11 @@ func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 	if err != nil {
 		return err
 	}
+	return d.lines.do(line, d.appendAll)
+}
+
+// appendAll appends lines of this process, which wait for the disk together.
+func (d *Dir) appendAll(lines [][]byte) (err error) {
 	root, err := d.open(true)
 	if err != nil {
 		return err
@@ -124,9 +129,14 @@ func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 	// What the page cache shows as the end of a line need not be on the disk after an fsync that
 	// failed.
 	if d.doubtful.Swap(false) {
-		line = append([]byte{'\n'}, line...)
+		lines[0] = append([]byte{'\n'}, lines[0]...)
 	}
-	if err := root.AppendLine(journalName, line); err != nil {
+	if err := root.AppendLines(journalName, lines...); err != nil {
+		d.doubtful.Store(true)
+		return err
+	}
+	// Its entry, too.
+	if err := d.roots.sync(root); err != nil {
 		d.doubtful.Store(true)
 		return err
 	}

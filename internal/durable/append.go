@@ -5,13 +5,15 @@ import (
 	"os"
 )
 
-// AppendLine durably adds a line, which ends in a newline, to a file that must be ours alone, and
-// makes the file if it is missing. It writes once, so that a short line isn't interleaved with
-// those of other processes. A last line that a crash or a full disk tore off gets its end first:
-// otherwise it would swallow this one too.
+// AppendLines durably adds lines, each of which ends in a newline, to a file that must be ours alone,
+// and makes the file if it is missing. It writes each at once, so that a short line isn't interleaved
+// with those of other processes. A last line that a crash or a full disk tore off gets its end first:
+// otherwise it would swallow the next one too. The caller syncs the directory afterwards. Each time, and
+// not only when this call made the file: another process may have, and died before that, or somebody who
+// rotates files.
 //
-// After an error the line may be there all the same, whole or in part.
-func (d *Dir) AppendLine(name string, line []byte) (err error) {
+// After an error the lines may be there all the same, whole or in part.
+func (d *Dir) AppendLines(name string, lines ...[]byte) (err error) {
 	f, err := d.openAppend(name)
 	if err != nil {
 		return err
@@ -21,18 +23,16 @@ func (d *Dir) AppendLine(name string, line []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	if torn {
-		line = append([]byte{'\n'}, line...)
+	for _, line := range lines {
+		if torn {
+			line = append([]byte{'\n'}, line...)
+		}
+		if err := d.writeAll(f, line); err != nil {
+			return err
+		}
+		torn = false
 	}
-	if err := d.writeAll(f, line); err != nil {
-		return err
-	}
-	if err := d.system.Sync(f); err != nil {
-		return err
-	}
-	// Each time, and not only when this call made the file: another process may have, and died
-	// before this, or somebody who rotates files. It costs nothing when there is nothing to write.
-	return d.Sync()
+	return d.system.Sync(f)
 }
 
 // isTorn reports whether a file's last line has no end.

@@ -8,11 +8,11 @@
 //
 // Avoid [Dir.Create] for anything that must outlive the machine: it is for bookkeeping.
 //
-// Promised: [Dir.WriteFile], [Dir.ReplaceFile], [Dir.AppendLine], [Dir.Rename], [Dir.Remove] and
+// Promised: [Dir.WriteFile], [Dir.ReplaceFile], [Dir.Rename], [Dir.Remove] and
 // [Dir.Mkdir] return nil only when the change is on stable storage. A file gets there in this
 // order: temporary file in the same directory, write, length, mode, fsync, close, rename, fsync of
-// the directory; a line in this one: one write, fsync of the file, fsync of the directory. A reader
-// sees the whole file or none. After an error the temporary file is gone, and so is the new name;
+// the directory. [Dir.AppendLines] leaves the last of these, for a file that may be new, to its caller:
+// one write a line, fsync of the file. A reader sees the whole file or none. After an error the temporary file is gone, and so is the new name;
 // where even this removal fails, the error says both.
 //
 // The package needs a Unix.

@@ -77,10 +77,16 @@ func (OS) Rmdir(dir *os.File, name string) error {
 // openAt opens an entry of dir. It never follows a link nor waits for the other end of a FIFO in a
 // file's place, and the descriptor is closed in child processes: a lock that a child inherited
 // would outlive its owner.
+//
+// A directory, and a file that is made here, need no O_NONBLOCK for that. With it, Go asks the kernel to
+// watch each one, which it refuses.
 func openAt(dir *os.File, name string, flag int, mode uint32) (*os.File, error) {
 	var f *os.File
+	if flag&(unix.O_DIRECTORY|unix.O_EXCL) == 0 {
+		flag |= unix.O_NONBLOCK
+	}
 	err := at(dir, "open", name, func(fd int) error {
-		opened, err := unix.Openat(fd, name, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, mode)
+		opened, err := unix.Openat(fd, name, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
 		if err == nil {
 			f = os.NewFile(uintptr(opened), join(dir.Name(), name))
 		}

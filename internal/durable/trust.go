@@ -83,7 +83,7 @@ func (c checker) walk(system System, path string, create bool) (*Dir, error) {
 		return nil, err
 	}
 	names = append(names, filepath.Base(path))
-	f, err := os.OpenFile(parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		// Parents that we may pass but not read are fine as long as nothing has to be created in
 		// them.
@@ -159,7 +159,7 @@ func (d *Dir) makeDir(name string, first bool) (*Dir, error) {
 // SyncEntry waits until the directory's own entry is on stable storage, for a directory that
 // somebody else may have just made.
 func (d *Dir) SyncEntry() error {
-	f, err := os.OpenFile(filepath.Dir(d.Path()), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(filepath.Dir(d.Path()), unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrPermission) {
 		// A parent that we can't read is one that an administrator made d in, long ago.
 		return nil
@@ -173,7 +173,7 @@ func (d *Dir) SyncEntry() error {
 
 func (c checker) openUnder(system System, parent, name string) (*Dir, error) {
 	path := join(parent, name)
-	f, err := os.OpenFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
