@@ -169,27 +169,35 @@ func later(a, b bool) int {
 	return -1
 }
 
-// readFile takes in what a file undoes. One that can't be loaded fails when its turn comes, and
+// head is what one file undoes.
+type head struct {
+	refs   []builtins.Ref
+	unread []byte // the content of one whose refs are not known
+}
+
+// headOf reads what a file undoes. One that can't be loaded fails when its turn comes, and
 // says so then; until then it may be about whatever it mentions.
-func (p *replayer) readFile(ctx context.Context, c *chain, f versions.File) {
-	content, err := p.store.Read(ctx, f)
+func (p *replayer) headOf(ctx context.Context, f versions.File, content []byte, err error) head {
 	if err != nil {
-		c.cluster = true
-		return
+		return head{}
 	}
-	var refs []builtins.Ref
 	if p.Lost[f.Key()] != nil {
-		err = p.Lost[f.Key()]
-	} else {
-		var version builtins.Version
-		version, err = p.header(ctx, f, content)
-		refs = version.Undoes
+		return head{unread: content}
 	}
+	version, err := p.header(ctx, f, content)
 	if err != nil {
-		c.unread = append(c.unread, content)
+		return head{unread: content}
 	}
-	c.refs = append(c.refs, refs...)
-	c.cluster = c.cluster || len(refs) == 0 || slices.ContainsFunc(refs, builtins.Ref.InCluster)
+	return head{refs: version.Undoes}
+}
+
+// add takes in what a file undoes.
+func (c *chain) add(h head) {
+	if h.unread != nil {
+		c.unread = append(c.unread, h.unread)
+	}
+	c.refs = append(c.refs, h.refs...)
+	c.cluster = c.cluster || len(h.refs) == 0 || slices.ContainsFunc(h.refs, builtins.Ref.InCluster)
 }
 
 // mentions reports whether a file whose refs are not known may undo ref.

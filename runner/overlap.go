@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
@@ -17,6 +15,8 @@ import (
 
 // pendingFile is what a pending version file of another execution undoes.
 type pendingFile struct {
+	outline outline // of a file that was not looked at any closer
+	brief   bool    // only the outline is known
 	version builtins.Version
 	content []byte // of a file that can't be loaded
 	err     error  // why
@@ -29,29 +29,33 @@ type overlaps struct {
 	known map[versions.File]pendingFile
 }
 
-// pending returns what each file undoes. Those that were not looked at yet are read and parsed by
-// all cores: beside ten thousand of them, that is what a run begins with.
-func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.File) []pendingFile {
+// pending returns what each file undoes. Those that were not looked at yet are read by all cores, and
+// parsed if they may undo one of the refs: beside ten thousand of them, that is what a run begins with.
+func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.File, refs []builtins.Ref) []pendingFile {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	all := make([]pendingFile, len(files))
 	var unknown []int
 	for i, f := range files {
 		known, ok := o.known[f]
-		if all[i] = known; !ok {
+		if all[i] = known; !ok || known.brief && known.outline.mayUndo(refs) {
 			unknown = append(unknown, i)
 		}
 	}
-	var next atomic.Int64
-	var work sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(unknown)) {
-		work.Go(func() {
-			for n := int(next.Add(1)) - 1; n < len(unknown); n = int(next.Add(1)) - 1 {
-				all[unknown[n]] = r.readPending(ctx, files[unknown[n]])
-			}
-		})
+	read := make([]versions.File, len(unknown))
+	for n, i := range unknown {
+		read[n] = files[i]
 	}
-	work.Wait()
+	versions.ReadFiles(ctx, r.store, read, 0, func(n int, content []byte, err error) {
+		i := unknown[n]
+		all[i] = pendingFile{err: err}
+		if err == nil {
+			all[i] = pendingFile{outline: outlineOf(content), brief: true}
+		}
+		if err != nil || all[i].outline.mayUndo(refs) {
+			all[i] = r.lookCloser(ctx, files[i], content, err)
+		}
+	})
 	if o.known == nil {
 		o.known = map[versions.File]pendingFile{}
 	}
@@ -64,11 +68,11 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.File
 	return all
 }
 
-// readPending finds out what a file undoes.
-func (r *Runner) readPending(ctx context.Context, f versions.File) pendingFile {
-	var p pendingFile
-	if p.content, p.err = r.store.Read(ctx, f); p.err == nil {
-		if p.version, p.err = r.header(ctx, f, p.content); p.err == nil {
+// lookCloser finds out what a file undoes. err is why it could not be read.
+func (r *Runner) lookCloser(ctx context.Context, f versions.File, content []byte, err error) pendingFile {
+	p := pendingFile{content: content, err: err}
+	if p.err == nil {
+		if p.version, p.err = r.header(ctx, f, content); p.err == nil {
 			p.content = nil
 		}
 	}
@@ -95,7 +99,7 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 			}
 		}
 	}
-	for i, p := range r.overlaps.pending(ctx, r, files) {
+	for i, p := range r.overlaps.pending(ctx, r, files, refs) {
 		if errors.Is(p.err, fs.ErrNotExist) {
 			continue // restored since it was listed
 		}
@@ -117,6 +121,9 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 // names reports whether the file undoes ref. One that can't be loaded does if it
 // mentions it, and one that can't be read might.
 func (p pendingFile) names(ref builtins.Ref) bool {
+	if p.brief {
+		return false // none of those that were asked for
+	}
 	if p.err != nil {
 		return p.content == nil || mentions(p.content, ref)
 	}

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ebb-chaos/ebb/versions"
@@ -163,25 +160,27 @@ func (x *reading) add() {
 // chainsOf reads what executions undo. Each is a chain of its own. All cores read, unless one thing is
 // to be done at a time.
 func (x *reading) chainsOf(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
-	cores := runtime.GOMAXPROCS(0)
+	made := make([]*chain, len(executions))
+	var files []versions.File
+	var of []int // the numbers of their executions
+	for i, info := range executions {
+		made[i] = &chain{executions: []versions.ExecutionInfo{info}}
+		for _, f := range info.Files {
+			if f.Replayable() {
+				files, of = append(files, f), append(of, i)
+			}
+		}
+	}
+	cores := 0 // all
 	if x.Parallel == 1 {
 		cores = 1
 	}
-	made := make([]*chain, len(executions))
-	var next atomic.Int64
-	var work sync.WaitGroup
-	for range min(cores, len(executions)) {
-		work.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(executions); i = int(next.Add(1)) - 1 {
-				made[i] = &chain{executions: []versions.ExecutionInfo{executions[i]}}
-				for _, f := range executions[i].Files {
-					if f.Replayable() {
-						x.readFile(ctx, made[i], f)
-					}
-				}
-			}
-		})
+	heads := make([]head, len(files))
+	versions.ReadFiles(ctx, x.store, files, cores, func(n int, content []byte, err error) {
+		heads[n] = x.headOf(ctx, files[n], content, err)
+	})
+	for n, h := range heads {
+		made[of[n]].add(h)
 	}
-	work.Wait()
 	return made
 }

@@ -102,7 +102,9 @@ func TestRootSyncedWhenChanged(t *testing.T) {
 		}
 		for now := before; now == before; time.Sleep(time.Millisecond) { // until the file system's clock has moved
 			if err := os.Mkdir(other, 0o700); errors.Is(err, os.ErrExist) {
-				err = os.Remove(other)
+				if err := os.Remove(other); err != nil {
+					t.Fatal(err)
+				}
 			} else if err != nil {
 				t.Fatal(err)
 			}
