@@ -32,9 +32,9 @@
 //   - The plan is the replay. A dry run decides with the same code which files are blocked, in use
 //     or refused.
 //   - Newest first. The files of an execution are replayed from the newest to the oldest. So are
-//     executions whose files share a ref. A file that fails blocks the older ones. Of independent
-//     executions, those that need only a cloud come first. A file that has ended a process comes
-//     last.
+//     executions whose files share a ref. A file that fails blocks the older ones. A replay begins
+//     while it reads the store. Of independent executions that were read and wait, those that need
+//     only a cloud come first. A file that has ended a process comes last.
 //   - No overlap. A file that shares a ref with a pending file of another execution is refused
 //     before anything is changed.
 //   - One at a time. An execution is locked while it runs and while it is replayed.
