@@ -29,7 +29,7 @@ func byServer(pod unstructured.Unstructured, field string, value any) bool {
 		return value == "default"
 	case "nodeName":
 		return !slices.ContainsFunc(pod.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
-			return entry.FieldsV1 != nil && bytes.Contains(entry.FieldsV1.Raw, []byte(`"f:nodeName"`))
+			return entry.FieldsV1 != nil && bytes.Contains(entry.FieldsV1.GetRawBytes(), []byte(`"f:nodeName"`))
 		})
 	}
 	return false
