@@ -16,19 +16,6 @@ func (p *replayer) renamedUnsaid(f versions.File) bool {
 	return ok && begun.State == versions.Pending && f.State == versions.Executed && !p.DryRun
 }
 
-// renamed are the results of all such files.
-func (p *replayer) renamed(ctx context.Context, executions []versions.ExecutionInfo) []Result {
-	var results []Result
-	for _, x := range executions {
-		for _, f := range x.Files {
-			if p.renamedUnsaid(f) {
-				results = append(results, p.restoredBefore(ctx, x.RunUUID, f))
-			}
-		}
-	}
-	return results
-}
-
 // renamedOrRemoved are the results of such files of a run's execution. A run also removes files.
 func (p *replayer) renamedOrRemoved(ctx context.Context, x versions.Execution) []Result {
 	files, err := x.Files(ctx)

@@ -222,10 +222,6 @@ func (p *replayer) single(ctx context.Context, x source, f versions.File) (Resul
 	return p.file(after, x, f), nil
 }
 
-func replayable(x versions.ExecutionInfo) bool {
-	return slices.ContainsFunc(x.Files, versions.File.Replayable)
-}
-
 // knownRun returns an *UnknownRunError unless the store has something of a run,
 // of whatever scenario type.
 func (r *Runner) knownRun(ctx context.Context, uuid string) error {
