@@ -80,6 +80,7 @@ func TestServerGoesAway(t *testing.T) {
 		a.wantRestored()
 	})
 	t.Run("expired credentials", a.expired)
+	t.Run("store of another cluster", a.storeElsewhere)
 	t.Run("stopped in mid-replay", func(t *testing.T) {
 		a.begin(t, true)
 		replay := a.start("", "execute-rollback", "--config", "config.yaml", "--timeout", "2s")

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -226,8 +227,7 @@ func (x harm) try(h *harmed, how, code, key string) {
 	if x.seen != "" {
 		h.await(run, x.seen)
 	}
-	_, err := h.admin.CoreV1().ConfigMaps(h.namespace).Create(h.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "gate"}}, metav1.CreateOptions{})
-	h.check(err)
+	h.openGate()
 	got := h.finish(run)
 	if said := h.said(run); !regexp.MustCompile("^("+code+")$").MatchString(got) || !regexp.MustCompile(x.said).MatchString(said) {
 		h.Errorf("exit code %s, want %s and that it says %q; it said:\n%s", got, code, x.said, said)
@@ -260,6 +260,20 @@ func (x harm) try(h *harmed, how, code, key string) {
 	if n := h.pendingSecrets(); n > 0 {
 		h.Errorf("%d Secrets are pending after another machine undid them", n)
 	}
+}
+
+// openGate lets the scenario go on.
+func (h *harmed) openGate() {
+	h.Helper()
+	_, err := h.client.Resource(kinds["configmaps"]).Namespace(h.namespace).Create(h.Context(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "gate"},
+	}}, metav1.CreateOptions{})
+	h.check(err)
+}
+
+func (h *harmed) closeGate() {
+	h.Helper()
+	h.check(h.client.Resource(kinds["configmaps"]).Namespace(h.namespace).Delete(h.Context(), "gate", metav1.DeleteOptions{}))
 }
 
 // allow gives the runner rights in the store's namespace, and no others.
