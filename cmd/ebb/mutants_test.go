@@ -270,7 +270,7 @@ func mutantScript(t *testing.T, file string, ways []mutant) string {
 	// The same configuration, with the scripts that do nothing.
 	_, config, _ := strings.Cut(files, "config.yaml --\nkraken:\n")
 	config, _, _ = strings.Cut(config, "\n-- ")
-	files += "\n-- mutant.yaml --\nkraken:\n  scenario_scripts_directory: mutant\n" + config + "\n"
+	files = strings.TrimRight(files, "\n") + "\n-- mutant.yaml --\nkraken:\n  scenario_scripts_directory: mutant\n" + config + "\n"
 	path := filepath.Join(t.TempDir(), filepath.Base(file))
 	if err := os.WriteFile(path, []byte(script+"\n-- "+files), 0o600); err != nil {
 		t.Fatal(err)
