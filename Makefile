@@ -35,7 +35,7 @@ help: ## what there is
 
 build: ## bin/ebb, which needs nothing else where it runs
 	@mkdir -p bin
-	$(STATIC) $(GO) build -trimpath -tags $(TAGS) -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/ebb
+	$(STATIC) $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/ebb
 
 image: build ## bin/image, an OCI layout with the binary and nothing else
 	@rm -rf $(IMAGE)

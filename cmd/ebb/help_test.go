@@ -52,7 +52,7 @@ func TestArrange(t *testing.T) {
 		"--help list-rollback":                         "list-rollback --help",
 		"--version":                                    "version",
 		"-v":                                           "version",
-		"--nonsense list-rollback":                     "--nonsense list-rollback",
+		"--nonsense list-rollback":                     "--nonsense",
 		"--config list-rollback list-rollback":         "list-rollback --config list-rollback",
 		"--config c unknown --pending":                 "unknown --config c --pending",
 		"exec --config c file":                         "exec --config c file",
