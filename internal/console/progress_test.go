@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,12 +93,12 @@ func TestCount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		total := 0
-		one, end := p.Count(l, func() int { return total }, "looked at files")
+		var total atomic.Int64 // the counter reads it in a goroutine of its own
+		one, end := p.Count(l, func() int { return int(total.Load()) }, "looked at files")
 		one("a")
 		time.Sleep(11 * time.Second)
 		one("b\x1b")
-		total = 3
+		total.Store(3)
 		time.Sleep(11 * time.Second)
 		one("c")
 		end()
