@@ -28,7 +28,7 @@ FIGURES  := TestCrash|TestWokenRunner|TestMutants|TestWrongAnswersEverywhere|Tes
 # The race detector gets nothing of these: each reads sources as long as a file may be, in one goroutine.
 SOURCES  := TestLoadRefusesLongChains|TestLoadSurvivesNesting|TestCheckFindsNoMoreThanAPersonReads|TestBounded
 
-.PHONY: help build image demo test test-packages test-ebb test-race test-race-all lint fmt docs bench bench-parts soak figures fuzz clean
+.PHONY: help build image demo test test-packages test-ebb test-race test-race-ebb test-race-all lint fmt docs bench bench-parts soak figures fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -54,8 +54,10 @@ test-ebb:
 test-packages:
 	$(PLAIN) $(GO) test -timeout 40m $(OTHERS)
 
-test-race: sandbox ## the same under the race detector; of the commands the tests in Go, and scripts that have every command
+test-race: sandbox ## all packages but cmd/ebb under the race detector
 	$(RACE) $(GO) test -race -timeout 40m -skip '$(SOURCES)' $(OTHERS)
+
+test-race-ebb: sandbox ## the commands under the race detector: the tests in Go, and scripts that have every command
 	$(RACE) $(GO) test -race -timeout 40m ./cmd/ebb
 
 test-race-all: sandbox ## the commands under the race detector, with all scripts, scenarios and inputs
