@@ -78,12 +78,7 @@ func bareRequests(ctx context.Context, file string) error {
 	if err := json.Unmarshal(content, &work); err != nil {
 		return err
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", work.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	config.QPS = -1
-	client, err := dynamic.NewForConfig(config)
+	client, err := bareClient(work.Kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -100,6 +95,16 @@ func bareRequests(ctx context.Context, file string) error {
 		})
 	}
 	return group.Wait()
+}
+
+// bareClient is client-go's, without its limit on the rate.
+func bareClient(kubeconfig string) (*dynamic.DynamicClient, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	return dynamic.NewForConfig(config)
 }
 
 // send is the request, and nothing else. What is not there is an answer like others.
