@@ -20,7 +20,9 @@ func addKind(ts *testscript.TestScript, resource schema.GroupVersionResource, ki
 	definitions := dynamicClient(ts).Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	name, ctx := resource.Resource+"."+resource.Group, context.Background()
 	_, err := definitions.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": name},
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+		// Kubernetes' own groups want to be told that this may be one of theirs.
+		"metadata": map[string]any{"name": name, "annotations": map[string]any{"api-approved.kubernetes.io": "unapproved, for tests"}},
 		"spec": map[string]any{
 			"group": resource.Group, "scope": scope,
 			"names": map[string]any{"plural": resource.Resource, "kind": kind},

@@ -47,9 +47,12 @@ func kindOf(ts *testscript.TestScript, name string) schema.GroupVersionResource 
 	return gvr
 }
 
+// clusterScoped are the kinds of kinds whose objects are in no namespace.
+var clusterScoped = []string{"persistentvolumes", "nodes", "adminnetworkpolicies", "clusternetworkpolicies", "ciliumclusterwidenetworkpolicies"}
+
 // inScope returns the objects of a kind: those in the script's namespace, or of a kind that has none.
 func inScope(ts *testscript.TestScript, client dynamic.Interface, kind string) dynamic.ResourceInterface {
-	if kind == "persistentvolumes" || kind == "nodes" {
+	if slices.Contains(clusterScoped, kind) {
 		return client.Resource(kindOf(ts, kind))
 	}
 	return client.Resource(kindOf(ts, kind)).Namespace(ts.Getenv("NS"))

@@ -105,6 +105,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"mutant":         cmdMutant,
 			"kubelet":        cmdKubelet,
 			"kubevirt":       cmdKubeVirt,
+			"policykinds":    cmdPolicyKinds,
 			"managedcluster": cmdManagedCluster,
 		},
 	}
