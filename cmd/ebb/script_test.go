@@ -44,15 +44,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			setLimits(env)
 			return copySteps(env.WorkDir)
 		},
-		Condition: func(name string) (bool, error) {
-			switch name {
-			case "root":
-				return os.Geteuid() == 0, nil
-			case "netem":
-				return hasNetem(), nil
-			}
-			return false, fmt.Errorf("unknown condition %q", name)
-		},
+		Condition: condition,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"expand":         cmdExpand,
 			"apply":          cmdApply,
@@ -109,6 +101,17 @@ func scriptParams(t *testing.T) testscript.Params {
 			"managedcluster": cmdManagedCluster,
 		},
 	}
+}
+
+// condition tells whether the machine has what a line of a script in brackets asks for.
+func condition(name string) (bool, error) {
+	switch name {
+	case "root":
+		return os.Geteuid() == 0, nil
+	case "netem":
+		return hasNetem(), nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
 }
 
 // setLimits has the processes of a script end and wait as this one does, without colours.
