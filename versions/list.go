@@ -106,9 +106,13 @@ func (d *Dir) eachExecution(ctx context.Context, root *durable.Dir, f Filter, yi
 		return true, err
 	}
 	entries, problems := d.entries(names, f)
+	old := &index{}
+	if f.PendingOnly && len(entries) >= d.index.least() {
+		old = d.index.of(root)
+	}
 	look := func() func(entry) []ExecutionInfo {
 		reader := root.NewReader()
-		return func(e entry) []ExecutionInfo { return d.listEntry(root, reader, e, f) }
+		return func(e entry) []ExecutionInfo { return d.listEntry(root, reader, old, e, f) }
 	}
 	for info := range inOrder(ctx, entries, look) {
 		if !yield(info, nil) {
@@ -142,7 +146,7 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 		case err == nil && (f.RunUUID == "" || f.RunUUID == runUUID) && name != f.Except:
 			entries = append(entries, entry{name, timestamp})
 		// lost+found is there when the versions directory is a volume of its own.
-		case err != nil && name != journalName && name != "lost+found":
+		case err != nil && name != journalName && name != indexName && name != indexBegun && name != "lost+found":
 			problems = append(problems, Problem{d.path + "/" + oneLine(name), fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name), ""})
 		}
 	}
@@ -158,18 +162,25 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 }
 
 // listEntry is one execution, unless it vanished or has nothing that the filter selects.
-func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, e entry, f Filter) []ExecutionInfo {
-	_, runUUID, _ := strings.Cut(e.name, "-")
-	info := ExecutionInfo{ID: e.name, RunUUID: runUUID, Timestamp: e.timestamp, Location: d.path + "/" + e.name, Files: []File{}}
-	if err := listExecution(root, reader, f, &info); errors.Is(err, fs.ErrNotExist) {
-		return nil // removed while we were listing
-	} else if err != nil {
-		info.Problems = append(info.Problems, problemOf(info.Location, err))
+func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, old *index, e entry, f Filter) []ExecutionInfo {
+	info := d.infoOf(e)
+	if _, ok := old.listFrom(root, f, &info); !ok {
+		if err := listExecution(root, reader, f, &info); errors.Is(err, fs.ErrNotExist) {
+			return nil // removed while we were listing
+		} else if err != nil {
+			info.Problems = append(info.Problems, problemOf(info.Location, err))
+		}
 	}
 	if len(info.Files) == 0 && len(info.Problems) == 0 && (f.ScenarioType != "" || f.PendingOnly) {
 		return nil
 	}
 	return []ExecutionInfo{info}
+}
+
+// infoOf is what the name of an execution tells.
+func (d *Dir) infoOf(e entry) ExecutionInfo {
+	_, runUUID, _ := strings.Cut(e.name, "-")
+	return ExecutionInfo{ID: e.name, RunUUID: runUUID, Timestamp: e.timestamp, Location: d.path + "/" + e.name, Files: []File{}}
 }
 
 func listExecution(root *durable.Dir, reader *durable.Reader, f Filter, info *ExecutionInfo) (err error) {
