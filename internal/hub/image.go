@@ -16,8 +16,8 @@ type form int
 const (
 	asYAML  form = iota // text of YAML, as envsubst puts it into a template; nothing is null
 	asText              // a string, whatever it looks like
-	asList              // strings, separated by commas
-	asItems             // values of YAML, separated by commas
+	asList              // strings, separated by commas, or a list of YAML, as krkn-hub's documents have it
+	asItems             // values of YAML, likewise
 	asBlock             // text of YAML whose first line is indented as its others are
 	asTrue              // whether it is the word true, in any case; all other words are false
 	unused              // declared by the image, which does nothing with it
@@ -160,6 +160,9 @@ func (v variable) node(value string) (*yaml.Node, error) {
 	case asTrue:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(strings.EqualFold(strings.TrimSpace(value), "true"))}, nil
 	case asList, asItems:
+		if strings.HasPrefix(strings.TrimSpace(value), "[") {
+			return v.listOf(value)
+		}
 		all := list()
 		// As the shell reads them: a comma at the end begins no item.
 		value = strings.TrimSuffix(strings.TrimSpace(value), ",")
@@ -179,6 +182,20 @@ func (v variable) node(value string) (*yaml.Node, error) {
 		return all, nil
 	}
 	return parsed(value)
+}
+
+// listOf reads a list of YAML.
+func (v variable) listOf(value string) (*yaml.Node, error) {
+	all, err := parsed(value)
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range all.Content {
+		if v.form == asList && item.Kind == yaml.ScalarNode {
+			all.Content[i] = text(strings.TrimSpace(item.Value))
+		}
+	}
+	return all, nil
 }
 
 // fill puts the values of variables into a document.
