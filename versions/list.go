@@ -147,7 +147,7 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 			entries = append(entries, entry{name, timestamp})
 		// lost+found is there when the versions directory is a volume of its own.
 		case err != nil && name != journalName && name != indexName && name != indexBegun && name != "lost+found":
-			problems = append(problems, Problem{d.path + "/" + oneLine(name), fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name), ""})
+			problems = append(problems, Problem{Location: d.path + "/" + oneLine(name), What: fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name)})
 		}
 	}
 	slices.SortFunc(entries, func(a, b entry) int {
@@ -246,7 +246,7 @@ func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Pr
 		location := path + "/" + entry
 		name, err := parseFileName(entry)
 		if err != nil {
-			problems = append(problems, Problem{path + "/" + oneLine(entry), fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry), ""})
+			problems = append(problems, Problem{Location: path + "/" + oneLine(entry), What: fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry)})
 			continue
 		}
 		if (f.ScenarioType != "" && f.ScenarioType != name.scenarioType) || (f.PendingOnly && name.state != Pending) {
@@ -265,7 +265,7 @@ func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Pr
 		if err != nil {
 			problems = append(problems, problemOf(location, err))
 		} else if info.Size > MaxFileSize && name.kind == KindVersion {
-			problems = append(problems, Problem{location, fmt.Sprintf("has %d bytes, want at most %d", info.Size, MaxFileSize), ""})
+			problems = append(problems, Problem{Location: location, What: fmt.Sprintf("has %d bytes, want at most %d", info.Size, MaxFileSize)})
 		}
 	}
 	return files, problems, vanished, nil
@@ -282,7 +282,7 @@ func oneLine(name string) string {
 func problemOf(location string, err error) Problem {
 	var insecure *InsecureError
 	if errors.As(export(err), &insecure) {
-		return Problem{insecure.Path, insecure.Problem, insecure.Remedy}
+		return Problem{Location: insecure.Path, What: insecure.Problem, Remedy: insecure.Remedy}
 	}
-	return Problem{location, err.Error(), ""}
+	return Problem{Location: location, What: err.Error()}
 }
