@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -92,6 +93,19 @@ func TestRender(t *testing.T) {
 		}
 		if got := decoded(t, files.Scenario); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: got\n%v, want\n%v", test.name, got, test.want)
+		}
+	}
+}
+
+// What an image has as a string is one, whatever else it is to Python.
+func TestText(t *testing.T) {
+	files, err := Render("http-load", env("NAMESPACE", "on", "TIMEOUT", "1:30", "TARGET_ENDPOINTS", "GET http://a/ DNT:Yes,A:1:30.5,B:0.10,C:00:10:20 off", "NODE_SELECTORS", "gpu=no"), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`namespace: "on"`, `timeout: "1:30"`, `DNT: "Yes"`, `A: "1:30.5"`, `B: "0.10"`, `C: "00:10:20"`, `body: "off"`, `- "no"`, `method: GET`} {
+		if !strings.Contains(string(files.Scenario), want+"\n") {
+			t.Errorf("got no %s in\n%s", want, files.Scenario)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // A form is how a variable becomes a value of YAML.
@@ -104,9 +106,16 @@ func drop(document *yaml.Node, path ...string) {
 	}
 }
 
+// elsewhere is text that the YAML library takes for a string and writes as it is, and that is a boolean
+// or a number to the base of 60 to Python, and to ebb.
+var elsewhere = lazyregexp.New(`^((?i)yes|no|on|off|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
+
 func text(value string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(value)
+	if elsewhere.MatchString(value) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	return n
 }
 
