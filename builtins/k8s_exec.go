@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,9 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/internal/limits"
@@ -78,6 +81,9 @@ func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 		return nil, notFound("exec in", pod)
 	}
 	if c.Mode == Plan && !a.ReadOnly {
+		if err := c.mayExec(pod); err != nil {
+			return nil, err
+		}
 		c.plan("exec", pod.ref, "run in %s: %s", pod.ref.Text(), shortCommand(o.Command))
 		return execValue(kube.ExecResult{}), nil
 	}
@@ -107,6 +113,23 @@ func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 		return nil, &ExecError{o.Command, result.Code, strings.ToValidUTF8(output[max(0, len(output)-500):], "")}
 	}
 	return execValue(result), nil
+}
+
+// mayExec asks for a plan what the API server can't be asked with a dry run. Where it does not let the
+// user ask, the command itself will tell. Before the chaos that was asked already.
+func (c *call) mayExec(pod *object) error {
+	if c.Quiet {
+		return nil
+	}
+	allowed, why, err := pod.client.Can(c.ctx, "create", "", pod.resource.Plural, "exec", pod.ref.Namespace, pod.ref.Name)
+	if err != nil || allowed {
+		if apierrors.IsForbidden(err) {
+			return nil
+		}
+		return err
+	}
+	denied := apierrors.NewForbidden(runtimeschema.GroupResource{Resource: pod.resource.Plural + "/exec"}, pod.ref.Name, errors.New(cmp.Or(why, "the user may not create pods/exec")))
+	return &kube.Error{Verb: "exec in", Resource: pod.resource.Plural, Namespace: pod.ref.Namespace, Name: pod.ref.Name, Err: denied}
 }
 
 // ended tells of a pod whose containers will not run again. For a command it is as

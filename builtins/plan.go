@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -68,12 +68,12 @@ func (s *Session) planObject(ctx context.Context, o *object, i intent) (after ku
 	if i.verb == "delete" {
 		after = nil
 	}
+	if known {
+		before = withoutIdentity(before)
+	}
+	s.beliefs().set(o.ref, after)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.planned == nil {
-		s.planned = map[Ref]kube.Object{}
-	}
-	s.planned[o.ref] = after
 	c := Change{Verb: i.verb, Object: o.ref.Text(), Text: i.text}
 	if c.Before, err = shown(o.resource, before); err == nil {
 		c.After, err = shown(o.resource, after)
@@ -108,12 +108,58 @@ func merge(obj, patch kube.Object) kube.Object {
 	return out
 }
 
+// Beliefs are objects as the plans of several undos, one after the other, would leave them: what the
+// first one changes is how the next one finds it. The zero value is ready.
+type Beliefs struct {
+	mu      sync.Mutex
+	objects map[Ref]kube.Object // nil: deleted
+}
+
+func (b *Beliefs) set(r Ref, obj kube.Object) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.objects == nil {
+		b.objects = map[Ref]kube.Object{}
+	}
+	b.objects[r] = obj
+}
+
+func (b *Beliefs) get(r Ref) (kube.Object, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	obj, ok := b.objects[r]
+	return obj, ok
+}
+
+// beliefs are those that the session was given, or its own.
+func (s *Session) beliefs() *Beliefs {
+	if s.Beliefs != nil {
+		return s.Beliefs
+	}
+	return &s.ownBeliefs
+}
+
 // believed returns an object as a plan has changed it.
 func (s *Session) believed(r Ref) (kube.Object, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	obj, ok := s.planned[r]
-	return obj, ok
+	if s.Mode != Plan {
+		return nil, false
+	}
+	return s.beliefs().get(r)
+}
+
+// withoutIdentity leaves out what the API server chose for an object that it did not store: another
+// plan would get another one.
+func withoutIdentity(obj kube.Object) kube.Object {
+	meta := maps.Clone(nested(obj, "metadata"))
+	if meta == nil {
+		return obj
+	}
+	for _, key := range []string{"uid", "resourceVersion", "creationTimestamp"} {
+		delete(meta, key)
+	}
+	obj = maps.Clone(obj)
+	obj["metadata"] = meta
+	return obj
 }
 
 // believedOf returns a list as a plan has changed it: without what it would have deleted.

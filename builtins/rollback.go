@@ -18,15 +18,6 @@ func (e *ConflictError) Error() string { return e.Message }
 // Catch lets attempt catch the error.
 func (e *ConflictError) Catch() (reason string, code int) { return "Conflict", 0 }
 
-// OverlapError is something that another run has changed and that still has to be undone: it may be
-// recorded in another store, and is seen in the cluster or the cloud.
-type OverlapError struct{ Message, RunUUID string }
-
-func (e *OverlapError) Error() string { return e.Message }
-
-// Catch lets attempt catch the error.
-func (e *OverlapError) Catch() (reason string, code int) { return "Overlap", 0 }
-
 var rollbackFunctions = []*function{
 	rollbackContent.function,
 	rollbackVersion.function,
@@ -35,8 +26,8 @@ var rollbackFunctions = []*function{
 	builtin("undo", Read, struct{}{}, undo),
 	builtin("unsettled", InSession, unsettledArgs{}, unsettled),
 	builtin("already_restored", Read, messageArgs{}, alreadyRestored),
+	builtin("not_observed", Read, messageArgs{}, notObserved),
 	builtin("conflict", Read, conflictArgs{}, conflict),
-	builtin("overlap", Read, overlapArgs{}, overlap),
 }
 
 type rollbackArgs struct {
@@ -85,18 +76,6 @@ func unsettled(c *call, a *unsettledArgs) (starlark.Value, error) {
 	return starlark.Bool(c.answerLost(a.Ref.Ref)), nil
 }
 
-type overlapArgs struct {
-	Message string `star:"message"`
-	RunUUID string `star:"run_uuid"`
-}
-
-func overlap(c *call, a *overlapArgs) (starlark.Value, error) {
-	if c.Mode != Run {
-		return nil, fmt.Errorf("can't be called %s: an undo that finds what it did not expect calls conflict", c.Mode)
-	}
-	return nil, &plainError{&OverlapError{a.Message, a.RunUUID}}
-}
-
 type messageArgs struct {
 	Message string `star:"message"`
 }
@@ -106,5 +85,16 @@ func alreadyRestored(c *call, a *messageArgs) (starlark.Value, error) {
 	c.notes = append(c.notes, a.Message)
 	c.mu.Unlock()
 	c.Log.Log(context.WithoutCancel(c.ctx), c.level(slog.LevelInfo), a.Message)
+	return starlark.None, nil
+}
+
+func notObserved(c *call, a *messageArgs) (starlark.Value, error) {
+	if c.Mode != Verify {
+		return nil, fmt.Errorf("can't be called %s: only a verify looks", c.Mode)
+	}
+	c.mu.Lock()
+	c.unseen = append(c.unseen, a.Message)
+	c.mu.Unlock()
+	c.Log.Log(context.WithoutCancel(c.ctx), slog.LevelDebug, "not observed: "+a.Message)
 	return starlark.None, nil
 }

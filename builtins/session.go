@@ -76,6 +76,10 @@ type Session struct {
 	// Absences are shared by an undo and the verify that follows it at once. Nil: each asks for itself.
 	Absences *Absences
 
+	// Beliefs are shared by the plans of undos that are done one after the other. Nil: each starts from
+	// the cluster as it is.
+	Beliefs *Beliefs
+
 	// TakeOver has an undo also change what somebody else changed since: a person has asked for it.
 	TakeOver bool
 
@@ -111,12 +115,13 @@ type Session struct {
 	lateRequests   []Unsettled  // attempts of this call whose answers were lost
 	changes        int
 	effect         Effect
-	made           map[Ref]bool        // what this call created
-	notes          []string            // what already_restored said
-	changesPlanned []Change            // what Plan would have done
-	planned        map[Ref]kube.Object // objects as it would have left them; nil: deleted
-	identities     map[Ref]Identity    // of objects that were read or made
-	touched        map[Ref]bool        // what this call changed: it is not what was expected any more
+	made           map[Ref]bool     // what this call created
+	notes          []string         // what already_restored said
+	changesPlanned []Change         // what Plan would have done
+	ownBeliefs     Beliefs          // where Beliefs is nil
+	unseen         []string         // what not_observed said
+	identities     map[Ref]Identity // of objects that were read or made
+	touched        map[Ref]bool     // what this call changed: it is not what was expected any more
 }
 
 // Unsettled is a request that may still land until the given time. Without a Ref it may be any
@@ -155,6 +160,13 @@ func (s *Session) AlreadyRestored() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.notes...)
+}
+
+// NotObserved returns what the script said with not_observed.
+func (s *Session) NotObserved() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.unseen...)
 }
 
 // Catch logs an error that the script caught: it may be all that a reader of the

@@ -168,12 +168,15 @@ func TestIntegrity(t *testing.T) {
 	for name, test := range map[string]struct {
 		content, flushed []byte // what is in the store, and what the journal says was written
 		want             versions.SealState
+		outcome          runner.Outcome
 	}{
-		"written":         {sealed("a"), sealed("a"), versions.Written},
-		"edited":          {append([]byte("\n"), sealed("b")...), sealed("b"), versions.Edited},
-		"replaced":        {sealed("c2"), sealed("c"), versions.Replaced},
-		"byhand":          {[]byte(file("d", "pass")), nil, versions.Unsealed},
-		"journal is gone": {sealed("e"), nil, versions.Written},
+		"written":         {sealed("a"), sealed("a"), versions.Written, runner.Restored},
+		"edited":          {append([]byte("\n"), sealed("b")...), sealed("b"), versions.Edited, runner.Restored},
+		"replaced":        {sealed("c2"), sealed("c"), versions.Replaced, runner.Refused},
+		"byhand":          {[]byte(file("d", "pass")), nil, versions.Unsealed, runner.Restored},
+		"journal is gone": {sealed("e"), nil, versions.Written, runner.Restored},
+		// Nobody knows what it was written for, and it does nothing.
+		"edited and gone": {append([]byte("\n"), versions.Seal([]byte(file("f", "pass", `ref("gcp.Instance", "f")`)))...), nil, versions.Edited, runner.Conflict},
 	} {
 		x, err := b.store.Begin(t.Context(), "run-"+strings.ReplaceAll(name, " ", "-"))
 		if err != nil {
@@ -193,14 +196,10 @@ func TestIntegrity(t *testing.T) {
 			}
 		}
 		report := b.replay(runner.ReplayOptions{RunUUID: x.RunUUID()})
-		outcome := runner.Restored
-		if test.want == versions.Replaced {
-			outcome = runner.Refused
+		if got := report.Results[0]; got.Integrity != test.want || got.Outcome != test.outcome {
+			t.Errorf("%s: got %s, %s, want %s, %s", name, got.Integrity, got.Outcome, test.want, test.outcome)
 		}
-		if got := report.Results[0]; got.Integrity != test.want || got.Outcome != outcome {
-			t.Errorf("%s: got %s, %s, want %s, %s", name, got.Integrity, got.Outcome, test.want, outcome)
-		}
-		if plan := b.replay(runner.ReplayOptions{RunUUID: x.RunUUID(), DryRun: true}); outcome == runner.Refused && outcomes(plan) != "refused" {
+		if plan := b.replay(runner.ReplayOptions{RunUUID: x.RunUUID(), DryRun: true}); test.outcome != runner.Restored && outcomes(plan) != string(test.outcome) {
 			t.Errorf("%s: planned %s", name, outcomes(plan))
 		}
 		// What is replayed once more, under its new name, is the same.

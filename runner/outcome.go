@@ -25,6 +25,7 @@ const (
 	Refused         Outcome = "refused"                 // not ours to touch, or not this cluster's; stays pending
 	Planned         Outcome = "planned"                 // a dry run
 	Verified        Outcome = "verified"                // only its verify was called, and passed
+	NotObserved     Outcome = "not observed"            // only its verify was called, and what it is to look at can't be seen any more
 )
 
 // Undone reports whether the file has no more to do.

@@ -3,10 +3,12 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
 	"github.com/ebb-chaos/ebb/builtins"
+	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -28,7 +30,7 @@ func (p *replayer) plan(ctx context.Context, x source, f versions.File) Result {
 // planCall calls a file's callable for what it would change.
 func (p *replayer) planCall(ctx context.Context, file *versionFile, result *Result) error {
 	s := p.undoSession(builtins.Plan, file, nil)
-	s.TakeOver = p.TakeOver
+	s.TakeOver, s.Beliefs, s.Absences = p.TakeOver, p.beliefs, &builtins.Absences{}
 	var seen touched
 	if result.Integrity == versions.Edited {
 		s.Observe = seen.observe
@@ -42,13 +44,29 @@ func (p *replayer) planCall(ctx context.Context, file *versionFile, result *Resu
 		return err
 	}
 	if s.Observe != nil {
-		if err := p.checkTouched(ctx, &seen, file, p.journaled.undoes[result.File.Key()], len(result.Actions)); err != nil {
+		if err := p.checkTouched(ctx, &seen, file, result.File.Key(), len(result.Actions)); err != nil {
 			return err
 		}
 	}
-	if len(result.Actions) == 0 {
-		result.Actions = s.AlreadyRestored()
+	if len(result.Actions) > 0 {
+		return nil
 	}
+	result.Actions = s.AlreadyRestored()
+	return p.planVerify(ctx, file, result)
+}
+
+// planVerify looks whether the verify of a file that changes nothing would pass. A replay calls it
+// until it does, or until the file's time is over.
+func (p *replayer) planVerify(ctx context.Context, file *versionFile, result *Result) error {
+	if file.verify == nil {
+		return nil
+	}
+	err := p.callFile(ctx, p.undoSession(builtins.Verify, file, nil), file.verify, file.content)
+	var catchable engine.Catchable
+	if err == nil || ctx.Err() != nil || !errors.As(err, &catchable) || isFinal(err) {
+		return err
+	}
+	result.Actions = append(result.Actions, fmt.Sprintf("wait until it is verified, at most %s: now it is not: %v", p.options.FileTimeout, err))
 	return nil
 }
 
@@ -91,6 +109,16 @@ func (p *replayer) admit(ctx context.Context, x source, f versions.File, content
 		return nil, err
 	}
 	result.Undoes = file.Undoes
+	file.purpose = purposeIn(content)
+	if result.Integrity == versions.Unsealed && file.purpose != "" {
+		result.Integrity = versions.Edited // ebb wrote it, and seals what it writes
+	}
 	file.log = p.fileLog(x, f).With("objects", file.objects())
-	return file, p.checkOrigin(file, result)
+	if err := p.checkOrigin(file, result); err != nil {
+		return nil, err
+	}
+	if result.Integrity == versions.Edited {
+		return file, p.checkPurpose(file, f)
+	}
+	return file, nil
 }

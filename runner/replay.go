@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -108,7 +109,7 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 			return nil, err
 		}
 	}
-	return &Report{Results: slices.Concat(read.renamed, read.unread, results), Interrupted: ctx.Err() != nil}, nil
+	return &Report{Results: slices.Concat(read.renamed, results), Interrupted: ctx.Err() != nil}, nil
 }
 
 // chains replays what a schedule has, each chain of executions that share something newest first.
@@ -132,7 +133,7 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 		work.Go(func() {
 			defer done()
 			defer over()
-			own.Runner = p.logging(log)
+			own.Runner, own.beliefs = p.logging(log), &builtins.Beliefs{}
 			of := own.chain(ctx, chain)
 			mu.Lock()
 			defer mu.Unlock()

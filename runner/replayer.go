@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -21,8 +22,9 @@ type replayer struct {
 	then      after           // of a file that was undone
 	stop      <-chan struct{} // once it is closed, no other file is begun
 	journaled record
-	patience  time.Time       // until then, locks are waited for
-	keys      map[string]bool // of Only; nil without
+	patience  time.Time         // until then, locks are waited for
+	keys      map[string]bool   // of Only; nil without
+	beliefs   *builtins.Beliefs // what the plans of one chain would make of the cluster
 }
 
 // after says what becomes of a file that was undone.
@@ -34,7 +36,7 @@ const (
 )
 
 func (r *Runner) replayer(o ReplayOptions) *replayer {
-	p := &replayer{Runner: r, ReplayOptions: o, then: keep, patience: time.Now().Add(lockPatience)}
+	p := &replayer{Runner: r, ReplayOptions: o, then: keep, patience: time.Now().Add(lockPatience), beliefs: &builtins.Beliefs{}}
 	for _, key := range o.Only {
 		if p.keys == nil {
 			p.keys = map[string]bool{}

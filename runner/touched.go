@@ -59,13 +59,16 @@ func (t *touched) missed(undoes []builtins.Ref) []builtins.Ref {
 // created is still there, or nothing was changed and nothing of it was looked at. What the file is for
 // stands in its header, which may be edited as well, and in the journal, if there is one. A file as it
 // was written is trusted: it may name what another file of its execution restores.
-func (p *replayer) checkTouched(ctx context.Context, seen *touched, file *versionFile, journaled []builtins.Ref, changes int) error {
+func (p *replayer) checkTouched(ctx context.Context, seen *touched, file *versionFile, key string, changes int) error {
 	undoes := slices.Clone(file.Undoes)
-	for _, r := range journaled {
+	for _, r := range p.journaled.undoes[key] {
 		if !slices.Contains(undoes, r) {
 			file.log.Warn(fmt.Sprintf("the edited header does not name %s any more, which the file was written for", r.Text()))
 			undoes = append(undoes, r)
 		}
+	}
+	if changes == 0 && len(file.Undoes) > 0 && p.journaled.flushed[key] == "" && file.purpose == "" && !p.TakeOver {
+		return &builtins.ConflictError{Message: "there was nothing to undo, but the file was edited, and what it was written for is not known any more: the journal says nothing of it"}
 	}
 	missed := seen.missed(undoes)
 	if len(missed) == 0 {

@@ -109,7 +109,7 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 		return sha, err
 	}
 	if s.Observe != nil {
-		if err := p.checkTouched(ctx, &seen, file, p.journaled.undoes[f.Key()], s.Changes()); err != nil {
+		if err := p.checkTouched(ctx, &seen, file, f.Key(), s.Changes()); err != nil {
 			return sha, err
 		}
 	}

@@ -64,7 +64,14 @@ func (p *replayer) verifyFile(ctx context.Context, x source, f versions.File) Re
 			if file.verify == nil {
 				return fmt.Errorf("%s: has no %s: whether it is restored is not known", f.Location, nameVerify)
 			}
-			return p.callFile(ctx, p.undoSession(builtins.Verify, file, nil), file.verify, file.content)
+			s := p.undoSession(builtins.Verify, file, nil)
+			if err := p.callFile(ctx, s, file.verify, file.content); err != nil {
+				return err
+			}
+			if unseen := s.NotObserved(); len(unseen) > 0 {
+				result.Outcome, result.Actions = NotObserved, unseen
+			}
+			return nil
 		})
 	})
 	p.finished(result)

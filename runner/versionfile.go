@@ -31,6 +31,7 @@ type versionFile struct {
 	callable *starlark.Function
 	verify   *starlark.Function // nil in a hand-written file that has none
 	log      *slog.Logger       // its lines say which file it is
+	purpose  string             // a digest of what it was written for, "" if it has none
 
 	mu           sync.Mutex
 	rightCluster bool // the cluster was checked
@@ -72,7 +73,7 @@ func (r *Runner) composeWith(from *engine.Module, header string, v builtins.Vers
 	if err != nil {
 		return nil, err
 	}
-	return versions.Seal(content), nil
+	return versions.Seal(withPurpose(content, rb.Undoes)), nil
 }
 
 // load reads a version file as every replay does.
