@@ -45,6 +45,7 @@ func verifyCommand() *cli.Command {
 Calls the verify of each version file once, also of executed files, and changes
 nothing. It shows whether everything is still restored. Without operands it takes all
 files, or those that -r and -s select. It skips the files of a run that is alive.
+What only a helper pod could see, which went with the undo, is "not observed".
 ` + exitHelp(exitLine{exitDone, "all of it is restored"}, helpFailed, helpPending, helpRefused, helpUsage, helpInterrupted),
 	}, runVerify)
 }
@@ -87,7 +88,7 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 	report, err := v.Replay(v.ctx, options)
 	var incomplete *supervisor.IncompleteError
 	if v.wasKilled() {
-		return v.afterKill()
+		return outcomeError(exitPending)
 	}
 	if err != nil && !errors.As(err, &incomplete) {
 		return err
@@ -105,12 +106,19 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 		// What was found counts more than that nobody can read it.
 		s.log.Error(fmt.Sprintf("the results can't be printed: %v", unprinted))
 	}
-	verified := len(slices.DeleteFunc(slices.Clone(report.Results), func(x runner.Result) bool { return x.Outcome != runner.Verified }))
+	count := map[runner.Outcome]int{}
+	for _, x := range report.Results {
+		count[x.Outcome]++
+	}
+	verified := count[runner.Verified]
 	say := s.log.Info
 	if verified < len(report.Results) {
 		say = s.log.Error
 	}
 	say(fmt.Sprintf("%d of %d version file(s) verified: what they undo is restored", verified, len(report.Results)))
+	if unseen := count[runner.NotObserved]; unseen > 0 {
+		s.log.Error(fmt.Sprintf("of %d version file(s) it can't be seen any more whether what they undo is restored", unseen))
+	}
 	switch {
 	case report.Pending() > 0 || incomplete:
 		return outcomeError(exitPending)
@@ -118,7 +126,7 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 		return outcomeError(exitRefused)
 	case report.Interrupted:
 		return outcomeError(exitInterrupted)
-	case unprinted != nil:
+	case unprinted != nil || verified < len(report.Results):
 		return outcomeError(exitFailed)
 	}
 	return nil
