@@ -26,11 +26,13 @@ func TestInterruption(t *testing.T) {
 		"within a second":        {{sint, 0, undo}, {sint, 999 * time.Millisecond, nothingNew}},
 		"a second later":         {{sint, 0, undo}, {sint, time.Second, exitAtOnce}},
 		"hammered":               {{sint, 0, undo}, {sint, 600 * time.Millisecond, nothingNew}, {sint, 1200 * time.Millisecond, exitAtOnce}},
-		"two kinds":              {{sint, 0, undo}, {term, 0, exitAtOnce}},
+		"a wrapper's":            {{sint, 0, undo}, {term, 0, nothingNew}, {sint, 10 * time.Millisecond, nothingNew}},
+		"two kinds":              {{sint, 0, undo}, {term, time.Second, exitAtOnce}},
 		"terminal closes":        {{hup, 0, undo}, {hup, 0, nothingNew}, {hup, time.Hour, nothingNew}},
 		"systemd":                {{term, 0, undo}, {hup, 0, nothingNew}, {term, 2 * time.Second, exitAtOnce}},
 		"systemd, sent twice":    {{term, 0, undo}, {hup, 0, nothingNew}, {term, 0, nothingNew}},
-		"closes, then impatient": {{hup, 0, undo}, {sint, 0, exitAtOnce}},
+		"a shell passes it on":   {{hup, 0, undo}, {term, 5 * time.Millisecond, nothingNew}},
+		"closes, then impatient": {{hup, 0, undo}, {sint, 2 * time.Second, exitAtOnce}},
 	} {
 		var i interruption
 		began := time.Now()

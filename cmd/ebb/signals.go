@@ -17,8 +17,9 @@ import (
 // With the default grace that is less than the 30 s after which Kubernetes kills a pod.
 const exitTimeout = 3 * time.Second
 
-// repeatWindow is how soon the same signal is the same one again: timeout(1) sends it to the process and
-// then to its group.
+// repeatWindow is how soon after a signal another one is the same request: timeout(1) sends one to the
+// process and then to its group, and a wrapper sends SIGTERM on to its child when a terminal has sent
+// SIGINT to both. No person is that fast.
 var repeatWindow = time.Second
 
 // interruption decides which signals are new.
@@ -42,7 +43,7 @@ func (i *interruption) hear(sig os.Signal, at time.Time) meaning {
 	switch {
 	case !first && sig == syscall.SIGHUP: // a terminal that closes sends two, and systemd one after SIGTERM
 		return nothingNew
-	case sig == i.last && at.Sub(i.at) < repeatWindow:
+	case !first && at.Sub(i.at) < repeatWindow:
 		return nothingNew
 	}
 	i.last, i.at = sig, at
@@ -126,6 +127,9 @@ func (s *setup) say(level slog.Level, message string) {
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
+		if err := s.progress.Interrupted(); err != nil {
+			s.log.Debug(fmt.Sprintf("progress: %v", err))
+		}
 		s.log.Log(context.Background(), level, message)
 	}()
 	select {
