@@ -24,7 +24,13 @@ check({"phase": "Pending", "containerStatuses": [
 ]}, "ImagePullBackOff: Back-off pulling image \"x:1\"")
 check({"phase": "Pending", "initContainerStatuses": [
     {"name": "init", "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}},
-], "containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "PodInitializing"}}}]}, "ErrImagePull: not found, PodInitializing")
+], "containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "PodInitializing"}}}]}, "init container init: ErrImagePull: not found, PodInitializing")
+check({"phase": "Failed", "initContainerStatuses": [
+    {"name": "istio-init", "state": {"terminated": {"reason": "Error", "exitCode": 2}}},
+]}, "init container istio-init: Error, exit code 2")
+check({"phase": "Pending", "containerStatuses": [
+    {"name": "a", "state": {"waiting": {"reason": "CreateContainerConfigError", "message": "configmap \"b\" not found"}}},
+]}, "CreateContainerConfigError: configmap \"b\" not found")
 check({"phase": "Failed", "containerStatuses": [
     {"name": "a", "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}},
 ]}, "OOMKilled, exit code 137")
