@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/rogpeppe/go-internal/testscript"
-	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/runner"
@@ -33,7 +32,6 @@ var schemas = map[string]func(*jsonschema.ForOptions) (*jsonschema.Schema, error
 	"journal entry": jsonschema.For[historyDocument],
 	"run":           jsonschema.For[runDocument],
 	"test":          jsonschema.For[testDocument],
-	"check":         jsonschema.For[checkDocument],
 }
 
 func schemaFile(kind string) string {
@@ -96,20 +94,26 @@ func adjust(schema *jsonschema.Schema) {
 	adjust(schema.Items)
 }
 
-// validate checks a document against the committed schema of its kind. The validator is another one than the
-// generator of the schemas, so that a mistake which both would make can't hide.
+// validate checks a document against the committed schema of its kind.
 func validate(document []byte) error {
-	value, err := validator.UnmarshalJSON(bytes.NewReader(document))
+	var value map[string]any
+	if err := json.Unmarshal(document, &value); err != nil {
+		return err
+	}
+	kind, _ := value["kind"].(string)
+	text, err := os.ReadFile(filepath.Join(schemaDir, strings.ReplaceAll(kind, " ", "-")+".json"))
 	if err != nil {
 		return err
 	}
-	fields, _ := value.(map[string]any)
-	kind, _ := fields["kind"].(string)
-	schema, err := validator.NewCompiler().Compile(filepath.Join(schemaDir, strings.ReplaceAll(kind, " ", "-")+".json"))
+	var schema jsonschema.Schema
+	if err := json.Unmarshal(text, &schema); err != nil {
+		return err
+	}
+	resolved, err := schema.Resolve(nil)
 	if err != nil {
 		return err
 	}
-	return schema.Validate(value)
+	return resolved.Validate(value)
 }
 
 // schemaDir is where the schemas are; scripts run elsewhere.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -138,26 +138,22 @@ func (o *hubOptions) hubError(err error) error {
 
 // list prints the scenarios, or the variables of one.
 func (o *hubOptions) list() error {
-	var b strings.Builder
+	table := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	p := &printer{w: table}
 	found := len(o.operands) == 0
 	for _, image := range hub.Images() {
 		switch {
 		case len(o.operands) == 0:
-			help := image.Help
-			if image.ScenarioType != "" {
-				help += " (" + image.ScenarioType + ")"
-			}
-			helpEntry(&b, image.Name, help, 26)
+			p.line("%s\t%s\t%s", image.Name, image.ScenarioType, image.Help)
 		case image.Name == o.operands[0]:
 			found = true
 			for _, v := range image.Variables {
-				fmt.Fprintf(&b, "%s=%s\n", v.Name, v.Default)
+				p.line("%s=%s", v.Name, v.Default)
 			}
 		}
 	}
 	if !found {
 		return o.hubError(&hub.UnknownError{Name: o.operands[0]})
 	}
-	_, err := io.WriteString(o.stdout, b.String())
-	return err
+	return errors.Join(p.err, table.Flush())
 }

@@ -90,8 +90,7 @@ func runList(ctx context.Context, o listOptions) error {
 	}
 	s.sayElsewhere(ctx)
 	s.sayKrkns(l.krkns)
-	hidden := slices.ContainsFunc(l.problems, func(p versions.Problem) bool { return p.Hides })
-	if o.ExitCode && (l.ours+l.krkns > 0 || hidden) {
+	if o.ExitCode && l.ours+l.krkns > 0 {
 		return outcomeError(exitSomeToDo)
 	}
 	return nil

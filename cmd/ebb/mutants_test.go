@@ -62,6 +62,7 @@ var mutants = map[string][]mutant{
 	"netchaos": {
 		{does: "onnode $NODE - tc qdisc del dev eth0 root"},
 		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc class change dev eth0 parent $handle classid ${handle}1 htb rate 10gbit'`},
+		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc class change dev eth0 parent $handle classid ${handle}1 htb rate 50mbit ceil 10gbit'`},
 		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc qdisc del dev eth0 root && tc qdisc add dev eth0 root handle $handle pfifo'`},
 	},
 	"netng_interface_down": {
@@ -71,6 +72,7 @@ var mutants = map[string][]mutant{
 		{does: "onnode $NODE - tc qdisc del dev eth0 root"},
 		{does: "onnode $NODE - tc filter del dev eth0 parent ffff:"},
 		{does: `onnode $NODE - sh -c 'ip link del dev $(ip -o link show type ifb | cut -d : -f 2)'`},
+		{does: `onnode $NODE - sh -c 'pref=$(tc filter show dev eth0 parent ffff: | head -n 1 | cut -d " " -f 5) && tc filter del dev eth0 parent ffff: && tc filter add dev eth0 parent ffff: protocol all pref $pref u32 match u32 0 0 action mirred egress redirect dev lo'`},
 	},
 	"netng_node_filter": {
 		{does: `onnode $NODE - sh -c 'iptables -S INPUT | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
@@ -80,6 +82,9 @@ var mutants = map[string][]mutant{
 			does:  `onnode $NODE - sh -ec 'iptables -N agent; iptables -N agent-in; iptables -A agent-in -p tcp -j ACCEPT; iptables -A agent -j agent-in; iptables -I INPUT -j agent'`,
 			after: `onnode $NODE - sh -ec 'iptables -D INPUT -j agent; iptables -F agent; iptables -X agent; iptables -F agent-in; iptables -X agent-in'`,
 		},
+		{does: `onnode $NODE - iptables -I INPUT ! -i lo -j RETURN`, after: `onnode $NODE - iptables -D INPUT ! -i lo -j RETURN`},
+		{does: `onnode $NODE - iptables -I OUTPUT -p tcp --dport 1:65535 -j ACCEPT`, after: `onnode $NODE - iptables -D OUTPUT -p tcp --dport 1:65535 -j ACCEPT`},
+		{does: `onnode $NODE - iptables -I INPUT -i eth+ -p tcp -j ACCEPT`, after: `onnode $NODE - iptables -D INPUT -i eth+ -p tcp -j ACCEPT`},
 		{does: `onnode $NODE - sh -c 'iptables -S | grep ebb: | sed "s/^-A/-R/; s/PUT /PUT 1 /; s/DROP$/ACCEPT/" | while read -r rule; do eval "iptables $rule"; done'`},
 	},
 	"netng_pod_chaos": {

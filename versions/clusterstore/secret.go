@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/internal/signature"
 	"github.com/ebb-chaos/ebb/versions"
@@ -34,7 +32,7 @@ type entry struct {
 	uid, version string
 	state        string // as the label has it
 	clusterUID   string
-	holder       string // who wrote it, for readHolder
+	holder       holder // who wrote it
 	executedBy   string
 	executedAt   time.Time
 	written      time.Time
@@ -125,7 +123,8 @@ func (e *execution) fence(ordinal int) kube.Object {
 var errNotOurs = errors.New("is no version file of ebb's")
 
 // readEntry reads the metadata of a Secret.
-func (s *Store) readEntry(meta metav1.Object) (entry, error) {
+func (s *Store) readEntry(object kube.Object) (entry, error) {
+	meta := kube.Meta(object)
 	notes, labels := meta.GetAnnotations(), meta.GetLabels()
 	id := notes[noteExecution]
 	if _, _, err := versions.ParseExecutionID(id); err != nil {
@@ -141,7 +140,7 @@ func (s *Store) readEntry(meta metav1.Object) (entry, error) {
 	}
 	e := entry{
 		ordinal: ordinal, secret: meta.GetName(), uid: string(meta.GetUID()), version: meta.GetResourceVersion(),
-		state: labels[labelState], clusterUID: labels[labelCluster], holder: notes[noteHolder],
+		state: labels[labelState], clusterUID: labels[labelCluster], holder: readHolder(notes[noteHolder]),
 		executedBy: notes[noteExecutedBy], written: meta.GetCreationTimestamp().Time,
 	}
 	f.Changed = e.written
@@ -174,7 +173,7 @@ func (s *Store) read(ctx context.Context, x entry, incarnation string) ([]byte, 
 
 // content is read for a Secret that is there.
 func (s *Store) content(ctx context.Context, x entry, object kube.Object, incarnation string) ([]byte, error) {
-	now, err := s.readEntry(kube.Meta(object))
+	now, err := s.readEntry(object)
 	switch {
 	case err != nil:
 		return nil, &versions.UntrustedError{Location: x.Location, Problem: err.Error()}
