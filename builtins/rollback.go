@@ -18,6 +18,15 @@ func (e *ConflictError) Error() string { return e.Message }
 // Catch lets attempt catch the error.
 func (e *ConflictError) Catch() (reason string, code int) { return "Conflict", 0 }
 
+// OverlapError is something that another run has changed and that still has to be undone: it may be
+// recorded in another store, and is seen in the cluster or the cloud.
+type OverlapError struct{ Message, RunUUID string }
+
+func (e *OverlapError) Error() string { return e.Message }
+
+// Catch lets attempt catch the error.
+func (e *OverlapError) Catch() (reason string, code int) { return "Overlap", 0 }
+
 var rollbackFunctions = []*function{
 	rollbackContent.function,
 	rollbackVersion.function,
@@ -28,6 +37,7 @@ var rollbackFunctions = []*function{
 	builtin("already_restored", Read, messageArgs{}, alreadyRestored),
 	builtin("not_observed", Read, messageArgs{}, notObserved),
 	builtin("conflict", Read, conflictArgs{}, conflict),
+	builtin("overlap", Read, overlapArgs{}, overlap),
 }
 
 type rollbackArgs struct {
@@ -74,6 +84,18 @@ type unsettledArgs struct {
 
 func unsettled(c *call, a *unsettledArgs) (starlark.Value, error) {
 	return starlark.Bool(c.answerLost(a.Ref.Ref)), nil
+}
+
+type overlapArgs struct {
+	Message string `star:"message"`
+	RunUUID string `star:"run_uuid"`
+}
+
+func overlap(c *call, a *overlapArgs) (starlark.Value, error) {
+	if c.Mode != Run {
+		return nil, fmt.Errorf("can't be called %s: an undo that finds what it did not expect calls conflict", c.Mode)
+	}
+	return nil, &plainError{&OverlapError{a.Message, a.RunUUID}}
 }
 
 type messageArgs struct {

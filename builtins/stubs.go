@@ -22,7 +22,7 @@ var stubParams = map[string]string{
 // one that may be missing would be a mistake to the checker.
 var stubResults = map[string]string{
 	"Scenario": "_Scenario", "field": "_Field", "right": "_Right", "ref": "_Ref", "RollbackContent": "Any", "RollbackVersion": "_RollbackVersion",
-	"await_recovery": "bool", "unsettled": "bool", "conflict": "bool", "fail": "NoReturn", "attempt": "_Attempt", "parallel": "list[Any]", "struct": "Any",
+	"await_recovery": "bool", "unsettled": "bool", "conflict": "bool", "overlap": "NoReturn", "fail": "NoReturn", "attempt": "_Attempt", "parallel": "list[Any]", "struct": "Any",
 	"k8s.get": "Any", "k8s.list": "list[Any]", "k8s.create": "Any", "k8s.apply": "Any", "k8s.patch": "Any", "k8s.delete": "bool", "k8s.restore": "bool",
 	"k8s.exec": "_ExecResult", "k8s.wait": "Any", "k8s.logs": "str", "k8s.can": "bool", "k8s.own_pod": "Any",
 	"cloud.gcp.describe": "dict[str, Any]", "cloud.aws.describe": "dict[str, Any]", "cloud.aws.region": "str", "cloud.aws.volumes": "list[Any]",

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/engine"
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
 	"github.com/ebb-chaos/ebb/internal/kube"
@@ -85,6 +86,7 @@ func details(err error) map[string]string {
 		unavailable *kube.UnavailableError
 		cloud       *cloudapi.Error
 		unknown     *UnknownRunError
+		overlap     *builtins.OverlapError
 	)
 	if errors.As(err, &refused) {
 		maps.Copy(all, refused.Details)
@@ -103,6 +105,9 @@ func details(err error) map[string]string {
 	}
 	if errors.As(err, &unknown) {
 		all["run_uuid"] = unknown.RunUUID
+	}
+	if errors.As(err, &overlap) {
+		all["run_uuid"] = overlap.RunUUID
 	}
 	if len(all) == 0 {
 		return nil

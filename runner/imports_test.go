@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"internal/durable/errorfs": {"internal/durable"},
 	"internal/gcp":             {"internal/cloudapi", "internal/reply", "internal/lazyregexp"},
 	"internal/killpoint":       {},
-	"internal/hub":             {},
+	"internal/hub":             {"internal/lazyregexp"},
 	"internal/krkn":            {"internal/lazyregexp"},
 	"internal/kube":            {"internal/credential", "internal/limits", "internal/patience", "internal/permit", "internal/reply", "internal/suggest", "internal/lazyregexp"},
 	"internal/sandboxtest":     {},

@@ -43,7 +43,7 @@ const (
 	KindWrongCluster Kind = "wrong cluster" // it was written for another one
 	KindReplaced     Kind = "replaced"      // it is not the file that was written under this name
 	KindNewerPending Kind = "newer pending" // a newer file of its execution has to be undone first
-	KindOverlap      Kind = "overlap"       // a pending file of another execution undoes the same
+	KindOverlap      Kind = "overlap"       // another execution has changed the same, which is not undone yet
 	KindRights       Kind = "rights"        // the user may not do what a scenario or its undo needs
 	KindStore        Kind = "store"         // version files can't be written
 	KindInsecure     Kind = "insecure"      // somebody else could have written it
@@ -88,6 +88,7 @@ func ownKind(err error) Kind {
 		configuration *ConfigurationError
 		lost          *LostError
 		conflict      *builtins.ConflictError
+		overlap       *builtins.OverlapError
 		unsupported   *UnsupportedError
 		unknown       *UnknownRunError
 		scenario      schema.Problems
@@ -105,6 +106,8 @@ func ownKind(err error) Kind {
 		return KindLost
 	case errors.As(err, &conflict):
 		return KindConflict
+	case errors.As(err, &overlap):
+		return KindOverlap
 	case errors.As(err, &final):
 		return KindFinal
 	case errors.As(err, &effect):

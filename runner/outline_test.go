@@ -63,3 +63,18 @@ func TestOutlineRulesOut(t *testing.T) {
 		t.Error("a file that names it was ruled out")
 	}
 }
+
+// An outline is kept for the next version of ebb, under outlineKind. If this fails because outlineOf or what
+// it calls has changed, outlineKind needs another name, and then this one does.
+func TestOutlineIsKept(t *testing.T) {
+	content := []byte("rollback_version = RollbackVersion(\n    undoes = [ref(\"Pod\", \"web\", 'ns')],\n)\n")
+	want := "outline 1: 00161a75af1f5efe6c4c1f44244f0a72527dc9b86aaa01ec9dc7805d0ce7ee67a7"
+	if got := fmt.Sprintf("%s: %x", outlineKind, string(outlineOf(content))); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, plain := range []string{"# no head\n", "rollback_version = RollbackVersion(undoes = f())\n", "rollback_version = RollbackVersion(undoes = [ref(\"a\\x62\")])\n"} {
+		if got := outlineOf([]byte(plain)); got != "" {
+			t.Errorf("%q: got an outline, want none: a name may be computed", plain)
+		}
+	}
+}

@@ -29,22 +29,24 @@ type overlaps struct {
 	known map[versions.File]pendingFile
 }
 
-// pending returns what each file undoes. Those that were not looked at yet are read by all cores, and
-// parsed if they may undo one of the refs: beside ten thousand of them, that is what a run begins with.
-func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.File, refs []builtins.Ref) []pendingFile {
+// pending returns what each file undoes. Those of which nothing is noted, and that were not looked at yet,
+// are read by all cores, and parsed if they may undo one of the refs: beside ten thousand of them, that is
+// what a run begins with.
+func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.Noted, refs []builtins.Ref) []pendingFile {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	all := make([]pendingFile, len(files))
 	var unknown []int
+	var read []versions.File
 	for i, f := range files {
-		known, ok := o.known[f]
-		if all[i] = known; !ok || known.brief && known.outline.mayUndo(refs) {
-			unknown = append(unknown, i)
+		all[i] = pendingFile{outline: outline(f.Note), brief: true}
+		if !f.Unread && !all[i].outline.mayUndo(refs) {
+			continue
 		}
-	}
-	read := make([]versions.File, len(unknown))
-	for n, i := range unknown {
-		read[n] = files[i]
+		known, ok := o.known[f.File]
+		if all[i] = known; !ok || known.brief && known.outline.mayUndo(refs) {
+			unknown, read = append(unknown, i), append(read, f.File)
+		}
 	}
 	versions.ReadFiles(ctx, r.store, read, 0, func(n int, content []byte, err error) {
 		i := unknown[n]
@@ -53,7 +55,7 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.File
 			all[i] = pendingFile{outline: outlineOf(content), brief: true}
 		}
 		if err != nil || all[i].outline.mayUndo(refs) {
-			all[i] = r.lookCloser(ctx, files[i], content, err)
+			all[i] = r.lookCloser(ctx, files[i].File, content, err)
 		}
 	})
 	if o.known == nil {
@@ -62,7 +64,7 @@ func (o *overlaps) pending(ctx context.Context, r *Runner, files []versions.File
 	for _, i := range unknown {
 		// What is gone is not remembered: a name may come back.
 		if !errors.Is(all[i].err, fs.ErrNotExist) && ctx.Err() == nil {
-			o.known[files[i]] = all[i]
+			o.known[files[i].File] = all[i]
 		}
 	}
 	return all
@@ -86,18 +88,9 @@ func (r *Runner) lookCloser(ctx context.Context, f versions.File, content []byte
 // the same cluster as far as that is known: two undos of one thing would each put
 // back what the other's chaos had made of it.
 func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string, refs []builtins.Ref) error {
-	listing, err := r.store.List(ctx, versions.Filter{PendingOnly: true, Except: execution})
+	files, err := r.noted(ctx, versions.Filter{PendingOnly: true, Except: execution})
 	if err != nil {
 		return err
-	}
-	var files []versions.File
-	var runs []string
-	for _, x := range listing.Executions {
-		for _, f := range x.Files {
-			if f.Replayable() {
-				files, runs = append(files, f), append(runs, x.RunUUID)
-			}
-		}
 	}
 	for i, p := range r.overlaps.pending(ctx, r, files, refs) {
 		if errors.Is(p.err, fs.ErrNotExist) {
@@ -110,12 +103,33 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 				return &RefusedError{
 					Kind:    KindOverlap,
 					Err:     fmt.Errorf("%s still has to be restored by %s", ref.Text(), files[i].Location),
-					Details: map[string]string{"run_uuid": runs[i], "file": files[i].Location},
+					Details: map[string]string{"run_uuid": files[i].RunUUID, "file": files[i].Location},
 				}
 			}
 		}
 	}
 	return ctx.Err()
+}
+
+// noted returns the pending version files that a filter selects, with their outlines where the store
+// keeps them.
+func (r *Runner) noted(ctx context.Context, f versions.Filter) ([]versions.Noted, error) {
+	if d, ok := r.store.(*versions.Dir); ok {
+		return d.Notes(ctx, f, versions.Noter{Kind: outlineKind, Note: func(content []byte) string { return string(outlineOf(content)) }})
+	}
+	listing, err := r.store.List(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	var all []versions.Noted
+	for _, x := range listing.Executions {
+		for _, f := range x.Files {
+			if f.Replayable() {
+				all = append(all, versions.Noted{File: f, RunUUID: x.RunUUID, Unread: true})
+			}
+		}
+	}
+	return all, nil
 }
 
 // names reports whether the file undoes ref. One that can't be loaded does if it

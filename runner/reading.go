@@ -31,6 +31,7 @@ type reading struct {
 	// For reading after it.
 	count   int      // executions that there are
 	renamed []Result // of files that an earlier process restored
+	unread  []Result // of entries of the store that may be pending files
 	begun   bool     // something was scheduled
 	err     error    // why not all was read
 }
@@ -46,6 +47,10 @@ func (x *reading) all(ctx context.Context) {
 		switch {
 		case errors.As(err, &entry):
 			x.options.Log.Warn(fmt.Sprintf("%s: %s", entry.Location, entry.What))
+			if entry.Hides && x.keys == nil {
+				refused := &versions.InsecureError{Path: entry.Location, Problem: entry.What, Remedy: entry.Remedy}
+				x.unread = append(x.unread, unread("", entry.Location, x.RunUUID, Refused, refused))
+			}
 			continue
 		case err == nil && ctx.Err() != nil && !x.begun:
 			err = ctx.Err()

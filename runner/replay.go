@@ -109,7 +109,7 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 			return nil, err
 		}
 	}
-	return &Report{Results: slices.Concat(read.renamed, results), Interrupted: ctx.Err() != nil}, nil
+	return &Report{Results: slices.Concat(read.renamed, read.unread, results), Interrupted: ctx.Err() != nil}, nil
 }
 
 // chains replays what a schedule has, each chain of executions that share something newest first.

@@ -80,6 +80,15 @@ func (c *checker) pairs(node *yaml.Node, path string) []pair {
 	return own
 }
 
+// Pairs are the keys and values of a map, aliases and merge keys followed. Its own keys come first.
+func Pairs(node *yaml.Node) (keys, values []*yaml.Node) {
+	var c checker // its problems are Check's to report
+	for _, p := range c.pairs(target(node), "") {
+		keys, values = append(keys, p.key), append(values, target(p.value))
+	}
+	return keys, values
+}
+
 // Lookup returns the node at a path of keys, aliases and merge keys followed, or nil.
 func Lookup(node *yaml.Node, path ...string) *yaml.Node {
 	var c checker // its problems are Check's to report

@@ -67,21 +67,27 @@ func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, er
 	return removed, errors.Join(errs...)
 }
 
-// JournalCleaner is a store whose journal does not end by itself.
-type JournalCleaner interface {
-	// CleanJournal removes the parts of the journal that are older than a time and tell of no execution
-	// that is still there. removed has the locations of what is gone, or would be.
-	CleanJournal(ctx context.Context, before time.Time, dryRun bool) (removed []string, err error)
+// Remnant is something that a store has beside version files, and that is of no use any more.
+type Remnant struct {
+	Location string
+	What     string // "a day of the journal"
 }
 
-// CleanupJournal removes what is old of a store's journal, where the store can do that. It is done
-// after [Cleanup], and for all runs and scenario types.
-func CleanupJournal(ctx context.Context, s Store, o CleanupOptions) (removed []string, err error) {
-	cleaner, ok := s.(JournalCleaner)
+// RemnantCleaner is a store of which more remains than a directory's.
+type RemnantCleaner interface {
+	// CleanRemnants removes what is older than a time and belongs to no execution that is still there: parts
+	// of the journal, and what keeps the processes of executions apart. removed has what is gone, or would be.
+	CleanRemnants(ctx context.Context, before time.Time, dryRun bool) (removed []Remnant, err error)
+}
+
+// CleanRemnants removes what is old of a store beside version files, where the store has that. It is
+// done after [Cleanup], and for all runs and scenario types.
+func CleanRemnants(ctx context.Context, s Store, o CleanupOptions) (removed []Remnant, err error) {
+	cleaner, ok := s.(RemnantCleaner)
 	if !ok || o.RunUUID != "" || o.ScenarioType != "" {
 		return nil, nil
 	}
-	return cleaner.CleanJournal(ctx, o.before(), o.DryRun)
+	return cleaner.CleanRemnants(ctx, o.before(), o.DryRun)
 }
 
 // clean removes what is old in one execution. A process that is killed in the middle has removed

@@ -206,7 +206,7 @@ func (p *process) anything(t *rapid.T) error {
 		p.dieAt(at)
 	}
 	err := p.act(t, rapid.SampledFrom([]string{
-		"begin", "open", "append", "close", "probe", "flush", "flush", "flush", "replace", "mark executed", "mark executed", "remove", "mark", "unmark",
+		"begin", "open", "append", "close", "probe", "flush", "flush", "flush", "replace", "mark executed", "mark executed", "remove", "mark", "unmark", "notes", "notes",
 	}).Draw(t, "act"))
 	if !p.dead {
 		p.sys.Inject(nil)
@@ -224,6 +224,8 @@ func (p *process) act(t *rapid.T, act string) error {
 		return err
 	case "append":
 		return p.append()
+	case "notes":
+		return p.notes()
 	case "open":
 		listing, err := (&Dir{path: p.path, system: durable.OS{}}).List(t.Context(), Filter{})
 		if err != nil || len(listing.Executions) == 0 {

@@ -27,6 +27,7 @@ type Dir struct {
 	settled  bool
 
 	roots roots            // waits for its entries
+	index sharedIndex      // of the pending files
 	lines together[[]byte] // of the journal
 
 	// doubtful says that this process' last line in the journal may lack its end.

@@ -64,6 +64,8 @@
 //     sync, an undo gets a warning, and the next Flush an error.
 //   - In flight. A mark is in the kernel's page cache before MarkInFlight returns. So it survives a
 //     killed process. [Mark.Left] uses a clock that nobody can set, if the system has one.
+//   - No stale answer. The index, which spares [Dir.Notes] and a list of pending files most of the way,
+//     is believed only where the kernel says that the directory and the file are the same, and unchanged.
 //   - Ours. The store refuses directories and files that another user could have written, links,
 //     and everything else that is no regular file. It checks the descriptor that it then uses. Such
 //     files are still listed, with the problem and its remedy. [SafeFS] reads other files in the

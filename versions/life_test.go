@@ -42,7 +42,7 @@ func newLife(parent string, mutate func(durable.System) durable.System) (*life, 
 
 func (l *life) start() *process {
 	p := &process{life: l, sys: errorfs.New(l.under)}
-	p.store = &Dir{path: l.path, system: p.sys}
+	p.store = indexing(l.path, p.sys, "")
 	return p
 }
 

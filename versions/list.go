@@ -106,9 +106,13 @@ func (d *Dir) eachExecution(ctx context.Context, root *durable.Dir, f Filter, yi
 		return true, err
 	}
 	entries, problems := d.entries(names, f)
+	old := &index{}
+	if f.PendingOnly && len(entries) >= d.index.least() {
+		old = d.index.of(root)
+	}
 	look := func() func(entry) []ExecutionInfo {
 		reader := root.NewReader()
-		return func(e entry) []ExecutionInfo { return d.listEntry(root, reader, e, f) }
+		return func(e entry) []ExecutionInfo { return d.listEntry(root, reader, old, e, f) }
 	}
 	for info := range inOrder(ctx, entries, look) {
 		if !yield(info, nil) {
@@ -142,8 +146,8 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 		case err == nil && (f.RunUUID == "" || f.RunUUID == runUUID) && name != f.Except:
 			entries = append(entries, entry{name, timestamp})
 		// lost+found is there when the versions directory is a volume of its own.
-		case err != nil && name != journalName && name != "lost+found":
-			problems = append(problems, Problem{d.path + "/" + oneLine(name), fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name), ""})
+		case err != nil && name != journalName && name != indexName && name != indexBegun && name != "lost+found":
+			problems = append(problems, Problem{Location: d.path + "/" + oneLine(name), What: fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name)})
 		}
 	}
 	slices.SortFunc(entries, func(a, b entry) int {
@@ -158,18 +162,25 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 }
 
 // listEntry is one execution, unless it vanished or has nothing that the filter selects.
-func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, e entry, f Filter) []ExecutionInfo {
-	_, runUUID, _ := strings.Cut(e.name, "-")
-	info := ExecutionInfo{ID: e.name, RunUUID: runUUID, Timestamp: e.timestamp, Location: d.path + "/" + e.name, Files: []File{}}
-	if err := listExecution(root, reader, f, &info); errors.Is(err, fs.ErrNotExist) {
-		return nil // removed while we were listing
-	} else if err != nil {
-		info.Problems = append(info.Problems, problemOf(info.Location, err))
+func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, old *index, e entry, f Filter) []ExecutionInfo {
+	info := d.infoOf(e)
+	if _, ok := old.listFrom(root, f, &info); !ok {
+		if err := listExecution(root, reader, f, &info); errors.Is(err, fs.ErrNotExist) {
+			return nil // removed while we were listing
+		} else if err != nil {
+			info.Problems = append(info.Problems, problemOf(info.Location, err))
+		}
 	}
 	if len(info.Files) == 0 && len(info.Problems) == 0 && (f.ScenarioType != "" || f.PendingOnly) {
 		return nil
 	}
 	return []ExecutionInfo{info}
+}
+
+// infoOf is what the name of an execution tells.
+func (d *Dir) infoOf(e entry) ExecutionInfo {
+	_, runUUID, _ := strings.Cut(e.name, "-")
+	return ExecutionInfo{ID: e.name, RunUUID: runUUID, Timestamp: e.timestamp, Location: d.path + "/" + e.name, Files: []File{}}
 }
 
 func listExecution(root *durable.Dir, reader *durable.Reader, f Filter, info *ExecutionInfo) (err error) {
@@ -235,7 +246,7 @@ func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Pr
 		location := path + "/" + entry
 		name, err := parseFileName(entry)
 		if err != nil {
-			problems = append(problems, Problem{path + "/" + oneLine(entry), fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry), ""})
+			problems = append(problems, Problem{Location: path + "/" + oneLine(entry), What: fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry)})
 			continue
 		}
 		if (f.ScenarioType != "" && f.ScenarioType != name.scenarioType) || (f.PendingOnly && name.state != Pending) {
@@ -254,7 +265,7 @@ func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Pr
 		if err != nil {
 			problems = append(problems, problemOf(location, err))
 		} else if info.Size > MaxFileSize && name.kind == KindVersion {
-			problems = append(problems, Problem{location, fmt.Sprintf("has %d bytes, want at most %d", info.Size, MaxFileSize), ""})
+			problems = append(problems, Problem{Location: location, What: fmt.Sprintf("has %d bytes, want at most %d", info.Size, MaxFileSize)})
 		}
 	}
 	return files, problems, vanished, nil
@@ -271,7 +282,7 @@ func oneLine(name string) string {
 func problemOf(location string, err error) Problem {
 	var insecure *InsecureError
 	if errors.As(export(err), &insecure) {
-		return Problem{insecure.Path, insecure.Problem, insecure.Remedy}
+		return Problem{Location: insecure.Path, What: insecure.Problem, Remedy: insecure.Remedy}
 	}
-	return Problem{location, err.Error(), ""}
+	return Problem{Location: location, What: err.Error()}
 }

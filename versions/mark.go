@@ -36,8 +36,9 @@ type Mark struct {
 // from At to Until, wherever the clocks went.
 //
 // On the boot that the mark was made on, the time since then is the kernel's, and the wall clock
-// does not matter. The machine that made it and was booted since has no request under way any more.
-// Of another machine's mark, and of one that names no boot, only the wall clock tells.
+// does not matter. The machine that made it and was booted since has no request under way any more:
+// one that was up before is another machine of that name, as a pod may get. Of another machine's
+// mark, and of one that names no boot, only the wall clock tells.
 func (m Mark) Left(now time.Time) time.Duration { return m.left(thisBoot(), now) }
 
 func (m Mark) left(current boot, now time.Time) time.Duration {
@@ -46,7 +47,7 @@ func (m Mark) left(current boot, now time.Time) time.Duration {
 		switch {
 		case m.Boot == current.id:
 			left = m.life() - (current.uptime - m.Uptime)
-		case m.Host == current.host:
+		case m.Host == current.host && current.uptime < now.Sub(m.At):
 			return 0
 		}
 	}

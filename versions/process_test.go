@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -176,6 +177,15 @@ func (p *process) probe(e *dirExecution) error {
 	return p.failed(err)
 }
 
+// notes looks at all pending files, and leaves an index.
+func (p *process) notes() error {
+	_, err := p.store.Notes(context.Background(), Filter{}, wholeNotes)
+	if err == nil {
+		err = waitForClock(filepath.Dir(p.rec.Base()))
+	}
+	return p.failed(err)
+}
+
 func (p *process) append() error {
 	p.serial++
 	entry := newEntry(fmt.Sprintf("%d %s", p.serial, strings.Repeat("message ", p.serial%40)))
@@ -286,6 +296,9 @@ func (p *process) wholeLife() error {
 	if err := p.replace(first, files[1], 900); err != nil {
 		return err
 	}
+	if err := p.notes(); err != nil {
+		return err
+	}
 	second, err := p.begin()
 	if err != nil {
 		return err
@@ -298,6 +311,9 @@ func (p *process) wholeLife() error {
 		return err
 	}
 	if err := p.append(); err != nil {
+		return err
+	}
+	if err := p.notes(); err != nil {
 		return err
 	}
 	if files[1], err = p.markExecuted(first, files[1]); err != nil {

@@ -52,7 +52,7 @@ func (d *Dir) reader(ctx context.Context, root *durable.Dir) func(File) ([]byte,
 		if err == nil && ctx.Err() == nil {
 			if err = reader.Enter(root, f.Execution); err == nil {
 				var content []byte
-				content, err = reader.ReadFile(f.Name, MaxFileSize)
+				content, _, err = reader.ReadFile(f.Name, MaxFileSize)
 				if err = errors.Join(err, reader.Close()); err == nil {
 					return content, nil
 				}

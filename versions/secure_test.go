@@ -156,7 +156,7 @@ func TestProblemsHideNothing(t *testing.T) {
 	for _, info := range listing.Executions {
 		got[info.ID] = info
 		if len(info.Problems) != 1 || strings.ContainsAny(info.Problems[0].What, "\n\x1b") {
-			t.Errorf("%s: got problems %q, want one, printable", info.ID, info.Problems)
+			t.Errorf("%s: got problems %+v, want one, printable", info.ID, info.Problems)
 		}
 	}
 	if len(got) != 4 || len(got["4-open"].Files) != 1 || len(got[f.Execution].Files) != 1 {

@@ -193,6 +193,9 @@ type Problem struct {
 	Location string `json:"location"`
 	What     string `json:"what"`
 	Remedy   string `json:"remedy,omitempty"` // the command to type, if there is one
+
+	// Hides: it may be a version file that is pending. A replay can't say that all is restored.
+	Hides bool `json:"-"`
 }
 
 // Holder is who has an execution locked, for messages only: the lock itself is the kernel's.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -106,12 +109,49 @@ func (t *truth) look(d *Dir, powerLoss bool) (Listing, map[int]seen, error) {
 	if len(problems) > 0 {
 		return listing, nil, fmt.Errorf("problems: %+v", problems)
 	}
+	if err := checkNotes(d, found, powerLoss); err != nil {
+		return listing, nil, err
+	}
 	for i, known := range t.files {
 		if _, ok := found[i]; !ok && !known.absent {
 			return listing, nil, fmt.Errorf("%q of %q is missing", known.name, known.execution)
 		}
 	}
 	return listing, found, nil
+}
+
+// checkNotes compares what the index tells of the pending files with what is in them. After a power loss,
+// this is another boot.
+func checkNotes(d *Dir, found map[int]seen, powerLoss bool) error {
+	if _, err := os.Lstat(filepath.Join(d.path, indexName)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	boot := ""
+	if powerLoss {
+		boot = "after a power loss"
+	}
+	looking := indexing(d.path, d.system, boot)
+	looking.index.from = math.MaxInt // it leaves none
+	notes, err := looking.Notes(context.Background(), Filter{}, wholeNotes)
+	if err != nil {
+		return fmt.Errorf("notes: %w", err)
+	}
+	want := map[string]string{}
+	for _, f := range found {
+		if f.Replayable() {
+			want[f.Key()] = f.content
+		}
+	}
+	for _, n := range notes {
+		if content, ok := want[n.Key()]; !ok || n.Unread || n.Note != content {
+			return fmt.Errorf("notes of %q: got %q, want %q", n.Name, n.Note, content)
+		}
+		delete(want, n.Key())
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("notes: %d files are missing", len(want))
+	}
+	return nil
 }
 
 // read compares the journal with the truth.

@@ -2,23 +2,18 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
-	"sync"
-	"time"
 )
 
-// A capture keeps what is logged, for a report, and passes it on. It is a pipe, as workers write to
-// files only: one that is killed, or leaves a process behind, holds nobody up.
-type capture struct {
-	file *os.File // where to write to
-	over chan struct{}
-
-	mu          sync.Mutex
-	first, last []string
-	left        int // lines between the two that were dropped
-}
+// A capture keeps what is logged, for a report. It is a file that this process and its workers append
+// to, each line in one write, besides writing to the terminal: so the terminal keeps its colours and its
+// bars, and no process waits for another to read.
+type capture struct{ path string }
 
 // So many lines of the beginning and of the end are kept.
 const (
@@ -26,56 +21,65 @@ const (
 	lastLines  = 800
 )
 
-func newCapture(out io.Writer) (*capture, error) {
-	from, to, err := os.Pipe()
+// newCapture begins one in the directory of the report: a log can be longer than a temporary file system
+// is large.
+func newCapture(dir string) (*capture, error) {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	c := &capture{file: to, over: make(chan struct{})}
-	go func() {
-		defer close(c.over)
-		lines := bufio.NewReader(from)
-		for {
-			line, err := lines.ReadString('\n')
-			if line != "" {
-				_, _ = io.WriteString(out, line) // who reads no log has none; the report still has it
-				c.add(strings.TrimRight(line, "\r\n"))
-			}
-			if err != nil {
-				_ = from.Close() // it is at its end
-				return
-			}
+	f, err := os.CreateTemp(dir, ".log-")
+	if err != nil {
+		return nil, err
+	}
+	return &capture{f.Name()}, f.Close()
+}
+
+// end returns the lines, and how many are left out in the middle, and removes the file.
+func (c *capture) end() (lines []string, left int, err error) {
+	f, err := os.Open(c.path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(c.path)) }()
+	var last []string
+	for all := bufio.NewReader(f); ; {
+		line, err := all.ReadString('\n')
+		switch {
+		case line == "":
+		case len(lines) < firstLines:
+			lines = append(lines, strings.TrimRight(line, "\r\n"))
+		default:
+			last = append(last, strings.TrimRight(line, "\r\n"))
 		}
-	}()
-	return c, nil
-}
-
-func (c *capture) add(line string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.first) < firstLines {
-		c.first = append(c.first, line)
-		return
-	}
-	if c.last = append(c.last, line); len(c.last) > 2*lastLines {
-		c.left += lastLines
-		c.last = append([]string(nil), c.last[lastLines:]...)
+		if over := len(last) - lastLines; over >= lastLines || err != nil && over > 0 {
+			last, left = append([]string(nil), last[over:]...), left+over
+		}
+		if errors.Is(err, io.EOF) {
+			return append(lines, last...), left, nil
+		}
+		if err != nil {
+			return nil, 0, err
+		}
 	}
 }
 
-// end waits for what was written, a second at most: a process that was left behind may keep the pipe
-// open. It returns the lines, and how many are left out in the middle.
-func (c *capture) end() (lines []string, left int) {
-	_ = c.file.Close() // nobody writes any more
-	select {
-	case <-c.over:
-	case <-time.After(time.Second):
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	last := c.last
-	if over := len(last) - lastLines; over > 0 {
-		last, left = last[over:], over
-	}
-	return append(append([]string(nil), c.first...), last...), left + c.left
+// colors are the only thing in the log of a terminal that is not in the text: see the logger.
+var colors = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+// captured writes to a log, and without its colours to a capture.
+type captured struct {
+	log  io.Writer
+	file *os.File
+}
+
+func openCaptured(log io.Writer, path string) (*captured, error) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	return &captured{log, f}, err
+}
+
+// Write fails only if the log can't be written. What is missing in a report is seen there.
+func (c *captured) Write(b []byte) (int, error) {
+	_, _ = c.file.Write(colors.ReplaceAll(b, nil))
+	return c.log.Write(b)
 }

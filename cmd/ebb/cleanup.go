@@ -52,8 +52,8 @@ func cleanupCommand() *cli.Command {
 Removes executed version files that are older than --older-than, and writes that into
 the journal. With --keep N it also removes younger ones, except those of the newest N
 executions. It never removes a pending file, a file of Krkn's, or one that is in use.
-Of the journal in a cluster it removes days that are as old, unless they tell of an
-execution that is still there.
+In a cluster it also removes days of the journal that are as old, unless they tell of
+an execution that is still there, and what is left of executions that are gone.
 ` + exitHelp(helpDone, helpFailed, helpRefused, helpUsage),
 	}, runCleanup)
 }
@@ -66,22 +66,22 @@ func runCleanup(ctx context.Context, o cleanupOptions) error {
 	removed, err := versions.Cleanup(ctx, s.store, versions.CleanupOptions{
 		OlderThan: o.OlderThan, Keep: o.Keep, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
 	})
-	journal, journalErr := versions.CleanupJournal(ctx, s.store.Store, versions.CleanupOptions{
+	rest, restErr := versions.CleanRemnants(ctx, s.store.Store, versions.CleanupOptions{
 		OlderThan: o.OlderThan, RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, DryRun: o.DryRun,
 	})
-	err = errors.Join(err, journalErr)
+	err = errors.Join(err, restErr)
 	p := &printer{w: s.stdout}
 	did := "removed"
 	if o.DryRun {
 		did = "would be removed"
-	} else if len(removed)+len(journal) > 0 {
+	} else if len(removed)+len(rest) > 0 {
 		p.done = did
 	}
 	for _, f := range removed {
 		p.line("%s: %s, executed %s ago", console.Clean(f.Location), did, age(f.Changed))
 	}
-	for _, location := range journal {
-		p.line("%s: %s, a day of the journal", console.Clean(location), did)
+	for _, x := range rest {
+		p.line("%s: %s, %s", console.Clean(x.Location), did, x.What)
 	}
 	s.log.Info(fmt.Sprintf("%d version file(s) %s", len(removed), did))
 	return errors.Join(err, p.failed())

@@ -16,6 +16,7 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
+	"github.com/ebb-chaos/ebb/internal/hub"
 	"github.com/ebb-chaos/ebb/scripts"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -48,6 +49,7 @@ func completeCommand() *cli.Command {
 type line struct {
 	command *cli.Command // nil before there is one
 	flag    string       // whose value is completed, "" for anything else
+	word    string       // that is completed
 	config  string       // what --config says
 }
 
@@ -64,6 +66,7 @@ func complete(ctx context.Context, app *cli.App, words []string) ([]string, erro
 	if name, value, ok := strings.Cut(word, "="); ok && strings.HasPrefix(name, "-") {
 		l.flag, prefix, word = strings.TrimLeft(name, "-"), name+"=", value
 	}
+	l.word = word
 	var all []string
 	var err error
 	switch {
@@ -76,7 +79,7 @@ func complete(ctx context.Context, app *cli.App, words []string) ([]string, erro
 			all = append(all, c.Name)
 		}
 	default:
-		all, err = l.operands(ctx, word)
+		all, err = l.operands(ctx)
 	}
 	var found []string
 	for _, text := range all {
@@ -154,6 +157,8 @@ func (l line) values(ctx context.Context) ([]string, error) {
 			return []string{"text", "json", "sarif", "github"}, nil
 		}
 		return []string{"text", "json"}, nil
+	case "force-conflict":
+		return l.versionFiles(ctx, false)
 	case "run_uuid", "r":
 		return l.stored(ctx, func(x versions.ExecutionInfo) []string { return []string{x.RunUUID} })
 	case "scenario_type", "s":
@@ -169,7 +174,7 @@ func (l line) values(ctx context.Context) ([]string, error) {
 }
 
 // operands are those that a command can have.
-func (l line) operands(ctx context.Context, word string) ([]string, error) {
+func (l line) operands(ctx context.Context) ([]string, error) {
 	switch l.command.Name {
 	case "completion":
 		return shells(), nil
@@ -181,20 +186,26 @@ func (l line) operands(ctx context.Context, word string) ([]string, error) {
 		return names, nil
 	case "builtins":
 		return builtinNames()
+	case "hub":
+		return hub.Names(), nil
 	case "test":
 		return filepath.Glob("*.star")
 	case "exec", "check-rollback", "mark-rollback", "show-rollback", "edit-rollback", "verify-rollback":
-		executed := slices.Contains([]string{"exec", "show-rollback", "verify-rollback"}, l.command.Name)
-		return l.stored(ctx, func(x versions.ExecutionInfo) (files []string) {
-			for _, f := range x.Files {
-				if f.Replayable() || executed && f.Kind == versions.KindVersion {
-					files = append(files, asTyped(f.Location, word))
-				}
-			}
-			return files
-		})
+		return l.versionFiles(ctx, slices.Contains([]string{"exec", "show-rollback", "verify-rollback"}, l.command.Name))
 	}
 	return nil, nil
+}
+
+// versionFiles are the paths of pending files, and of executed ones.
+func (l line) versionFiles(ctx context.Context, executed bool) ([]string, error) {
+	return l.stored(ctx, func(x versions.ExecutionInfo) (files []string) {
+		for _, f := range x.Files {
+			if f.Replayable() || executed && f.Kind == versions.KindVersion {
+				files = append(files, asTyped(f.Location, l.word))
+			}
+		}
+		return files
+	})
 }
 
 // asTyped is a path as it begins on the command line: relative to the working directory, unless the

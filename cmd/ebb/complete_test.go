@@ -61,6 +61,8 @@ func TestComplete(t *testing.T) {
 		{words: []string{"list-rollback", "-o", "=", "t"}, want: []string{"tree"}},
 		{words: []string{"mark-rollback", "-c", config, ""}, want: []string{pending}},
 		{words: []string{"exec", "-c", config, dir}, want: []string{pending, executed}},
+		{words: []string{"execute-rollback", "-c", config, "--force-conflict", "/"}, want: []string{pending}},
+		{words: []string{"hub", "application"}, want: []string{"application-outages"}},
 		{words: []string{"builtins", "k8s.d"}, want: []string{"k8s.delete"}},
 		{words: []string{"builtins", "k8"}, has: []string{"k8s", "k8s.get"}},
 		{words: []string{"completion", ""}, want: []string{"bash", "fish", "zsh"}},

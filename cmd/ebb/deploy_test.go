@@ -281,4 +281,41 @@ func storePolicy(t *testing.T) {
 			t.Errorf("%s: got %v, want it denied: %t", test.who, err, test.denied)
 		}
 	}
+	onlyTheState(t, admin, runner, denied)
+}
+
+// onlyTheState: nobody changes what a version file says that it is, or has one undone a second time.
+func onlyTheState(t *testing.T, admin, runner *kube.Client, denied func(error) bool) {
+	secrets, name := kube.Resource{Version: "v1", Kind: "Secret", Plural: "secrets", Namespaced: true}, "ebb-test-of-the-policy-1"
+	labels := kube.Object{"ebb.dev/state": "pending", "ebb.dev/execution": "test"}
+	_, err := runner.Create(t.Context(), secrets, "ebb", kube.Object{
+		"metadata": kube.Object{"name": name, "labels": labels, "annotations": kube.Object{"ebb.dev/execution-id": "a", "ebb.dev/file": "b", "ebb.dev/holder": "c"}},
+		"type":     "ebb.dev/version-file", "immutable": true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		what, key, label string
+		value            any
+		denied           bool
+	}{
+		{"another execution", "labels", "ebb.dev/execution", "other", true},
+		{"no execution", "labels", "ebb.dev/execution", nil, true},
+		{"a label more", "labels", "ebb.dev/cluster-uid", "other", true},
+		{"another file", "annotations", "ebb.dev/file", "other", true},
+		{"no file", "annotations", "ebb.dev/file", nil, true},
+		{"a state that there is not", "labels", "ebb.dev/state", "done", true},
+		{"a note of a person", "annotations", "note", "look at this", false},
+		{"executed", "labels", "ebb.dev/state", "executed", false},
+		{"pending again", "labels", "ebb.dev/state", "pending", true},
+	} {
+		_, err := admin.Patch(t.Context(), secrets, "ebb", name, kube.Object{"metadata": kube.Object{test.key: kube.Object{test.label: test.value}}}, kube.PatchOptions{})
+		if denied(err) != test.denied || err != nil && !denied(err) {
+			t.Errorf("%s: got %v, want it denied: %t", test.what, err, test.denied)
+		}
+	}
+	if err := admin.Delete(t.Context(), secrets, "ebb", name, kube.DeleteOptions{}); err != nil {
+		t.Error(err)
+	}
 }

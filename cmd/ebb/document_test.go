@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/rogpeppe/go-internal/testscript"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/runner"
@@ -32,6 +33,7 @@ var schemas = map[string]func(*jsonschema.ForOptions) (*jsonschema.Schema, error
 	"journal entry": jsonschema.For[historyDocument],
 	"run":           jsonschema.For[runDocument],
 	"test":          jsonschema.For[testDocument],
+	"check":         jsonschema.For[checkDocument],
 }
 
 func schemaFile(kind string) string {
@@ -94,26 +96,20 @@ func adjust(schema *jsonschema.Schema) {
 	adjust(schema.Items)
 }
 
-// validate checks a document against the committed schema of its kind.
+// validate checks a document against the committed schema of its kind. The validator is another one than the
+// generator of the schemas, so that a mistake which both would make can't hide.
 func validate(document []byte) error {
-	var value map[string]any
-	if err := json.Unmarshal(document, &value); err != nil {
-		return err
-	}
-	kind, _ := value["kind"].(string)
-	text, err := os.ReadFile(filepath.Join(schemaDir, strings.ReplaceAll(kind, " ", "-")+".json"))
+	value, err := validator.UnmarshalJSON(bytes.NewReader(document))
 	if err != nil {
 		return err
 	}
-	var schema jsonschema.Schema
-	if err := json.Unmarshal(text, &schema); err != nil {
-		return err
-	}
-	resolved, err := schema.Resolve(nil)
+	fields, _ := value.(map[string]any)
+	kind, _ := fields["kind"].(string)
+	schema, err := validator.NewCompiler().Compile(filepath.Join(schemaDir, strings.ReplaceAll(kind, " ", "-")+".json"))
 	if err != nil {
 		return err
 	}
-	return resolved.Validate(value)
+	return schema.Validate(value)
 }
 
 // schemaDir is where the schemas are; scripts run elsewhere.

@@ -52,7 +52,7 @@ func (a *away) storeElsewhere(t *testing.T) {
 	}
 	ebb("0", "keys", "new", "key.pem")
 
-	run := w.startWith(quick, "", "run", "--config", "config.yaml", "--timeout", "1s")
+	run := w.startWith(quick, "", "run", "--config", "config.yaml", "--timeout", "5s")
 	changes(run)
 	a.server.Kill(t)
 	h := &harmed{world: w}

@@ -26,13 +26,13 @@ func (c checked) ok() bool { return len(c.refused) == 0 && c.Diagnosis.OK() }
 // finding is one thing that is wrong, as programs read it.
 type finding struct {
 	File    string      `json:"file"`
-	Line    int         `json:"line,omitempty"`
-	Column  int         `json:"column,omitempty"`
-	Level   string      `json:"level"` // error or warning
-	Kind    runner.Kind `json:"kind,omitempty"`
+	Line    int         `json:"line,omitempty" jsonschema:"from 1 on"`
+	Column  int         `json:"column,omitempty" jsonschema:"from 1 on"`
+	Level   string      `json:"level" jsonschema:"error or warning"`
+	Kind    runner.Kind `json:"kind,omitempty" jsonschema:"what a program decides by"`
 	Message string      `json:"message"`
-	Excerpt string      `json:"excerpt,omitempty"`
-	Hints   []string    `json:"hints,omitempty"`
+	Excerpt string      `json:"excerpt,omitempty" jsonschema:"the lines of the file that it is about"`
+	Hints   []string    `json:"hints,omitempty" jsonschema:"what can be done about it"`
 }
 
 // findings lists all that is wrong with a file.
@@ -87,21 +87,28 @@ func (c *caller) printChecked(w io.Writer, all []checked, format string) error {
 	return nil
 }
 
+// checkDocument is what check-rollback prints.
+type checkDocument struct {
+	head
+	Files []checkedFile `json:"files"`
+}
+
+type checkedFile struct {
+	File     string    `json:"file"`
+	OK       bool      `json:"ok" jsonschema:"a replay or a run would take it"`
+	Findings []finding `json:"findings"`
+}
+
 func (c *caller) printFindings(w io.Writer, all []checked) error {
-	type file struct {
-		File     string    `json:"file"`
-		OK       bool      `json:"ok"`
-		Findings []finding `json:"findings"`
-	}
-	files := []file{}
+	d := checkDocument{head{documentVersion, "check"}, []checkedFile{}}
 	for _, x := range all {
-		f := file{File: x.source.Name, OK: x.ok(), Findings: x.findings(c)}
+		f := checkedFile{File: x.source.Name, OK: x.ok(), Findings: x.findings(c)}
 		if f.Findings == nil {
 			f.Findings = []finding{}
 		}
-		files = append(files, f)
+		d.Files = append(d.Files, f)
 	}
-	return writeJSON(w, files)
+	return writeJSON(w, d)
 }
 
 // The parts of SARIF 2.1.0 that a list of findings has.

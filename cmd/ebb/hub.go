@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -138,22 +138,26 @@ func (o *hubOptions) hubError(err error) error {
 
 // list prints the scenarios, or the variables of one.
 func (o *hubOptions) list() error {
-	table := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
-	p := &printer{w: table}
+	var b strings.Builder
 	found := len(o.operands) == 0
 	for _, image := range hub.Images() {
 		switch {
 		case len(o.operands) == 0:
-			p.line("%s\t%s\t%s", image.Name, image.ScenarioType, image.Help)
+			help := image.Help
+			if image.ScenarioType != "" {
+				help += " (" + image.ScenarioType + ")"
+			}
+			helpEntry(&b, image.Name, help, 26)
 		case image.Name == o.operands[0]:
 			found = true
 			for _, v := range image.Variables {
-				p.line("%s=%s", v.Name, v.Default)
+				fmt.Fprintf(&b, "%s=%s\n", v.Name, v.Default)
 			}
 		}
 	}
 	if !found {
 		return o.hubError(&hub.UnknownError{Name: o.operands[0]})
 	}
-	return errors.Join(p.err, table.Flush())
+	_, err := io.WriteString(o.stdout, b.String())
+	return err
 }

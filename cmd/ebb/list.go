@@ -90,7 +90,8 @@ func runList(ctx context.Context, o listOptions) error {
 	}
 	s.sayElsewhere(ctx)
 	s.sayKrkns(l.krkns)
-	if o.ExitCode && l.ours+l.krkns > 0 {
+	hidden := slices.ContainsFunc(l.problems, func(p versions.Problem) bool { return p.Hides })
+	if o.ExitCode && (l.ours+l.krkns > 0 || hidden) {
 		return outcomeError(exitSomeToDo)
 	}
 	return nil

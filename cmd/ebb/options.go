@@ -127,8 +127,10 @@ type commonOptions struct {
 	storeOptions
 
 	color bool // the log goes to a terminal, through another process
-	runs  bool // version files are written
-	force bool // those that are not proven to be a runner's are read
+	// logCopy is the file of a capture, "" for none.
+	logCopy string
+	runs    bool // version files are written
+	force   bool // those that are not proven to be a runner's are read
 }
 
 const defaultConfig = "config/config.yaml"

@@ -18,11 +18,10 @@ import (
 // reporter gathers what a report shows. A nil one gathers nothing.
 type reporter struct {
 	*caller
-	dir     string
-	title   string
-	began   time.Time
-	capture *capture
-	facts   []htmlreport.Fact
+	dir   string
+	title string
+	began time.Time
+	facts []htmlreport.Fact
 
 	mu       sync.Mutex
 	finished map[string]time.Time // when the replay of a file ended, by its key
@@ -40,24 +39,22 @@ func reported(o *commonOptions, dir, title string, command func(*reporter) error
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return &usageError{err: fmt.Errorf("--report: %w", err)}
 	}
-	stderr := o.stderr
-	c, err := newCapture(stderr)
+	c, err := newCapture(dir)
 	if err != nil {
 		return fmt.Errorf("--report: %w", err)
 	}
-	r := &reporter{caller: o.caller, dir: dir, title: title, began: time.Now(), capture: c, finished: map[string]time.Time{}}
+	r := &reporter{caller: o.caller, dir: dir, title: title, began: time.Now(), finished: map[string]time.Time{}}
 	r.fact("by", whoami())
 	r.fact("ebb", version)
-	o.stderr = c.file
+	o.logCopy = c.path
 	err = command(r)
-	lines, left := c.end()
-	o.stderr = stderr
-	if writeErr := r.write(lines, left, err); writeErr != nil {
-		o.report(stderr, fmt.Errorf("the report was not written: %w", writeErr))
+	lines, left, logErr := c.end()
+	if writeErr := errors.Join(logErr, r.write(lines, left, err)); writeErr != nil {
+		o.report(o.stderr, fmt.Errorf("the report was not written: %w", writeErr))
 		if err == nil {
 			err = outcomeError(exitFailed)
 		}
-	} else if _, sayErr := fmt.Fprintf(stderr, "report: %s\n", filepath.Join(dir, "report.html")); sayErr != nil {
+	} else if _, sayErr := fmt.Fprintf(o.stderr, "report: %s\n", filepath.Join(dir, "report.html")); sayErr != nil {
 		return errors.Join(err, sayErr)
 	}
 	return err

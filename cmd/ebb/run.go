@@ -134,7 +134,7 @@ func (v *supervised) ran(report *runner.RunReport, err error) error {
 	s := v.setup
 	switch {
 	case v.wasKilled():
-		return outcomeError(exitPending)
+		return v.afterKill()
 	case errors.As(err, &incomplete):
 		s.log.Error(err.Error())
 		if report.Pending() == 0 {

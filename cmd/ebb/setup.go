@@ -37,8 +37,14 @@ type setup struct {
 func newSetup(o *commonOptions) (*setup, error) {
 	s := &setup{caller: o.caller, stdout: o.stdout, stderr: o.stderr, plain: o.NoColor, progress: console.NewProgress(o.stderr)}
 	color := (console.Color(s.progress) || o.color) && !o.NoColor
+	var log io.Writer = s.progress
 	var err error
-	if s.log, err = console.NewLogger(s.progress, o.LogFormat, o.LogLevel, color); err != nil {
+	if o.logCopy != "" {
+		if log, err = openCaptured(log, o.logCopy); err != nil {
+			return nil, err
+		}
+	}
+	if s.log, err = console.NewLogger(log, o.LogFormat, o.LogLevel, color); err != nil {
 		return nil, &usageError{err: err}
 	}
 	return s, nil

@@ -127,9 +127,6 @@ func (s *setup) say(level slog.Level, message string) {
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		if err := s.progress.Interrupted(); err != nil {
-			s.log.Debug(fmt.Sprintf("progress: %v", err))
-		}
 		s.log.Log(context.Background(), level, message)
 	}()
 	select {

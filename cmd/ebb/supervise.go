@@ -31,9 +31,12 @@ type supervised struct {
 func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSettings) (*supervised, error) {
 	v := &supervised{setup: s, killed: make(chan struct{})}
 	output := o.stderr
-	if s.counts && console.IsTerminal(s.progress) {
-		// Two processes that draw on one terminal overwrite each other's lines.
-		output, w.Color = s.progress.Lines(), s.color(s.progress)
+	if console.IsTerminal(s.progress) {
+		if s.counts { // the bar is this process's
+			output, w.Color = s.progress.Lines(), s.color(s.progress)
+		} else {
+			s.progress.Share()
+		}
 	}
 	var err error
 	v.Supervisor, err = supervisor.New(buildRunner, w, supervisor.Options{
@@ -87,13 +90,21 @@ func (v *supervised) wasKilled() bool {
 	}
 }
 
+// afterKill takes away what the worker has left on the terminal, and returns the exit code.
+func (v *supervised) afterKill() error {
+	if err := v.setup.progress.Clear(); err != nil {
+		v.setup.log.Debug(fmt.Sprintf("progress: %v", err))
+	}
+	return outcomeError(exitPending)
+}
+
 // replayed says what came of a replay and returns what its exit code is.
 func (v *supervised) replayed(report *runner.Report, err error, output string) error {
 	var incomplete *supervisor.IncompleteError
 	v.setup.reporter.replayed(report)
 	switch {
 	case v.wasKilled():
-		return outcomeError(exitPending)
+		return v.afterKill()
 	case err == nil:
 		return v.setup.finish(report, output)
 	case !errors.As(err, &incomplete):

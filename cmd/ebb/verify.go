@@ -88,7 +88,7 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 	report, err := v.Replay(v.ctx, options)
 	var incomplete *supervisor.IncompleteError
 	if v.wasKilled() {
-		return outcomeError(exitPending)
+		return v.afterKill()
 	}
 	if err != nil && !errors.As(err, &incomplete) {
 		return err

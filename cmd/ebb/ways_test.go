@@ -120,11 +120,11 @@ func (w *failing) check() {
 	}
 	var out bytes.Buffer
 	code, errs := w.ebbTo(&out, "check-rollback", "-o", "json", w.file)
-	var files []struct{ Findings []finding }
-	if err := json.Unmarshal(out.Bytes(), &files); err != nil || code != "1" || len(files) != 1 {
+	var document checkDocument
+	if err := json.Unmarshal(out.Bytes(), &document); err != nil || code != "1" || len(document.Files) != 1 {
 		w.Fatalf("check-rollback: exit code %s, want 1 and one file: %v; it said:\n%s%s", code, err, &out, errs)
 	}
-	want := files[0].Findings
+	want := document.Files[0].Findings
 	if len(want) == 0 || want[0].Level != "error" || want[0].Kind != w.kind {
 		w.Errorf("check-rollback: got %+v, want an error of kind %q", want, w.kind)
 	}

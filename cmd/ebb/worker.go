@@ -46,6 +46,7 @@ type workerSettings struct {
 	LogLevel   string
 	NoColor    bool
 	Color      bool // what the log goes through ends at a terminal
+	LogCopy    string
 	Times      timeOptions
 	// TotalPatience bounds all waiting for one server; 0 is no bound: the timeout is for each
 	// outage.
@@ -61,7 +62,7 @@ type workerSettings struct {
 func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	w := workerSettings{
 		Store: s.store.settings, Scripts: s.ScriptsDirectory, Kubeconfig: s.Kubeconfig, Context: o.Context,
-		LogFormat: o.LogFormat, LogLevel: o.LogLevel, NoColor: o.NoColor,
+		LogFormat: o.LogFormat, LogLevel: o.LogLevel, NoColor: o.NoColor, LogCopy: o.logCopy,
 		Events: s.Events && !eventsOff,
 		Times:  times, OnStop: "finishing the file at hand",
 	}
@@ -104,7 +105,7 @@ func missing(path string) bool {
 // buildRunner makes the runner of a worker.
 func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, error) {
 	s, err := newSetup(&commonOptions{
-		invocation: invocation{stderr: os.Stderr}, LogFormat: w.LogFormat, LogLevel: w.LogLevel, NoColor: w.NoColor, color: w.Color,
+		invocation: invocation{stderr: os.Stderr}, LogFormat: w.LogFormat, LogLevel: w.LogLevel, NoColor: w.NoColor, color: w.Color, logCopy: w.LogCopy,
 	})
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -156,12 +157,26 @@ func outageRow(size int) row {
 			if err == nil {
 				err = fill(store, copies)
 			}
+			if err == nil && size > 0 {
+				err = settled(ctx)
+			}
 			bare, bareErr := b.work(workspace, 1, [][]Request{outageRequests(namespace)})
 			if err == nil {
 				err = bareErr
 			}
 			return same(b.command(dir, "run")), same(bare), err
 		},
+	}
+}
+
+// settled waits until what was filled is as old as what other runs have left: what changed within the last
+// seconds is not indexed. The first run after that makes the index. Its time is the highest of the row.
+func settled(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(7 * time.Second):
+		return nil
 	}
 }
 

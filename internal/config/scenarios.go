@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -39,11 +40,14 @@ func (l *loader) entry(n *yaml.Node, key string, item bool) {
 		l.problem(n, key, "got %s, want \"type: [files]\"", kind(n))
 		return
 	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		name, files := follow(n.Content[i]), follow(n.Content[i+1])
-		if name.Kind != yaml.ScalarNode {
-			continue // reported with the keys
-		}
+	names, values := schema.Pairs(n)
+	merged := slices.ContainsFunc(n.Content, func(key *yaml.Node) bool { return key.Tag == "!!merge" })
+	if item && merged && len(names) > 1 {
+		l.problem(n, key, "got several types, some of them merged: of several types Krkn takes one; make each an item of its own")
+		return
+	}
+	for i, name := range names {
+		files := values[i]
 		key := key + "." + name.Value
 		switch {
 		case item && i > 0:

@@ -6,21 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 )
 
-const (
-	step    = 10 * time.Second       // off a terminal, no two lines about the same thing are closer
-	refresh = 100 * time.Millisecond // of the bars on a terminal; log lines wait as long for the next one
-
-	barWidth = 24
-)
+// Off a terminal, no two lines about the same thing are closer.
+const step = 10 * time.Second
 
 // Progress shows what is being waited for: bars below the log lines on a terminal, log lines
 // elsewhere. It is an [io.Writer] for the logger.
@@ -28,9 +22,10 @@ type Progress struct {
 	out io.Writer
 	bar bool
 
-	mu   sync.Mutex
-	all  *mpb.Progress // nil while no bar is shown, when lines go straight to out
-	bars int
+	mu     sync.Mutex
+	bars   []*bar
+	over   chan struct{} // closed when the last bar was taken away
+	shared bool          // with a process that has bars, too
 }
 
 // NewProgress shows progress on w.
@@ -42,13 +37,27 @@ func NewProgress(w io.Writer) *Progress {
 func (p *Progress) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.all != nil {
-		// An error means that the bars can no longer be drawn. The lines still count.
-		if n, err := p.all.Write(b); err == nil {
-			return n, nil
-		}
+	if !p.bar || len(p.bars) == 0 && !p.shared {
+		return p.out.Write(b)
 	}
-	return p.out.Write(b)
+	if err := p.draw(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Share is for a terminal on which another process has bars of its own: the lines of this one are
+// written in their place, and it draws them anew below.
+func (p *Progress) Share() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shared = true
+}
+
+// Clear erases what a process that was killed has left of its bars.
+func (p *Progress) Clear() error {
+	_, err := p.Write(nil)
+	return err
 }
 
 // Lines returns a writer for the log of another process: what it writes becomes lines of this one's.
@@ -75,18 +84,6 @@ func (l *lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Interrupted is for after a signal: a terminal echoes Ctrl-C where the bars are drawn, and they
-// can only clear their own line from its start.
-func (p *Progress) Interrupted() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil {
-		return nil
-	}
-	_, err := io.WriteString(p.out, "\r")
-	return err
-}
-
 // Wait waits for d, or until ctx is done, whose error it returns.
 func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duration, what string) error {
 	if err := ctx.Err(); err != nil || d <= 0 {
@@ -94,16 +91,14 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 	}
 	start := time.Now()
 	logger.InfoContext(ctx, fmt.Sprintf("waiting %s: %s", short(d), what))
-	bar := p.start(int64(d), what, func(s decor.Statistics) string {
-		return fmt.Sprintf("%s / %s", short(time.Duration(s.Current)), short(d))
+	elapsed := func() time.Duration { return min(time.Since(start), d) }
+	shown := p.start(&bar{
+		done: func() float64 { return float64(elapsed()) / float64(d) },
+		text: func() string { return fmt.Sprintf("%s / %s  %s", short(elapsed()), short(d), what) },
 	})
-	defer p.end(bar)
+	defer p.end(shown)
 
-	every := max(step, d/4)
-	if bar != nil {
-		every = refresh
-	}
-	ticker := time.NewTicker(every)
+	ticker := time.NewTicker(max(step, d/4))
 	defer ticker.Stop()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -114,19 +109,16 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 		case <-timer.C:
 			return nil
 		case <-ticker.C:
-			elapsed := time.Since(start)
-			if bar != nil {
-				bar.SetCurrent(int64(min(elapsed, d)))
-			} else if elapsed < d {
-				logger.InfoContext(ctx, fmt.Sprintf("waited %s of %s: %s", short(elapsed), short(d), what))
+			if shown == nil && elapsed() < d {
+				logger.InfoContext(ctx, fmt.Sprintf("waited %s of %s: %s", short(elapsed()), short(d), what))
 			}
 		}
 	}
 }
 
 // Count shows how many of total things are done, which may be 0 until it is known: each call of one is one
-// more, which it names, and end takes the display away. A terminal shows the rate, too. Off a terminal there is a line every ten
-// seconds. Both may be called from any goroutine, end more than once.
+// more, which it names, and end takes the display away. A terminal shows the rate, too. Off a terminal there
+// is a line every ten seconds. Both may be called from any goroutine, end more than once.
 func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (one func(last string), end func()) {
 	began := time.Now()
 	var done atomic.Int64
@@ -142,18 +134,24 @@ func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (on
 		}
 		return text
 	}
-	bar := p.start(int64(total()), what, func(decor.Statistics) string {
-		text := state()
-		if last, _ := latest.Load().(string); last != "" {
-			text += " " + Clean(last)
-		}
-		return text
+	shown := p.start(&bar{
+		done: func() float64 {
+			all := total()
+			if all == 0 {
+				return 0 // not counted yet
+			}
+			return min(1, float64(done.Load())/float64(all))
+		},
+		text: func() string {
+			last, _ := latest.Load().(string)
+			return strings.Join(slices.DeleteFunc([]string{state(), last, what}, func(s string) bool { return s == "" }), "  ")
+		},
 	})
-	if bar != nil {
+	if shown != nil {
 		return func(last string) {
 			latest.Store(last)
-			bar.SetCurrent(min(done.Add(1), int64(total())))
-		}, sync.OnceFunc(func() { p.end(bar) })
+			done.Add(1)
+		}, sync.OnceFunc(func() { p.end(shown) })
 	}
 	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -180,47 +178,6 @@ func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (on
 			close(over)
 			<-ended
 		})
-}
-
-// start shows a bar, nil off a terminal.
-func (p *Progress) start(total int64, what string, count func(decor.Statistics) string) *mpb.Bar {
-	if !p.bar || total <= 0 {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil {
-		p.all = mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(refresh))
-	}
-	// The text comes last and is cut, because on a narrow terminal mpb would leave out the bar
-	// instead.
-	bar, err := p.all.Add(total, mpb.BarStyle().Build(),
-		mpb.BarRemoveOnComplete(),
-		mpb.BarWidth(barWidth),
-		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-			text := []rune(" " + count(s) + "  " + Clean(what))
-			return string(text[:max(0, min(len(text), s.AvailableWidth-barWidth-2))])
-		})),
-	)
-	if err != nil {
-		return nil
-	}
-	p.bars++
-	return bar
-}
-
-// end takes a bar away, and with the last one gives the terminal back to plain lines.
-func (p *Progress) end(bar *mpb.Bar) {
-	if bar == nil {
-		return
-	}
-	bar.Abort(true)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bars--; p.bars == 0 {
-		p.all.Wait() // draws the last lines written
-		p.all = nil
-	}
 }
 
 // short is a duration without what doesn't matter to a person.

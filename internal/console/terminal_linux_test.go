@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +42,13 @@ func terminal(t *testing.T) (tty *os.File, s *screen) {
 	if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: 60}); err != nil {
 		t.Fatal(err)
 	}
-	s = &screen{more: sync.NewCond(new(sync.Mutex))}
+	s = &screen{more: sync.NewCond(new(sync.Mutex)), lines: []string{""}, width: func() int {
+		size, err := unix.IoctlGetWinsize(int(ptmx.Fd()), unix.TIOCGWINSZ)
+		if err != nil {
+			return 60 // the terminal is closed
+		}
+		return int(size.Col)
+	}}
 	done := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(s, ptmx)
@@ -61,18 +69,102 @@ func terminal(t *testing.T) (tty *os.File, s *screen) {
 	return tty, s
 }
 
-// screen gathers what a terminal is sent.
+// screen is what a terminal shows: enough of one for the sequences used here. As terminals do that wrap
+// anew when they are resized, it keeps whole lines, and knows rows only where the cursor moves by them.
 type screen struct {
-	more *sync.Cond
-	all  string
+	more  *sync.Cond
+	width func() int
+
+	all     string // that was sent
+	rest    string // the begin of a sequence
+	lines   []string
+	at, col int
+	noWrap  bool
 }
+
+var sequence = regexp.MustCompile(`^\x1b\[(\??)(\d*)([A-Za-z])`)
 
 func (s *screen) Write(b []byte) (int, error) {
 	s.more.L.Lock()
 	defer s.more.L.Unlock()
 	s.all += string(b)
+	s.rest += string(b)
+	for s.rest != "" && s.step() {
+	}
 	s.more.Broadcast()
 	return len(b), nil
+}
+
+// step takes in what comes next, and reports whether it was whole.
+func (s *screen) step() bool {
+	width := s.width()
+	c := s.rest[0]
+	n := 1
+	switch {
+	case c == '\x1b':
+		found := sequence.FindStringSubmatch(s.rest)
+		if found == nil {
+			return false
+		}
+		n = len(found[0])
+		s.command(found[1], found[2], found[3], width)
+	case c == '\n':
+		if s.at++; s.at == len(s.lines) {
+			s.lines = append(s.lines, "")
+		}
+		s.col = s.col % width // the column stays
+	case c == '\r':
+		s.col -= s.col % width // to the begin of the row
+	default:
+		if s.noWrap && s.col == width {
+			s.col--
+		}
+		line := s.lines[s.at]
+		line += strings.Repeat(" ", max(0, s.col-len(line)))
+		s.lines[s.at] = line[:s.col] + string(c) + line[min(len(line), s.col+1):]
+		s.col++
+	}
+	s.rest = s.rest[n:]
+	return true
+}
+
+func (s *screen) command(private, number, name string, width int) {
+	switch private + name {
+	case "A":
+		count, err := strconv.Atoi(number)
+		if err != nil {
+			panic(err)
+		}
+		for ; count > 0; count-- {
+			switch {
+			case s.col >= width: // a row of the same line
+				s.col -= width
+			case s.at > 0:
+				s.at--
+				s.col += max(0, len(s.lines[s.at])-1) / width * width
+			}
+		}
+	case "J":
+		s.lines = s.lines[:s.at+1]
+		s.lines[s.at] = s.lines[s.at][:min(s.col, len(s.lines[s.at]))]
+	case "?l", "?h":
+		s.noWrap = name == "l"
+	default:
+		panic("unknown sequence " + name)
+	}
+}
+
+// shown are the lines that are not empty, without the time of the log's.
+func (s *screen) shown() []string {
+	s.more.L.Lock()
+	defer s.more.L.Unlock()
+	var shown []string
+	for _, line := range s.lines {
+		if line = strings.TrimRight(clock.ReplaceAllString(line, ""), " "); line != "" {
+			shown = append(shown, line)
+		}
+	}
+	return shown
 }
 
 // until waits for output that matches, and returns everything so far. Its patience only bounds how
@@ -92,45 +184,11 @@ func (s *screen) until(t *testing.T, pattern string) string {
 	defer s.more.L.Unlock()
 	for !re.MatchString(s.all) {
 		if late {
-			t.Fatalf("no %s in:\n%s", pattern, strings.Join(draw(s.all), "\n"))
+			t.Fatalf("no %s in:\n%s", pattern, strings.Join(s.lines, "\n"))
 		}
 		s.more.Wait()
 	}
 	return s.all
-}
-
-// draw returns the lines that a terminal shows after it was sent all: enough of one for the cursor
-// movements used here.
-func draw(all string) []string {
-	lines := []string{""}
-	at := 0
-	up := regexp.MustCompile(`^\x1b\[(\d+)A`)
-	for all != "" {
-		var n int
-		switch {
-		case up.MatchString(all):
-			if _, err := fmt.Sscanf(all, "\x1b[%dA", &n); err != nil {
-				panic(err)
-			}
-			at = max(0, at-n)
-			all = all[len(up.FindString(all)):]
-		case strings.HasPrefix(all, "\x1b[J"):
-			lines = lines[:at+1]
-			lines[at] = ""
-			all = all[3:]
-		case all[0] == '\n':
-			if at++; at == len(lines) {
-				lines = append(lines, "")
-			}
-			all = all[1:]
-		case all[0] == '\r':
-			all = all[1:]
-		default:
-			lines[at] += all[:1]
-			all = all[1:]
-		}
-	}
-	return lines
 }
 
 func TestBar(t *testing.T) {
@@ -168,18 +226,13 @@ func TestBar(t *testing.T) {
 	if strings.Contains(all, "\x1b[2J") {
 		t.Error("a name reached the terminal as a command")
 	}
-	for _, l := range strings.Split(all, "\r\n") {
-		if bar := regexp.MustCompile(`\x1b\[\d*[AJ]`).ReplaceAllString(l, ""); strings.Contains(bar, "/ 1h") && !strings.Contains(bar, "[INFO]") && len(bar) > 60 {
-			t.Errorf("a bar wider than the terminal, %d: %q", len(bar), bar)
+	for _, bar := range regexp.MustCompile(`\[[=>-]{24}\][^\r\n\x1b]*`).FindAllString(all, -1) {
+		if len(bar) >= 60 {
+			t.Errorf("a bar as wide as the terminal, %d: %q", len(bar), bar)
 		}
 	}
 	// What stays is the log, whole and in order, and no bar.
-	var got []string
-	for _, line := range draw(all) {
-		if line = clock.ReplaceAllString(line, ""); line != "" {
-			got = append(got, line)
-		}
-	}
+	got := s.shown()
 	var want []string
 	for i := range 30 {
 		want = append(want, fmt.Sprintf("[INFO] line %02d", i))
@@ -204,8 +257,43 @@ func TestBarCompletes(t *testing.T) {
 		}
 	}
 	l.Info("the end")
-	if got := strings.Join(draw(s.until(t, "the end\r\n")), "\n"); strings.Contains(got, "/") || strings.Count(got, "waiting 250ms") != 3 {
+	s.until(t, "the end\r\n")
+	if got := strings.Join(s.shown(), "\n"); strings.Contains(got, "/") || strings.Count(got, "waiting 250ms") != 3 {
 		t.Errorf("the terminal shows:\n%s", got)
+	}
+}
+
+// A terminal that is resized wraps the bars anew. Nothing of them stays, and no line of the log goes.
+func TestBarResized(t *testing.T) {
+	tty, s := terminal(t)
+	p := console.NewProgress(tty)
+	l, err := console.NewLogger(p, "text", "info", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Info("the begin")
+	const all = 100
+	one, end := p.Count(l, func() int { return all }, "version files replayed, and a text that fills the line")
+	_, second := p.Count(l, func() int { return all }, "another bar below it, which fills its line as well")
+	for i, width := range []uint16{30, 60, 11, 47, 200, 60} {
+		one(fmt.Sprintf("file-%d", i))
+		s.until(t, fmt.Sprintf("%d of %d", i+1, all))
+		if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: width}); err != nil {
+			t.Fatal(err)
+		}
+		l.Info(fmt.Sprintf("width %d", width))
+	}
+	second()
+	end()
+	l.Info("the end")
+	s.until(t, "the end\r\n")
+	want := []string{"[INFO] the begin"}
+	for _, width := range []int{30, 60, 11, 47, 200, 60} {
+		want = append(want, fmt.Sprintf("[INFO] width %d", width))
+	}
+	want = append(want, "[INFO] the end")
+	if got := s.shown(); !slices.Equal(got, want) {
+		t.Errorf("the terminal shows:\n%s", strings.Join(got, "\n"))
 	}
 }
 

@@ -6,7 +6,7 @@
 // symbolic link, and check what they opened and not what was there a moment before. [Dir.Probe]
 // finds out whether the disk takes a file at all.
 //
-// Avoid [Dir.Create] for anything that must outlive the machine: it is for bookkeeping.
+// Avoid [Dir.Create] and [Dir.Put] for anything that must outlive the machine: they are for bookkeeping.
 //
 // Promised: [Dir.WriteFile], [Dir.ReplaceFile], [Dir.Rename], [Dir.Remove] and
 // [Dir.Mkdir] return nil only when the change is on stable storage. A file gets there in this

@@ -118,47 +118,48 @@ func repeat(call func() (int, error)) (int, error) {
 var errSlow = errors.New("not in this way")
 
 // ReadFile returns the content of a file that is ours alone, in a directory that is, and has at most
-// limit bytes. An error says only that [Dir.ReadFile] has to find out why not.
-func (r *Reader) ReadFile(name string, limit int64) ([]byte, error) {
+// limit bytes, and what the file was just before it was read. An error says only that [Dir.ReadFile] has
+// to find out why not.
+func (r *Reader) ReadFile(name string, limit int64) ([]byte, Info, error) {
 	own, err := r.Stat()
 	if err == nil {
 		err = r.CheckDir(r.path, own)
 	}
 	if err != nil || r.isWidened(own) {
-		return nil, cmp.Or(err, errSlow)
+		return nil, Info{}, cmp.Or(err, errSlow)
 	}
 	fd, err := repeat(func() (int, error) {
 		return unix.Openat(r.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return nil, r.failed("open", name, err)
+		return nil, Info{}, r.failed("open", name, err)
 	}
-	content, err := r.readAll(fd, name, limit)
-	return content, errors.Join(err, os.NewSyscallError("close", unix.Close(fd)))
+	content, info, err := r.readAll(fd, name, limit)
+	return content, info, errors.Join(err, os.NewSyscallError("close", unix.Close(fd)))
 }
 
-func (r *Reader) readAll(fd int, name string, limit int64) ([]byte, error) {
+func (r *Reader) readAll(fd int, name string, limit int64) ([]byte, Info, error) {
 	var st unix.Stat_t
 	if _, err := repeat(func() (int, error) { return 0, unix.Fstat(fd, &st) }); err != nil {
-		return nil, r.failed("stat", name, err)
+		return nil, Info{}, r.failed("stat", name, err)
 	}
 	info := newInfo(&st)
 	if err := r.CheckFile(join(r.path, name), info); err != nil {
-		return nil, err
+		return nil, info, err
 	}
 	if r.isWidened(info) || info.Size > limit {
-		return nil, errSlow
+		return nil, info, errSlow
 	}
 	content := make([]byte, 0, info.Size+1)
 	for len(content) < cap(content) {
 		n, err := repeat(func() (int, error) { return unix.Read(fd, content[len(content):cap(content)]) })
 		if err != nil {
-			return nil, r.failed("read", name, err)
+			return nil, info, r.failed("read", name, err)
 		}
 		if n <= 0 {
-			return content, nil
+			return content, info, nil
 		}
 		content = content[:len(content)+n]
 	}
-	return nil, errSlow // it grows
+	return nil, info, errSlow // it grows
 }

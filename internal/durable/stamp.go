@@ -1,9 +1,13 @@
 package durable
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
-// Stamp is which directory it is, and when its entries last changed. Two that are equal are of the same
-// directory with the same entries, unless both were taken within the grain of the file system's times.
+// Stamp is which inode it is, and when it last changed: the entries of a directory, the content, mode or
+// names of a file. Two that are equal are of the same inode with the same content, unless both were taken
+// within the grain of the file system's times.
 type Stamp struct {
 	dev, ino uint64
 	changed  int64
@@ -12,10 +16,32 @@ type Stamp struct {
 // Stamp describes the directory now.
 func (d *Dir) Stamp() (Stamp, error) {
 	info, err := stat(d.f)
-	return Stamp{info.dev, info.ino, info.Changed.UnixNano()}, err
+	return info.Stamp(), err
 }
 
-// Changed is when an entry was last added, renamed or removed.
+// Stamp describes the entry as it was.
+func (i Info) Stamp() Stamp { return Stamp{i.dev, i.ino, i.Changed.UnixNano()} }
+
+// stampSize is how many bytes Append adds.
+const stampSize = 3 * 8
+
+// Append adds the stamp to what is kept of it for another process.
+func (s Stamp) Append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, s.dev)
+	b = binary.LittleEndian.AppendUint64(b, s.ino)
+	return binary.LittleEndian.AppendUint64(b, uint64(s.changed))
+}
+
+// CutStamp reads what Append wrote. ok is false where there is too little of it.
+func CutStamp(b []byte) (s Stamp, rest []byte, ok bool) {
+	if len(b) < stampSize {
+		return s, b, false
+	}
+	s = Stamp{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), int64(binary.LittleEndian.Uint64(b[16:]))}
+	return s, b[stampSize:], true
+}
+
+// Changed is when it last changed.
 func (s Stamp) Changed() time.Time { return time.Unix(0, s.changed) }
 
 // SameDir reports whether both are of the same directory.

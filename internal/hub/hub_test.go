@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -66,6 +67,12 @@ func TestRender(t *testing.T) {
 			"image": "quay.io/krkn-chaos/krkn-network-chaos:latest", "test_duration": 60, "interfaces": []any{"eth0", "eth1"}, "taints": []any{}, "ingress": false, "egress": true,
 			"ports": []any{80, 443}, "protocols": []any{"udp"}, "id": "pod_network_filter", "wait_duration": 0,
 		}}},
+		// Lists as krkn-hub's documents have them, which its own image does not read.
+		{"node-interface-down", []string{"NODE_NAME", "n1", "INTERFACES", "[eth0, 1]", "TAINTS", `["node-role.kubernetes.io/master:NoSchedule", "a=b:NoExecute"]`}, []any{m{
+			"label_selector": "", "target": "n1", "namespace": "default", "instance_count": 1, "execution": "parallel", "service_account": "",
+			"image": "quay.io/krkn-chaos/krkn-network-chaos:latest", "test_duration": 60, "interfaces": []any{"eth0", "1"},
+			"taints": []any{"node-role.kubernetes.io/master:NoSchedule", "a=b:NoExecute"}, "recovery_time": 0, "ingress": true, "egress": true, "id": "node_interface_down", "wait_duration": 60,
+		}}},
 		{"pod-scenarios", []string{"POD_LABEL", "app=web"}, []any{m{"id": "kill-pods", "config": m{
 			"namespace_pattern": "openshift-.*", "label_selector": "app=web", "kill": 1, "execution": "serial", "timeout": 180, "krkn_pod_recovery_time": 120,
 			"node_names": nil, "node_label_selector": nil, "exclude_label": nil, "force": false,
@@ -86,6 +93,19 @@ func TestRender(t *testing.T) {
 		}
 		if got := decoded(t, files.Scenario); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: got\n%v, want\n%v", test.name, got, test.want)
+		}
+	}
+}
+
+// What an image has as a string is one, whatever else it is to Python.
+func TestText(t *testing.T) {
+	files, err := Render("http-load", env("NAMESPACE", "on", "TIMEOUT", "1:30", "TARGET_ENDPOINTS", "GET http://a/ DNT:Yes,A:1:30.5,B:0.10,C:00:10:20 off", "NODE_SELECTORS", "gpu=no"), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`namespace: "on"`, `timeout: "1:30"`, `DNT: "Yes"`, `A: "1:30.5"`, `B: "0.10"`, `C: "00:10:20"`, `body: "off"`, `- "no"`, `method: GET`} {
+		if !strings.Contains(string(files.Scenario), want+"\n") {
+			t.Errorf("got no %s in\n%s", want, files.Scenario)
 		}
 	}
 }

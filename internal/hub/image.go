@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
 // A form is how a variable becomes a value of YAML.
@@ -16,8 +18,8 @@ type form int
 const (
 	asYAML  form = iota // text of YAML, as envsubst puts it into a template; nothing is null
 	asText              // a string, whatever it looks like
-	asList              // strings, separated by commas
-	asItems             // values of YAML, separated by commas
+	asList              // strings, separated by commas, or a list of YAML, as krkn-hub's documents have it
+	asItems             // values of YAML, likewise
 	asBlock             // text of YAML whose first line is indented as its others are
 	asTrue              // whether it is the word true, in any case; all other words are false
 	unused              // declared by the image, which does nothing with it
@@ -104,9 +106,16 @@ func drop(document *yaml.Node, path ...string) {
 	}
 }
 
+// elsewhere is text that the YAML library takes for a string and writes as it is, and that is a boolean
+// or a number to the base of 60 to Python, and to ebb.
+var elsewhere = lazyregexp.New(`^((?i)yes|no|on|off|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
+
 func text(value string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(value)
+	if elsewhere.MatchString(value) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	return n
 }
 
@@ -160,6 +169,9 @@ func (v variable) node(value string) (*yaml.Node, error) {
 	case asTrue:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(strings.EqualFold(strings.TrimSpace(value), "true"))}, nil
 	case asList, asItems:
+		if strings.HasPrefix(strings.TrimSpace(value), "[") {
+			return v.listOf(value)
+		}
 		all := list()
 		// As the shell reads them: a comma at the end begins no item.
 		value = strings.TrimSuffix(strings.TrimSpace(value), ",")
@@ -179,6 +191,20 @@ func (v variable) node(value string) (*yaml.Node, error) {
 		return all, nil
 	}
 	return parsed(value)
+}
+
+// listOf reads a list of YAML.
+func (v variable) listOf(value string) (*yaml.Node, error) {
+	all, err := parsed(value)
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range all.Content {
+		if v.form == asList && item.Kind == yaml.ScalarNode {
+			all.Content[i] = text(strings.TrimSpace(item.Value))
+		}
+	}
+	return all, nil
 }
 
 // fill puts the values of variables into a document.

@@ -241,6 +241,8 @@ func readShutdown(f *fields) map[string]any {
 			}
 		}
 	}
+	// Krkn writes None for a node whose instance it did not find, and starts the others.
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id any) bool { return id == nil })
 	cloudType = strings.ToLower(cloudType)
 	form := map[string]*lazyregexp.Regexp{"aws": awsInstance, "gcp": gcpInstance}[cloudType]
 	switch {

@@ -41,7 +41,11 @@ func Parse(content []byte) (*Rollback, error) {
 	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
 		return nil, errors.New("it is no text in UTF-8")
 	}
-	f, err := split(string(content))
+	source, err := asPython(string(content))
+	if err != nil {
+		return nil, err
+	}
+	f, err := split(source)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +69,28 @@ func Parse(content []byte) (*Rollback, error) {
 		r.Doubt = fmt.Errorf("the code around its function %s is not that of any known Krkn: it was edited, or is of a newer one", f.name)
 	}
 	return r, nil
+}
+
+// The byte order mark that editors put before a text, and the comment in the first two lines in which
+// a file says how it is encoded.
+const byteOrderMark = "\uFEFF"
+
+var (
+	lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+	encoding = lazyregexp.New(`^(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)`)
+)
+
+// asPython is a source as Python reads it: whatever ends its lines, they are lines, and a mark at its
+// beginning is none of it. A text in another encoding than UTF-8 would be another one to Python.
+func asPython(source string) (string, error) {
+	source = lineEnds.Replace(strings.TrimPrefix(source, byteOrderMark))
+	if match := encoding.FindStringSubmatch(source); match != nil {
+		name := strings.ReplaceAll(strings.ToLower(match[1]), "_", "-")
+		if name != "utf-8" && name != "utf8" {
+			return "", fmt.Errorf("its first lines say that it is encoded in %s, want UTF-8", match[1])
+		}
+	}
+	return source, nil
 }
 
 // Callables are the names of Krkn's functions, sorted.

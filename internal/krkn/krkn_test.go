@@ -1,6 +1,7 @@
 package krkn
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -88,6 +89,8 @@ func TestFields(t *testing.T) {
 		{"rollback_service_hijacking", content("shop", hijacked), "service_hijacking_scenarios", m{"namespace": "shop", "service": "web", "selector": m{"app": "web"}, "pod": "service-hijacking-pod-abcde"}},
 		{"rollback_shutdown_nodes", `RollbackContent(namespace=None, resource_identifier="", cloud_type="AWS", instance_ids=('i-0a', 'i-0b'), skip_kubernetes=True)`, "cluster_shut_down_scenarios", m{"cloud_type": "aws", "instances": []any{"i-0a", "i-0b"}}},
 		{"rollback_shutdown_nodes", `RollbackContent(resource_identifier="gcp:node-1, node-2,")`, "cluster_shut_down_scenarios", m{"cloud_type": "gcp", "instances": []any{"node-1", "node-2"}}},
+		// Krkn found no instance of the second node.
+		{"rollback_shutdown_nodes", `RollbackContent(namespace=None, resource_identifier="", cloud_type="gcp", instance_ids=('node-1', None), skip_kubernetes=True)`, "cluster_shut_down_scenarios", m{"cloud_type": "gcp", "instances": []any{"node-1"}}},
 		{"rollback_throttle", content("shop", throttle), "storage_throttle_scenarios", m{"namespace": "shop", "krkn_pod": "io-throttle-0123456789", "device": "8:0", "cgroup": group, "cgroup_version": int64(2), "pod_uid": "01234567-0123-0123-0123-0123456789ab"}},
 		{"rollback_gcp_zone_outage", `RollbackContent(namespace=None, resource_identifier="` + encoded(zone) + `", skip_kubernetes=False)`, "zone_outages_scenarios", m{"nodes": []any{"node-1", "node-2"}}},
 	} {
@@ -126,14 +129,25 @@ func TestDoubts(t *testing.T) {
 		{"as it was", "", "", ""},
 		{"another line at the end", "    )", "    )\n", ""},
 		{"another content", "cpu-hog-abcde", "io-hog-bcdef", ""},
+		// What Python reads as the same source.
+		{"Windows' ends of lines", "\n", "\r\n", ""},
+		{"ends of lines of old", "\n", "\r", ""},
+		{"a byte order mark", "# written", byteOrderMark + "# written", ""},
+		{"a mark within", "if __name__", byteOrderMark + "if __name__", "around its function"},
+		{"a line that only Python sees", "abcde\")", "abcde\") # \rrollback_content = None", "2 times"},
 		{"the function", "    pass", "    import os", "its function rollback_hog_pod"},
 		{"before the function", "class RollbackContent:", "import os\nclass RollbackContent:", "around its function"},
 		{"after the content", "if __name__", "print(1)\nif __name__", "around its function"},
 		{"another call", "    rollback_hog_pod(\n", "    print(\n", "around its function"},
 		{"a pod of somebody else's", "cpu-hog-abcde", "database-0", `resource_identifier is "database-0"`},
 	} {
-		got, err := Parse([]byte(strings.Replace(source, test.old, test.new, 1)))
+		times := 1
+		if test.old == "\n" {
+			times = -1
+		}
+		got, err := Parse([]byte(strings.Replace(source, test.old, test.new, times)))
 		switch {
+		case err != nil && strings.Contains(err.Error(), cmp.Or(test.want, "nothing is wrong")):
 		case err != nil:
 			t.Errorf("%s: %v", test.name, err)
 		case test.want == "" && got.Doubt != nil:
@@ -151,6 +165,8 @@ func TestRefused(t *testing.T) {
 	for name, test := range map[string]struct{ source, want string }{
 		"nothing":                  {"", "assigns rollback_content 0 times"},
 		"no text":                  {"\xff\xfe", "no text in UTF-8"},
+		"another encoding":         {"# -*- coding: utf-7 -*-\n" + hog(plain), "encoded in utf-7"},
+		"another, in line 2":       {"#!/usr/bin/python3\n# vim: set fileencoding=latin-1 :\n" + hog(plain), "encoded in latin-1"},
 		"NUL":                      {hog(plain) + "\x00", "no text in UTF-8"},
 		"another function":         {file("rollback_everything", plain), "none of Krkn's callables"},
 		"two functions":            {file("rollback_hog_pod", plain) + "\ndef more():\n    pass\n", "defines 2 functions"},
@@ -188,6 +204,7 @@ func TestRefused(t *testing.T) {
 		"two namespaces":           {file("rollback_service_hijacking", content("other", hijacked)), "want the same"},
 		"another cloud":            {file("rollback_shutdown_nodes", `RollbackContent(cloud_type="azure", instance_ids=(("vm", "group"),))`), "aws and gcp can be undone"},
 		"no instance":              {file("rollback_shutdown_nodes", `RollbackContent(cloud_type="aws", instance_ids=('vm',))`), "no instance of aws"},
+		"only None":                {file("rollback_shutdown_nodes", `RollbackContent(cloud_type="aws", instance_ids=(None,))`), "names no cloud"},
 		"no instances":             {file("rollback_shutdown_nodes", `RollbackContent(cloud_type="aws", instance_ids=())`), "names no cloud"},
 		"a device of shell":        {file("rollback_throttle", content("shop", with(throttle, "maj_min", "8:0; reboot"))), "maj_min"},
 		"a cgroup of shell":        {file("rollback_throttle", content("shop", with(throttle, "cgroup_path", group+"$(reboot)"))), "cgroup_path"},

@@ -116,6 +116,12 @@ func (q request) success(r response) (Object, error) {
 		}
 		return nil, nil
 	}
+	if q.take != nil {
+		if got := q.take(r.body); got != "" {
+			return nil, &ForeignError{Code: r.code, Got: got, Want: q.thing()}
+		}
+		return nil, nil
+	}
 	object, err := decode(r.body)
 	if err != nil {
 		return nil, foreign(r, q.thing())

@@ -37,40 +37,57 @@ func (c *Client) Get(ctx context.Context, r Resource, namespace, name string) (O
 
 // List reads all objects that match, in pages. An empty namespace means all of them.
 func (c *Client) List(ctx context.Context, r Resource, namespace string, o ListOptions) ([]Object, error) {
-	return c.pages(ctx, r, namespace, o, func(q *request) { q.expect = q.list })
-}
-
-// pages reads a list page by page. ask makes the request for a page one for the form that is wanted,
-// and what is expected of the answer.
-func (c *Client) pages(ctx context.Context, r Resource, namespace string, o ListOptions, ask func(*request)) ([]Object, error) {
-	if err := checkPlace(r, namespace); err != nil {
+	objects := []Object{}
+	err := c.pages(ctx, r, namespace, o, paging{
+		ask: func(q *request) { q.expect = q.list },
+		keep: func(list Object) (next string) {
+			items, _ := list["items"].([]any)
+			for _, item := range items {
+				objects = append(objects, withoutManagedFields(item.(Object))) // the list was held against the question
+			}
+			return Meta(list).GetContinue()
+		},
+		again: func() { objects = objects[:0] },
+	})
+	if err != nil {
 		return nil, err
 	}
-	objects := []Object{}
+	return objects, nil
+}
+
+// paging is what is done with the pages of a list.
+type paging struct {
+	ask   func(*request)                  // makes the request for a page one for the form that is wanted
+	keep  func(list Object) (next string) // takes what a page has, and returns the token of the next one
+	again func()                          // forgets the pages so far
+}
+
+// pages reads a list page by page.
+func (c *Client) pages(ctx context.Context, r Resource, namespace string, o ListOptions, p paging) error {
+	if err := checkPlace(r, namespace); err != nil {
+		return err
+	}
 	for token, restarts := "", 0; ; {
 		q := c.request("list", http.MethodGet, r, namespace, "")
-		ask(&q)
 		q.query.Set("limit", strconv.Itoa(pageSize))
 		for key, value := range map[string]string{"labelSelector": o.LabelSelector, "fieldSelector": o.FieldSelector, "continue": token} {
 			if value != "" {
 				q.query.Set(key, value)
 			}
 		}
+		p.ask(&q)
 		list, err := c.readObject(ctx, q)
 		if token != "" && apierrors.IsResourceExpired(err) && restarts < listRestarts {
 			// The pages would no longer be of one moment: take all of them anew.
-			objects, token, restarts = objects[:0], "", restarts+1
+			p.again()
+			token, restarts = "", restarts+1
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		items, _ := list["items"].([]any)
-		for _, item := range items {
-			objects = append(objects, withoutManagedFields(item.(Object))) // the list was held against the question
-		}
-		if token = Meta(list).GetContinue(); token == "" {
-			return objects, nil
+		if token = p.keep(list); token == "" {
+			return nil
 		}
 	}
 }

@@ -46,6 +46,8 @@ type request struct {
 	// expect says what an answer is instead of what was asked for, "" if it is that. Nil: the
 	// object.
 	expect func(Object) string
+	// take reads an answer of a form of its own, and says like expect what came. Nil: it is JSON.
+	take func(body []byte) string
 }
 
 // request fills in what follows from the object that is asked for.

@@ -29,10 +29,14 @@ func (q request) selection() func(Object) string {
 		for _, wanted := range byField.Requirements() {
 			// Some fields are the API server's own, and are not in the object.
 			got, there, err := unstructured.NestedString(object, strings.Split(wanted.Field, ".")...)
-			if there && err == nil && (got == wanted.Value) == (wanted.Operator == selection.NotEquals) {
+			if there && err == nil && !fieldMatches(got, wanted) {
 				return fmt.Sprintf("the field selector %q does not match", byField)
 			}
 		}
 		return ""
 	}
+}
+
+func fieldMatches(got string, wanted fields.Requirement) bool {
+	return (got == wanted.Value) != (wanted.Operator == selection.NotEquals)
 }

@@ -1,13 +1,19 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// psTimeout bounds what a process at its end waits for.
+const psTimeout = 2 * time.Second
 
 // A process of this program starts workers, editors, which it waits for, and the commands that a kubeconfig
 // has for its credentials. Such a command that hangs is given up, and nobody waits for it any more: it has
@@ -22,10 +28,26 @@ func Exit(code int) {
 }
 
 // descendants are the processes that a process has started, those that they have started, and so on,
-// each after its parent. What has left its parent, as a daemon does, is none of them. There are none
-// where Linux does not list them.
+// each after its parent. What has left its parent, as a daemon does, is none of them.
 func descendants(pid int) []int {
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // a thread's are its own
+	children := listedByKernel
+	if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid())); err != nil {
+		children = listedByPS() // as on a Mac, or on a Linux that is built without these files
+	}
+	return below(pid, children)
+}
+
+func below(pid int, children func(pid int) []int) []int {
+	var all []int
+	for _, child := range children(pid) {
+		all = append(append(all, child), below(child, children)...)
+	}
+	return all
+}
+
+// listedByKernel returns the children of a process where Linux lists them. A thread's are its own.
+func listedByKernel(pid int) []int {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		return nil // the pattern is right
 	}
@@ -35,10 +57,35 @@ func descendants(pid int) []int {
 		if err != nil {
 			continue // the thread has ended
 		}
-		for _, field := range strings.Fields(string(text)) {
-			if child, err := strconv.Atoi(field); err == nil {
-				all = append(append(all, child), descendants(child)...)
-			}
+		all = append(all, numbers(string(text))...)
+	}
+	return all
+}
+
+// listedByPS looks at all processes once, with the ps of POSIX. Where there is none, a command that hangs
+// outlives this process.
+func listedByPS() func(pid int) []int {
+	none := func(int) []int { return nil }
+	ctx, cancel := context.WithTimeout(context.Background(), psTimeout)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, "ps", "-A", "-o", "pid=", "-o", "ppid=").Output()
+	if err != nil {
+		return none
+	}
+	children := map[int][]int{}
+	for line := range strings.Lines(string(text)) {
+		if pair := numbers(line); len(pair) == 2 && pair[0] != pair[1] {
+			children[pair[1]] = append(children[pair[1]], pair[0])
+		}
+	}
+	return func(pid int) []int { return children[pid] }
+}
+
+func numbers(text string) []int {
+	var all []int
+	for _, field := range strings.Fields(text) {
+		if n, err := strconv.Atoi(field); err == nil {
+			all = append(all, n)
 		}
 	}
 	return all

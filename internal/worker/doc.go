@@ -12,6 +12,6 @@
 // whatever ended that. It hears of signals from that process alone, since a terminal sends them to
 // both. Its standard output is where the other's logs go; its standard error is kept for [End], so
 // that a crash does not print a page of stacks. The programs that a worker has started, such as a
-// kubeconfig's, end with it, on Linux. Every event that was sent before a worker's end
+// kubeconfig's, end with it; except on Linux, ps has to be there to find them. Every event that was sent before a worker's end
 // arrives.
 package worker

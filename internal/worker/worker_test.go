@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,6 +146,28 @@ func TestChildren(t *testing.T) {
 					t.Fatalf("%s: process %s still runs", do, pid)
 				}
 			}
+		}
+	}
+}
+
+// Who has no list of the kernel's asks ps: both find the same.
+func TestDescendantsListedByPS(t *testing.T) {
+	if _, err := exec.LookPath("ps"); err != nil {
+		t.Skip("NO ps HERE: CHILDREN ARE NOT LOOKED FOR AS ON A MAC")
+	}
+	var started []int
+	pids := startOthers()
+	defer func() { killAll(started) }()
+	want := below(os.Getpid(), listedByKernel)
+	got := below(os.Getpid(), listedByPS())
+	for _, pid := range pids {
+		n, err := strconv.Atoi(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		started = append(started, n)
+		if !slices.Contains(got, n) || !slices.Contains(want, n) {
+			t.Errorf("got %v by ps and %v by the kernel, want process %d among both", got, want, n)
 		}
 	}
 }

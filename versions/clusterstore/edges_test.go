@@ -37,7 +37,7 @@ func (p place) day(t *testing.T, at time.Time, executions ...string) (name strin
 }
 
 // The journal goes by days, and no day that tells of an execution that is still there.
-func TestCleanJournal(t *testing.T) {
+func TestCleanRemnants(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	s := p.store(t, clusterstore.Options{SigningKey: newKey(t)})
@@ -61,9 +61,10 @@ func TestCleanJournal(t *testing.T) {
 	}
 	clean := func(o versions.CleanupOptions, want ...string) {
 		t.Helper()
-		got, err := versions.CleanupJournal(t.Context(), s, o)
-		for i, name := range want {
-			want[i] = s.Location() + "/" + name
+		rest, err := versions.CleanRemnants(t.Context(), s, o)
+		var got []string
+		for _, x := range rest {
+			got = append(got, strings.TrimPrefix(x.Location, s.Location()+"/"))
 		}
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%+v: got %q, %v, want %q", o, got, err, want)
@@ -82,6 +83,19 @@ func TestCleanJournal(t *testing.T) {
 	clean(versions.CleanupOptions{OlderThan: 30 * daily})
 	// What is written now is never lost: a day ends before it goes.
 	clean(versions.CleanupOptions{}, "ebb-journal-"+now.Add(-20*daily).UTC().Format("20060102")+"-0")
+	// Fences and removed files without a Lease, as after somebody has deleted that, and no others.
+	for _, id := range []string{"1-gone", f.Execution} {
+		for i, labels := range []kube.Object{{"ebb.dev/store": "fence"}, {"ebb.dev/store": "version-file", "ebb.dev/state": "removed"}} {
+			if _, err := p.client(t).Create(t.Context(), secretKind, p.namespace, kube.Object{
+				"metadata": kube.Object{"name": fmt.Sprintf("ebb-%s-%d", id, 7+i), "labels": labels, "annotations": kube.Object{"ebb.dev/execution-id": id}},
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	clean(versions.CleanupOptions{OlderThan: time.Hour})
+	clean(versions.CleanupOptions{Now: now.Add(time.Hour)}, "ebb-1-gone-7", "ebb-1-gone-8")
+	clean(versions.CleanupOptions{Now: now.Add(time.Hour)})
 }
 
 // Where no Secret can be made, an execution of a dead runner is undone all the same: it makes no change

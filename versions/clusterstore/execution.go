@@ -106,9 +106,8 @@ func (e *execution) look(ctx context.Context) error {
 	defer e.known.Unlock()
 	e.addKept(&x)
 	e.files, e.older, e.used, e.removed = x.files, x.older, max(x.used, e.used), nil
-	for _, object := range x.rest {
-		meta := kube.Meta(object)
-		e.removed = append(e.removed, entry{secret: meta.GetName(), uid: string(meta.GetUID())})
+	for _, left := range x.rest {
+		e.removed = append(e.removed, entry{secret: left.secret, uid: left.uid})
 	}
 	for _, x := range x.files {
 		e.newest = max(e.newest, x.Timestamp)
@@ -305,12 +304,11 @@ func (e *execution) tidy(ctx context.Context) (empty bool, err error) {
 	}
 	x := e.store.entries(e.id, objects)
 	empty = len(x.files) == 0 && len(x.rest) == len(objects)
-	for _, object := range x.rest {
-		meta := kube.Meta(object)
-		if !empty && meta.GetLabels()[labelObject] == objectFence {
+	for _, left := range x.rest {
+		if !empty && left.fence {
 			continue
 		}
-		err = errors.Join(err, e.delete(ctx, entry{secret: meta.GetName(), uid: string(meta.GetUID())}))
+		err = errors.Join(err, e.delete(ctx, entry{secret: left.secret, uid: left.uid}))
 	}
 	return empty, err
 }

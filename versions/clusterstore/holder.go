@@ -57,13 +57,21 @@ func (h holder) gone() bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && started != h.Started
 }
 
-// pidNamespace names the name space of PIDs that this process is in, "" where there is none.
+// pidNamespace names the namespaces that a PID and the time of its start are of, "" where it is not
+// known.
 func pidNamespace() string {
 	name, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		return ""
 	}
-	return name
+	clock, err := os.Readlink("/proc/self/ns/time")
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // a kernel without them
+		return name
+	case err != nil:
+		return ""
+	}
+	return name + " " + clock
 }
 
 // startedAt is when a process began, in ticks since the boot. A process that has ended and was not

@@ -133,7 +133,7 @@ func (s *Store) lines(ctx context.Context) ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectFile})
+	files, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{FieldSelector: isFile})
 	if err != nil {
 		return nil, err
 	}
@@ -144,15 +144,16 @@ func (s *Store) lines(ctx context.Context) ([]line, error) {
 			lines = append(lines, readLine(key, value))
 		}
 	}
-	for _, object := range files {
-		x, err := s.readEntry(object)
+	for i := range files {
+		x, err := s.readEntry(&files[i])
 		if err != nil {
 			continue // List says what is wrong with it
 		}
+		writer := readHolder(x.holder)
 		_, runUUID, _ := versions.ParseExecutionID(x.Execution)
 		lines = append(lines, line{at: x.Timestamp, key: x.Name, entry: versions.Entry{
 			Time: x.Created(), Event: versions.EventFlushed, RunUUID: runUUID, ScenarioType: x.ScenarioType, Execution: x.Execution,
-			File: x.In(versions.Pending).Name, Host: x.holder.Host, PID: x.holder.PID,
+			File: x.In(versions.Pending).Name, Host: writer.Host, PID: writer.PID,
 		}})
 	}
 	slices.SortFunc(lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key)) })

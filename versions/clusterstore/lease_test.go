@@ -196,3 +196,54 @@ func eventually(t *testing.T, what string, done func() bool) {
 		}
 	}
 }
+
+// A watch that could not see the Leases for a while does not take it for their holders' death: they could
+// not renew them either.
+func TestBlindTime(t *testing.T) {
+	t.Parallel()
+	p, key := newPlace(t), newKey(t)
+	e, err := p.store(t, clusterstore.Options{SigningKey: key, Times: stopped}).Begin(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Flush(t.Context(), "pod", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	proxy, kubeconfig := sandboxtest.FaultProxy(t, p.kubeconfig)
+	p.kubeconfig = kubeconfig
+	s := p.store(t, clusterstore.Options{Times: clusterstore.Times{Lease: 400 * time.Millisecond}, Patience: 10 * time.Millisecond})
+	unchanged := func() time.Duration {
+		t.Helper()
+		var sights []clusterstore.Sight
+		eventually(t, "it is seen", func() bool {
+			sights, _, err = s.Look(t.Context())
+			return err == nil
+		})
+		if len(sights) != 1 {
+			t.Fatalf("got %v, want the one execution", sights)
+		}
+		return sights[0].Unchanged
+	}
+	began := versions.ThisMachine().Uptime
+	unchanged()
+	if err := proxy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Look(t.Context()); err == nil {
+		t.Fatal("it was looked at while its server was away")
+	}
+	blind := versions.ThisMachine().Uptime
+	eventually(t, "the Lease would be over", func() bool { return versions.ThisMachine().Uptime-blind > time.Second })
+	blind = versions.ThisMachine().Uptime - blind
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got, all := unchanged(), versions.ThisMachine().Uptime-began; got > all-blind {
+		t.Errorf("a Lease is said to be unchanged for %s of %s, of which it could not be seen for %s", got, all, blind)
+	}
+	first := unchanged()
+	eventually(t, "what can be seen counts again", func() bool { return unchanged() > first })
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -8,20 +8,21 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
 // objects returns the metadata of all Secrets of an execution.
-func (s *Store) objects(ctx context.Context, id string) ([]kube.Object, error) {
+func (s *Store) objects(ctx context.Context, id string) ([]metav1.PartialObjectMetadata, error) {
 	return s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: labelExecution + "=" + labelValue(id)})
 }
 
 // List implements versions.Store. It reads metadata only.
 func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, error) {
 	listing := versions.Listing{Executions: []versions.ExecutionInfo{}}
-	selector := []string{labelObject + "=" + objectFile}
+	var selector []string
 	if f.RunUUID != "" {
 		if versions.CheckRunUUID(f.RunUUID) != nil {
 			return listing, ctx.Err() // no run has it
@@ -35,13 +36,14 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 		// What has no state, or another one, is a problem, and not to be hidden.
 		selector = append(selector, fmt.Sprintf("%s notin (%s, %s, %s)", labelState, versions.Executed, stateRemoved, stateOriginal))
 	}
-	found, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: strings.Join(selector, ",")})
+	// By their type, which nobody can change, where labels are for anybody who may write.
+	found, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{FieldSelector: isFile, LabelSelector: strings.Join(selector, ",")})
 	if err != nil {
 		return listing, err
 	}
-	g := collector{store: s, executions: map[string]*versions.ExecutionInfo{}, newest: map[string]entry{}}
-	for _, object := range found {
-		g.add(object, &listing)
+	g := collector{store: s, executions: make(map[string]*versions.ExecutionInfo, len(found)), newest: make(map[string]entry, len(found))}
+	for i := range found {
+		g.add(&found[i], &listing)
 	}
 	if f.ScenarioType == "" && !f.PendingOnly { // those without files are listed, too
 		held, err := s.client.ListMetadata(ctx, leases, s.options.Namespace, kube.ListOptions{LabelSelector: strings.Join(withRun(labelObject+"="+objectLease, f.RunUUID), ",")})
@@ -49,9 +51,8 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 			return listing, err
 		}
 		for _, lease := range held {
-			meta := kube.Meta(lease)
-			if x := g.execution(meta.GetAnnotations()[noteExecution]); x != nil && x.Changed.IsZero() {
-				x.Changed = meta.GetCreationTimestamp().Time
+			if x := g.execution(lease.Annotations[noteExecution]); x != nil && x.Changed.IsZero() {
+				x.Changed = lease.CreationTimestamp.Time
 			}
 		}
 	}
@@ -86,12 +87,15 @@ func (g *collector) execution(id string) *versions.ExecutionInfo {
 	return x
 }
 
-func (g *collector) add(object kube.Object, listing *versions.Listing) {
+func (g *collector) add(object metav1.Object, listing *versions.Listing) {
 	e, err := g.store.readEntry(object)
 	if err != nil {
-		meta := kube.Meta(object)
+		name := object.GetName()
+		state := object.GetLabels()[labelState]
 		listing.Problems = append(listing.Problems, versions.Problem{
-			Location: fmt.Sprintf("%s/secret %q", g.store.Location(), meta.GetName()), What: err.Error(),
+			Location: fmt.Sprintf("%s/secret %q", g.store.Location(), name), What: err.Error(),
+			Remedy: fmt.Sprintf("put back what somebody changed, or delete it when what it undoes is restored: kubectl -n %s edit secret %s", g.store.options.Namespace, name),
+			Hides:  state != string(versions.Executed) && state != stateRemoved && state != stateOriginal,
 		})
 		return
 	}
@@ -202,20 +206,27 @@ type inside struct {
 	files map[string]entry   // by their keys
 	older map[string][]entry // what was in them before they were edited, oldest first
 	used  int                // the greatest ordinal
-	rest  []kube.Object      // what is no file any more
+	rest  []leftover         // what is no file any more
+}
+
+// leftover is a Secret that is no file.
+type leftover struct {
+	secret, uid string
+	fence       bool
 }
 
 // entries reads the Secrets of an execution. Of two for one file, the one with the greater ordinal
 // counts.
-func (s *Store) entries(id string, objects []kube.Object) inside {
+func (s *Store) entries(id string, objects []metav1.PartialObjectMetadata) inside {
 	x := inside{files: map[string]entry{}, older: map[string][]entry{}}
-	for _, object := range objects {
-		if n, ok := ordinalOf(id, kube.Meta(object).GetName()); ok {
+	for i := range objects {
+		object := &objects[i]
+		if n, ok := ordinalOf(id, object.Name); ok {
 			x.used = max(x.used, n)
 		}
 		e, err := s.readEntry(object)
-		if kube.Meta(object).GetLabels()[labelObject] == objectFence || err == nil && e.state == stateRemoved {
-			x.rest = append(x.rest, object)
+		if fence := object.Labels[labelObject] == objectFence; fence || err == nil && e.state == stateRemoved {
+			x.rest = append(x.rest, leftover{object.Name, string(object.UID), fence})
 			continue
 		}
 		if err != nil || e.Execution != id {
@@ -237,7 +248,7 @@ func (s *Store) entries(id string, objects []kube.Object) inside {
 		slices.SortFunc(older, func(a, b entry) int { return cmp.Compare(a.ordinal, b.ordinal) })
 		if _, ok := x.files[key]; !ok { // its file is gone, and so should it be
 			for _, e := range older {
-				x.rest = append(x.rest, kube.Object{"metadata": kube.Object{"name": e.secret, "uid": e.uid}})
+				x.rest = append(x.rest, leftover{e.secret, e.uid, false})
 			}
 		}
 	}

@@ -65,6 +65,9 @@ const (
 	dataKey       = "key-id"
 )
 
+// isFile selects the Secrets of version files.
+const isFile = "type=" + typeFile
+
 const objectPrefix = "ebb-"
 
 // objectName is the Lease's of an execution, and what its Secrets' names begin with. IDs that are no

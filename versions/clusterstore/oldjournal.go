@@ -3,34 +3,48 @@ package clusterstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-var _ versions.JournalCleaner = (*Store)(nil)
+var _ versions.RemnantCleaner = (*Store)(nil)
 
-// CleanJournal implements [versions.JournalCleaner]: a day of the journal goes when all of it is that
-// old and none of its lines is about an execution that is still there.
-func (s *Store) CleanJournal(ctx context.Context, before time.Time, dryRun bool) (removed []string, err error) {
-	found, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectJournal})
+// CleanRemnants implements [versions.RemnantCleaner]: a day of the journal goes when all of it is that
+// old and none of its lines is about an execution that is still there, and so does what is left of an
+// execution that has neither a file nor a Lease.
+func (s *Store) CleanRemnants(ctx context.Context, before time.Time, dryRun bool) (removed []versions.Remnant, err error) {
+	days, err := s.remnants(ctx, labelObject+"="+objectJournal, before, func(day metav1.PartialObjectMetadata) time.Time {
+		date, ok := journalDay(day.Name)
+		if !ok {
+			return time.Now()
+		}
+		return date.AddDate(0, 0, 1)
+	})
 	if err != nil {
 		return nil, err
 	}
-	old := slices.DeleteFunc(found, func(object kube.Object) bool {
-		day, ok := journalDay(kube.Meta(object).GetName())
-		return !ok || day.AddDate(0, 0, 1).After(before)
-	})
-	if len(old) == 0 {
+	made := func(object metav1.PartialObjectMetadata) time.Time { return object.CreationTimestamp.Time }
+	var orphans []metav1.PartialObjectMetadata
+	for _, selector := range []string{labelObject + "=" + objectFence, fmt.Sprintf("%s in (%s, %s)", labelState, stateRemoved, stateOriginal)} {
+		more, err := s.remnants(ctx, selector, before, made)
+		if err != nil {
+			return nil, err
+		}
+		orphans = append(orphans, more...)
+	}
+	if len(days)+len(orphans) == 0 {
 		return nil, nil
 	}
-	listing, err := s.List(ctx, versions.Filter{})
+	listing, err := s.List(ctx, versions.Filter{}) // after the others: what begins meanwhile is in it
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +52,31 @@ func (s *Store) CleanJournal(ctx context.Context, before time.Time, dryRun bool)
 	for _, x := range listing.Executions {
 		there[x.ID] = true
 	}
-	for _, object := range old {
-		name := kube.Meta(object).GetName()
-		ok, cleanErr := s.cleanDay(ctx, name, there, dryRun)
+	for _, day := range days {
+		ok, cleanErr := s.cleanDay(ctx, day.Name, there, dryRun)
 		if err = errors.Join(err, cleanErr); ok {
-			removed = append(removed, s.Location()+"/"+name)
+			removed = append(removed, versions.Remnant{Location: s.Location() + "/" + day.Name, What: "a day of the journal"})
 		}
 	}
+	for _, orphan := range orphans {
+		if there[orphan.Annotations[noteExecution]] {
+			continue
+		}
+		if !dryRun {
+			cleanErr := s.client.Delete(ctx, secrets, s.options.Namespace, orphan.Name, kube.DeleteOptions{UID: string(orphan.UID)})
+			if err = errors.Join(err, ignoreGone(cleanErr)); cleanErr != nil {
+				continue
+			}
+		}
+		removed = append(removed, versions.Remnant{Location: s.Location() + "/" + orphan.Name, What: "left of an execution that is gone"})
+	}
 	return removed, err
+}
+
+// remnants finds Secrets that are older than a time.
+func (s *Store) remnants(ctx context.Context, selector string, before time.Time, at func(metav1.PartialObjectMetadata) time.Time) ([]metav1.PartialObjectMetadata, error) {
+	found, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{LabelSelector: selector})
+	return slices.DeleteFunc(found, func(object metav1.PartialObjectMetadata) bool { return at(object).After(before) }), err
 }
 
 // cleanDay removes a Secret of the journal unless it tells of an execution that is there, or somebody

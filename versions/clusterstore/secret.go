@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/internal/signature"
 	"github.com/ebb-chaos/ebb/versions"
@@ -32,7 +34,7 @@ type entry struct {
 	uid, version string
 	state        string // as the label has it
 	clusterUID   string
-	holder       holder // who wrote it
+	holder       string // who wrote it, for readHolder
 	executedBy   string
 	executedAt   time.Time
 	written      time.Time
@@ -123,8 +125,7 @@ func (e *execution) fence(ordinal int) kube.Object {
 var errNotOurs = errors.New("is no version file of ebb's")
 
 // readEntry reads the metadata of a Secret.
-func (s *Store) readEntry(object kube.Object) (entry, error) {
-	meta := kube.Meta(object)
+func (s *Store) readEntry(meta metav1.Object) (entry, error) {
 	notes, labels := meta.GetAnnotations(), meta.GetLabels()
 	id := notes[noteExecution]
 	if _, _, err := versions.ParseExecutionID(id); err != nil {
@@ -140,7 +141,7 @@ func (s *Store) readEntry(object kube.Object) (entry, error) {
 	}
 	e := entry{
 		ordinal: ordinal, secret: meta.GetName(), uid: string(meta.GetUID()), version: meta.GetResourceVersion(),
-		state: labels[labelState], clusterUID: labels[labelCluster], holder: readHolder(notes[noteHolder]),
+		state: labels[labelState], clusterUID: labels[labelCluster], holder: notes[noteHolder],
 		executedBy: notes[noteExecutedBy], written: meta.GetCreationTimestamp().Time,
 	}
 	f.Changed = e.written
@@ -173,7 +174,7 @@ func (s *Store) read(ctx context.Context, x entry, incarnation string) ([]byte, 
 
 // content is read for a Secret that is there.
 func (s *Store) content(ctx context.Context, x entry, object kube.Object, incarnation string) ([]byte, error) {
-	now, err := s.readEntry(object)
+	now, err := s.readEntry(kube.Meta(object))
 	switch {
 	case err != nil:
 		return nil, &versions.UntrustedError{Location: x.Location, Problem: err.Error()}

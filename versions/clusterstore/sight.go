@@ -5,6 +5,8 @@ import (
 	"maps"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/ebb-chaos/ebb/internal/kube"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -20,22 +22,26 @@ type Sight struct {
 
 // Look tells of all pending executions who has them, by metadata alone. Whoever wants to know that a
 // holder is dead looks again and again: only a Lease that was seen not to change tells it.
+//
+// Time in which the store could not be looked at does not count: a holder could renew his Lease as
+// little.
 func (s *Store) Look(ctx context.Context) ([]Sight, []versions.Problem, error) {
+	began := versions.ThisMachine().Uptime
+	var found []metav1.PartialObjectMetadata
 	listing, err := s.List(ctx, versions.Filter{PendingOnly: true})
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		found, err = s.client.ListMetadata(ctx, leases, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectLease})
 	}
-	found, err := s.client.ListMetadata(ctx, leases, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectLease})
+	s.looked(began, err)
 	if err != nil {
 		return nil, nil, err
 	}
 	byID := map[string]leaseState{}
 	names := map[string]bool{}
 	for _, lease := range found {
-		meta := kube.Meta(lease)
-		h := readHolder(meta.GetAnnotations()[noteHolder])
-		names[meta.GetName()] = true
-		byID[meta.GetAnnotations()[noteExecution]] = leaseState{name: meta.GetName(), version: meta.GetResourceVersion(), holder: h, identity: h.Identity}
+		h := readHolder(lease.Annotations[noteHolder])
+		names[lease.Name] = true
+		byID[lease.Annotations[noteExecution]] = leaseState{name: lease.Name, version: lease.ResourceVersion, holder: h, identity: h.Identity}
 	}
 	s.mu.Lock()
 	maps.DeleteFunc(s.seen, func(name string, _ sighting) bool { return !names[name] })
@@ -51,6 +57,29 @@ func (s *Store) Look(ctx context.Context) ([]Sight, []versions.Problem, error) {
 		sights = append(sights, sight)
 	}
 	return sights, listing.Problems, nil
+}
+
+// blindPart is how long a look may take to count as one, as a part of how long a Lease lasts.
+const blindPart = 4
+
+// looked takes note of how a look went.
+func (s *Store) looked(began time.Duration, err error) {
+	now := versions.ThisMachine().Uptime
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blind == 0 {
+		s.blind = began
+	}
+	if err != nil {
+		return
+	}
+	if lost := now - s.blind; lost > s.times.Lease/blindPart {
+		for name, seen := range s.seen {
+			seen.at += lost
+			s.seen[name] = seen
+		}
+	}
+	s.blind = 0
 }
 
 // Observation is a Lease as it was first seen, on this boot of this machine.

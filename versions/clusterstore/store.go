@@ -92,6 +92,7 @@ type Store struct {
 	mu       sync.Mutex
 	verifier *signature.Verifier
 	seen     map[string]sighting // Leases that are held, by name
+	blind    time.Duration       // uptime since when no look has worked; 0: the last one did
 	target   string              // its UID, once it is known
 	wrote    map[string]string   // digests of what this store wrote, by the UIDs of the Secrets
 
@@ -224,7 +225,7 @@ func (s *Store) newest(ctx context.Context) (int64, error) {
 	}
 	var newest int64
 	for _, lease := range found {
-		if timestamp, _, err := versions.ParseExecutionID(kube.Meta(lease).GetAnnotations()[noteExecution]); err == nil {
+		if timestamp, _, err := versions.ParseExecutionID(lease.Annotations[noteExecution]); err == nil {
 			newest = max(newest, timestamp)
 		}
 	}

@@ -142,7 +142,7 @@ func (e *execution) hide(ctx context.Context, x entry) error {
 
 // wrote takes note of a file that was written, and reads it in the API server's answer.
 func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
-	x, err := e.store.readEntry(made)
+	x, err := e.store.readEntry(kube.Meta(made))
 	if err != nil {
 		return entry{}, fmt.Errorf("%s: the API server's answer has another Secret: %w", e.Location(), err)
 	}
@@ -238,7 +238,7 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 	case err != nil:
 		return f, readOnly(err)
 	default:
-		if done, err = e.store.readEntry(patched); err != nil {
+		if done, err = e.store.readEntry(kube.Meta(patched)); err != nil {
 			return f, err
 		}
 	}

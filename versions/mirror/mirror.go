@@ -281,13 +281,13 @@ func (s *Store) Journal(ctx context.Context, f versions.Filter) iter.Seq2[versio
 	return s.disk.Journal(ctx, f)
 }
 
-var _ versions.JournalCleaner = (*Store)(nil)
+var _ versions.RemnantCleaner = (*Store)(nil)
 
-// CleanJournal implements [versions.JournalCleaner] for the cluster's journal: lines are there of those
-// who use that copy alone.
-func (s *Store) CleanJournal(ctx context.Context, before time.Time, dryRun bool) (removed []string, err error) {
-	if cleaner, ok := s.cluster.(versions.JournalCleaner); ok {
-		return cleaner.CleanJournal(ctx, before, dryRun)
+// CleanRemnants implements [versions.RemnantCleaner] for the cluster's copy: its journal has lines of
+// those who use that copy alone.
+func (s *Store) CleanRemnants(ctx context.Context, before time.Time, dryRun bool) (removed []versions.Remnant, err error) {
+	if cleaner, ok := s.cluster.(versions.RemnantCleaner); ok {
+		return cleaner.CleanRemnants(ctx, before, dryRun)
 	}
 	return nil, nil
 }
