@@ -28,10 +28,15 @@ func (x *scenarioRun) changedEvent(verb string, ref builtins.Ref, id builtins.Id
 	})
 }
 
-// restoredEvents tell of all that a file undoes, once it is undone and verified.
+// restoredEvents tell of all that a file undoes, once it is undone and verified. Of what was gone before,
+// nobody is told once more: an Event on nothing is seen by nobody, and costs as much as the undo.
 func (r *Runner) restoredEvents(file *versionFile, outcome Outcome, run string, s *builtins.Session) {
 	for _, ref := range file.Undoes {
-		r.event(ref, s.Identity(ref), event.Event{
+		id := s.Identity(ref)
+		if outcome == AlreadyRestored && id == (builtins.Identity{}) {
+			continue
+		}
+		r.event(ref, id, event.Event{
 			Type: event.Normal, Reason: reasonRestored, Run: run,
 			Message: fmt.Sprintf("what scenario %s (%s) of run %s changed: %s", file.Scenario, file.ScenarioType, run, outcome),
 		})

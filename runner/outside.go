@@ -71,12 +71,12 @@ func (x outside) waited() time.Duration {
 	return waited
 }
 
-// throttled is how often the API server has said that there are too many requests.
-func (x outside) throttled() int64 {
+// load is how busy the API server is.
+func (x outside) load() kube.Load {
 	if client := x.opened.Load(); client != nil {
-		return client.Throttled()
+		return client.Load()
 	}
-	return 0
+	return kube.Load{}
 }
 
 // GCPFromEnvironment finds the operator's credentials as Google's own tools do. Use it as

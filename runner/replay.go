@@ -119,7 +119,7 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 	var mu sync.Mutex
 	var results [][]Result
 	turns := newTurns(p.options.Log.Handler())
-	pace := newPace(p.Parallel, p.outside.throttled)
+	pace := newPace(p.Parallel, p.outside.load)
 	var work sync.WaitGroup
 	for {
 		done := pace.begin()

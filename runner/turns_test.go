@@ -9,6 +9,10 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+	"slices"
+	"time"
+
+	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
 // TestTurnsLogInOrder lets works log and end in any order: what is read is one work after the other,
@@ -79,7 +83,7 @@ func TestTurnsSayTheFirstAtOnce(t *testing.T) {
 
 func TestPace(t *testing.T) {
 	throttled := int64(7) // before anything began
-	p := newPace(8, func() int64 { return throttled })
+	p := newPace(8, func() kube.Load { return kube.Load{Throttled: throttled} })
 	begun := func() (n int) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -115,7 +119,40 @@ func TestPace(t *testing.T) {
 	if p.allowed != 1 {
 		t.Errorf("got %d, want 1: something has to go on", p.allowed)
 	}
-	if got := newPace(0, func() int64 { return 0 }).most; got != DefaultParallel {
+	if got := newPace(0, func() kube.Load { return kube.Load{} }).most; got != DefaultParallel {
 		t.Errorf("the zero value: got %d", got)
+	}
+}
+
+// A server that becomes slow gets fewer at a time, and more again once it is as it was. One that is always
+// slow gets all: it is only far away.
+func TestPaceOfSlowServer(t *testing.T) {
+	var load kube.Load
+	p := newPace(8, func() kube.Load { return load })
+	chain := func(took time.Duration) int {
+		done := p.begin()
+		load.Answers += latencyWindow
+		load.Took += latencyWindow * took
+		done()
+		return p.allowed
+	}
+	var got []int
+	for _, took := range []time.Duration{20, 90, 900, 1100, 2000, 30, 3000, 3000, 3000, 3000, 20, 20} {
+		got = append(got, chain(took*time.Millisecond))
+	}
+	if want := []int{8, 8, 8, 4, 2, 3, 1, 1, 1, 1, 2, 3}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	p = newPace(8, func() kube.Load { return load })
+	for range 5 {
+		if got := chain(5 * time.Second); got != 8 {
+			t.Errorf("a server that is far away: got %d, want 8", got)
+		}
+	}
+	done := p.begin()
+	load.Answers++
+	load.Took += time.Hour
+	if done(); p.allowed != 8 {
+		t.Errorf("one slow answer: got %d, want 8", p.allowed)
 	}
 }

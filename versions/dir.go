@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -293,10 +294,15 @@ func readFile(dir *durable.Dir, f File) ([]byte, error) {
 }
 
 func newFile(id, path string, name fileName, info durable.Info) File {
-	printed := name.String()
+	// One piece of memory has all of its texts: a replay holds a hundred thousand.
+	location := path + "/" + name.String()
+	printed := location[len(path)+1:]
+	if strings.HasSuffix(path, "/"+id) {
+		id = location[len(path)-len(id) : len(path)]
+	}
 	return File{
-		Execution: id, Name: printed, ScenarioType: name.scenarioType, Timestamp: name.timestamp, Kind: name.kind, State: name.state,
-		Size: info.Size, Changed: info.Changed, Location: path + "/" + printed,
+		Execution: id, Name: printed, ScenarioType: printed[:len(name.scenarioType)], Timestamp: name.timestamp, Kind: name.kind, State: name.state,
+		Size: info.Size, Changed: info.Changed, Location: location,
 	}
 }
 

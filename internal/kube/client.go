@@ -61,6 +61,8 @@ type Client struct {
 	readTimeout     time.Duration
 
 	throttled atomic.Int64 // answers that said so
+	answers   atomic.Int64 // of the server, of all kinds
+	answering atomic.Int64 // nanoseconds that they took
 
 	mu         sync.Mutex
 	clusterUID string
@@ -124,8 +126,17 @@ func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 // Waited returns how long the client has waited for its API server so far.
 func (c *Client) Waited() time.Duration { return c.patience.Waited() }
 
-// Throttled returns how many answers so far said that there were too many requests.
-func (c *Client) Throttled() int64 { return c.throttled.Load() }
+// Load is what the answers so far tell of how busy the API server is.
+type Load struct {
+	Throttled int64         // answers that said that there were too many requests
+	Answers   int64         // all that were the server's
+	Took      time.Duration // all of them together, from the request to the end of the answer
+}
+
+// Load returns that of the server.
+func (c *Client) Load() Load {
+	return Load{c.throttled.Load(), c.answers.Load(), time.Duration(c.answering.Load())}
+}
 
 // Server returns the API server's URL, for messages.
 func (c *Client) Server() string { return printable(c.config.Host) }

@@ -167,9 +167,15 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 			if err := permit.Check(ctx); err != nil {
 				return response{err: err}
 			}
-			return c.ask(permit.Body(req))
+			req = permit.Body(req)
 		}
-		return c.ask(req)
+		asked := time.Now()
+		r := c.ask(req)
+		if r.err == nil {
+			c.answers.Add(1)
+			c.answering.Add(int64(time.Since(asked)))
+		}
+		return r
 	})
 	if err == nil {
 		err = r.err
