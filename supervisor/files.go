@@ -42,11 +42,13 @@ func (s *files) handle(e event) {
 		delete(s.active, e.Over)
 	case e.Result != nil:
 		s.add(e.Result.result())
+	case e.Order != nil:
+		s.inOrder(e.Order)
 	}
 }
 
-// add takes a result in. A worker tells each as soon as it is there, and all of them at its end, in
-// the order of the report.
+// add takes a result in. A worker tells each as soon as it is there, and at its end what else its report
+// has, and in which order.
 func (s *files) add(r runner.Result) {
 	key := r.File.Key()
 	if _, again := s.told[key]; !again && s.task.options.Finished != nil {
@@ -55,6 +57,17 @@ func (s *files) add(r runner.Result) {
 	s.tells++
 	s.told[key] = toldResult{r, s.tells}
 	delete(s.unsaid, key)
+}
+
+// inOrder takes in where results that were told stand in the report.
+func (s *files) inOrder(keys []string) {
+	for _, key := range keys {
+		s.tells++
+		if told, ok := s.told[key]; ok {
+			told.at = s.tells
+			s.told[key] = told
+		}
+	}
 }
 
 // results are what was told: what only earlier workers told of, and then the report of the last one.

@@ -79,6 +79,8 @@ type workerTask struct {
 
 	points sync.Mutex
 	passed map[runner.Point]int
+
+	finished finished
 }
 
 // work does what the first order wants.
@@ -117,7 +119,10 @@ func (h *workerTask) hooks() runner.Hooks {
 			h.inside.Tell(event{Begin: &f})
 			return func() { h.inside.Tell(event{Over: f.Key()}) }
 		},
-		Finished: func(r runner.Result) { h.inside.Tell(event{Result: toWire(r)}) },
+		Finished: func(r runner.Result) {
+			h.inside.Tell(event{Result: toWire(r)})
+			h.finished.add(r)
+		},
 		Proving: func(f versions.File) func() {
 			h.inside.Tell(event{Proving: f.Key()})
 			return func() { h.inside.Tell(event{Proved: true}) }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"sync"
 
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/versions"
@@ -96,10 +97,58 @@ func (h *workerTask) replay(ctx context.Context, r *runner.Runner, o *replayOrde
 	if err != nil {
 		return done{}, err
 	}
-	for _, x := range report.Results {
+	h.tellReport(report.Results)
+	return done{Interrupted: report.Interrupted}, nil
+}
+
+// orderAtOnce is how many keys one event has.
+const orderAtOnce = 1024
+
+// tellReport tells the results of a report. Of those that were told when they came, only the keys are told:
+// they are final, and nearly all.
+func (h *workerTask) tellReport(results []runner.Result) {
+	var keys []string
+	flush := func() {
+		if len(keys) > 0 {
+			h.inside.Tell(event{Order: keys})
+			keys = nil
+		}
+	}
+	for _, x := range results {
+		key := x.File.Key()
+		if h.finished.told(key, x.Outcome) {
+			if keys = append(keys, key); len(keys) == orderAtOnce {
+				flush()
+			}
+			continue
+		}
+		flush()
 		h.inside.Tell(event{Result: toWire(x)})
 	}
-	return done{Interrupted: report.Interrupted}, nil
+	flush()
+}
+
+// finished has the outcomes of the files whose results were told, by their keys.
+type finished struct {
+	mu       sync.Mutex
+	outcomes map[string]runner.Outcome
+}
+
+func (f *finished) add(r runner.Result) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.outcomes == nil {
+		f.outcomes = map[string]runner.Outcome{}
+	}
+	f.outcomes[r.File.Key()] = r.Outcome
+}
+
+// told reports whether a result with an outcome was told of a file.
+func (f *finished) told(key string, outcome runner.Outcome) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was, ok := f.outcomes[key]
+	return ok && was == outcome
 }
 
 func (o *replayOrder) do(ctx context.Context, r *runner.Runner) (*runner.Report, error) {

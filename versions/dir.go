@@ -31,11 +31,16 @@ type Dir struct {
 	index sharedIndex      // of the pending files
 	lines together[[]byte] // of the journal
 
+	noteAfter time.Duration // see dirExecution.note
+
 	// doubtful says that this process' last line in the journal may lack its end.
 	doubtful atomic.Bool
 }
 
 var _ Store = (*Dir)(nil)
+
+// noteAfter is how long somebody who opens an execution holds it before its note names him.
+const noteAfter = 100 * time.Millisecond
 
 // NewDir returns the store in a versions directory, which need not exist: Begin and Append make it.
 // A path that is the volume of a pod, see [TrustVolume], names a directory of our user's in it.
@@ -50,7 +55,7 @@ func NewDir(path string, options ...DirOption) (*Dir, error) {
 	if path == "/" {
 		return nil, errors.New(`versions directory: got "/", want a directory of its own`)
 	}
-	d := &Dir{path: path, system: durable.OS{}}
+	d := &Dir{path: path, system: durable.OS{}, noteAfter: noteAfter}
 	for _, option := range options {
 		option(d)
 	}
@@ -157,6 +162,7 @@ func (d *Dir) begin(ctx context.Context, root *durable.Dir, runUUID string) (*di
 			return nil, errors.Join(err, rmErr)
 		}
 		e.settled = true
+		e.note(0)
 		return e, nil
 	}
 	return nil, ctx.Err()
@@ -190,8 +196,9 @@ func (d *Dir) Open(ctx context.Context, id string) (_ Execution, err error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	// An undo has to go on when the disk does not.
+	// An undo has to go on when the disk does not. Before the note: what was written just now takes longer.
 	e.warn(e.settle())
+	e.note(d.noteAfter)
 	return e, nil
 }
 

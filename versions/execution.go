@@ -29,6 +29,7 @@ type dirExecution struct {
 	opened    time.Time
 	tookOver  *Holder
 	warnings  []string
+	noting    *time.Timer // nil where it was noted at once
 
 	// settled says that what earlier holders did is on stable storage.
 	settling sync.Mutex
@@ -68,8 +69,24 @@ func newDirExecution(roots *roots, root, dir *durable.Dir, id string) (*dirExecu
 	if e.tookOver != nil {
 		e.warn(dir.Unlink(holderName))
 	}
-	e.warn(writeHolder(dir))
 	return e, nil
+}
+
+// note writes who holds the execution. That is for messages, and most replays are over before anybody
+// could ask: so who opens an execution is noted after some time only. Each note is a new inode, and on
+// some file systems the more expensive the more were removed just before.
+func (e *dirExecution) note(after time.Duration) {
+	if after == 0 {
+		e.warn(writeHolder(e.dir))
+		return
+	}
+	e.noting = time.AfterFunc(after, func() {
+		if leave, err := e.enter(context.Background()); err == nil {
+			defer leave()
+			// Nobody is left to be warned, and it is only for messages.
+			_ = writeHolder(e.dir)
+		}
+	})
 }
 
 func (e *dirExecution) warn(err error) {
@@ -313,6 +330,9 @@ func (e *dirExecution) Close() (err error) {
 		return nil
 	}
 	e.closed = true
+	if e.noting != nil {
+		e.noting.Stop()
+	}
 	// The lock goes last.
 	return errors.Join(e.removeLeftovers(time.Now()), e.dir.Close(), e.root.Close())
 }

@@ -1,9 +1,13 @@
 package versions
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -82,8 +86,15 @@ func TestOrderOfOperations(t *testing.T) {
 	}
 	sys.Inject(nil)
 	check("close", e.Close(), "unlink .lock")
+	d.noteAfter = time.Hour
 	e, err = d.Open(t.Context(), f.Execution)
-	check("open", err, "create .lock", "write .lock", "close .lock", "sync deep", "sync EXECUTION")
+	check("open for a moment", err, "sync deep", "sync EXECUTION")
+	if err := e.Close(); err != nil || len(sys.Calls()) > 0 {
+		t.Errorf("close after a moment: got %v and %q, want nothing", err, sys.Calls())
+	}
+	d.noteAfter = 0
+	e, err = d.Open(t.Context(), f.Execution)
+	check("open", err, "sync deep", "sync EXECUTION", "create .lock", "write .lock", "close .lock")
 	if err := e.Remove(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
@@ -92,4 +103,43 @@ func TestOrderOfOperations(t *testing.T) {
 	check("append", d.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "close "+journalName, "sync deep")
 	another := &Dir{path: d.path, system: sys}
 	check("first append of a process", another.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "close "+journalName, "sync deep", "sync versions")
+}
+
+// Who holds an execution for some time is named, and who has closed it is not.
+func TestNoteComesLater(t *testing.T) {
+	d := testDir(t)
+	if err := flushOne(d, "run"); err != nil {
+		t.Fatal(err)
+	}
+	d.noteAfter = time.Nanosecond
+	listing, err := d.List(t.Context(), Filter{})
+	if err != nil || len(listing.Executions) != 1 {
+		t.Fatalf("got %v and %+v, want one", err, listing)
+	}
+	id := listing.Executions[0].ID
+	for range 20 {
+		e, err := d.Open(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(filepath.Join(d.path, id, holderName)); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("after the close: got %v, want no note", err)
+		}
+	}
+	e, err := d.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var locked *LockedError
+	for limit := time.Now().Add(time.Minute); locked == nil || locked.Holder.PID != os.Getpid(); time.Sleep(time.Millisecond) {
+		if err := d.Busy(t.Context(), id); !errors.As(err, &locked) || time.Now().After(limit) {
+			t.Fatalf("got %v, want a *LockedError that names us", err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -146,6 +146,7 @@ func TestStrangerHoldsTheDirectory(t *testing.T) {
 	for _, how := range []string{"exclusive", "shared"} {
 		t.Run(how, func(t *testing.T) {
 			d, f := openToOthers(t)
+			versions.NoteAtOnce(d)
 			s := newStranger(t, how, filepath.Dir(f.Location))
 			if err := d.Busy(t.Context(), f.Execution); err != nil {
 				t.Errorf("busy: got %v, want that nobody of us has it", err)

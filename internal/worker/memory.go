@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
@@ -14,7 +16,12 @@ const memoryPause = 10 * time.Millisecond
 // turn, and ends it when it takes too much memory.
 func (w *Inside[O, E]) heartbeat(l limits) {
 	var last time.Time
+	leisurely := collectLater()
 	for ; ; time.Sleep(memoryPause) {
+		if leisurely && overMemory(smallHeap) != "" {
+			debug.SetGCPercent(100) // Go's default
+			leisurely = false
+		}
 		if why := overMemory(l.Memory); why != "" {
 			w.Fatal(why)
 		}
@@ -26,6 +33,23 @@ func (w *Inside[O, E]) heartbeat(l limits) {
 			Exit(exitEnded)
 		}
 	}
+}
+
+// A worker that needs little memory spends less of its time on collecting garbage: up to smallHeap, the
+// heap may grow to three times of what is in use, and not twice as by default. One that holds much is
+// frugal.
+const (
+	smallHeap     = 40 << 20
+	smallHeapGrow = 300
+)
+
+// collectLater has the collector work less, unless the user has said how much it is to.
+func collectLater() bool {
+	if os.Getenv("GOGC") != "" {
+		return false
+	}
+	debug.SetGCPercent(smallHeapGrow)
+	return true
 }
 
 // WatchMemory calls over when this process's heap is larger than limit, in bytes: the interpreter
