@@ -138,7 +138,7 @@ func (e *Engine) load(ctx context.Context, name string, src []byte, l *loader) (
 		if err := checkSource(name, src, e.limits.SourceBytes); err != nil {
 			return err
 		}
-		file, err := dialect.Parse(name, src, syntax.RetainComments)
+		file, err := dialect.Parse(name, src, 0)
 		if err != nil {
 			return err
 		}
