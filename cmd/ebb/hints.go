@@ -59,7 +59,11 @@ func (c *caller) configHints(err error) []string {
 	var missing *config.MissingError
 	switch {
 	case errors.As(err, &safety):
-		return []string{"disable the safety keys, or run even if they are enabled: " + c.next("run", "--ignore-safety-keys")}
+		const disable = "disable the safety keys, or run even if they are enabled: "
+		if c != nil && c.image != "" {
+			return []string{disable + c.hub("--ignore-safety-keys")}
+		}
+		return []string{disable + c.next("run", "--ignore-safety-keys")}
 	case errors.As(err, &missing):
 		return []string{
 			"name another file with --config FILE; Krkn's own config.yaml works as it is",

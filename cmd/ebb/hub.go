@@ -89,6 +89,11 @@ func runHub(ctx context.Context, o hubOptions) error {
 	o.operands = nil
 	o.Config = config
 	o.image = name
+	for _, f := range []struct{ name, value string }{{"--dir", o.Dir}, {"--versions-directory", o.Versions}} {
+		if f.value != "" {
+			o.imageFlags = append(o.imageFlags, f.name, f.value)
+		}
+	}
 	if name == hub.Rollback {
 		return runExecute(ctx, executeOptions{
 			commonOptions: o.commonOptions, timeOptions: o.timeOptions,

@@ -14,9 +14,10 @@ import (
 // the files and the cluster that the command which prints it was told of. A nil one was called as ebb,
 // without flags.
 type caller struct {
-	program string   // the first argument
-	where   []string // flags with their values, as a shell reads them
-	image   string   // of krkn-hub, whose variables became the scenario file; "" for none
+	program    string   // the first argument
+	where      []string // flags with their values, as a shell reads them
+	image      string   // of krkn-hub, whose variables became the scenario file; "" for none
+	imageFlags []string // the flags that say where the image's files are
 }
 
 // whereFlags say where the configuration, the version files and the clusters are.
@@ -62,6 +63,11 @@ func (c *caller) next(command string, words ...string) string {
 		all = append(all, quoted(word))
 	}
 	return strings.Join(all, " ")
+}
+
+// hub is a command that runs the same image of krkn-hub.
+func (c *caller) hub(words ...string) string {
+	return c.next("hub", slices.Concat(words, c.imageFlags, []string{c.image})...)
 }
 
 // bare is a command that needs no files of this one's.

@@ -228,6 +228,14 @@ func killPods(e *environment, document *yaml.Node) error {
 	return nil
 }
 
+// namespaceOrLabel leaves out the image's own namespace where a label is given: only one of them may be.
+func namespaceOrLabel(e *environment, document *yaml.Node) error {
+	if e.get("NAMESPACE") == "" && e.get("LABEL_SELECTOR") != "" {
+		drop(document, "scenarios", "0", "namespace")
+	}
+	return nil
+}
+
 func podNetworkOutage(e *environment, document *yaml.Node) error {
 	set(document, "0.id", text("pod_network_outage"))
 	if err := setYAML(document, "0.config.wait_duration", e.value("WAIT_DURATION")); err != nil {

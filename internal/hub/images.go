@@ -226,7 +226,7 @@ var images = []image{
 		{"DELETE_COUNT", "1", "scenarios.0.delete_count", asYAML},
 		{"RUNS", "1", "scenarios.0.runs", asYAML},
 		{"SLEEP", "15", "scenarios.0.sleep", asYAML},
-	}, nil},
+	}, namespaceOrLabel},
 	{"kubevirt-outage", "kubevirt_vm_outage", "deletes virtual machine instances", []variable{
 		{"NAMESPACE", "", "scenarios.0.parameters.namespace", asYAML},
 		{"VM_NAME", "", "scenarios.0.parameters.vm_name", asYAML},
