@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/internal/console"
 	"github.com/ebb-chaos/ebb/versions"
 )
@@ -62,8 +63,10 @@ func runList(ctx context.Context, o listOptions) error {
 	if err != nil {
 		return err
 	}
-	// Most of what a long list allocates is garbage at once: little of it may wait.
-	defer debug.SetGCPercent(debug.SetGCPercent(listGCPercent))
+	if s.store.settings.Kind == config.StoreDirectory {
+		// Most of what a long list allocates is garbage at once: little of it may wait.
+		defer debug.SetGCPercent(debug.SetGCPercent(listGCPercent))
+	}
 	stream := console.NewStream(s.stdout)
 	p, err := s.listPrinter(ctx, stream, o.Output)
 	if err != nil {

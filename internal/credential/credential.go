@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 // Redacted stands where a credential was.
@@ -89,7 +90,11 @@ func (s scrubber) RoundTrip(req *http.Request) (*http.Response, error) {
 	for i, warning := range resp.Header.Values("Warning") {
 		resp.Header["Warning"][i] = string(Scrub([]byte(warning), req.Header))
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer+1))
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buffer)
+	buffer.Reset()
+	_, err = buffer.ReadFrom(io.LimitReader(resp.Body, mostAnswer+1))
+	body := buffer.Bytes()
 	if err == nil && len(body) > mostAnswer {
 		err = fmt.Errorf("the answer is longer than %d bytes", mostAnswer)
 	}
@@ -97,19 +102,29 @@ func (s scrubber) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		err = closed
 	}
-	scrubbed := Scrub(body, req.Header)
+	scrubbed := bytes.Clone(Scrub(body, req.Header))
 	if len(scrubbed) != len(body) {
 		resp.ContentLength = int64(len(scrubbed))
 		resp.Header.Del("Content-Length")
 	}
 	// What broke off is broken for the reader too, after what came.
-	resp.Body = &answer{bytes.NewReader(scrubbed), err}
+	resp.Body = &answer{bytes.NewReader(scrubbed), scrubbed, err}
 	return resp, nil
+}
+
+// buffers are kept: an answer grows to a length that is not known before, a page of a list to a megabyte.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// Whole is an answer's body that is in memory already.
+type Whole interface {
+	// All returns what was not read yet, and how the reading from the network ended.
+	All() ([]byte, error)
 }
 
 // answer is a body that was read, and how the reading ended.
 type answer struct {
 	*bytes.Reader
+	all []byte
 	err error
 }
 
@@ -119,6 +134,13 @@ func (a *answer) Read(p []byte) (int, error) {
 		err = a.err
 	}
 	return n, err
+}
+
+// All implements [Whole].
+func (a *answer) All() ([]byte, error) {
+	rest := a.all[len(a.all)-a.Len():]
+	a.Reset(nil)
+	return rest, a.err
 }
 
 // Close implements io.Closer. The network's body is closed already.

@@ -3,6 +3,7 @@ package kube
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,56 +22,120 @@ const (
 // ListMetadata reads the metadata of all objects of a built-in kind that match, in pages: of a thousand
 // Secrets, what they are and not what is in them. A server that can't leave out the rest is an error.
 func (c *Client) ListMetadata(ctx context.Context, r Resource, namespace string, o ListOptions) ([]metav1.PartialObjectMetadata, error) {
-	found := []metav1.PartialObjectMetadata{}
-	var page metav1.PartialObjectMetadataList
-	err := c.pages(ctx, r, namespace, o, paging{
+	found, wrong, err := c.listMetadata(ctx, r, namespace, o, true)
+	if err == nil && wrong {
+		// Now each page is judged before the next one is asked for, and asked for again.
+		found, _, err = c.listMetadata(ctx, r, namespace, o, false)
+	}
+	return found, err
+}
+
+// metadataPage is a page of a list, which is read while the next one is on its way.
+type metadataPage struct {
+	list metav1.PartialObjectMetadataList
+	got  string // what it is instead, "" if it is right
+}
+
+// listMetadata reads all pages. ahead: a page is judged while the next one is asked for, and all of them
+// are nothing if one is wrong.
+func (c *Client) listMetadata(ctx context.Context, r Resource, namespace string, o ListOptions, ahead bool) (found []metav1.PartialObjectMetadata, wrong bool, err error) {
+	var pages []chan metadataPage
+	var newest func() metadataPage // reads the page that came last
+	var next string                // the token of the page after it
+	err = c.pages(ctx, r, namespace, o, paging{
 		ask: func(q *request) {
 			q.accept = metaList
-			q.take = func(body []byte) (got string) {
-				page, got = q.metadataList(body)
-				return got
+			q.take = func(body []byte) string {
+				encoded, got := metadataList(body)
+				page := metadataPage{got: got}
+				if got == "" && ahead {
+					page.list, page.got = listMeta(encoded)
+					newest = func() metadataPage { return q.metadataPage(encoded) }
+				} else if got == "" {
+					page = q.metadataPage(encoded)
+					newest = func() metadataPage { return page }
+				}
+				next = page.list.Continue
+				return page.got
 			}
 		},
-		keep:  func(Object) (next string) { found = append(found, page.Items...); return page.Continue },
-		again: func() { found = found[:0] },
+		keep: func(Object) string {
+			page, read := make(chan metadataPage, 1), newest
+			pages = append(pages, page)
+			go func() { page <- read() }()
+			return next
+		},
+		again: func() { pages = nil },
 	})
-	if err != nil {
-		return nil, err
+	found = []metav1.PartialObjectMetadata{}
+	for _, page := range pages {
+		p := <-page
+		wrong = wrong || p.got != ""
+		found = append(found, p.list.Items...)
 	}
-	return found, nil
+	if err != nil || wrong {
+		found = nil
+	}
+	return found, wrong, err
 }
 
 // protobufMagic begins what the API server encodes so.
 var protobufMagic = []byte("k8s\x00")
 
-// metadataList reads a list of the metadata of objects in the namespace that was asked for.
-func (q request) metadataList(body []byte) (list metav1.PartialObjectMetadataList, got string) {
+// metadataList returns a list of the metadata of objects, still encoded, or what came instead.
+func metadataList(body []byte) (encoded []byte, got string) {
 	var envelope runtime.Unknown
-	encoded, ok := bytes.CutPrefix(body, protobufMagic)
-	if !ok || envelope.Unmarshal(encoded) != nil {
-		return list, "no protobuf"
+	content, ok := bytes.CutPrefix(body, protobufMagic)
+	if !ok || envelope.Unmarshal(content) != nil {
+		return nil, "no protobuf"
 	}
 	if envelope.APIVersion != metaVersion || envelope.Kind != "PartialObjectMetadataList" {
-		return list, fmt.Sprintf("%v %v", orNone(envelope.APIVersion), orNone(envelope.Kind))
+		return nil, fmt.Sprintf("%v %v", orNone(envelope.APIVersion), orNone(envelope.Kind))
 	}
-	if err := list.Unmarshal(envelope.Raw); err != nil {
+	return envelope.Raw, ""
+}
+
+// listMeta reads what comes first, the list's own metadata, and no items.
+func listMeta(encoded []byte) (list metav1.PartialObjectMetadataList, got string) {
+	const tag = 1<<3 | 2 // of field 1, by its length
+	if len(encoded) > 0 && encoded[0] == tag {
+		if length, n := binary.Uvarint(encoded[1:]); n > 0 && length <= uint64(len(encoded)-1-n) {
+			encoded = encoded[:1+n+int(length)] //nolint:gosec // it is shorter than what is in memory
+		}
+	}
+	if err := list.Unmarshal(encoded); err != nil {
 		return list, "a list that can't be read: " + err.Error()
 	}
 	if list.ResourceVersion == "" {
 		return list, "a list without a resource version"
 	}
+	return list, ""
+}
+
+// metadataPage reads a list of the metadata of objects in the namespace that was asked for.
+func (q request) metadataPage(encoded []byte) (page metadataPage) {
+	if err := page.list.Unmarshal(encoded); err != nil {
+		page.got = "a list that can't be read: " + err.Error()
+		return page
+	}
+	if page.list.ResourceVersion == "" {
+		page.got = "a list without a resource version"
+		return page
+	}
 	selected := q.metadataSelection()
-	for i := range list.Items {
-		meta := &list.Items[i]
+	for i := range page.list.Items {
+		meta := &page.list.Items[i]
 		if got := selected(meta); got != "" {
-			return list, fmt.Sprintf("a list with %q, which %s", meta.Name, got)
+			page.got = fmt.Sprintf("a list with %q, which %s", meta.Name, got)
+			return page
 		}
 		if meta.Name == "" || meta.UID == "" || q.namespace != "" && meta.Namespace != q.namespace {
-			return list, fmt.Sprintf("a list with %q in namespace %q", meta.Name, meta.Namespace)
+			page.got = fmt.Sprintf("a list with %q in namespace %q", meta.Name, meta.Namespace)
+			return page
 		}
 		meta.ManagedFields = nil
 	}
-	return list, ""
+	return page
 }
 
 // metadataSelection is selection for what has metadata only: other fields can't be held against the

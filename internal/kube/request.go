@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
+	"github.com/ebb-chaos/ebb/internal/credential"
 	"github.com/ebb-chaos/ebb/internal/patience"
 	"github.com/ebb-chaos/ebb/internal/permit"
 	"github.com/ebb-chaos/ebb/internal/reply"
@@ -217,7 +218,12 @@ func (c *Client) ask(req *http.Request) response {
 	if err != nil {
 		return response{err: err}
 	}
-	body, err := io.ReadAll(resp.Body)
+	var body []byte
+	if whole, ok := resp.Body.(credential.Whole); ok {
+		body, err = whole.All()
+	} else {
+		body, err = io.ReadAll(resp.Body)
+	}
 	if cerr := resp.Body.Close(); err == nil {
 		err = cerr
 	}

@@ -86,7 +86,11 @@ func secretName(id string, ordinal int) string { return objectName(id) + "-" + s
 
 // ordinalOf is the reverse of secretName.
 func ordinalOf(id, name string) (int, bool) {
-	digits, ok := strings.CutPrefix(name, objectName(id)+"-")
+	// What the API server took as a name is one: in most of a thousand, it need not be checked.
+	digits, ok := strings.CutPrefix(name, objectPrefix+id+"-")
+	if !ok {
+		digits, ok = strings.CutPrefix(name, objectName(id)+"-")
+	}
 	if !ok {
 		return 0, false
 	}

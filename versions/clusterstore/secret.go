@@ -132,7 +132,7 @@ func (s *Store) readEntry(meta metav1.Object) (entry, error) {
 		return entry{}, fmt.Errorf("annotation %s: %w", noteExecution, err)
 	}
 	ordinal, ok := ordinalOf(id, meta.GetName())
-	if !ok || labels[labelExecution] != labelValue(id) {
+	if label := labels[labelExecution]; !ok || label != id && label != labelValue(id) {
 		return entry{}, fmt.Errorf("is named and labelled for another execution than its annotation's %q", id)
 	}
 	f, err := versions.ParseFile(id, notes[noteFile])
@@ -145,8 +145,10 @@ func (s *Store) readEntry(meta metav1.Object) (entry, error) {
 		executedBy: notes[noteExecutedBy], written: meta.GetCreationTimestamp().Time,
 	}
 	f.Changed = e.written
-	if at, err := time.Parse(time.RFC3339Nano, notes[noteExecutedAt]); err == nil {
-		e.executedAt, f.Changed = at, at
+	if text, ok := notes[noteExecutedAt]; ok {
+		if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			e.executedAt, f.Changed = at, at
+		}
 	}
 	if size, err := strconv.ParseInt(notes[noteSize], 10, 64); err == nil {
 		f.Size = size
