@@ -97,9 +97,9 @@ func runsInContainers(t *testing.T, image string) {
 	for _, user := range [][2]int{{65532, 65532}, {1000650000, 0}} {
 		t.Run(fmt.Sprintf("%d:%d", user[0], user[1]), func(t *testing.T) {
 			c := &container{dir: t.TempDir(), uid: user[0], gid: user[1]}
-			c.alter = func(spec map[string]any) { // no user here has an entry in passwd, and one has no home
+			c.alter = func(spec map[string]any) { // no user here has an entry in passwd: CRI-O then makes / the home
 				if process := spec["process"].(map[string]any); c.gid == 0 {
-					process["env"] = []string{"PATH=/", "KUBERNETES_SERVICE_HOST=127.0.0.1"}
+					process["env"] = []string{"PATH=/", "HOME=/", "KUBERNETES_SERVICE_HOST=127.0.0.1"}
 				}
 			}
 			c.id = "ebb-test-" + filepath.Base(filepath.Dir(c.dir)) + "-" + filepath.Base(c.dir)

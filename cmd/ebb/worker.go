@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -97,9 +98,11 @@ func ownPod() string {
 	return strings.TrimSpace(string(namespace)) + "/" + host
 }
 
+// missing reports whether there is certainly no such file. A home may be no directory: /dev/null. What may
+// not be looked for may be there, and name another cluster.
 func missing(path string) bool {
 	_, err := os.Stat(path)
-	return errors.Is(err, fs.ErrNotExist)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // buildRunner makes the runner of a worker.

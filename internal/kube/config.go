@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -43,6 +44,19 @@ func (e *ConfigError) Error() string {
 // Hints is what can be done about it.
 func (e *ConfigError) Hints() []string { return e.hints }
 
+// noPlace reports whether a file can't be where it is looked for by default. A user of a pod may have
+// /dev/null as home, or that of root, which he may not look into.
+func noPlace(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrPermission) && path == clientcmd.RecommendedHomeFile && inPod()
+}
+
+// inPod reports whether there is a service account's token to use instead.
+func inPod() bool {
+	_, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token")
+	return err == nil
+}
+
 // LoadConfig reads a kubeconfig. An empty path means $KUBECONFIG, then ~/.kube/config, then
 // the service account of the pod that this runs in. An empty context means the file's current
 // one. Errors are a [*ConfigError].
@@ -50,6 +64,8 @@ func LoadConfig(kubeconfig, context string) (*rest.Config, error) {
 	// clientcmd's errors name neither the file nor what there is.
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
+	rules.MigrationRules = nil // nothing is copied to a home, and a home that is no directory is no error
+	rules.Precedence = slices.DeleteFunc(rules.Precedence, noPlace)
 	file := kubeconfig
 	if file == "" {
 		file = strings.Join(rules.GetLoadingPrecedence(), string(filepath.ListSeparator))
