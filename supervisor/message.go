@@ -27,10 +27,10 @@ type event struct {
 	Begin    *versions.File // its code is at work now
 	Over     string         // key of one whose code isn't any more
 	Result   *result
-	Order    []string     // keys of files whose results were told and are final: the report has them in this order
-	Script   string // a scenario script whose code is being loaded
-	Loaded   string // one that is loaded
-	Prepared int    // so many scenarios are ready
+	Order    []string // keys of files whose results were told and are final: the report has them in this order
+	Script   string   // a scenario script whose code is being loaded
+	Loaded   string   // one that is loaded
+	Prepared int      // so many scenarios are ready
 	Began    *runner.Start
 	Proving  string // key of a file that is being rehearsed
 	Proved   bool   // it no longer is
