@@ -208,6 +208,7 @@ type wrongWorld struct {
 	always       bool
 	given        int
 	end          string
+	unrestored   []string // of the last replay: outcomes and reasons
 }
 
 // proxied is a runner whose requests are counted; from the at-th on they get the wrong answer. -1
@@ -293,12 +294,14 @@ func (w *wrongWorld) replay(at int) int {
 	w.ts.Check(err)
 	end := "restored"
 	left := w.pending()
+	w.unrestored = nil
 	for _, x := range report.Results {
 		if there := slices.Contains(left, x.File.Location); there == x.Outcome.Undone() {
 			w.ts.Fatalf("%s is %s, and still pending: %t", x.File.Location, x.Outcome, there)
 		}
 		if !x.Outcome.Undone() {
 			end = "pending"
+			w.unrestored = append(w.unrestored, fmt.Sprintf("%s: %v", x.Outcome, x.Err))
 		}
 	}
 	if len(report.Results) != len(before) {
@@ -334,6 +337,6 @@ func (w *wrongWorld) pending() []string {
 
 func (w *wrongWorld) checkNothingPending(after string) {
 	if left := w.pending(); len(left) > 0 {
-		w.ts.Fatalf("still pending after %s: %q", after, left)
+		w.ts.Fatalf("still pending after %s: %q: %q", after, left, w.unrestored)
 	}
 }
