@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/ebb-chaos/ebb/builtins"
-	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -13,8 +12,6 @@ import (
 // changes a name all over the file changes the header with it, but not the digest: so a lost journal
 // does not make such an edit invisible.
 const purposePrefix = "# sha256 of undoes: "
-
-var purposeLine = lazyregexp.New(`(?m)^` + purposePrefix + `([0-9a-f]{64})\s*$`)
 
 // withPurpose adds the comment to a file that is about to be sealed.
 func withPurpose(content []byte, undoes []builtins.Ref) []byte {
@@ -24,11 +21,12 @@ func withPurpose(content []byte, undoes []builtins.Ref) []byte {
 // purposeIn returns the digest that a file was written with, "" where there is none: a file that
 // somebody wrote by hand, or an older ebb.
 func purposeIn(content []byte) string {
-	found := purposeLine.FindStringSubmatch(string(content))
-	if found == nil {
-		return ""
+	for line := range strings.Lines(string(content)) {
+		if digest, ok := strings.CutPrefix(line, purposePrefix); ok {
+			return strings.TrimSpace(digest) // an editor may have put other ends to lines
+		}
 	}
-	return found[1]
+	return ""
 }
 
 // purposeDigest is the same in whatever order the refs are.
