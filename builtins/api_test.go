@@ -19,6 +19,7 @@ var engines = []string{"attempt", "fail", "parallel", "struct"}
 // TestAPI holds api.star and the table that calls are unpacked by equal, both ways:
 // names, parameters, their order, which of them are optional, and their defaults.
 func TestAPI(t *testing.T) {
+	t.Parallel()
 	docs, err := builtins.Docs()
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +54,7 @@ func TestAPI(t *testing.T) {
 // TestDocs wants everything documented: each function, and each of its parameters with words of its
 // own.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	docs, err := builtins.Docs()
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +88,7 @@ func TestDocs(t *testing.T) {
 // TestPredeclared finds each function of the table where scripts look for it, and nothing else
 // there.
 func TestPredeclared(t *testing.T) {
+	t.Parallel()
 	var names []string
 	var add func(prefix string, members starlark.StringDict)
 	add = func(prefix string, members starlark.StringDict) {

@@ -57,6 +57,7 @@ func value(depth int) *rapid.Generator[starlark.Value] {
 }
 
 func TestJSONRoundTrip(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		v := value(3).Draw(rt, "value")
 		got, err := eval(t, "json.decode(json.encode(args[0]))", v)
@@ -71,6 +72,7 @@ func TestJSONRoundTrip(t *testing.T) {
 }
 
 func TestBase64RoundTrip(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		v := starlark.String(rapid.SliceOf(rapid.Byte()).Draw(rt, "bytes"))
 		got, err := eval(t, "base64.decode(base64.encode(args[0]))", v)
@@ -81,6 +83,7 @@ func TestBase64RoundTrip(t *testing.T) {
 }
 
 func TestData(t *testing.T) {
+	t.Parallel()
 	for expr, want := range map[string]string{
 		`json.encode({"b": 1, "a": [None, True, 1.5, "<&>"], "c": struct(x = 1)})`: `"{\"a\":[null,true,1.5,\"<&>\"],\"b\":1,\"c\":{\"x\":1}}"`,
 		`json.decode("{\"a\": 9007199254740993, \"b\": 1e3}")`:                     `{"a": 9007199254740993, "b": 1000.0}`,
@@ -105,6 +108,7 @@ func TestData(t *testing.T) {
 }
 
 func TestDataErrors(t *testing.T) {
+	t.Parallel()
 	for expr, want := range map[string]string{
 		`json.decode("[1")`:                        "unexpected EOF",
 		`json.decode("1 2")`:                       "there is more after the value",
@@ -138,6 +142,7 @@ func TestDataErrors(t *testing.T) {
 }
 
 func TestScenarioErrors(t *testing.T) {
+	t.Parallel()
 	scenario := func(args string) string {
 		return `Scenario(type = "a", help = "h", rights = [], ` + args + `)`
 	}

@@ -10,6 +10,7 @@ import (
 
 // TestSeen has chaos that is seen once, and then can't be seen any more, or is gone.
 func TestSeen(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		then  builtins.Sight
 		state builtins.EffectState

@@ -50,6 +50,7 @@ func sample(t *testing.T, s builtins.Signature) string {
 
 // TestAccess calls each builtin in each mode that its access forbids.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	for name, s := range builtins.Signatures() {
 		for _, c := range []struct {
 			mode builtins.Mode
@@ -76,6 +77,7 @@ func TestAccess(t *testing.T) {
 
 // TestUnpack asks each builtin itself which parameters it has.
 func TestUnpack(t *testing.T) {
+	t.Parallel()
 	refused := func(text, want string) {
 		t.Helper()
 		_, err := call(t, &builtins.Session{}, "def main():\n    "+text)
@@ -107,6 +109,7 @@ func TestUnpack(t *testing.T) {
 
 // TestObserve wants every call reported once, as it was answered.
 func TestObserve(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var calls []string
 	s := &builtins.Session{Mode: builtins.Verify, Observe: func(c builtins.Call) {
@@ -165,6 +168,7 @@ def main():
 
 // TestNoSession wants a plain error where an interpreter forgot to bind its threads.
 func TestNoSession(t *testing.T) {
+	t.Parallel()
 	e := engine.New(engine.Options{Predeclared: builtins.Predeclared()})
 	_, err := e.Load(context.Background(), "test.star", []byte(`x = log.info("a")`))
 	if want := "log.info: this thread is bound to no context"; err == nil || !strings.HasSuffix(err.Error(), want) {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestCan(t *testing.T) {
+	t.Parallel()
 	kubeconfig, _ := sandboxtest.User(t, "default", "get:pods", "create:pods/exec", "patch:networkpolicies.networking.k8s.io")
 	h := newHost(t, builtins.Verify, kubeconfig)
 	for _, test := range []struct{ call, want string }{

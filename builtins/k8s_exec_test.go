@@ -66,6 +66,7 @@ def sh(script, **kwargs):
 `
 
 func TestExecResult(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	h.pod(t, "a", nil, "Running")
 	h.mustRun(t, execPrelude+`
@@ -94,6 +95,7 @@ def main():
 }
 
 func TestExecInEndedPod(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	h.pod(t, "a", map[string]any{"sandbox/complete-after": "1ms"}, "Succeeded")
 	h.mustRun(t, `
@@ -105,6 +107,7 @@ def main():
 }
 
 func TestExecNeedsRef(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.pod(t, "a", nil, "Running")
 	err := h.wantError(t, execPrelude+`def main(): sh("touch /tmp/x")`, "has no rollback that was flushed after its last change")
@@ -137,6 +140,7 @@ def main():
 }
 
 func TestExecOnlyReadsInVerify(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Verify, sandboxtest.Kubeconfig(t))
 	h.pod(t, "a", nil, "Running")
 	h.wantError(t, execPrelude+`def main(): sh("touch /tmp/x")`, "can't be called in a verify callable: it only reads")
@@ -148,6 +152,7 @@ def main():
 }
 
 func TestExecIsPlanned(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Plan, sandboxtest.Kubeconfig(t))
 	h.pod(t, "a", nil, "Running")
 	h.mustRun(t, execPrelude+`
@@ -168,15 +173,16 @@ def main():
 }
 
 func TestExecTimeout(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.pod(t, "a", nil, "Running")
 	h.mustRun(t, execPrelude+`
 def main():
-    read = attempt(sh, "sleep 3600", read_only = True, timeout = 0.2)
-    if read.error.reason != "Timeout" or "has not ended after 200ms" not in read.error.message:
+    read = attempt(sh, "sleep 3600", read_only = True, timeout = 2)
+    if read.error.reason != "Timeout" or "has not ended after 2s" not in read.error.message:
         fail("got", read)
     cover_pod("a")
-    changed = attempt(sh, "sleep 3600", timeout = 0.2)
+    changed = attempt(sh, "sleep 3600", timeout = 2)
     if changed.error.reason != "Timeout":
         fail("got", changed)
 `)
@@ -188,6 +194,7 @@ def main():
 }
 
 func TestExecLostConnectionKeepsMark(t *testing.T) {
+	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	h := newHost(t, builtins.Run, kubeconfig)
 	h.pod(t, "a", nil, "Running")
@@ -211,6 +218,7 @@ def main():
 }
 
 func TestLogsBuiltin(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Verify, sandboxtest.Kubeconfig(t))
 	h.pod(t, "a", nil, "Running")
 	h.outside(t, "a", "sh", "-c", "printf 'one\\ntwo\\n' >/proc/1/fd/1")

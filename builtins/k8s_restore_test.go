@@ -43,6 +43,7 @@ def main():
 `
 
 func TestRestore(t *testing.T) {
+	t.Parallel()
 	labels := map[string]any{"app": "a"}
 	for name, c := range map[string]struct {
 		resource kube.Resource
@@ -82,6 +83,7 @@ func TestRestore(t *testing.T) {
 }
 
 func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	h.make(t, secrets, kube.Object{"metadata": map[string]any{"name": "a"}, "stringData": map[string]any{"k": "v"}})
 	h.wantError(t, `def main(): k8s.restore(k8s.get("Secret", "a", NS))`, "a Secret can't be restored: scripts do not get its values")
@@ -129,6 +131,7 @@ def main():
 
 // TestRestoreNeedsRef wants restore to be a change like the others.
 func TestRestoreNeedsRef(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.wantError(t, `def main(): k8s.restore(config_map("a"))`, "has no rollback that was flushed")
 	h.mustRun(t, "def main():\n    record_undo(\"a\")\n    k8s.restore(config_map(\"a\"))")
@@ -140,6 +143,7 @@ func TestRestoreNeedsRef(t *testing.T) {
 
 // TestStrippedLabels creates something where a policy removes our labels.
 func TestStrippedLabels(t *testing.T) {
+	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	for what, edit := range map[string]func(meta map[string]any){
 		"removed":   func(meta map[string]any) { delete(meta, "labels") },
@@ -158,6 +162,7 @@ func TestStrippedLabels(t *testing.T) {
 
 // TestForeignFinalizers wants to hear of what keeps an object that its undo has deleted.
 func TestForeignFinalizers(t *testing.T) {
+	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	h := newHost(t, builtins.Run, kubeconfig)
 	webhook := sandboxtest.Webhook("/configmaps", func(object map[string]any) {

@@ -19,6 +19,7 @@ import (
 )
 
 func TestChangeNeedsRef(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.wantError(t, `def main(): k8s.create(config_map("a"))`, "has no rollback that was flushed after its last change")
 	h.wantError(t, "def main():\n    record_undo(\"b\")\n    k8s.create(config_map(\"a\"))", `ref("ConfigMap", "a", "`)
@@ -45,6 +46,7 @@ func TestChangeNeedsRef(t *testing.T) {
 }
 
 func TestRefusedCreateKeepsCover(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.create(t, "a", nil)
 	// A definite no changed nothing: the same rollback serves another try.
@@ -65,6 +67,7 @@ def main():
 }
 
 func TestCreateIsOurs(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	v := h.mustRun(t, `
 def main():
@@ -88,6 +91,7 @@ def main():
 }
 
 func TestCreateRefusals(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	for object, want := range map[string]string{
 		`{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "a-", "namespace": NS}}`: "generateName can't be used",
@@ -108,6 +112,7 @@ func TestCreateRefusals(t *testing.T) {
 }
 
 func TestDeleteOnlyOurs(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	h.create(t, "foreign", nil)
 	h.create(t, "other-run", map[string]any{builtins.LabelRunUUID: "run-2"})
@@ -151,6 +156,7 @@ func TestDeleteOnlyOurs(t *testing.T) {
 }
 
 func TestModes(t *testing.T) {
+	t.Parallel()
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	changes := []string{
 		`k8s.create(config_map("new"))`,
@@ -195,6 +201,7 @@ func TestModes(t *testing.T) {
 // A request whose answer was lost may still land: its mark has to stay, or a
 // replay would believe that what it made is absent.
 func TestMarkStaysWhileFateIsOpen(t *testing.T) {
+	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	h := newHost(t, builtins.Run, kubeconfig)
 	proxy.Handle(func(r *http.Request) sandboxtest.Fault {
@@ -215,6 +222,7 @@ func TestMarkStaysWhileFateIsOpen(t *testing.T) {
 
 // The first look of a replay may come before the create of the killed process does.
 func TestAbsenceIsNotBelievedTooSoon(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	r := builtins.Ref{Kind: "ConfigMap", Name: "late", Namespace: h.namespace}
 	h.Unsettled = []builtins.Unsettled{{Verb: "create", Ref: r, Until: time.Now().Add(3 * time.Second)}}
@@ -241,6 +249,7 @@ func TestAbsenceIsNotBelievedTooSoon(t *testing.T) {
 // What is there is deleted at once. Only then does its name become free for another
 // attempt to create it, which may have been under way all the time.
 func TestPresenceNeedsNoWait(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	ours := map[string]any{builtins.LabelRunUUID: "run-1"}
 	h.create(t, "a", ours)
@@ -263,6 +272,7 @@ func TestPresenceNeedsNoWait(t *testing.T) {
 
 // A create that was answered at the second attempt: the first may land when all is undone.
 func TestMarkStaysForALostAttempt(t *testing.T) {
+	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	h := newHost(t, builtins.Run, kubeconfig)
 	release := make(chan struct{})
@@ -275,6 +285,7 @@ func TestMarkStaysForALostAttempt(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.create(t, "a", map[string]any{"group": "g"})
 	h.mustRun(t, `
@@ -301,6 +312,7 @@ def main():
 }
 
 func TestParallelCreates(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.mustRun(t, `
 def main():
@@ -317,6 +329,7 @@ def main():
 
 // B2: what is optional is asked for once, and None when it can't be had.
 func TestOptionalReads(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	const script = `
 def main():

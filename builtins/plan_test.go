@@ -13,6 +13,7 @@ import (
 // A plan is what the API server would do: it refuses what a replay would be refused, and what comes
 // after a planned change sees it.
 func TestPlanAsksTheServer(t *testing.T) {
+	t.Parallel()
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	t.Run("refused", func(t *testing.T) {
 		for call, want := range map[string]string{

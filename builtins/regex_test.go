@@ -8,6 +8,7 @@ import (
 )
 
 func TestRegex(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ expr, want string }{
 		{`regex.match("prod", "prod-2")`, "True"}, // from the start, not whole
 		{`regex.match("prod", "my-prod")`, "False"},

@@ -32,6 +32,7 @@ func newSecret(t *testing.T, h *host, name string) {
 
 // However a script gets hold of a Secret, its values are not in it.
 func TestSecretsAreHidden(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	newSecret(t, h, "a")
 	for _, how := range []string{
@@ -75,6 +76,7 @@ def main():
 
 // Nothing can be done with what stands in the place of a value.
 func TestHiddenValuesGoNowhere(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	newSecret(t, h, "a")
 	for _, use := range []string{
@@ -107,6 +109,7 @@ def main():
 // A plan says which keys, and not what of them. Environment variables of other objects are the
 // other place for passwords.
 func TestPlanHidesSecrets(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Plan, sandboxtest.Kubeconfig(t))
 	newSecret(t, h, "a")
 	h.mustRun(t, `
@@ -133,6 +136,7 @@ def main():
 
 // What the API server has to say about a Secret may hold its values.
 func TestErrorsAboutSecrets(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	err := h.wantError(t, `
 def main():

@@ -78,6 +78,7 @@ var unknown = regexp.MustCompile(`Attribute "elem(s|_ords)" is unknown|for class
 // TestStubs has pyright check the examples of the manual, what ebb new writes and all built-in scripts
 // against the stubs. A mistake that is put into one has to be found.
 func TestStubs(t *testing.T) {
+	t.Parallel()
 	stubs, err := builtins.Stubs()
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -82,15 +81,6 @@ func (m tests) run() (code int, err error) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	// Directories that others can write to are refused: don't make any.
 	syscall.Umask(0o022)
-	// What is tested mostly waits for the API server: more at the same time than there are processors.
-	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
-	if !asked {
-		if err := flag.Set("test.parallel", "8"); err != nil {
-			return 0, err
-		}
-	}
 	return m.M.Run(), nil
 }
 

@@ -11,6 +11,7 @@ import (
 // B3: what container runtimes say when they have started nothing is an answer, and no doubt. What
 // may come while a command runs stays one.
 func TestRuntimeStartedNothing(t *testing.T) {
+	t.Parallel()
 	for text, never := range map[string]bool{
 		`Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "1f": OCI runtime exec failed: exec failed: unable to start container process: exec: "sh": executable file not found in $PATH: unknown`: true,
 		`Internal error occurred: error executing command in container: container is not created or running`:                                                                                                                                                      true,

@@ -13,6 +13,7 @@ import (
 )
 
 func TestVerbs(t *testing.T) {
+	t.Parallel()
 	c, ns, ctx := admin(t), sandboxtest.Namespace(t), t.Context()
 
 	made := mustCreate(t, c, configMap, ns, settings("a", "1"))
@@ -64,6 +65,7 @@ func TestVerbs(t *testing.T) {
 }
 
 func TestDeletePodWithGrace(t *testing.T) {
+	t.Parallel()
 	c, ns, ctx := admin(t), sandboxtest.Namespace(t), t.Context()
 	mustCreate(t, c, podKind, ns, Object{
 		"metadata": Object{"name": "p", "finalizers": []any{"ebb.dev/test"}},
@@ -82,6 +84,7 @@ func TestDeletePodWithGrace(t *testing.T) {
 }
 
 func TestClusterUID(t *testing.T) {
+	t.Parallel()
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	proxy, file := sandboxtest.FaultProxy(t, kubeconfig)
 	c := open(t, file, Options{})
@@ -100,6 +103,7 @@ func TestClusterUID(t *testing.T) {
 }
 
 func TestCan(t *testing.T) {
+	t.Parallel()
 	ns := sandboxtest.Namespace(t)
 	kubeconfig, _ := sandboxtest.User(t, ns, "get,delete:pods")
 	c := open(t, kubeconfig, Options{})
@@ -121,6 +125,7 @@ func TestCan(t *testing.T) {
 }
 
 func TestForbiddenNamesVerbResourceUser(t *testing.T) {
+	t.Parallel()
 	ns := sandboxtest.Namespace(t)
 	kubeconfig, user := sandboxtest.User(t, ns, "get:pods")
 	proxy, file := sandboxtest.FaultProxy(t, kubeconfig)
@@ -138,6 +143,7 @@ func TestForbiddenNamesVerbResourceUser(t *testing.T) {
 }
 
 func TestQuotaKeepsTheServersWords(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	quota, err := c.Resolve(t.Context(), "", "ResourceQuota")
 	if err != nil {
@@ -160,6 +166,7 @@ func TestQuotaKeepsTheServersWords(t *testing.T) {
 }
 
 func TestUnauthorizedSaysLogIn(t *testing.T) {
+	t.Parallel()
 	c := open(t, asUser(t, &clientcmdapi.AuthInfo{Token: "nobody"}), Options{})
 	_, err := c.Get(t.Context(), configMap, "default", "a")
 	if r, code := catch(err); r != "Unauthorized" || code != 401 || !strings.HasSuffix(err.Error(), "were refused (401)") || len(hintsOf(err)) != 1 {
@@ -168,6 +175,7 @@ func TestUnauthorizedSaysLogIn(t *testing.T) {
 }
 
 func TestCredentialPluginFailsAtOnce(t *testing.T) {
+	t.Parallel()
 	c := open(t, asUser(t, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
 		APIVersion: "client.authentication.k8s.io/v1", Command: "ebb-no-such-plugin", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
 	}}), Options{})
@@ -178,6 +186,7 @@ func TestCredentialPluginFailsAtOnce(t *testing.T) {
 }
 
 func TestForeignCertificateFailsAtOnce(t *testing.T) {
+	t.Parallel()
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	_, file := sandboxtest.FaultProxy(t, kubeconfig)
 	_, other := sandboxtest.FaultProxy(t, kubeconfig)

@@ -42,6 +42,7 @@ func command(namespace, pod string, words ...string) ExecOptions {
 }
 
 func TestExec(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	for name, test := range map[string]struct {
@@ -70,6 +71,7 @@ func TestExec(t *testing.T) {
 }
 
 func TestExecCutsOutput(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	got, err := c.Exec(t.Context(), command(ns, "a", "sh", "-c",
@@ -83,6 +85,7 @@ func TestExecCutsOutput(t *testing.T) {
 }
 
 func TestExecRefusals(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	for name, test := range map[string]struct {
@@ -120,6 +123,7 @@ func TestExecRefusals(t *testing.T) {
 }
 
 func TestExecRights(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	for name, test := range map[string]struct {
@@ -150,6 +154,7 @@ func TestExecRights(t *testing.T) {
 }
 
 func TestExecEndsWithContext(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	sandboxtest.NeedTools(t, "pgrep")
 	runningPod(t, c, ns, "a")
@@ -171,6 +176,7 @@ func TestExecEndsWithContext(t *testing.T) {
 
 // The SPDY library waits for the answer to its upgrade whatever the context says.
 func TestExecSilentUpgradeEndsWithContext(t *testing.T) {
+	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	asked := make(chan struct{})
 	proxy.Handle(func(r *http.Request) sandboxtest.Fault {
@@ -193,6 +199,7 @@ func TestExecSilentUpgradeEndsWithContext(t *testing.T) {
 }
 
 func TestExecInPodThatGoes(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	go func() {
@@ -245,6 +252,7 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func TestExecLostConnection(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	for name, webSocket := range map[string]bool{"web socket": true, "spdy": false} {
@@ -279,6 +287,7 @@ func TestExecLostConnection(t *testing.T) {
 }
 
 func TestExecWaitsForServer(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
@@ -322,6 +331,7 @@ func TestExecWaitsForServer(t *testing.T) {
 }
 
 func TestLogsOfContainer(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")
 	if _, err := c.Exec(t.Context(), command(ns, "a", "sh", "-c", "for i in 1 2 3; do echo line $i; done >/proc/1/fd/1")); err != nil {
@@ -337,6 +347,7 @@ func TestLogsOfContainer(t *testing.T) {
 
 // A command may take hours. Its server may not take them to begin.
 func TestExecOfASilentServerEnds(t *testing.T) {
+	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	proxy.Handle(func(*http.Request) sandboxtest.Fault { return sandboxtest.Silent })
 	c := open(t, kubeconfig, Options{})

@@ -91,6 +91,7 @@ func state(t testing.TB, c *Client, ns string) string {
 
 // A fault may come once, or a lost answer right after it: the result is the same.
 func TestWritesSurviveFaults(t *testing.T) {
+	t.Parallel()
 	direct := admin(t)
 	for protocol, start := range map[string]func(testing.TB, string) (*sandboxtest.Proxy, string){
 		"http1": sandboxtest.FaultProxy, "http2": sandboxtest.FaultProxyHTTP2,
@@ -131,6 +132,7 @@ func reset(t testing.TB, c *Client, ns string) Object {
 
 // Something between here and there loses the answer of every change, and of no read.
 func TestReadBackSettles(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{Patience: 10 * time.Second}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
@@ -156,6 +158,7 @@ func TestReadBackSettles(t *testing.T) {
 }
 
 func TestReadBackSuffersFaultsToo(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
@@ -182,6 +185,7 @@ func TestReadBackSuffersFaultsToo(t *testing.T) {
 }
 
 func TestCreateLeavesForeignObjectsForeign(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for name, theirs := range map[string]Object{
@@ -213,6 +217,7 @@ func TestCreateLeavesForeignObjectsForeign(t *testing.T) {
 
 // The old object of the same run is on its way out: it is not the one to be created.
 func TestCreateIsNotFooledByAnEndingObject(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	held := settings("b", "new")
@@ -233,6 +238,7 @@ func TestCreateIsNotFooledByAnEndingObject(t *testing.T) {
 // The first create is still on its way when the client has given up on it, and lands
 // just before the second.
 func TestCreateLandsLate(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{MutationTimeout: 100 * time.Millisecond}), admin(t), sandboxtest.Namespace(t)
 	release, landed := make(chan struct{}), make(chan struct{})
@@ -256,6 +262,7 @@ func TestCreateLandsLate(t *testing.T) {
 
 // The delete lands, its answer does not, and a successor takes the name: it must live.
 func TestDeleteSparesASuccessor(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	before := reset(t, direct, ns)
@@ -273,6 +280,7 @@ func TestDeleteSparesASuccessor(t *testing.T) {
 }
 
 func TestConflictsAreFinal(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for _, f := range []sandboxtest.Fault{nil, sandboxtest.Drop, sandboxtest.DropAnswer} {
@@ -317,6 +325,7 @@ func TestConflictsAreFinal(t *testing.T) {
 // Nobody knows: the first attempt may have used up the very quota that refuses the
 // second, and still land.
 func TestRefusalAfterALostAnswerSettlesNothing(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	proxy.Script(http.MethodPost, sandboxtest.Drop, sandboxtest.Refuse(http.StatusForbidden, 0))
@@ -334,6 +343,7 @@ func TestRefusalAfterALostAnswerSettlesNothing(t *testing.T) {
 
 // Who may not read can't read back.
 func TestLostAnswerWithoutTheRightToRead(t *testing.T) {
+	t.Parallel()
 	ns := sandboxtest.Namespace(t)
 	alice, _ := sandboxtest.User(t, ns, "create,delete,patch:configmaps")
 	proxy, file := sandboxtest.FaultProxy(t, alice)
@@ -363,6 +373,7 @@ func TestLostAnswerWithoutTheRightToRead(t *testing.T) {
 // What was answered at the second attempt may still come a second time. Not where a
 // precondition fails then, and not where the first was seen to have landed.
 func TestStragglersAreTold(t *testing.T) {
+	t.Parallel()
 	direct := admin(t)
 	for verb, v := range verbCases {
 		for name, c := range map[string]struct {

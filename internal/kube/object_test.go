@@ -13,6 +13,7 @@ import (
 )
 
 func TestContains(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		have, want string
 		yes        bool
@@ -46,6 +47,7 @@ func TestContains(t *testing.T) {
 
 // What a merge patch makes of an object holds the patch; what lacks a value does not.
 func TestContainsIsWhatAMergePatchDoes(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		object, patch := objects(3).Draw(t, "object"), objects(3).Draw(t, "patch")
 		merged := merge(object, patch)
@@ -114,6 +116,7 @@ func values(depth int) *rapid.Generator[any] {
 
 // The caller's objects are nobody else's to change.
 func TestArgumentsAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	object := Object{"metadata": Object{"name": "a", "resourceVersion": "1"}}
 	want := fmt.Sprint(object)
 	withMeta(object, "uid", "x")

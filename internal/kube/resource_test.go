@@ -12,6 +12,7 @@ import (
 
 // The static table says what a real API server says.
 func TestCommonKindsAreTheServers(t *testing.T) {
+	t.Parallel()
 	c := admin(t)
 	for _, r := range commonKinds {
 		path := []string{"apis", r.Group, r.Version}
@@ -40,6 +41,7 @@ func TestCommonKindsAreTheServers(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c := open(t, file, Options{})
 	for _, test := range []struct {
@@ -67,6 +69,7 @@ func TestResolve(t *testing.T) {
 }
 
 func TestResolveSuggests(t *testing.T) {
+	t.Parallel()
 	c := admin(t)
 	for _, test := range []struct{ apiVersion, kind, want, hint string }{
 		{"", "pod", `unknown kind "pod"`, `did you mean "Pod"?`},
@@ -94,6 +97,7 @@ func TestResolveSuggests(t *testing.T) {
 
 // What would mean something else on the server never gets there.
 func TestArgumentsAreChecked(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, ctx := open(t, file, Options{}), t.Context()
 	node := Resource{Version: "v1", Kind: "Node", Plural: "nodes"}

@@ -14,6 +14,7 @@ import (
 )
 
 func TestMutationsCarryTheirTimeout(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
@@ -35,6 +36,7 @@ func TestMutationsCarryTheirTimeout(t *testing.T) {
 }
 
 func TestTooManyRequestsHonoursRetryAfterOnce(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -60,6 +62,7 @@ func TestTooManyRequestsHonoursRetryAfterOnce(t *testing.T) {
 }
 
 func TestServerComesBack(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	direct, ns := admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
@@ -97,6 +100,7 @@ func TestServerComesBack(t *testing.T) {
 }
 
 func TestPatienceEnds(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	direct, ns := admin(t), sandboxtest.Namespace(t)
 	before := reset(t, direct, ns)
@@ -120,6 +124,7 @@ func TestPatienceEnds(t *testing.T) {
 }
 
 func TestPatienceEndsInDoubt(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	direct, ns := admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
@@ -147,6 +152,7 @@ func TestPatienceEndsInDoubt(t *testing.T) {
 
 // D18: a server that takes requests and never answers.
 func TestSilentServerHangsNothing(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	proxy.Handle(func(*http.Request) sandboxtest.Fault { return sandboxtest.Silent })
 	c := open(t, file, Options{Patience: time.Second, MutationTimeout: 100 * time.Millisecond})
@@ -162,6 +168,7 @@ func TestSilentServerHangsNothing(t *testing.T) {
 }
 
 func TestCancelledIsNotCaught(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	for verb, v := range verbCases {
@@ -205,6 +212,7 @@ func TestCancelledIsNotCaught(t *testing.T) {
 }
 
 func TestListStartsOverWhenItExpires(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
 	const n = pageSize + 7
@@ -252,6 +260,7 @@ func TestListStartsOverWhenItExpires(t *testing.T) {
 // The API server answers 500 here, but it is fine: waiting would be in vain, and the
 // patience of all calls would go with it.
 func TestHopeless500s(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	_, err := c.Apply(t.Context(), podKind, ns, "p", Object{"spec": Object{"sepc": 1}}, "ebb", false)
@@ -276,6 +285,7 @@ func TestHopeless500s(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	if _, err := c.Logs(t.Context(), ns, "nothing", "", 5, 0); reason(err) != "NotFound" {
@@ -305,6 +315,7 @@ func TestLogs(t *testing.T) {
 
 // The server quotes the whole object, and of a Secret it says nothing without quoting.
 func TestInvalidObjectsAreNotQuoted(t *testing.T) {
+	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	mustCreate(t, c, configMap, ns, Object{"metadata": Object{"name": "s"}, "data": Object{"password": "hunter2"}})
 	_, err := c.Patch(t.Context(), configMap, ns, "s", Object{"immutable": 5}, PatchOptions{})
@@ -323,6 +334,7 @@ func TestInvalidObjectsAreNotQuoted(t *testing.T) {
 }
 
 func TestErrorsUnwrapToStatus(t *testing.T) {
+	t.Parallel()
 	c := admin(t)
 	_, err := c.Get(t.Context(), configMap, sandboxtest.Namespace(t), "nothing")
 	var status *apierrors.StatusError

@@ -82,6 +82,7 @@ var notWrong = map[string]string{
 
 // B1, B2: nothing but the API server's own answer to the question counts.
 func TestWrongAnswers(t *testing.T) {
+	t.Parallel()
 	answers := sandboxtest.WrongAnswers()
 	if len(answers) < 60 {
 		t.Errorf("got %d wrong answers, want 60 at least", len(answers))
@@ -126,6 +127,7 @@ func TestWrongAnswers(t *testing.T) {
 
 // A wrong answer that comes once changes nothing: the next attempt brings the right one.
 func TestAWrongAnswerOnce(t *testing.T) {
+	t.Parallel()
 	kubeconfig := sandboxtest.Kubeconfig(t)
 	for verb, v := range verbCases {
 		t.Run(verb, func(t *testing.T) {
@@ -152,6 +154,7 @@ func TestAWrongAnswerOnce(t *testing.T) {
 
 // A cache that leaves the selector out of its keys answers with what was never selected.
 func TestListsAreHeldAgainstTheirSelectors(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	direct, ns := admin(t), sandboxtest.Namespace(t)
 	mustCreate(t, direct, configMap, ns, settings("a", "old"))
@@ -194,6 +197,7 @@ func TestListsAreHeldAgainstTheirSelectors(t *testing.T) {
 
 // A gateway's refusals say what answered, and a webhook's its name.
 func TestWrongAnswersAreNamed(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	ns := sandboxtest.Namespace(t)
 	for _, test := range []struct{ name, reason, text, hint string }{
@@ -228,6 +232,7 @@ func TestWrongAnswersAreNamed(t *testing.T) {
 
 // B2: an aggregated API that is away is not the API server's being away, as long as that answers.
 func TestAnAggregatedGroupAway(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	metrics := Resource{Group: "metrics.k8s.io", Version: "v1beta1", Kind: "NodeMetrics", Plural: "nodes"}
 	away := func(r *http.Request) sandboxtest.Fault {
@@ -256,6 +261,7 @@ func TestAnAggregatedGroupAway(t *testing.T) {
 
 // The API server has no Status for a kind that it does not know: what it has says so.
 func TestAKindThatIsGone(t *testing.T) {
+	t.Parallel()
 	c := open(t, sandboxtest.Kubeconfig(t), Options{firstPause: time.Millisecond})
 	gadget := Resource{Group: "example.com", Version: "v1", Kind: "Gadget", Plural: "gadgets", Namespaced: true}
 	lost := Resource{Group: "apps", Version: "v1", Kind: "Gadget", Plural: "gadgets", Namespaced: true}
@@ -269,6 +275,7 @@ func TestAKindThatIsGone(t *testing.T) {
 
 // D13: what the API server and webhooks quote of a pod's environment is in no error.
 func TestRefusalsHideValues(t *testing.T) {
+	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)
 	pod := Object{"metadata": Object{"name": "p"}, "spec": Object{"containers": []any{

@@ -17,6 +17,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -63,6 +64,10 @@ func Main(m interface{ Run() int }) int {
 		return 0
 	}
 	cluster.main = true
+	if err := runMoreAtOnce(); err != nil {
+		fmt.Fprintln(os.Stderr, "sandboxtest:", err)
+		return 2
+	}
 	code := m.Run()
 	if cluster.leave != nil {
 		if err := cluster.leave(); err != nil {
@@ -71,6 +76,18 @@ func Main(m interface{ Run() int }) int {
 		}
 	}
 	return code
+}
+
+// runMoreAtOnce has more tests run at the same time than there are processors, unless the command
+// line says how many: what is tested mostly waits for the API server.
+func runMoreAtOnce() error {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if asked {
+		return nil
+	}
+	return flag.Set("test.parallel", "8")
 }
 
 // Kubeconfig returns the file of the cluster's administrator.
