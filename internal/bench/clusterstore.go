@@ -48,10 +48,7 @@ func flushRow(size int) row {
 		Name: fmt.Sprintf("store/flush/%d", size), What: fmt.Sprintf("flush %d version files to disk and cluster", size), Size: size, Reach: 1.15, repeats: 5,
 		BareIs: "one durable write and one create of a Secret each", cleanup: removeWorkspace(workspace),
 		prepare: func(ctx context.Context, b *bench) (step, step, error) {
-			namespace, err := b.namespace(ctx)
-			if err == nil {
-				err = os.Mkdir(filepath.Join(b.dir, workspace), 0o700)
-			}
+			namespace, err := b.storePlace(ctx, workspace)
 			n := 0
 			in := func(command ...string) step {
 				return func(context.Context) (process, error) {
@@ -71,10 +68,7 @@ func storeListRow(size int) row {
 		Name: fmt.Sprintf("store/list/%d", size), What: fmt.Sprintf("list %d pending executions of a store in the cluster", size), Size: size, Reach: 1.2, repeats: 5,
 		BareIs: "client-go: the metadata of the Secrets as protobuf, in pages", cleanup: removeWorkspace(workspace),
 		prepare: func(ctx context.Context, b *bench) (step, step, error) {
-			namespace, err := b.namespace(ctx)
-			if err == nil {
-				err = os.Mkdir(filepath.Join(b.dir, workspace), 0o700)
-			}
+			namespace, err := b.storePlace(ctx, workspace)
 			if err == nil {
 				err = b.fillStore(ctx, namespace, size)
 			}
@@ -88,6 +82,14 @@ func storeListRow(size int) row {
 			return same(list), same(bare), err
 		},
 	}
+}
+
+// storePlace makes a namespace for a store, and a directory for its copy on the disk.
+func (b *bench) storePlace(ctx context.Context, workspace string) (namespace string, err error) {
+	if namespace, err = b.namespace(ctx); err == nil {
+		err = os.Mkdir(filepath.Join(b.dir, workspace), 0o700)
+	}
+	return namespace, err
 }
 
 // storeProcess writes what a process of this program is to do.

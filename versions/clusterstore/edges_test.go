@@ -104,14 +104,7 @@ func TestFenceRefused(t *testing.T) {
 	t.Parallel()
 	p, key := newPlace(t), newKey(t)
 	old := p.store(t, clusterstore.Options{SigningKey: key, Times: stopped})
-	e, err := old.Begin(t.Context(), run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := e.Flush(t.Context(), "pod", []byte("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, f := begun(t, old, "x")
 	p.noSecrets(t)
 	taken := p.takeOver(t, clusterstore.Options{SigningKey: key, Times: hasty}, e.ID())
 	if content, err := taken.Read(t.Context(), f); err != nil || string(content) != "x" {
@@ -264,14 +257,7 @@ func TestKept(t *testing.T) {
 			t.Parallel()
 			p, key := newPlace(t), newKey(t)
 			s := p.store(t, clusterstore.Options{SigningKey: key})
-			e, err := s.Begin(t.Context(), run)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := e.Flush(t.Context(), "pod", []byte("x"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			e, f := begun(t, s, "x")
 			harm(t, p, p.secret(t, f))
 			files, err := e.Files(t.Context())
 			if err != nil || len(files) != 1 || !files[0].Replayable() {

@@ -27,14 +27,7 @@ func TestTakenOver(t *testing.T) {
 	p, key := newPlace(t), newKey(t)
 	old := p.store(t, clusterstore.Options{SigningKey: key, Times: stopped})
 	for _, removed := range []bool{false, true} { // the newest file, whose ordinal was used all the same
-		e, err := old.Begin(t.Context(), run)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := e.Flush(t.Context(), "pod", []byte("x"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		e, f := begun(t, old, "x")
 		last, err := e.Flush(t.Context(), "pod", []byte("y"))
 		if err != nil {
 			t.Fatal(err)
@@ -147,14 +140,7 @@ func TestLeaseDeleted(t *testing.T) {
 	t.Parallel()
 	p, key := newPlace(t), newKey(t)
 	s := p.store(t, clusterstore.Options{SigningKey: key, Times: clusterstore.Times{Renew: 50 * time.Millisecond, Settle: 100 * time.Millisecond}})
-	e, err := s.Begin(t.Context(), run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := e.Flush(t.Context(), "pod", []byte("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, f := begun(t, s, "x")
 	if err := p.client(t).Delete(t.Context(), leaseKind, p.namespace, "ebb-"+e.ID(), kube.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

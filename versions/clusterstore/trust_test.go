@@ -37,6 +37,16 @@ func (p place) client(t testing.TB) *kube.Client {
 // written is an execution with one file that a store wrote and left.
 func written(t testing.TB, s *clusterstore.Store, content string) versions.File {
 	t.Helper()
+	e, f := begun(t, s, content)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// begun begins an execution that has one file.
+func begun(t testing.TB, s *clusterstore.Store, content string) (versions.Execution, versions.File) {
+	t.Helper()
 	e, err := s.Begin(t.Context(), run)
 	if err != nil {
 		t.Fatal(err)
@@ -45,10 +55,7 @@ func written(t testing.TB, s *clusterstore.Store, content string) versions.File 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return e, f
 }
 
 func (p place) secret(t testing.TB, f versions.File) kube.Object {
