@@ -33,16 +33,20 @@ type cells struct {
 	client kubernetes.Interface
 	log    io.Writer
 
-	mu     sync.Mutex // held while cells are made or ended
+	mu     sync.Mutex // held while the room or one of its volumes is made or ended
 	closed bool
 	room   *cell.Cell
 	nodes  map[string]*nodeCell
 }
 
+// A nodeCell is a node's cell, with those of its pods. Those of different nodes are made at the
+// same time: a test that has a node of its own waits for no other.
 type nodeCell struct {
-	*cell.Cell
-	shell *cell.Cell // for looks from outside
-	pods  map[types.UID]*podCell
+	mu sync.Mutex // held while a cell of the node is made or ended; cells.mu is taken after it
+
+	*cell.Cell            // nil before it is first needed
+	shell      *cell.Cell // for looks from outside
+	pods       map[types.UID]*podCell
 }
 
 type podCell struct {
@@ -104,12 +108,15 @@ func (c *cells) container(ctx context.Context, pod *corev1.Pod, container *corev
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.pods(ctx, neighbours); err != nil {
+	n, err := c.node(ctx, pod.Spec.NodeName)
+	if err != nil {
 		return nil, err
 	}
-	p, err := c.pod(ctx, pod)
+	defer n.mu.Unlock()
+	if err := c.pods(ctx, n, neighbours); err != nil {
+		return nil, err
+	}
+	p, err := c.pod(ctx, n, pod)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +124,7 @@ func (c *cells) container(ctx context.Context, pod *corev1.Pod, container *corev
 		return known, nil
 	}
 	for _, v := range volumes {
-		if err := c.room.Volume(v); err != nil {
+		if err := c.makeVolume(v); err != nil {
 			return nil, fmt.Errorf("make volume %q: %w", v.Path, err)
 		}
 	}
@@ -154,7 +161,7 @@ func (c *cells) runningOn(ctx context.Context, node string) ([]corev1.Pod, error
 	return list.Items, nil
 }
 
-// openRoom is called with the lock held, as are all below.
+// openRoom is called with the lock of all cells held.
 func (c *cells) openRoom() error {
 	switch {
 	case c.closed:
@@ -170,52 +177,85 @@ func (c *cells) openRoom() error {
 	return nil
 }
 
-func (c *cells) node(ctx context.Context, name string) (*nodeCell, error) {
+// inRoom calls do with the room, and with the lock of all cells held.
+func (c *cells) inRoom(do func(room *cell.Cell) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err := c.openRoom(); err != nil {
-		return nil, err
+		return err
 	}
-	if known := c.nodes[name]; known != nil && alive(known.Cell) {
-		return known, nil
-	}
-	root := cell.Volume{Path: nodePath(name), Size: volumeLimit, Dirs: []string{"sys/fs/cgroup", "var/lib", "run", "tmp", "etc", "root"}}
-	if err := c.room.Volume(root); err != nil {
-		return nil, fmt.Errorf("make node %q: %w", name, err)
-	}
-	made, err := c.room.New(cell.Setup{Hostname: name, PIDs: true, Network: true, Proc: processesPath(name)})
-	if err != nil {
-		return nil, fmt.Errorf("make node %q: %w", name, err)
-	}
-	if err := connectNode(ctx, made); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect node %q: %w", name, err), made.Close())
-	}
-	c.nodes[name] = &nodeCell{Cell: made, pods: map[types.UID]*podCell{}}
-	return c.nodes[name], nil
+	return do(c.room)
 }
 
-func (c *cells) pod(ctx context.Context, pod *corev1.Pod) (*podCell, error) {
-	node, err := c.node(ctx, pod.Spec.NodeName)
+// makeVolume makes one volume at a time: pods of several nodes may have the same claim.
+func (c *cells) makeVolume(v cell.Volume) error {
+	return c.inRoom(func(room *cell.Cell) error { return room.Volume(v) })
+}
+
+// node returns a node's cell, with its lock held. The functions below are called so, too.
+func (c *cells) node(ctx context.Context, name string) (*nodeCell, error) {
+	var n *nodeCell
+	err := c.inRoom(func(*cell.Cell) error {
+		if n = c.nodes[name]; n == nil {
+			n = &nodeCell{}
+			c.nodes[name] = n
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if known := node.pods[pod.UID]; known != nil && alive(known.Cell) {
+	n.mu.Lock()
+	if !alive(n.Cell) {
+		err = c.openNode(ctx, n, name)
+	}
+	if err != nil {
+		n.mu.Unlock()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (c *cells) openNode(ctx context.Context, n *nodeCell, name string) error {
+	root := cell.Volume{Path: nodePath(name), Size: volumeLimit, Dirs: []string{"sys/fs/cgroup", "var/lib", "run", "tmp", "etc", "root"}}
+	if err := c.makeVolume(root); err != nil {
+		return fmt.Errorf("make node %q: %w", name, err)
+	}
+	var room *cell.Cell
+	if err := c.inRoom(func(r *cell.Cell) error { room = r; return nil }); err != nil {
+		return err
+	}
+	made, err := room.New(cell.Setup{Hostname: name, PIDs: true, Network: true, Proc: processesPath(name)})
+	if err != nil {
+		return fmt.Errorf("make node %q: %w", name, err)
+	}
+	if err := connectNode(ctx, made); err != nil {
+		return errors.Join(fmt.Errorf("connect node %q: %w", name, err), made.Close())
+	}
+	n.Cell, n.shell, n.pods = made, nil, map[types.UID]*podCell{}
+	return nil
+}
+
+func (c *cells) pod(ctx context.Context, n *nodeCell, pod *corev1.Pod) (*podCell, error) {
+	if known := n.pods[pod.UID]; known != nil && alive(known.Cell) {
 		return known, nil
 	}
-	if err := c.room.Volume(cell.Volume{Path: podPath(pod.UID), Size: podLimit, Dirs: []string{"log"}}); err != nil {
+	if err := c.makeVolume(cell.Volume{Path: podPath(pod.UID), Size: podLimit, Dirs: []string{"log"}}); err != nil {
 		return nil, fmt.Errorf("make pod %q: %w", pod.Name, err)
 	}
-	made, err := node.New(cell.Setup{
+	made, err := n.New(cell.Setup{
 		Hostname: hostname(pod), PIDs: !pod.Spec.HostPID, Network: !pod.Spec.HostNetwork,
 		Processes: processesPath(pod.Spec.NodeName),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make pod %q: %w", pod.Name, err)
 	}
-	node.pods[pod.UID] = &podCell{made, map[string]*cell.Cell{}}
+	n.pods[pod.UID] = &podCell{made, map[string]*cell.Cell{}}
 	if !pod.Spec.HostNetwork {
-		err = connectPod(ctx, node.Cell, made, pod)
+		err = connectPod(ctx, n.Cell, made, pod)
 	}
 	if err == nil {
-		err = c.room.Volume(cell.Volume{Path: nodePath(pod.Spec.NodeName), Files: map[string][]byte{
+		err = c.makeVolume(cell.Volume{Path: nodePath(pod.Spec.NodeName), Files: map[string][]byte{
 			path.Join(recordPath(pod.UID), "name"):      []byte(pod.Name + "\n"),
 			path.Join(recordPath(pod.UID), "namespace"): []byte(pod.Namespace + "\n"),
 			path.Join(recordPath(pod.UID), "pid"):       fmt.Appendf(nil, "%d\n", made.PID()),
@@ -226,18 +266,18 @@ func (c *cells) pod(ctx context.Context, pod *corev1.Pod) (*podCell, error) {
 		err = c.stillRuns(ctx, pod)
 	}
 	if err != nil {
-		if left := c.endPod(pod.Spec.NodeName, pod.UID); left != nil {
+		if left := c.endPod(n, pod.Spec.NodeName, pod.UID); left != nil {
 			err = fmt.Errorf("%v; %w", err, left)
 		}
 		return nil, fmt.Errorf("make pod %q: %w", pod.Name, err)
 	}
-	return node.pods[pod.UID], nil
+	return n.pods[pod.UID], nil
 }
 
 // pods makes the cells of pods that were listed. One that has ended since needs none.
-func (c *cells) pods(ctx context.Context, listed []corev1.Pod) error {
+func (c *cells) pods(ctx context.Context, n *nodeCell, listed []corev1.Pod) error {
 	for _, pod := range listed {
-		if _, err := c.pod(ctx, &pod); err != nil && !errors.Is(err, errPodEnded) {
+		if _, err := c.pod(ctx, n, &pod); err != nil && !errors.Is(err, errPodEnded) {
 			return err
 		}
 	}
@@ -258,33 +298,47 @@ func (c *cells) stillRuns(ctx context.Context, pod *corev1.Pod) error {
 // podEnded ends what runs in a pod and removes its volumes.
 func (c *cells) podEnded(node string, uid types.UID) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.endPod(node, uid)
-}
-
-func (c *cells) endPod(node string, uid types.UID) error {
 	n := c.nodes[node]
-	if n == nil || n.pods[uid] == nil || !alive(c.room) {
+	c.mu.Unlock()
+	if n == nil {
 		return nil
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return c.endPod(n, node, uid)
+}
+
+func (c *cells) endPod(n *nodeCell, node string, uid types.UID) error {
 	p := n.pods[uid]
+	if p == nil {
+		return nil
+	}
 	delete(n.pods, uid)
 	var errs []error
 	for _, container := range p.containers {
 		errs = append(errs, container.Close())
 	}
-	errs = append(errs, p.Close(), c.room.Remove(podPath(uid)), c.room.Remove(path.Join(nodePath(node), recordPath(uid))))
+	errs = append(errs, p.Close(), c.removeVolumes(podPath(uid), path.Join(nodePath(node), recordPath(uid))))
 	return errors.Join(errs...)
 }
 
-// claimEnded removes the volume of a claim that is gone.
-func (c *cells) claimEnded(namespace, claim string) error {
+// removeVolumes needs no room: with it, they are gone.
+func (c *cells) removeVolumes(paths ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !alive(c.room) {
 		return nil
 	}
-	return c.room.Remove(claimPath(namespace, claim))
+	var errs []error
+	for _, path := range paths {
+		errs = append(errs, c.room.Remove(path))
+	}
+	return errors.Join(errs...)
+}
+
+// claimEnded removes the volume of a claim that is gone.
+func (c *cells) claimEnded(namespace, claim string) error {
+	return c.removeVolumes(claimPath(namespace, claim))
 }
 
 // shell returns a privileged cell on a node that is no pod's.
@@ -293,13 +347,12 @@ func (c *cells) shell(ctx context.Context, node string) (*cell.Cell, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.pods(ctx, pods); err != nil {
-		return nil, err
-	}
 	n, err := c.node(ctx, node)
 	if err != nil {
+		return nil, err
+	}
+	defer n.mu.Unlock()
+	if err := c.pods(ctx, n, pods); err != nil {
 		return nil, err
 	}
 	if alive(n.shell) {
@@ -316,10 +369,14 @@ func (c *cells) shell(ctx context.Context, node string) (*cell.Cell, error) {
 // outputs, has said. No cell means that nobody has.
 func (c *cells) readLog(ctx context.Context, pod *corev1.Pod, container string) (string, error) {
 	c.mu.Lock()
-	node := c.nodes[pod.Spec.NodeName]
-	room := c.room
-	known := node != nil && node.pods[pod.UID] != nil && node.pods[pod.UID].containers[container] != nil && alive(room)
+	node, room := c.nodes[pod.Spec.NodeName], c.room
 	c.mu.Unlock()
+	known := false
+	if node != nil && alive(room) {
+		node.mu.Lock()
+		known = node.pods[pod.UID] != nil && node.pods[pod.UID].containers[container] != nil
+		node.mu.Unlock()
+	}
 	if !known {
 		return "", nil
 	}

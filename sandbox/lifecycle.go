@@ -43,6 +43,8 @@ func runLifecycles(ctx context.Context, c *cells, log io.Writer) error {
 			fmt.Fprintln(log, "lifecycles:", err)
 		}
 	}
+	// A node on which something is made is not waited for by the pods of others.
+	ended := func(pod *corev1.Pod) { go func() { report(c.podEnded(pod.Spec.NodeName, pod.UID)) }() }
 	factory := informers.NewSharedInformerFactory(c.client, 0)
 	pods := factory.Core().V1().Pods().Informer()
 	claims := factory.Core().V1().PersistentVolumeClaims().Informer()
@@ -50,15 +52,15 @@ func runLifecycles(ctx context.Context, c *cells, log io.Writer) error {
 		UpdateFunc: func(old, now any) {
 			before, after := old.(*corev1.Pod), now.(*corev1.Pod)
 			if before.UID != after.UID { // the end of the first was missed
-				report(c.podEnded(before.Spec.NodeName, before.UID))
+				ended(before)
 			}
 			if after.Status.Phase == corev1.PodSucceeded || after.Status.Phase == corev1.PodFailed {
-				report(c.podEnded(after.Spec.NodeName, after.UID))
+				ended(after)
 			}
 		},
 		DeleteFunc: func(gone any) {
 			if pod, ok := last(gone).(*corev1.Pod); ok {
-				report(c.podEnded(pod.Spec.NodeName, pod.UID))
+				ended(pod)
 			}
 		},
 	})

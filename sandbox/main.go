@@ -20,8 +20,6 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
-
-	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
 const overview = `ebb-sandbox runs a Kubernetes control plane in one process.
@@ -48,7 +46,6 @@ const (
 )
 
 func main() {
-	cell.Main()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

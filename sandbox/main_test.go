@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
 // The test binary runs itself as ebb-sandbox, and as a parent that starts one
@@ -24,7 +22,6 @@ import (
 const roleVariable = "EBB_SANDBOX_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	cell.Main()
 	switch os.Getenv(roleVariable) {
 	case "sandbox":
 		main()

@@ -12,11 +12,6 @@ import (
 	"time"
 )
 
-func TestMain(m *testing.M) {
-	Main()
-	os.Exit(m.Run())
-}
-
 const limit = 30 * time.Second
 
 func room(t *testing.T) *Cell {

@@ -2,10 +2,11 @@
 // pid, network, IPC and UTS namespaces, as an unprivileged user, on file systems
 // that are memory.
 //
-// Use first: [Main], at the start of main; then [Open], which makes the room that
-// holds everything, [Cell.New] for a cell in it and [Cell.Start] for a command in that. A cell is a process of
-// ours, the init, that waits for requests on a socket; its namespaces are the
-// room's, its parent's or its own, as [Setup] says.
+// Use first: [Open], which makes the room that holds everything, [Cell.New] for a
+// cell in it and [Cell.Start] for a command in that. A cell is a process of this
+// program, the init, that waits for requests on a socket; its namespaces are the
+// room's, its parent's or its own, as [Setup] says. A program that imports this
+// package becomes an init where it is started as one, before its main.
 //
 // Avoid: commands in a cell that has no [Root]: those see the machine's files,
 // with the rights of the room's user, and are for setting things up only.

@@ -28,9 +28,10 @@ const controlFile = 3
 // initEnv is what an init, and a command that brings no environment, works with.
 var initEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
-// Main becomes an init, if that is what this program was started as, and does not
-// return then. Call it first in main, and in TestMain.
-func Main() {
+// A program that was started as an init becomes one here, and not in main: by then all of Kubernetes
+// would be initialized, for each of the hundreds of cells of a test. Go initializes packages in the
+// order of their import paths, those first whose own imports are, so that it comes before k8s.io.
+func init() {
 	switch os.Args[0] {
 	case roomName, cellName, readyName:
 		os.Exit(runInit())
