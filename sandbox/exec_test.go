@@ -17,6 +17,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 )
@@ -113,7 +114,12 @@ func testIsolation(e *execer, s *sandbox) {
 		e.Error(err)
 	}
 	// The most powerful pod kills all that it sees. The sandbox is not among it.
-	e.pod("killer", func(p *corev1.Pod) { powerful(p); p.Spec.NodeName = "worker-2" })
+	// It has a node to itself: the pods of other tests would die with it.
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "killed"}}
+	if _, err := e.client.CoreV1().Nodes().Create(e.Context(), node, metav1.CreateOptions{}); err != nil {
+		e.Fatal(err)
+	}
+	e.pod("killer", func(p *corev1.Pod) { powerful(p); p.Spec.NodeName = node.Name })
 	if r := e.sh("killer", "sleep 0.5; kill -9 -1"); r.Code != 0 && r.Code != 137 {
 		e.Errorf("kill -9 -1: got %+v", r)
 	}
