@@ -11,12 +11,15 @@ import (
 	"strings"
 )
 
-// plots draws a measurement: the ratio of each row, and how the time grows with the size.
+// plots draws a measurement: the ratio of each row, and how the time and the memory grow with the size.
 func (r *Report) plots(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for name, svg := range map[string]string{"ratios.svg": r.ratios(), "growth.svg": r.growth()} {
+	mib := func(n float64) string { return fmt.Sprintf("%.0f MiB", n) }
+	for name, svg := range map[string]string{
+		"ratios.svg": r.ratios(), "growth.svg": r.growth("wall time", wall, duration), "memory.svg": r.growth("most memory of one process", peak, mib),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(svg), 0o644); err != nil {
 			return err
 		}
@@ -96,7 +99,7 @@ type curve struct {
 }
 
 // growth has both axes logarithmic: what is linear is a straight line.
-func (r *Report) growth() string {
+func (r *Report) growth(what string, value func(Sample) float64, unit func(float64) string) string {
 	var curves []curve
 	for _, prefix := range []string{"gone/", "list/", "run/", "wide/"} {
 		var rows []*Result
@@ -115,12 +118,12 @@ func (r *Report) growth() string {
 	x := func(size int) float64 { return left + (math.Log10(float64(size))-0.8)/4.4*width }
 	y := func(ms float64) float64 { return top + height - math.Log10(max(ms, 1))/5*height }
 	d := &drawing{}
-	d.open(left+width+110, top+height+50, "time by size")
-	d.text(left, 18, "start", "wall time by number of files or objects; ebb (blue) and the bare program (grey)")
+	d.open(left+width+110, top+height+50, what+" by size")
+	d.text(left, 18, "start", what+" by number of files or objects; ebb (blue) and the bare program (grey)")
 	for decade := range 6 {
-		value := math.Pow10(decade)
-		d.line(left, y(value), left+width, y(value), "#dddddd")
-		d.text(left-6, y(value)+4, "end", duration(value))
+		power := math.Pow10(decade)
+		d.line(left, y(power), left+width, y(power), "#dddddd")
+		d.text(left-6, y(power)+4, "end", unit(power))
 	}
 	for _, size := range []int{10, 100, 1000, 10_000, 100_000} {
 		d.line(x(size), top, x(size), top+height, "#dddddd")
@@ -129,7 +132,7 @@ func (r *Report) growth() string {
 	for _, c := range curves {
 		var points []string
 		for _, row := range c.rows {
-			if s, ok := spreadOf(c.of(row), wall); ok {
+			if s, ok := spreadOf(c.of(row), value); ok {
 				points = append(points, fmt.Sprintf("%.1f,%.1f", x(row.Size), y(s.median)))
 			}
 		}

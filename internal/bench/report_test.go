@@ -78,7 +78,7 @@ func TestPlots(t *testing.T) {
 	if err := measured(t, 150).plots(dir); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]int{"ratios.svg": 2, "growth.svg": 2} {
+	for name, want := range map[string]int{"ratios.svg": 2, "growth.svg": 2, "memory.svg": 2} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +98,7 @@ func TestPlots(t *testing.T) {
 			}
 		}
 		// One bar a row; one curve of ebb's and one of the bare program's.
-		element := map[string]string{"ratios.svg": "rect " + ebbColor, "growth.svg": "polyline none"}[name]
+		element := map[string]string{"ratios.svg": "rect " + ebbColor, "growth.svg": "polyline none", "memory.svg": "polyline none"}[name]
 		if counts[element] != want {
 			t.Errorf("%s: got %d of %q, want %d: %v", name, counts[element], element, want, counts)
 		}
