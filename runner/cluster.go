@@ -47,7 +47,11 @@ func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Clien
 func (r *Runner) checkCluster(ctx context.Context, client *kube.Client, file *versionFile) error {
 	want := file.ClusterUID
 	if want == "" {
-		file.log.Warn(fmt.Sprintf("the version file names no cluster, using %s", client.Server()))
+		of := ""
+		if objects := file.objects(); len(objects) > 0 {
+			of = " of " + objects[0]
+		}
+		file.log.Warn(fmt.Sprintf("the version file%s names no cluster, using %s", of, client.Server()))
 		return nil
 	}
 	got, err := r.clusterUID(ctx, client)

@@ -22,6 +22,13 @@ import (
 
 type editOptions struct {
 	commonOptions
+	From string
+}
+
+func (o *editOptions) flags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "from", Destination: &o.From, Usage: "begin with the text of `COPY`, which an earlier edit has left"},
+	}, o.commonOptions.flags()...)
 }
 
 func (o *editOptions) check() error {
@@ -32,7 +39,7 @@ func editCommand() *cli.Command {
 	return command(&cli.Command{
 		Name:      "edit-rollback",
 		Usage:     "edit a pending version file, and check it",
-		UsageText: "ebb edit-rollback FILE",
+		UsageText: "ebb edit-rollback [--from COPY] FILE",
 		Description: `
 Opens a private copy of a pending version file in $VISUAL, $EDITOR or vi. When the
 editor ends, the copy is checked as check-rollback does it, and takes the place of the
@@ -68,7 +75,13 @@ func runEdit(ctx context.Context, o editOptions) error {
 	if e.original, err = store.Read(ctx, file); err != nil {
 		return err
 	}
-	if err := e.makeCopy(); err != nil {
+	begin := e.original
+	if o.From != "" {
+		if begin, err = schema.ReadFile(o.From); err != nil {
+			return &usageError{err: fmt.Errorf("--from: %w", err), hints: []string{s.next("edit-rollback", file.Location)}}
+		}
+	}
+	if err := e.makeCopy(begin); err != nil {
 		return err
 	}
 	kept := false
@@ -91,31 +104,42 @@ func runEdit(ctx context.Context, o editOptions) error {
 		p.line("  an editor that ends at once has to be told to wait: EDITOR='code --wait'")
 		return p.err
 	case err != nil:
-		kept = true
-		return &keptError{err, file.Location, e.path, s.next("edit-rollback", file.Location)}
+		kept = e.wrote()
+		failed := &notEditedError{error: err, file: file.Location, hints: []string{"to edit it with another editor: VISUAL=vi " + s.next("edit-rollback", file.Location)}}
+		if kept {
+			failed.hints = []string{
+				"your text is in " + quoted(e.path) + "; compare: diff " + quoted(file.Location) + " " + quoted(e.path),
+				"to go on with it: " + s.next("edit-rollback", "--from", e.path, file.Location),
+			}
+		}
+		return failed
 	}
 	return e.report()
 }
 
-// keptError is why an edit did not become the file. What was written is not lost.
-type keptError struct {
-	error
-	file, copy string
-	again      string // the command
+// wrote reports whether the copy has a text that must not be lost.
+func (e *edit) wrote() bool {
+	text, err := os.ReadFile(e.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	return err != nil || string(withoutErrors(text)) != string(e.original)
 }
 
-func (e *keptError) Error() string {
+// notEditedError is why an edit did not become the file.
+type notEditedError struct {
+	error
+	file  string
+	hints []string
+}
+
+func (e *notEditedError) Error() string {
 	return fmt.Sprintf("%s is not changed: %v", e.file, e.error)
 }
-func (e *keptError) Unwrap() error { return e.error }
+func (e *notEditedError) Unwrap() error { return e.error }
 
-// Hints says where the text is, and how to use it.
-func (e *keptError) Hints() []string {
-	return []string{
-		"your text is in " + quoted(e.copy),
-		"compare: diff " + quoted(e.file) + " " + quoted(e.copy) + "; edit again: " + e.again,
-	}
-}
+// Hints says where the text is, and how to go on.
+func (e *notEditedError) Hints() []string { return e.hints }
 
 // unchangedError means that nothing was written.
 type unchangedError struct{}
@@ -136,13 +160,13 @@ type edit struct {
 
 // makeCopy writes the private copy. Whatever kills this process from here on leaves the version file
 // as it is, up to the one step of save.
-func (e *edit) makeCopy() error {
+func (e *edit) makeCopy(text []byte) error {
 	dir, err := os.MkdirTemp("", "ebb-edit-") // only for us
 	if err != nil {
 		return fmt.Errorf("no private copy: %w", err)
 	}
 	e.path = filepath.Join(dir, e.file.Name)
-	return os.WriteFile(e.path, e.original, 0o600)
+	return os.WriteFile(e.path, text, 0o600)
 }
 
 // errorMark begins the lines with errors at the top of a copy.
@@ -155,6 +179,9 @@ func (e *edit) loop(ctx context.Context) ([]byte, error) {
 			return nil, err
 		}
 		text, err := schema.ReadFile(e.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.New("the editor has removed the copy that it was given, or moved it elsewhere")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the copy can't be read: %w", err)
 		}

@@ -25,6 +25,9 @@ func editorCommand() (string, error) {
 	return "", &usageError{err: errors.New("no editor: $VISUAL and $EDITOR are empty, and there is no vi"), hints: []string{"export EDITOR=NAME"}}
 }
 
+// notFound is the exit code of a shell that finds no such command.
+const notFound = 127
+
 // runEditor edits a file and waits for the editor. Its signals are its own: Ctrl-C in an editor must
 // not end this process, which has the text to look after.
 func runEditor(ctx context.Context, path string) error {
@@ -39,6 +42,10 @@ func runEditor(ctx context.Context, path string) error {
 	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$@"`, editor, path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == notFound {
+			return fmt.Errorf("editor %q: the shell does not find it", editor)
+		}
 		return fmt.Errorf("editor %q: %w", editor, err)
 	}
 	return nil

@@ -22,8 +22,10 @@ const (
 	refresh  = 100 * time.Millisecond
 	barWidth = 24
 
-	// eraseBelow goes to where the first bar begins, and erases it and all that is below.
-	eraseBelow = "\r\x1b[J"
+	// eraseBelow goes to where the first bar begins, and erases it and all that is below. It does not
+	// begin in the first column: tmux takes that in the first row for a screen that is cleared, and keeps
+	// what was on it.
+	eraseBelow = "\r\x1b[K\x1b[C\x1b[J\r"
 
 	// A terminal that becomes narrower while a bar is written must not wrap it: the cursor would not
 	// find its first line.

@@ -144,7 +144,19 @@ func (s *screen) command(private, number, name string, width int) {
 				s.col += max(0, len(s.lines[s.at])-1) / width * width
 			}
 		}
+	case "C":
+		s.col++
+	case "K": // the rest of the row
+		line := s.lines[s.at]
+		if end := (s.col/width + 1) * width; end < len(line) {
+			s.lines[s.at] = line[:s.col] + strings.Repeat(" ", end-s.col) + line[end:]
+		} else {
+			s.lines[s.at] = line[:min(s.col, len(line))]
+		}
 	case "J":
+		if s.at == 0 && s.col == 0 {
+			panic("tmux keeps what is cleared from here")
+		}
 		s.lines = s.lines[:s.at+1]
 		s.lines[s.at] = s.lines[s.at][:min(s.col, len(s.lines[s.at]))]
 	case "?l", "?h":
