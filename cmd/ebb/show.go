@@ -275,11 +275,32 @@ func (s *shownFile) next(by *caller) []string {
 	case s.File.State == versions.Executed:
 		return []string{by.next("verify-rollback", file)}
 	}
+	if s.lastOutcome() == string(runner.Conflict) {
+		return []string{
+			by.next("execute-rollback", "--dry-run", "--force-conflict", file),
+			by.next("mark-rollback", "--reason", "TEXT", file),
+			by.next("edit-rollback", file),
+		}
+	}
 	next := []string{by.next("exec", "--dry-run", file), by.next("edit-rollback", file), by.next("exec", file)}
 	if s.Problem != "" {
 		next = slices.Concat([]string{by.next("check-rollback", file)}, next)
 	}
 	return next
+}
+
+// lastOutcome is that of the latest attempt, "" if the file was edited since, or never tried.
+func (s *shownFile) lastOutcome() string {
+	last := ""
+	for _, e := range s.History {
+		switch e.Event {
+		case versions.EventOutcome:
+			last = e.Outcome
+		case versions.EventEdited:
+			last = ""
+		}
+	}
+	return last
 }
 
 func sealText(s versions.SealState) string {

@@ -119,6 +119,7 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 	if unseen := count[runner.NotObserved]; unseen > 0 {
 		s.log.Error(fmt.Sprintf("of %d version file(s) it can't be seen any more whether what they undo is restored", unseen))
 	}
+	s.sayUnverified(report)
 	switch {
 	case report.Pending() > 0 || incomplete:
 		return outcomeError(exitPending)
@@ -130,4 +131,22 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 		return outcomeError(exitFailed)
 	}
 	return nil
+}
+
+// mostSaid is how many of the files that are not restored get a command of their own.
+const mostSaid = 3
+
+// sayUnverified says how to restore what is not, also if it was once.
+func (s *setup) sayUnverified(report *runner.Report) {
+	said := 0
+	for _, x := range report.Results {
+		if x.Outcome != runner.Failed {
+			continue
+		}
+		if said++; said > mostSaid {
+			s.log.Info("hint: and so on for the others")
+			return
+		}
+		s.log.Info("hint: see what its undo would do: " + s.next("exec", "--dry-run", x.File.Location))
+	}
 }

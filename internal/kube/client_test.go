@@ -221,6 +221,7 @@ contexts: [{name: prod, context: {cluster: c, user: u}}, {name: dev, context: {c
 		{"current context", two, "", "", `no context "lost": it has "dev", "prod"`, ""},
 		{"unknown context", two, "production", "", `no context "production": it has "dev", "prod"`, ""},
 		{"no cluster", two, "dev", "", `context "dev": no cluster "gone" in the file`, ""},
+		{"no kubeconfig", kubeconfigOf(t, "ready\n"), "", "", `not a kubeconfig: want YAML or JSON with apiVersion and kind`, ""},
 		{"context of an empty file", kubeconfigOf(t, ""), "x", "", `no context "x": it has none`, ""},
 		{"nothing at all", "", "", missing, `kubeconfig "` + missing + `": none found`, "KUBECONFIG is set to " + missing},
 	} {

@@ -79,6 +79,8 @@ func LoadConfig(kubeconfig, context string) (*rest.Config, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &ConfigError{File: file, Err: errors.New("no such file"), hints: otherFile(kubeconfig)}
+	case err != nil && strings.Contains(err.Error(), "couldn't get version/kind"): // the rest is about Go
+		return nil, &ConfigError{File: file, Err: errors.New("not a kubeconfig: want YAML or JSON with apiVersion and kind")}
 	case err != nil:
 		return nil, &ConfigError{File: file, Err: err}
 	}
@@ -88,6 +90,9 @@ func LoadConfig(kubeconfig, context string) (*rest.Config, error) {
 	}
 	if err := checkContext(raw, current); err != nil {
 		err.File = file
+		if len(raw.Contexts) == 0 {
+			err.hints = append(err.hints, otherFile(kubeconfig)...)
+		}
 		return nil, err
 	}
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: context}
