@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"versions/clusterstore":    {"versions", "internal/kube", "internal/patience", "internal/signature"},
 	"versions/mirror":          {"versions"},
 	"builtins":                 {"internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/limits", "internal/patience", "internal/permit", "internal/lazyregexp"},
-	"runner":                   {"internal/event", "internal/suggest", "engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/limits", "internal/patience",},
+	"runner":                   {"internal/event", "internal/suggest", "engine", "builtins", "versions", "internal/aws", "internal/cloudapi", "internal/gcp", "internal/kube", "schema", "internal/limits", "internal/patience"},
 	"cmd/ebb":                  {"internal/event", "internal/hub", "internal/krkn", "engine", "builtins", "versions", "versions/clusterstore", "versions/mirror", "scripts", "runner", "supervisor", "internal/config", "internal/console", "internal/durable", "internal/htmlreport", "internal/killpoint", "internal/kube", "internal/limits", "internal/patience", "internal/snapshot", "internal/worker", "schema", "internal/suggest", "internal/lazyregexp"},
 	"supervisor":               {"runner", "versions", "schema", "internal/worker"},
 	"internal/worker":          {},
