@@ -176,7 +176,7 @@ func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, su
 func asConflict(err error) error {
 	var changed *aws.ChangedError
 	if errors.As(err, &changed) {
-		return &ConflictError{changed.Error() + ": somebody else changed it, and it was left alone"}
+		return &ConflictError{Message: changed.Error() + ": somebody else changed it, and it was left alone"}
 	}
 	return err
 }
@@ -214,11 +214,11 @@ func (s *Session) deleteACL(ctx context.Context, client *aws.Client, region, nam
 	}
 	for _, acl := range found {
 		if run := acl.Tags[LabelRunUUID]; run == "" || s.RunUUID != "" && run != s.RunUUID {
-			return false, &ConflictError{fmt.Sprintf("%s (%s) is not ours and was left alone: its tag %s is %q, not %q", r.Text(), acl.ID, LabelRunUUID, run, s.RunUUID)}
+			return false, &ConflictError{Message: fmt.Sprintf("%s (%s) is not ours and was left alone: its tag %s is %q, not %q", r.Text(), acl.ID, LabelRunUUID, run, s.RunUUID)}
 		}
 		// In a dry run the newer file, which takes it from the subnets, was not replayed either.
 		if len(acl.Associations) > 0 && s.Mode != Plan {
-			return false, &ConflictError{fmt.Sprintf("%s (%s) still is the network ACL of %q, and was left alone", r.Text(), acl.ID, sortedKeys(acl.Associations))}
+			return false, &ConflictError{Message: fmt.Sprintf("%s (%s) still is the network ACL of %q, and was left alone", r.Text(), acl.ID, sortedKeys(acl.Associations))}
 		}
 	}
 	for _, acl := range found {

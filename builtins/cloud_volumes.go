@@ -110,7 +110,7 @@ func awsAttachVolume(c *call, a *attachVolumeArgs) (starlark.Value, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, &ConflictError{fmt.Sprintf("%s is not there any more", r.Text())}
+		return nil, &ConflictError{Message: fmt.Sprintf("%s is not there any more", r.Text())}
 	}
 	var there *aws.Attachment
 	for _, x := range found[0].Attachments {
@@ -118,7 +118,7 @@ func awsAttachVolume(c *call, a *attachVolumeArgs) (starlark.Value, error) {
 			there = &x
 			continue
 		}
-		return nil, &ConflictError{fmt.Sprintf("%s is attached to instance %q at %q, not to %q at %q: somebody else changed it, and it was left alone", r.Text(), x.Instance, x.Device, a.Instance, a.Device)}
+		return nil, &ConflictError{Message: fmt.Sprintf("%s is attached to instance %q at %q, not to %q at %q: somebody else changed it, and it was left alone", r.Text(), x.Instance, x.Device, a.Instance, a.Device)}
 	}
 	if there != nil && there.State == aws.Attached && there.DeleteOnTermination == a.DeleteOnTermination {
 		return starlark.False, nil

@@ -80,7 +80,7 @@ func k8sRestore(c *call, a *restoreArgs) (starlark.Value, error) {
 		case len(differs) == 0:
 			return starlark.False, nil
 		}
-		return nil, &ConflictError{fmt.Sprintf("%s is there again and was left alone: it is not as it was in %s", o.ref.Text(), strings.Join(differs, ", "))}
+		return nil, &ConflictError{Message: fmt.Sprintf("%s is there again and was left alone: it is not as it was in %s", o.ref.Text(), strings.Join(differs, ", "))}
 	}
 	if err := c.livingOwners(want, o.ref.Namespace); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func k8sRestore(c *call, a *restoreArgs) (starlark.Value, error) {
 		return nil, err
 	}
 	if differs := differences("", withoutControllers(want), withoutControllers(asItWas(made))); len(differs) > 0 {
-		return nil, &ConflictError{fmt.Sprintf("%s was created again, but the cluster made it differ from what it was in %s", o.ref.Text(), strings.Join(differs, ", "))}
+		return nil, &ConflictError{Message: fmt.Sprintf("%s was created again, but the cluster made it differ from what it was in %s", o.ref.Text(), strings.Join(differs, ", "))}
 	}
 	return starlark.True, nil
 }
@@ -242,10 +242,10 @@ func (c *call) volumeOf(snapshot map[string]any, claim *object) error {
 		return err
 	}
 	if there == nil {
-		return &ConflictError{fmt.Sprintf("%s can't be restored: its volume %q was deleted, and the data with it", claim.ref.Text(), volume)}
+		return &ConflictError{Message: fmt.Sprintf("%s can't be restored: its volume %q was deleted, and the data with it", claim.ref.Text(), volume)}
 	}
 	if owner, _ := nested(there, "spec", "claimRef")["uid"].(string); owner != "" {
-		return &ConflictError{fmt.Sprintf("%s can't be restored: its volume %q still belongs to the claim with UID %s: take spec.claimRef.uid out of it, and replay again", claim.ref.Text(), volume, owner)}
+		return &ConflictError{Message: fmt.Sprintf("%s can't be restored: its volume %q still belongs to the claim with UID %s: take spec.claimRef.uid out of it, and replay again", claim.ref.Text(), volume, owner)}
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (c *call) takeBack(o *object, made kube.Object, why string) error {
 	if err != nil {
 		return fmt.Errorf("%s; it could not be deleted either: %w", text, err)
 	}
-	return &ConflictError{text + "; it was deleted again"}
+	return &ConflictError{Message: text + "; it was deleted again"}
 }
 
 type applyArgs struct {
@@ -247,8 +247,8 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 	}
 	if owned {
 		if ours, why := s.owned(obj); !ours {
-			if !s.takeOver(ctx, fmt.Sprintf("%s is not ours: %s", o.ref.Text(), why)) {
-				return false, &ConflictError{fmt.Sprintf("%s is not ours and was left alone: %s", o.ref.Text(), why)}
+			if err := s.takeOver(ctx, fmt.Sprintf("%s is not ours: %s", o.ref.Text(), why), fmt.Sprintf("%s is not ours and was left alone: %s", o.ref.Text(), why)); err != nil {
+				return false, err
 			}
 		}
 	}
@@ -259,12 +259,13 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 		opts.ResourceVersion = version
 	}
 	uid := uidOf(obj)
-	switch {
-	case opts.UID == "" || s.TakeOver:
-		opts.UID = uid
-	case opts.UID != uid:
-		return false, &ConflictError{fmt.Sprintf("%s is another one than before and was left alone: its UID is %s, not %s", o.ref.Text(), uid, opts.UID)}
+	if opts.UID != "" && opts.UID != uid {
+		other := fmt.Sprintf("%s is another one than before", o.ref.Text())
+		if err := s.takeOver(ctx, other, fmt.Sprintf("%s and was left alone: its UID is %s, not %s", other, uid, opts.UID)); err != nil {
+			return false, err
+		}
 	}
+	opts.UID = uid
 	removed := false
 	send := func(ctx context.Context) (err error) {
 		removed, err = o.client.Remove(ctx, o.resource, o.ref.Namespace, o.ref.Name, opts)

@@ -11,7 +11,12 @@ import (
 
 // ConflictError is an undo that found something which somebody else changed
 // meanwhile: it was left alone, and a person has to look.
-type ConflictError struct{ Message string }
+type ConflictError struct {
+	Message string
+
+	// Forcible: with [Session.TakeOver], the undo goes on.
+	Forcible bool
+}
 
 func (e *ConflictError) Error() string { return e.Message }
 

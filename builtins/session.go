@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -121,6 +122,7 @@ type Session struct {
 	ownBeliefs     Beliefs          // where Beliefs is nil
 	unseen         []string         // what not_observed said
 	identities     map[Ref]Identity // of objects that were read or made
+	forcible       atomic.Bool      // there was a conflict that TakeOver takes over
 	touched        map[Ref]bool     // what this call changed: it is not what was expected any more
 }
 

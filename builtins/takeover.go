@@ -11,12 +11,14 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// takeOver reports whether an undo may go on although it found a conflict, and says that it does.
-func (s *Session) takeOver(ctx context.Context, message string) bool {
+// takeOver returns a conflict, unless an undo may go on all the same: then it says so.
+func (s *Session) takeOver(ctx context.Context, found, leftAlone string) error {
 	if s.TakeOver {
-		s.Log.Log(context.WithoutCancel(ctx), s.level(slog.LevelWarn), "taken over: "+message)
+		s.Log.Log(context.WithoutCancel(ctx), s.level(slog.LevelWarn), "taken over: "+found)
+		return nil
 	}
-	return s.TakeOver
+	s.forcible.Store(true)
+	return &ConflictError{Message: leftAlone, Forcible: true}
 }
 
 // expected returns the resource version that an object must still have. ok is false where any will
@@ -32,7 +34,7 @@ func (s *Session) expected(r Ref) (version string, ok bool) {
 func (s *Session) asShown(r Ref, obj kube.Object) error {
 	want, ok := s.expected(r)
 	if got := resourceVersionOf(obj); ok && got != want {
-		return &ConflictError{fmt.Sprintf("%s was changed after it was shown, and was left alone: its resource version is %q, not %q", r.Text(), got, want)}
+		return &ConflictError{Message: fmt.Sprintf("%s was changed after it was shown, and was left alone: its resource version is %q, not %q", r.Text(), got, want)}
 	}
 	return nil
 }
@@ -47,12 +49,17 @@ type conflictArgs struct {
 	Forcible bool   `star:"forcible?"`
 }
 
+// conflict ends the call. A script may raise a conflict again that it has caught: with [Session.TakeOver],
+// that one would not have come.
 func conflict(c *call, a *conflictArgs) (starlark.Value, error) {
 	switch {
-	case a.Forcible && c.takeOver(c.ctx, a.Message):
+	case a.Forcible:
+		if err := c.takeOver(c.ctx, a.Message, a.Message); err != nil {
+			return nil, &plainError{err}
+		}
 		return starlark.True, nil
-	case c.TakeOver && !a.Forcible:
-		return nil, &plainError{&ConflictError{a.Message + "; this can't be taken over: restore it by hand, or edit the file"}}
+	case c.TakeOver:
+		return nil, &plainError{&ConflictError{Message: a.Message + "; this can't be taken over: restore it by hand, or edit the file"}}
 	}
-	return nil, &plainError{&ConflictError{a.Message}}
+	return nil, &plainError{&ConflictError{Message: a.Message, Forcible: c.forcible.Load()}}
 }

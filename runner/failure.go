@@ -20,7 +20,7 @@ type Failure struct {
 	Kind     Kind              `json:"kind"`
 	Message  string            `json:"message"`
 	Remedies []string          `json:"hints,omitempty"`   // what can be done about it
-	Details  map[string]string `json:"details,omitempty"` // such as server, run_uuid, file, pid
+	Details  map[string]string `json:"details,omitempty"` // such as server, run_uuid, file, pid, forcible
 	Excerpt  string            `json:"excerpt,omitempty"` // of a script: line and caret
 }
 
@@ -87,6 +87,7 @@ func details(err error) map[string]string {
 		cloud       *cloudapi.Error
 		unknown     *UnknownRunError
 		overlap     *builtins.OverlapError
+		conflict    *builtins.ConflictError
 	)
 	if errors.As(err, &refused) {
 		maps.Copy(all, refused.Details)
@@ -102,6 +103,9 @@ func details(err error) map[string]string {
 	}
 	if errors.As(err, &cloud) {
 		all["service"] = cloud.Call
+	}
+	if errors.As(err, &conflict) && conflict.Forcible {
+		all["forcible"] = "true"
 	}
 	if errors.As(err, &unknown) {
 		all["run_uuid"] = unknown.RunUUID

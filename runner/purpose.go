@@ -53,5 +53,5 @@ func (p *replayer) checkPurpose(file *versionFile, f versions.File) error {
 		file.log.Warn("taken over: " + problem)
 		return nil
 	}
-	return &builtins.ConflictError{Message: problem}
+	return &builtins.ConflictError{Message: problem, Forcible: true}
 }

@@ -68,7 +68,7 @@ func (p *replayer) checkTouched(ctx context.Context, seen *touched, file *versio
 		}
 	}
 	if changes == 0 && len(file.Undoes) > 0 && p.journaled.flushed[key] == "" && file.purpose == "" && !p.TakeOver {
-		return &builtins.ConflictError{Message: "there was nothing to undo, but the file was edited, and what it was written for is not known any more: the journal says nothing of it"}
+		return &builtins.ConflictError{Message: "there was nothing to undo, but the file was edited, and what it was written for is not known any more: the journal says nothing of it", Forcible: true}
 	}
 	missed := seen.missed(undoes)
 	if len(missed) == 0 {

@@ -38,12 +38,14 @@ func (c *caller) resultHints(x runner.Result) []string {
 	if x.Outcome != runner.Conflict {
 		return found
 	}
-	return append(found,
+	found = append(found,
 		"look at the file: "+c.next("show-rollback", file),
 		"if it is right as it is now: "+c.next("mark-rollback", "--reason", "TEXT", file),
-		"to restore it all the same: "+c.next("execute-rollback", "--force-conflict", file),
-		"to restore something else: "+c.next("edit-rollback", file),
 	)
+	if runner.FailureOf(x.Err).Details["forcible"] == "true" {
+		found = append(found, "to restore it all the same: "+c.next("execute-rollback", "--force-conflict", file))
+	}
+	return append(found, "to restore something else: "+c.next("edit-rollback", file))
 }
 
 // hintList is for a name that is no version file's.

@@ -160,13 +160,17 @@ func failuresOfAllKinds(t *testing.T) string {
 	plain.report(&b, &config.SafetyError{})
 	plain.report(&b, &config.MissingError{})
 	file := versions.File{Name: "x_scenarios_1_abcdefgh.star", Location: "/var/lib/ebb/1-a/x_scenarios_1_abcdefgh.star", Kind: versions.KindVersion, State: versions.Pending}
-	for _, outcome := range []runner.Outcome{runner.Conflict, runner.Failed} {
-		kind := runner.KindConflict
-		if outcome == runner.Failed {
-			kind = runner.KindScript
-		}
-		fmt.Fprintf(&b, "\n# a version file with the outcome %s\n", outcome)
-		for _, hint := range plain.resultHints(runner.Result{File: file, Outcome: outcome, Err: &runner.Failure{Kind: kind, Message: "no"}}) {
+	for _, outcome := range []struct {
+		of      string
+		outcome runner.Outcome
+		failure runner.Failure
+	}{
+		{"conflict", runner.Conflict, runner.Failure{Kind: runner.KindConflict}},
+		{"conflict that can be taken over", runner.Conflict, runner.Failure{Kind: runner.KindConflict, Details: map[string]string{"forcible": "true"}}},
+		{"failed", runner.Failed, runner.Failure{Kind: runner.KindScript}},
+	} {
+		fmt.Fprintf(&b, "\n# a version file with the outcome %s\n", outcome.of)
+		for _, hint := range plain.resultHints(runner.Result{File: file, Outcome: outcome.outcome, Err: &outcome.failure}) {
 			fmt.Fprintln(&b, "hint: "+hint)
 		}
 	}
