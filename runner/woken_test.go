@@ -274,7 +274,7 @@ func (b *race) race(ctx context.Context, place string, s *sleeper, order, name s
 // watch looks until the runner has ended by itself, or was taken over and everything is restored and
 // verified. It calls dead when it begins with that, and wakes a runner that leaves it nothing to do.
 func (b *race) watch(ctx context.Context, store *clusterstore.Store, r *runner.Runner, id string, ended chan struct{}, wake, dead func()) (taken bool, err error) {
-	idle := time.Now()
+	idle, began := time.Now(), false
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(wokenTimes.Lease / 20) {
 		over := false
 		select {
@@ -295,9 +295,11 @@ func (b *race) watch(ctx context.Context, store *clusterstore.Store, r *runner.R
 			continue
 		}
 		idle = time.Now()
-		if !sights[0].Dead {
+		// What it could not restore at once, it tries again.
+		if !sights[0].Dead && (sights[0].Held || !began) {
 			continue
 		}
+		began = true
 		dead()
 		for _, verify := range []bool{false, true} {
 			report, err := r.Replay(ctx, runner.ReplayOptions{RunUUID: id, Verify: verify})
