@@ -7,8 +7,6 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -141,24 +139,11 @@ func (q request) metadataPage(encoded []byte) (page metadataPage) {
 // metadataSelection is selection for what has metadata only: other fields can't be held against the
 // question.
 func (q request) metadataSelection() func(*metav1.PartialObjectMetadata) string {
-	byLabel, err := labels.Parse(q.query.Get("labelSelector"))
-	if err != nil {
-		byLabel = labels.Everything()
-	}
-	byField, err := fields.ParseSelector(q.query.Get("fieldSelector"))
-	if err != nil {
-		byField = fields.Everything()
-	}
+	selected := q.selected()
 	return func(meta *metav1.PartialObjectMetadata) string {
-		if !byLabel.Matches(labels.Set(meta.Labels)) {
-			return fmt.Sprintf("the label selector %q does not match", byLabel)
-		}
-		for _, wanted := range byField.Requirements() {
-			got, there := map[string]string{"metadata.name": meta.Name, "metadata.namespace": meta.Namespace}[wanted.Field]
-			if there && !fieldMatches(got, wanted) {
-				return fmt.Sprintf("the field selector %q does not match", byField)
-			}
-		}
-		return ""
+		return selected(meta.Labels, func(path string) (string, bool) {
+			got, there := map[string]string{"metadata.name": meta.Name, "metadata.namespace": meta.Namespace}[path]
+			return got, there
+		})
 	}
 }

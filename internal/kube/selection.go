@@ -12,8 +12,20 @@ import (
 
 // selection returns what says why an item of a list was not asked for, "" if it was. A cache that
 // takes two questions for the same, since it leaves out their selectors, would have chaos hit what
-// was never selected. A selector that can't be read is for the API server to refuse.
+// was never selected.
 func (q request) selection() func(Object) string {
+	selected := q.selected()
+	return func(object Object) string {
+		return selected(Meta(object).GetLabels(), func(path string) (string, bool) {
+			got, there, err := unstructured.NestedString(object, strings.Split(path, ".")...)
+			return got, there && err == nil
+		})
+	}
+}
+
+// selected is selection for labels, and what tells the value of a field. Some fields are the API
+// server's own, and are not there. A selector that can't be read is for the API server to refuse.
+func (q request) selected() func(of labels.Set, field func(path string) (string, bool)) string {
 	byLabel, err := labels.Parse(q.query.Get("labelSelector"))
 	if err != nil {
 		byLabel = labels.Everything()
@@ -22,21 +34,16 @@ func (q request) selection() func(Object) string {
 	if err != nil {
 		byField = fields.Everything()
 	}
-	return func(object Object) string {
-		if !byLabel.Matches(labels.Set(Meta(object).GetLabels())) {
+	return func(of labels.Set, field func(path string) (string, bool)) string {
+		if !byLabel.Matches(of) {
 			return fmt.Sprintf("the label selector %q does not match", byLabel)
 		}
 		for _, wanted := range byField.Requirements() {
-			// Some fields are the API server's own, and are not in the object.
-			got, there, err := unstructured.NestedString(object, strings.Split(wanted.Field, ".")...)
-			if there && err == nil && !fieldMatches(got, wanted) {
+			got, there := field(wanted.Field)
+			if there && (got == wanted.Value) == (wanted.Operator == selection.NotEquals) {
 				return fmt.Sprintf("the field selector %q does not match", byField)
 			}
 		}
 		return ""
 	}
-}
-
-func fieldMatches(got string, wanted fields.Requirement) bool {
-	return (got == wanted.Value) != (wanted.Operator == selection.NotEquals)
 }
