@@ -20,13 +20,16 @@ func init() {
 }
 
 // kubevirt adds KubeVirt's kinds, and plays its controller in $NS: virtual machines that are to run have an instance that
-// runs, others have none, and an instance of its own runs too.
+// runs, others have none, and an instance of its own runs too. With "kinds" there is no controller.
 func cmdKubeVirt(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 0 {
-		ts.Fatalf("usage: kubevirt")
+	if neg || len(args) > 1 || len(args) == 1 && args[0] != "kinds" {
+		ts.Fatalf("usage: kubevirt [kinds]")
 	}
 	addKind(ts, kinds["virtualmachines"], "VirtualMachine", true)
 	addKind(ts, kinds["virtualmachineinstances"], "VirtualMachineInstance", true)
+	if len(args) == 1 {
+		return
+	}
 	client, namespace := dynamicClient(ts), ts.Getenv("NS")
 	playUntilEnd(ts, "kubevirt", func(ctx context.Context) error { return playKubeVirt(ctx, client, namespace) })
 }
@@ -73,14 +76,19 @@ func playKubeVirt(ctx context.Context, client dynamic.Interface, namespace strin
 			}
 		}
 	}
-	for _, machine := range machines.Items {
+	for i := range machines.Items {
+		// As it is now: what is done on an older state may come long after it.
+		machine, err := client.Resource(kinds["virtualmachines"]).Namespace(namespace).Get(ctx, machines.Items[i].GetName(), metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
 		running, _, _ := unstructured.NestedBool(machine.Object, "spec", "running")
 		strategy, _, _ := unstructured.NestedString(machine.Object, "spec", "runStrategy")
 		if strategy == "Manual" {
 			continue // somebody starts and stops it by hand
 		}
 		running = running || strategy == "Always"
-		_, err := instances.Get(ctx, machine.GetName(), metav1.GetOptions{})
+		_, err = instances.Get(ctx, machine.GetName(), metav1.GetOptions{})
 		switch {
 		case err != nil && !apierrors.IsNotFound(err):
 			return err
