@@ -2,18 +2,31 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// A capture keeps what is logged, for a report. It is a file that this process and its workers append
-// to, each line in one write, besides writing to the terminal: so the terminal keeps its colours and its
-// bars, and no process waits for another to read.
+// A capture is a copy of the log, for a report: a file to which this process and its workers append
+// each line in one write. They still write to the terminal themselves, so it keeps its colors and
+// its bars, and no process waits until another one has read.
+//
+// The first line of the file is the number of log lines that could not be appended, by any of the
+// processes. It has a fixed width, so that it can be changed on a disk that is full.
 type capture struct{ path string }
+
+// lostFormat is how the first line has the number of lost lines.
+const lostFormat = "%020d\n"
+
+const lostWidth = 21
 
 // So many lines of the beginning and of the end are kept.
 const (
@@ -21,8 +34,8 @@ const (
 	lastLines  = 800
 )
 
-// newCapture begins one in the directory of the report: a log can be longer than a temporary file system
-// is large.
+// newCapture creates the file in the directory of the report. A log can be too large for a temporary
+// file system.
 func newCapture(dir string) (*capture, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -32,18 +45,49 @@ func newCapture(dir string) (*capture, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &capture{f.Name()}, f.Close()
+	_, err = fmt.Fprintf(f, lostFormat, 0)
+	return &capture{f.Name()}, errors.Join(err, f.Close())
 }
 
-// end returns the lines, and how many are left out in the middle, and removes the file.
-func (c *capture) end() (lines []string, left int, err error) {
+// capturedLog is what a capture has when the command ends.
+type capturedLog struct {
+	lines []string
+	cut   int   // lines in the middle that were left out, because there are so many
+	lost  int64 // lines that could not be written
+}
+
+// end returns what was captured, and removes the file.
+func (c *capture) end() (log capturedLog, err error) {
 	f, err := os.Open(c.path)
 	if err != nil {
-		return nil, 0, err
+		return log, err
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(c.path)) }()
+	all := bufio.NewReader(f)
+	if log.lost, err = readLost(all); err != nil {
+		return log, err
+	}
+	log.lines, log.cut, err = firstAndLast(all)
+	return log, err
+}
+
+// readLost reads the first line.
+func readLost(r io.Reader) (int64, error) {
+	head := make([]byte, lostWidth)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return 0, fmt.Errorf("number of lost log lines: %w", err)
+	}
+	lost, err := strconv.ParseInt(strings.TrimSuffix(string(head), "\n"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("number of lost log lines: %w", err)
+	}
+	return lost, nil
+}
+
+// firstAndLast reads lines, and returns how many are left out in the middle.
+func firstAndLast(all *bufio.Reader) (lines []string, left int, err error) {
 	var last []string
-	for all := bufio.NewReader(f); ; {
+	for {
 		line, err := all.ReadString('\n')
 		switch {
 		case line == "":
@@ -64,22 +108,47 @@ func (c *capture) end() (lines []string, left int, err error) {
 	}
 }
 
-// colors are the only thing in the log of a terminal that is not in the text: see the logger.
+// colors matches what the logger adds to the text on a terminal.
 var colors = regexp.MustCompile("\x1b\\[[0-9]*m")
 
-// captured writes to a log, and without its colours to a capture.
+// captured writes to a log, and a copy without colors to a capture.
 type captured struct {
 	log  io.Writer
+	path string
 	file *os.File
 }
 
 func openCaptured(log io.Writer, path string) (*captured, error) {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	return &captured{log, f}, err
+	return &captured{log, path, f}, err
 }
 
-// Write fails only if the log can't be written. What is missing in a report is seen there.
+// Write fails only if the log can't be written. If the copy can't, its lines are counted as lost,
+// and the log says so at once if even that fails.
 func (c *captured) Write(b []byte) (int, error) {
-	_, _ = c.file.Write(colors.ReplaceAll(b, nil))
-	return c.log.Write(b)
+	n, err := c.log.Write(b)
+	if _, copyErr := c.file.Write(colors.ReplaceAll(b, nil)); copyErr != nil {
+		if countErr := c.lose(bytes.Count(b, []byte("\n"))); countErr != nil {
+			_, sayErr := fmt.Fprintf(c.log, "the log in the report is incomplete: %v\n", errors.Join(copyErr, countErr))
+			err = errors.Join(err, sayErr)
+		}
+	}
+	return n, err
+}
+
+// lose adds to the number of lost lines in the first line of the file. Several processes may.
+func (c *captured) lose(lines int) (err error) {
+	f, err := os.OpenFile(c.path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }() // which unlocks it
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", c.path, err)
+	}
+	lost, err := readLost(f)
+	if err == nil {
+		_, err = f.WriteAt(fmt.Appendf(nil, lostFormat, lost+int64(lines)), 0)
+	}
+	return err
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// reporter gathers what a report shows. A nil one gathers nothing.
+// reporter collects what a report shows. A nil one collects nothing.
 type reporter struct {
 	*caller
 	dir   string
@@ -48,14 +48,27 @@ func reported(o *commonOptions, dir, title string, command func(*reporter) error
 	r.fact("ebb", version)
 	o.logCopy = c.path
 	err = command(r)
-	lines, left, logErr := c.end()
-	if writeErr := errors.Join(logErr, r.write(lines, left, err)); writeErr != nil {
+	o.logCopy = "" // what is logged from here on is not in the report
+	log, logErr := c.end()
+	if writeErr := errors.Join(logErr, r.write(log, err)); writeErr != nil {
 		o.report(o.stderr, fmt.Errorf("the report was not written: %w", writeErr))
 		if err == nil {
 			err = outcomeError(exitFailed)
 		}
 	} else if _, sayErr := fmt.Fprintf(o.stderr, "report: %s\n", filepath.Join(dir, "report.html")); sayErr != nil {
 		return errors.Join(err, sayErr)
+	}
+	if log.lost > 0 {
+		return errors.Join(err, warnLost(o, log.lost))
+	}
+	return err
+}
+
+// warnLost says on the log that the one in the report is incomplete.
+func warnLost(o *commonOptions, lost int64) error {
+	s, err := newSetup(o)
+	if err == nil {
+		s.log.Warn(fmt.Sprintf("the log in the report is incomplete: %d line(s) could not be written to it", lost))
 	}
 	return err
 }
@@ -102,8 +115,8 @@ func (r *reporter) replayed(report *runner.Report) {
 }
 
 // write writes report.html, and report.json for programs; of a run, junit.xml too.
-func (r *reporter) write(lines []string, left int, outcome error) error {
-	page := htmlreport.Report{Title: r.title, Began: r.began, Ended: time.Now(), Facts: r.facts, Log: lines, LogCut: left}
+func (r *reporter) write(log capturedLog, outcome error) error {
+	page := htmlreport.Report{Title: r.title, Began: r.began, Ended: time.Now(), Facts: r.facts, Log: log.lines, LogCut: log.cut, LogLost: log.lost}
 	switch {
 	case r.run != nil:
 		page.Facts = append([]htmlreport.Fact{{Name: "run", Value: r.run.UUID}}, page.Facts...)

@@ -25,7 +25,8 @@ type Report struct {
 	Scenarios []Scenario
 	Files     []File // of a replay; those of scenarios are theirs
 	Log       []string
-	LogCut    int // log lines that were left out, in the middle
+	LogCut    int   // log lines that were left out, in the middle
+	LogLost   int64 // log lines that could not be copied into the report
 }
 
 // Fact is a name and a value.
