@@ -81,8 +81,12 @@ func list(names []string, states map[string]string) string {
 	return strings.Join(said, ", ")
 }
 
-// statuses is what describe returns to a script: None for what there isn't.
-func statuses(names []string, found map[string]string) (starlark.Value, error) {
+// statuses returns the status of instances to a script, and None for one that does not exist.
+func (m machines) statuses(c *call, names []string) (starlark.Value, error) {
+	found, err := m.describe(c.ctx, c.Session, names)
+	if err != nil {
+		return nil, err
+	}
 	d := starlark.NewDict(len(names))
 	for _, name := range names {
 		var value starlark.Value = starlark.None

@@ -61,11 +61,7 @@ func awsDescribe(c *call, a *awsDescribeArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := machines.describe(c.ctx, c.Session, a.Instances)
-	if err != nil {
-		return nil, err
-	}
-	return statuses(a.Instances, found)
+	return machines.statuses(c, a.Instances)
 }
 
 type awsChangeArgs struct {

@@ -63,11 +63,7 @@ func gcpDescribe(c *call, a *gcpDescribeArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := machines.describe(c.ctx, c.Session, a.Instances)
-	if err != nil {
-		return nil, err
-	}
-	return statuses(a.Instances, found)
+	return machines.statuses(c, a.Instances)
 }
 
 type gcpChangeArgs struct {

@@ -11,7 +11,6 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
@@ -132,10 +131,9 @@ func (c *call) mayExec(pod *object) error {
 	return &kube.Error{Verb: "exec in", Resource: pod.resource.Plural, Namespace: pod.ref.Namespace, Name: pod.ref.Name, Err: denied}
 }
 
-// ended tells of a pod whose containers will not run again. For a command it is as
-// good as gone.
+// ended reports whether the containers of a pod will not run again. No command can run in such a pod.
 func ended(pod kube.Object) bool {
-	phase, _, _ := unstructured.NestedString(pod, "status", "phase")
+	phase := text(pod, "status", "phase")
 	return phase == "Succeeded" || phase == "Failed"
 }
 

@@ -23,11 +23,7 @@ func unknownOutcome(err error) bool {
 
 // manifest finds the ref of the object that a script wants to have.
 func (s *Session) manifest(ctx context.Context, obj kube.Object) (*object, error) {
-	text := func(path ...string) string {
-		value, _, _ := unstructured.NestedString(obj, path...)
-		return value
-	}
-	apiVersion, kind, name := text("apiVersion"), text("kind"), text("metadata", "name")
+	apiVersion, kind, name := text(obj, "apiVersion"), text(obj, "kind"), text(obj, "metadata", "name")
 	switch {
 	case apiVersion == "" || kind == "":
 		return nil, errors.New(`for parameter object: "apiVersion" and "kind" must be given, as strings`)
@@ -36,10 +32,17 @@ func (s *Session) manifest(ctx context.Context, obj kube.Object) (*object, error
 	case name == "":
 		return nil, errors.New(`for parameter object: "metadata.name" must be given, as a string`)
 	}
-	return s.resolve(ctx, apiVersion, kind, name, text("metadata", "namespace"))
+	return s.resolve(ctx, apiVersion, kind, name, text(obj, "metadata", "namespace"))
 }
 
-// nested returns the map at a path, or nil.
+// text returns the string at a path. It is "" if there is no string: a value of another type is as good
+// as missing.
+func text(obj map[string]any, path ...string) string {
+	value, _, _ := unstructured.NestedString(obj, path...)
+	return value
+}
+
+// nested returns the map at a path. It is nil if there is no map, likewise.
 func nested(obj map[string]any, path ...string) map[string]any {
 	value, _, _ := unstructured.NestedFieldNoCopy(obj, path...)
 	m, _ := value.(map[string]any)
@@ -306,10 +309,7 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 	return err == nil, err
 }
 
-func uidOf(obj kube.Object) string {
-	uid, _, _ := unstructured.NestedString(obj, "metadata", "uid")
-	return uid
-}
+func uidOf(obj kube.Object) string { return text(obj, "metadata", "uid") }
 
 // notFound is the error that a request for o would have got.
 func notFound(verb string, o *object) error {

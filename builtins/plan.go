@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
@@ -166,9 +165,7 @@ func withoutIdentity(obj kube.Object) kube.Object {
 func (s *Session) believedOf(r kube.Resource, objects []kube.Object) []kube.Object {
 	var there []kube.Object
 	for _, obj := range objects {
-		name, _, _ := unstructured.NestedString(obj, "metadata", "name")
-		namespace, _, _ := unstructured.NestedString(obj, "metadata", "namespace")
-		if changed, ok := s.believed(Ref{Kind: r.Kind, Name: name, Namespace: namespace}); ok {
+		if changed, ok := s.believed(Ref{Kind: r.Kind, Name: text(obj, "metadata", "name"), Namespace: text(obj, "metadata", "namespace")}); ok {
 			obj = changed
 		}
 		if obj != nil {

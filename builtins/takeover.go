@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"go.starlark.net/starlark"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
@@ -39,10 +38,7 @@ func (s *Session) asShown(r Ref, obj kube.Object) error {
 	return nil
 }
 
-func resourceVersionOf(obj kube.Object) string {
-	version, _, _ := unstructured.NestedString(obj, "metadata", "resourceVersion")
-	return version
-}
+func resourceVersionOf(obj kube.Object) string { return text(obj, "metadata", "resourceVersion") }
 
 type conflictArgs struct {
 	Message  string `star:"message"`

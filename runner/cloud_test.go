@@ -28,7 +28,10 @@ def run(config):
     set_rollback_callable(start, RollbackContent(), verify = runs, undoes = [ref("aws.Instance", "i-1")])
     cloud.aws.stop("i-1")
     cloud.aws.wait(["i-1"], "stopped", timeout = 60)
+` + startInstance
 
+// startInstance are the undo of a stopped instance, and its verify.
+const startInstance = `
 def start(content):
     """Starts it."""
     cloud.aws.start("i-1")

@@ -31,17 +31,7 @@ def effect(config, contents):
     if state != "stopped":
         fail("i-1 is %s" % state)
     return [ref("aws.Instance", "i-1"), "all of it"]
-
-def start(content):
-    """Starts it."""
-    cloud.aws.start("i-1")
-    cloud.aws.wait(["i-1"], "running", timeout = 60)
-
-def runs(content):
-    """Fails while it does not run."""
-    if cloud.aws.describe(["i-1"])["i-1"] != "running":
-        fail("it does not run")
-`
+` + startInstance
 
 // effectBench is a bench with an EC2 and one scenario script.
 func effectBench(t *testing.T, script, config string) (*bench, *cloudtest.AWS, []*runner.Scenario) {

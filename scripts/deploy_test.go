@@ -1,16 +1,11 @@
 package scripts_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/ebb-chaos/ebb/runner"
-	"github.com/ebb-chaos/ebb/scripts"
-	"github.com/ebb-chaos/ebb/versions"
 )
 
 const rightsManifest = "../deploy/rights.yaml"
@@ -26,14 +21,7 @@ func TestDeployRights(t *testing.T) {
 
 func writeRights(t *testing.T) string {
 	t.Helper()
-	r, err := runner.New(versions.NewMemory(), runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	library, err := r.Library(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	library := builtIn(t)
 	var b strings.Builder
 	b.WriteString(rightsHead)
 	for _, kind := range library.Types() {

@@ -69,7 +69,8 @@ the undo. After the undo, verify reads the cluster. Only then is the file rename
 
 `
 
-func writeDoc(t *testing.T) string {
+// builtIn is the library of ebb's own scripts.
+func builtIn(t *testing.T) runner.Library {
 	t.Helper()
 	r, err := runner.New(versions.NewMemory(), runner.Options{Scripts: []runner.ScriptDir{{Name: "built-in", FS: scripts.FS, NamedByType: true}}})
 	if err != nil {
@@ -79,6 +80,12 @@ func writeDoc(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return library
+}
+
+func writeDoc(t *testing.T) string {
+	t.Helper()
+	library := builtIn(t)
 	var b strings.Builder
 	b.WriteString(docHead)
 	for _, kind := range library.Types() {

@@ -49,12 +49,15 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// afterKill is the outcome of a file, by the point at which the worker that replayed it was killed.
+var afterKill = map[runner.Point]string{
+	runner.BeforeUndo: "failed", runner.BeforeRename: "restored", runner.AfterRename: "already restored",
+}
+
 // TestReplayKilled kills the worker at each point of a replay: another one goes on.
 func TestReplayKilled(t *testing.T) {
 	t.Parallel()
-	for point, want := range map[runner.Point]string{
-		runner.BeforeUndo: "failed", runner.BeforeRename: "restored", runner.AfterRename: "already restored",
-	} {
+	for point, want := range afterKill {
 		t.Run(string(point), func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
@@ -75,13 +78,11 @@ func TestReplayKilled(t *testing.T) {
 	}
 }
 
-// TestReplayFileKilled: the same where one file is replayed. What a process renamed is restored,
-// though it did not live to say so.
+// TestReplayFileKilled does the same for the replay of one file. A file that a process renamed is
+// restored, even if the process was killed before it reported that.
 func TestReplayFileKilled(t *testing.T) {
 	t.Parallel()
-	for point, want := range map[runner.Point]string{
-		runner.BeforeUndo: "failed", runner.BeforeRename: "restored", runner.AfterRename: "already restored",
-	} {
+	for point, want := range afterKill {
 		t.Run(string(point), func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)

@@ -220,10 +220,7 @@ func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (_ F
 	defer leave()
 	name, err := e.pending(f)
 	if err == nil {
-		err = name.checkKind(KindVersion)
-	}
-	if err == nil {
-		err = checkContent(content)
+		err = name.checkContent(KindVersion, content)
 	}
 	if err != nil {
 		return f, err

@@ -21,10 +21,7 @@ func (e *dirExecution) Import(ctx context.Context, f File, content []byte) (_ Fi
 	defer leave()
 	name, err := e.pending(f)
 	if err == nil {
-		err = name.checkKind(KindForeign)
-	}
-	if err == nil {
-		err = checkContent(content)
+		err = name.checkContent(KindForeign, content)
 	}
 	if err != nil {
 		return File{}, err

@@ -258,7 +258,7 @@ func (d *Dir) Notes(ctx context.Context, f Filter, n Noter) (all []Noted, err er
 	if err != nil {
 		return nil, err
 	}
-	entries, _ := d.entries(names, f)
+	entries, _ := d.entries(names, f) // a listing reports the problems
 	old := d.index.of(root)
 	look := func() func(entry) []lookedAt {
 		l := &looker{Dir: d, root: root, reader: root.NewReader(), filter: f, noter: n, old: old, read: d.reader(ctx, root)}

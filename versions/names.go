@@ -103,6 +103,14 @@ type fileName struct {
 	state        State
 }
 
+// checkContent returns an error unless the file is of a kind, and the content is one that it can have.
+func (n fileName) checkContent(want Kind, content []byte) error {
+	if err := n.checkKind(want); err != nil {
+		return err
+	}
+	return checkContent(content)
+}
+
 // checkKind returns an error unless the file is of a kind.
 func (n fileName) checkKind(want Kind) error {
 	if n.kind == want {

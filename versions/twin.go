@@ -176,10 +176,7 @@ func (e *dirExecution) Put(ctx context.Context, f File, content []byte) (_ File,
 	defer leave()
 	name, err := e.own(f)
 	if err == nil {
-		err = name.checkKind(KindVersion)
-	}
-	if err == nil {
-		err = checkContent(content)
+		err = name.checkContent(KindVersion, content)
 	}
 	if err != nil {
 		return f, err

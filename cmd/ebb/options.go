@@ -39,7 +39,6 @@ type invocation struct {
 
 func (i *invocation) called() *invocation { return i }
 func (i *invocation) flags() []cli.Flag   { return nil }
-func (i *invocation) check() error        { return nil }
 
 // command completes the declaration of a command: run gets the options O.
 func command[O any, P interface {

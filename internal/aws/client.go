@@ -201,11 +201,7 @@ func (c *Client) attempt(ctx context.Context, q call, out any) error {
 	}
 	answer, err := cloudapi.Send(cfg.HTTPClient, req)
 	if err != nil {
-		var refused *cloudapi.Error
-		if errors.As(err, &refused) {
-			refused.Call, refused.Thing = q.action, q.thing
-		}
-		return err
+		return cloudapi.Name(err, q.action, q.thing)
 	}
 	if answer.Status != http.StatusOK {
 		return q.refusal(answer)

@@ -115,6 +115,7 @@ func (b *bench) running(ctx context.Context, namespace string, n int) error {
 		}
 		running := 0
 		for _, item := range list.Items {
+			// A pod without a phase does not run.
 			if phase, _, _ := unstructured.NestedString(item.Object, "status", "phase"); phase == "Running" {
 				running++
 			}

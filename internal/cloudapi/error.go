@@ -53,6 +53,15 @@ func (e *Error) Hints() []string {
 	return []string{e.Hint}
 }
 
+// Name says in an [*Error], if err is one, which call failed and about what. It returns err.
+func Name(err error, call, thing string) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Call, e.Thing = call, thing
+	}
+	return err
+}
+
 // UnknownOutcomeError means that a change may have been made, or still may be: it
 // was sent and no answer came.
 type UnknownOutcomeError struct{ Err error }

@@ -34,6 +34,3 @@ func Clean(s string) string {
 
 // hidden holds for U+FFFD too, since that is what invalid bytes decode to.
 func hidden(r rune) bool { return r != '\t' && (r == utf8.RuneError || !unicode.IsPrint(r)) }
-
-// Quote is s in double quotes, safe to print, and as a Go literal s again.
-func Quote(s string) string { return strconv.Quote(s) }

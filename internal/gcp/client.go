@@ -209,11 +209,7 @@ func (c *Client) attempt(ctx context.Context, q call, out any) error {
 	token.SetAuthHeader(req)
 	answer, err := cloudapi.Send(c.http, req)
 	if err != nil {
-		var refused *cloudapi.Error
-		if errors.As(err, &refused) {
-			refused.Call, refused.Thing = q.name, q.thing
-		}
-		return err
+		return cloudapi.Name(err, q.name, q.thing)
 	}
 	if answer.Status != http.StatusOK {
 		return q.refusal(answer)

@@ -160,6 +160,7 @@ func notTheReview(review Object, r Resource, attributes Object) string {
 	if got := isA(review, r.APIVersion(), r.Kind); got != "" {
 		return got
 	}
+	// What is no map has none of the attributes.
 	asked, _, _ := unstructured.NestedMap(review, "spec", "resourceAttributes")
 	for key, want := range attributes {
 		if got := asked[key]; got != want && (got != nil || want != "") {

@@ -64,6 +64,7 @@ func look(r kube.Resource, o kube.Object) (seen object, ok bool) {
 		uid, seen.owner = string(owner.UID), owner.Kind+" "+owner.Name
 		byChance = owner.Kind != "StatefulSet"
 	}
+	// What is of another type than Kubernetes has it is as good as missing, here and below.
 	if replicas, found, _ := unstructured.NestedInt64(o, "spec", "replicas"); found && replicas == 0 && r.Kind == "ReplicaSet" && uid != "" {
 		return seen, false
 	}
@@ -142,6 +143,7 @@ func hide(o kube.Object) {
 	}
 	const applied = "kubectl.kubernetes.io/last-applied-configuration"
 	if text, found, _ := unstructured.NestedString(o, "metadata", "annotations", applied); found {
+		// No error: the annotation was read just now, so the maps above it exist.
 		_ = unstructured.SetNestedField(o, fmt.Sprintf("sha256 %x", sha256.Sum256([]byte(text))), "metadata", "annotations", applied)
 	}
 }

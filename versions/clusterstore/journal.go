@@ -150,7 +150,7 @@ func (s *Store) lines(ctx context.Context) ([]line, error) {
 			continue // List says what is wrong with it
 		}
 		writer := readHolder(x.holder)
-		_, runUUID, _ := versions.ParseExecutionID(x.Execution)
+		_, runUUID, _ := versions.ParseExecutionID(x.Execution) // readEntry has parsed it
 		lines = append(lines, line{at: x.Timestamp, key: x.Name, entry: versions.Entry{
 			Time: x.Created(), Event: versions.EventFlushed, RunUUID: runUUID, ScenarioType: x.ScenarioType, Execution: x.Execution,
 			File: x.In(versions.Pending).Name, Host: writer.Host, PID: writer.PID,

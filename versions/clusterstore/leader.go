@@ -56,7 +56,7 @@ func (s *Store) Lead(ctx context.Context, l Leader) {
 		if held {
 			c.lead(ctx)
 		}
-		_ = patience.Sleep(ctx, c.pause())
+		_ = patience.Sleep(ctx, c.pause()) // the loop sees that the context has ended
 	}
 }
 
@@ -148,6 +148,7 @@ func (c *candidate) hold(ctx context.Context) error {
 	}
 	spec := c.spec()
 	if c.lease.identity != c.identity {
+		// One that is no number counts as none, as for client-go.
 		changes, _, _ := unstructured.NestedInt64(object, "spec", "leaseTransitions")
 		spec["leaseTransitions"] = changes + 1
 	}
@@ -194,6 +195,7 @@ func (c *candidate) spec() kube.Object {
 // lasts is how long a Lease has to be unchanged to be free. Who holds it may count on more than this
 // process would.
 func (c *candidate) lasts(lease kube.Object) time.Duration {
+	// One that is no number is as good as missing: this process's own time counts.
 	seconds, _, _ := unstructured.NestedInt64(lease, "spec", "leaseDurationSeconds")
 	return max(c.store.times.Lease/leadPart, time.Duration(seconds)*time.Second)
 }
