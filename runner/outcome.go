@@ -20,7 +20,7 @@ const (
 	StillPending    Outcome = "restored, still pending" // the same as one of these, but its name could not be changed
 	Conflict        Outcome = "conflict"                // somebody else changed it: left alone, needs a person
 	Failed          Outcome = "failed"                  // stays pending
-	Blocked         Outcome = "blocked"                 // a newer file failed; stays pending
+	Blocked         Outcome = "blocked"                 // a newer file failed, or the replay was interrupted before; stays pending
 	Skipped         Outcome = "skipped (live run)"      // its execution is in use
 	Refused         Outcome = "refused"                 // not ours to touch, or not this cluster's; stays pending
 	Planned         Outcome = "planned"                 // a dry run
@@ -30,6 +30,15 @@ const (
 
 // Undone reports whether the file has no more to do.
 func (o Outcome) Undone() bool { return o == Restored || o == AlreadyRestored || o == Unverified }
+
+// notBegunError is what became of a file that an interrupted replay had not come to.
+type notBegunError struct{ cause error }
+
+func (e *notBegunError) Error() string { return "not begun: interrupted before its turn" }
+func (e *notBegunError) Unwrap() error { return e.cause }
+
+// NotBegun reports whether the replay was interrupted before it came to the file.
+func (r Result) NotBegun() bool { return r.Outcome == Blocked && r.BlockedBy == "" }
 
 // blocks reports whether older files of the same execution have to wait.
 func (o Outcome) blocks() bool { return !o.Undone() && o != StillPending && o != Planned }

@@ -58,7 +58,7 @@ func (p *replayer) execution(ctx context.Context, info versions.ExecutionInfo, f
 	}
 	switch {
 	case ctx.Err() != nil:
-		return p.each(info, Blocked, ctx.Err(), "")
+		return p.each(info, Blocked, &notBegunError{ctx.Err()}, "")
 	case failed != nil:
 		log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
 		return p.each(info, Blocked, fmt.Errorf("blocked by %s", failed.File.Location), failed.File.Location)
@@ -139,7 +139,7 @@ func (p *replayer) files(ctx context.Context, x source) []Result {
 			p.fileLog(x, f).Error(fmt.Sprintf("%s is blocked by %s", f.Location, blockedBy.Location))
 			result = Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: fmt.Errorf("blocked by %s", blockedBy.Location), BlockedBy: blockedBy.Location}
 		case stopped(p.stop):
-			result = Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: context.Canceled}
+			result = Result{File: f, RunUUID: x.RunUUID(), Outcome: Blocked, Err: &notBegunError{context.Canceled}}
 		case !tried:
 			if result = p.file(ctx, x, f); result.Outcome == gone {
 				continue

@@ -45,7 +45,7 @@ func (p *replayer) verifyAll(ctx context.Context, executions []versions.Executio
 			switch {
 			case tried:
 			case ctx.Err() != nil:
-				result = Result{File: f, RunUUID: info.RunUUID, Outcome: Blocked, Err: ctx.Err()}
+				result = Result{File: f, RunUUID: info.RunUUID, Outcome: Blocked, Err: &notBegunError{ctx.Err()}}
 			case busy != nil:
 				result = Result{File: f, RunUUID: info.RunUUID, Outcome: outcomeOf(busy), Err: busy}
 			default:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -25,7 +24,11 @@ type counter struct {
 }
 
 func (s *setup) newCounter(ctx context.Context, o selectionOptions) *counter {
-	return &counter{setup: s, over: make(chan struct{}), all: func() (int, int, error) { return s.selected(ctx, o) }}
+	return s.counterOf(func() (int, int, error) { return s.selected(ctx, o) })
+}
+
+func (s *setup) counterOf(all func() (ours, krkns int, err error)) *counter {
+	return &counter{setup: s, over: make(chan struct{}), all: all}
 }
 
 // count begins to count what there is, unless that was done.
@@ -49,7 +52,7 @@ func (c *counter) counted() (krkns int, err error) {
 
 func (c *counter) total() int { return int(c.ours.Load()) }
 
-// begin shows the counter until its result is called.
+// begin shows the counter until its result is called. what is done to a file is a participle.
 func (c *counter) begin(what string) (end func()) {
 	c.one, c.end = c.setup.progress.Count(c.setup.log, c.total, what)
 	return c.end
@@ -59,6 +62,6 @@ func (c *counter) begin(what string) (end func()) {
 func (c *counter) finished(x runner.Result) {
 	c.count()
 	if c.one != nil {
-		c.one(filepath.Base(x.File.Location))
+		c.one(reportedName(x.File))
 	}
 }

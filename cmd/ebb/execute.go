@@ -159,7 +159,7 @@ type execution struct {
 
 // look finds out what a replay would do.
 func (x *execution) look() (*runner.Report, error) {
-	defer x.count.begin("version files looked at")()
+	defer x.count.begin("looked at")()
 	options := x.replay
 	options.DryRun = true
 	return x.Replay(x.ctx, options)
@@ -178,6 +178,9 @@ func (x *execution) dryRun() error {
 // askFirst shows what would be done, and asks. done means that nothing more is to be done.
 func (x *execution) askFirst() (done bool, err error) {
 	report, err := x.look()
+	if err == nil && report.Interrupted && !x.wasKilled() {
+		return true, &untriedError{context.Canceled}
+	}
 	if err != nil || !planned(report) {
 		return true, x.replayed(report, err)
 	}
@@ -196,7 +199,7 @@ func (x *execution) askFirst() (done bool, err error) {
 
 // restore does it.
 func (x *execution) restore() error {
-	defer x.count.begin("version files replayed")()
+	defer x.count.begin("replayed")()
 	x.setup.log.Info("Executing rollback version files")
 	if x.options.RunUUID == "" && x.options.ScenarioType == "" {
 		x.setup.log.Warn("scenario_type is not specified, executing all scenarios in rollback directory")

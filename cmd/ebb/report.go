@@ -13,6 +13,7 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 	"github.com/ebb-chaos/ebb/internal/htmlreport"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions"
 )
 
 // reporter collects what a report shows. A nil one collects nothing.
@@ -200,6 +201,8 @@ func replayVerdict(r *runner.Report) (htmlreport.State, string) {
 	left := r.Pending() + r.Refused()
 	all := counted(len(r.Results), "version file")
 	switch {
+	case left > 0 && r.Interrupted:
+		return htmlreport.Bad, fmt.Sprintf("Interrupted; %d of %s not restored", left, all)
 	case left > 0:
 		return htmlreport.Bad, fmt.Sprintf("%d of %s not restored", left, all)
 	case r.Interrupted:
@@ -247,9 +250,17 @@ func (c *caller) scenarioOf(x runner.ScenarioResult) htmlreport.Scenario {
 	return s
 }
 
+// reportedName is the name of a file on the page, which has its whole path, too.
+func reportedName(f versions.File) string {
+	if f.ScenarioType == "" {
+		return filepath.Base(f.Location)
+	}
+	return shortName(f)
+}
+
 func (c *caller) fileOf(x runner.Result) htmlreport.File {
 	f := htmlreport.File{
-		Name: filepath.Base(x.File.Location), Location: x.File.Location, Outcome: string(x.Outcome), State: htmlreport.Warn,
+		Name: reportedName(x.File), Location: x.File.Location, Outcome: string(x.Outcome), State: htmlreport.Warn,
 		Conflict: x.Outcome == runner.Conflict, Reason: x.Reason(), Hints: c.resultHints(x), Actions: x.Actions, Took: x.Took,
 		Verified: x.Outcome == runner.Restored || x.Outcome == runner.AlreadyRestored,
 	}

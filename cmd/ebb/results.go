@@ -29,6 +29,9 @@ func (s *setup) finish(report *runner.Report, output string) error {
 		s.log.Info(planSummary(report))
 	}
 	switch pending := report.Pending(); {
+	case pending > 0 && report.Interrupted && pending == countNotBegun(report):
+		s.log.Error(fmt.Sprintf("interrupted: %d of %d version file(s) were not begun; to go on, run: %s", pending, len(report.Results), s.again))
+		return outcomeError(exitPending)
 	case pending > 0:
 		s.log.Error(fmt.Sprintf("%d of %d version file(s) not restored; fix the cause, then run: %s", pending+report.Refused(), len(report.Results), s.again))
 		if unconfigured(report) {
@@ -72,17 +75,19 @@ func unconfigured(report *runner.Report) bool {
 	})
 }
 
+// shortName is what of the name of a file mostly distinguishes it.
+func shortName(f versions.File) string {
+	return f.ScenarioType + "_…" + f.Name[max(0, strings.LastIndexByte(f.Name, '_')):]
+}
+
 // shortNames name files by what distinguishes them: mostly the type and the letters by chance.
 func (s *setup) shortNames(results []runner.Result) func(runner.Result) string {
-	short := func(x runner.Result) string {
-		return x.File.ScenarioType + "_…" + x.File.Name[max(0, strings.LastIndexByte(x.File.Name, '_')):]
-	}
 	times := map[string]int{}
 	for _, x := range results {
-		times[short(x)]++
+		times[shortName(x.File)]++
 	}
 	return func(x runner.Result) string {
-		if name := short(x); x.File.ScenarioType != "" && times[name] == 1 {
+		if name := shortName(x.File); x.File.ScenarioType != "" && times[name] == 1 {
 			return name
 		}
 		return strings.TrimPrefix(x.File.Location, s.store.Location()+"/")
@@ -98,7 +103,11 @@ func (s *setup) printText(report *runner.Report) error {
 		location = s.shortNames(report.Results)
 	}
 	said := map[runner.Trouble]bool{}
+	notBegun := countNotBegun(report)
 	for _, x := range report.Results {
+		if x.NotBegun() && notBegun >= manyFiles {
+			continue
+		}
 		line := fmt.Sprintf("%s: %s", console.Clean(location(x)), paintOutcome(x.Outcome, color))
 		trouble, general := runner.TroubleOf(x.Err)
 		advice := s.resultHints(x)
@@ -125,7 +134,22 @@ func (s *setup) printText(report *runner.Report) error {
 			}
 		}
 	}
+	if notBegun >= manyFiles {
+		_, err := fmt.Fprintf(w, "%d more version files: %s: not begun: interrupted before their turn\n", notBegun, paintOutcome(runner.Blocked, color))
+		return err
+	}
 	return nil
+}
+
+// countNotBegun counts the files that an interruption came before.
+func countNotBegun(report *runner.Report) int {
+	n := 0
+	for _, x := range report.Results {
+		if x.NotBegun() {
+			n++
+		}
+	}
+	return n
 }
 
 // jsonResult is the shape of -o json.

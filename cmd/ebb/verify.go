@@ -80,12 +80,19 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 		}
 	}
 	s.again = s.next("verify-rollback", append(o.selectionOptions.words(), o.operands...)...)
+	count := s.counterOf(func() (int, int, error) {
+		n, err := s.countVerifiable(ctx, options)
+		return n, 0, err
+	})
+	s.counts, s.finished = true, count.finished
 	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
 		return err
 	}
 	defer v.stop()
+	defer count.begin("verified")()
 	report, err := v.Replay(v.ctx, options)
+	count.end()
 	var incomplete *supervisor.IncompleteError
 	if v.wasKilled() {
 		return v.afterKill()
@@ -97,6 +104,25 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 		s.log.Error(fmt.Sprintf("%v: not all files were asked", err))
 	}
 	return s.finishVerify(report, o.Output, err != nil)
+}
+
+// countVerifiable counts the files whose verify is to be called.
+func (s *setup) countVerifiable(ctx context.Context, o runner.ReplayOptions) (int, error) {
+	if len(o.Only) > 0 {
+		return len(o.Only), nil
+	}
+	n := 0
+	for x, err := range versions.Executions(ctx, s.store.Store, versions.Filter{RunUUID: o.RunUUID, ScenarioType: o.ScenarioType}) {
+		if err != nil && !errors.As(err, new(*versions.EntryError)) {
+			return 0, err
+		}
+		for _, f := range x.Files {
+			if f.Kind == versions.KindVersion {
+				n++
+			}
+		}
+	}
+	return n, nil
 }
 
 // finishVerify prints what came of it. What could not be asked is not taken for restored.

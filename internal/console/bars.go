@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -87,10 +88,18 @@ func (p *Progress) refresh(over <-chan struct{}) {
 func (p *Progress) draw(lines []byte) error {
 	width, height := size(p.out)
 	var b bytes.Buffer
-	b.WriteString(eraseBelow)
+	bars := p.bars
+	if inBackground(p.out) {
+		// The line where bars would be is the shell's, and somebody may be typing in it.
+		if bars = nil; len(lines) == 0 {
+			return nil
+		}
+	} else {
+		b.WriteString(eraseBelow)
+	}
 	b.Write(lines)
 	// More bars than lines would scroll: the cursor could not go back to the first.
-	shown := p.bars[:min(len(p.bars), max(1, height-1))]
+	shown := bars[:min(len(bars), max(1, height-1))]
 	if len(shown) > 0 {
 		b.WriteString(noWrap)
 	}
@@ -132,6 +141,16 @@ func (b *bar) line(width int) string {
 		}
 	}
 	return line
+}
+
+// inBackground reports whether w is a terminal that another job of a shell has.
+func inBackground(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	owner, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	return err == nil && owner > 0 && owner != unix.Getpgrp() // 0 is a group of another PID namespace
 }
 
 // size is that of the terminal that w is, for bars. One that does not know its own has 80 columns.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,18 +116,20 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 }
 
 // Count shows how many of total things are done, which may be 0 until it is known: each call of one is one
-// more, which it names, and end takes the display away. A terminal shows the rate, too. Off a terminal there
-// is a line every ten seconds. Both may be called from any goroutine, end more than once.
+// more, which it names, and end takes the display away. what is a participle: what is done to each. A terminal
+// shows the rate, too. Off a terminal there is a line every ten seconds. Both may be called from any
+// goroutine, end more than once.
 func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (one func(last string), end func()) {
 	began := time.Now()
 	var done atomic.Int64
 	var latest atomic.Value
 	latest.Store("")
-	state := func() string {
+	state := func(what string) string {
 		text := fmt.Sprint(done.Load())
 		if all := total(); all > 0 {
 			text += fmt.Sprintf(" of %d", all)
 		}
+		text += what
 		if seconds := time.Since(began).Seconds(); seconds >= 1 {
 			text += fmt.Sprintf(" (%.0f/s)", float64(done.Load())/seconds)
 		}
@@ -144,7 +145,7 @@ func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (on
 		},
 		text: func() string {
 			last, _ := latest.Load().(string)
-			return strings.Join(slices.DeleteFunc([]string{state(), last, what}, func(s string) bool { return s == "" }), "  ")
+			return strings.TrimSuffix(state(" "+what)+"  "+last, "  ")
 		},
 	})
 	if shown != nil {
@@ -163,7 +164,7 @@ func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (on
 			case <-over:
 				return
 			case <-ticker.C:
-				line := fmt.Sprintf("%s: %s", what, state())
+				line := fmt.Sprintf("%s: %s", what, state(""))
 				if last, _ := latest.Load().(string); last != "" {
 					line += ", last " + last
 				}

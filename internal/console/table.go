@@ -21,20 +21,21 @@ const (
 // Table prints rows in columns while they come. The first rows decide how wide the columns are. The
 // last column is the name of the row, which is never cut, so that it can be copied.
 //
-// On a terminal that is too narrow for the table each row takes several lines: its first columns,
-// below a header, then the others, indented, and then its name.
+// On a terminal that is too narrow for the table each row takes several lines: as many of its columns as
+// fit, below a header, then the others, indented, and then its name. A short last cell is still on the
+// first line.
 type Table struct {
 	w       io.Writer
 	columns []string
-	first   int // columns of the first line on a narrow terminal
+	first   int // columns of the first line on a narrow terminal, at least
 	screen  int // width of the terminal, 0 elsewhere
 	sample  [][]string
 	widths  []int // nil while rows are looked at
 	narrow  bool
 }
 
-// NewTable returns a table with these columns, of which a narrow terminal gets the first so many in
-// one line. It ends with Close.
+// NewTable returns a table with these columns, of which a narrow terminal gets at least the first so
+// many in one line. It ends with Close.
 func NewTable(w io.Writer, screen, first int, columns ...string) *Table {
 	return &Table{w: w, columns: columns, first: first, screen: screen}
 }
@@ -95,7 +96,7 @@ func (t *Table) begin() error {
 	t.narrow = t.screen > 0 && total-len(gap) > t.screen
 	header := t.columns
 	if t.narrow {
-		header = header[:t.first]
+		header = header[:t.fit()]
 	}
 	err := t.line(header)
 	for _, row := range t.sample {
@@ -107,9 +108,43 @@ func (t *Table) begin() error {
 	return err
 }
 
+// fit decides how many columns the first line of a row has on a narrow terminal, and returns how many its
+// header has.
+func (t *Table) fit() int {
+	others := len(t.columns) - 1
+	used := 0
+	for i := range others {
+		if used += t.widths[i]; used > t.screen {
+			break
+		}
+		t.first = max(t.first, i+1)
+		used += len(gap)
+	}
+	if t.first == others-1 && t.room() >= utf8.RuneCountInString(t.columns[t.first]) {
+		return others
+	}
+	return t.first
+}
+
+// room is what is left beside the first columns.
+func (t *Table) room() int {
+	room := t.screen
+	for _, width := range t.widths[:t.first] {
+		room -= width + len(gap)
+	}
+	return room
+}
+
 func (t *Table) print(row []string) error {
 	if !t.narrow {
 		return t.line(row)
+	}
+	if last := len(row) - 2; t.first == last && row[last] != "-" && utf8.RuneCountInString(row[last]) <= t.room() {
+		if err := t.line(row[:last+1]); err != nil {
+			return err
+		}
+		_, err := io.WriteString(t.w, gap+row[last+1]+"\n")
+		return err
 	}
 	if err := t.line(row[:t.first]); err != nil {
 		return err

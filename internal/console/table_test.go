@@ -31,19 +31,45 @@ func TestTable(t *testing.T) {
 	rows := [][]string{
 		{"3s", "pending", "Pod käse/x", "", "/var/lib/ebb/1-a/x.star"},
 		{"28h", "executed", "", "failed: it was\nno use \x1b[2J at all", "/var/lib/ebb/2-b/y.star"},
+		{"30m", "pending", "Pod x/y", "conflict", "/var/lib/ebb/3-c/z.star"},
 	}
 	for screen, want := range map[int]string{
 		0: `AGE  STATE     OBJECTS     LAST                                      FILE
 3s   pending   Pod käse/x  -                                         /var/lib/ebb/1-a/x.star
 28h  executed  -           failed: it was; no use \x1b[2J at all  /var/lib/ebb/2-b/y.star
+30m  pending   Pod x/y     conflict                                  /var/lib/ebb/3-c/z.star
 `,
-		40: `AGE  STATE
+		50: `AGE  STATE     OBJECTS     LAST
+3s   pending   Pod käse/x
+  /var/lib/ebb/1-a/x.star
+28h  executed  -
+  failed: it was; no use \x1b[2J at all
+  /var/lib/ebb/2-b/y.star
+30m  pending   Pod x/y     conflict
+  /var/lib/ebb/3-c/z.star
+`,
+		28: `AGE  STATE     OBJECTS
+3s   pending   Pod käse/x
+  /var/lib/ebb/1-a/x.star
+28h  executed  -
+  failed: it was; no use
+  \x1b[2J at all
+  /var/lib/ebb/2-b/y.star
+30m  pending   Pod x/y
+  conflict
+  /var/lib/ebb/3-c/z.star
+`,
+		20: `AGE  STATE
 3s   pending
   Pod käse/x
   /var/lib/ebb/1-a/x.star
 28h  executed
-  failed: it was; no use \x1b[2J at all
+  failed: it was; no
+  use \x1b[2J at all
   /var/lib/ebb/2-b/y.star
+30m  pending
+  Pod x/y  conflict
+  /var/lib/ebb/3-c/z.star
 `,
 		12: `AGE  STATE
 3s   pending
@@ -57,6 +83,10 @@ executed
   \x1b[2J at
   all
   /var/lib/ebb/2-b/y.star
+30m  pending
+  Pod x/y
+  conflict
+  /var/lib/ebb/3-c/z.star
 `,
 	} {
 		got := table(t, screen, rows...)
@@ -64,6 +94,7 @@ executed
 			// The longest cell decides, as it is printed.
 			want = strings.ReplaceAll(want, "LAST                                      FILE", "LAST"+strings.Repeat(" ", 35)+"FILE")
 			want = strings.ReplaceAll(want, "-                                         /var", "-"+strings.Repeat(" ", 38)+"/var")
+			want = strings.ReplaceAll(want, "conflict                                  /var", "conflict"+strings.Repeat(" ", 31)+"/var")
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%d columns: %s", screen, d)
