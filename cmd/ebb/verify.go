@@ -141,7 +141,11 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 	if verified < len(report.Results) {
 		say = s.log.Error
 	}
-	say(fmt.Sprintf("%d of %d version file(s) verified: what they undo is restored", verified, len(report.Results)))
+	how := ""
+	if report.Interrupted {
+		how = "interrupted: "
+	}
+	say(fmt.Sprintf("%s%d of %d version file(s) verified: what they undo is restored", how, verified, len(report.Results)))
 	if unseen := count[runner.NotObserved]; unseen > 0 {
 		s.log.Error(fmt.Sprintf("of %d version file(s) it can't be seen any more whether what they undo is restored", unseen))
 	}
