@@ -44,5 +44,6 @@
 // The process can be killed at any line: what is pending on disk is what has to be undone. For each
 // change the order is: write the version file, write the journal, mark the request, send it, remove
 // the mark. For each replayed file it is: write the attempt to the journal, undo, verify, rename,
-// write the outcome to the journal.
+// write the outcome to the journal. A replay's lines in the journal wait for the disk together, and last at
+// its end: they tell what a process was at that died, and for that the page cache is enough.
 package runner

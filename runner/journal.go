@@ -72,8 +72,35 @@ func subjectsIn(lines string) []builtins.Ref {
 
 // journal appends an entry about a file. History is not worth stopping an undo for.
 func (r *Runner) journal(ctx context.Context, f versions.File, runUUID string, e versions.Entry) {
-	e.RunUUID, e.ScenarioType, e.Execution, e.File = runUUID, f.ScenarioType, f.Execution, f.Name
-	if err := r.store.Append(context.WithoutCancel(ctx), e); err != nil {
+	r.sayJournal(r.store.Append(context.WithoutCancel(ctx), about(f, runUUID, e)))
+}
+
+// journal appends an entry as [Runner.journal] does, and does not wait for the disk: it says what a process
+// was at that died, and for that the page cache is enough. Whoever calls it ends with syncJournal.
+func (p *replayer) journal(ctx context.Context, f versions.File, runUUID string, e versions.Entry) {
+	lazy, ok := p.store.(versions.LazyJournal)
+	if !ok {
+		p.Runner.journal(ctx, f, runUUID, e)
+		return
+	}
+	p.sayJournal(lazy.AppendLazily(context.WithoutCancel(ctx), about(f, runUUID, e)))
+}
+
+// syncJournal waits until all of the journal is on stable storage.
+func (r *Runner) syncJournal(ctx context.Context) {
+	if lazy, ok := r.store.(versions.LazyJournal); ok {
+		r.sayJournal(lazy.SyncJournal(context.WithoutCancel(ctx)))
+	}
+}
+
+func (r *Runner) sayJournal(err error) {
+	if err != nil {
 		r.options.Log.Warn(fmt.Sprintf("the journal was not written: %v", err))
 	}
+}
+
+// about is an entry about a file.
+func about(f versions.File, runUUID string, e versions.Entry) versions.Entry {
+	e.RunUUID, e.ScenarioType, e.Execution, e.File = runUUID, f.ScenarioType, f.Execution, f.Name
+	return e
 }

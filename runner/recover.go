@@ -53,6 +53,7 @@ func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResu
 	after, cancel := graceful(ctx, r.options.Grace-d.Interrupted)
 	defer cancel()
 	defer r.events.Flush(flushLimit)
+	defer r.syncJournal(ctx)
 	report := ScenarioResult{Scenario: d.Scenario, Position: d.Position, Began: d.Began, Err: d.Err, Effects: Unwitnessed(d.Err)}
 	log := r.options.Log.With("run_uuid", o.UUID, "scenario", d.Scenario.Path, "execution", d.Execution)
 	log.Error(fmt.Sprintf("Scenario %s failed: %v", d.Scenario.Path, d.Err))

@@ -80,6 +80,7 @@ func (e *UnknownRunError) Error() string {
 // of each file is in the report.
 func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	defer r.events.Flush(flushLimit)
+	defer r.syncJournal(ctx)
 	p := r.replayer(o)
 	p.stop = ctx.Done()
 	if o.Verify {
@@ -120,7 +121,7 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 	var results [][]Result
 	turns := newTurns(p.options.Log.Handler())
 	pace := newPace(p.Parallel, p.outside.load)
-	var work sync.WaitGroup
+	work := newCrew()
 	for {
 		done := pace.begin()
 		chain := s.next()
@@ -130,7 +131,7 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 		}
 		log, over := turns.take(chain.turn)
 		own := *p // what was read before it was scheduled
-		work.Go(func() {
+		work.do(func() {
 			defer done()
 			defer over()
 			own.Runner, own.beliefs = p.logging(log), &builtins.Beliefs{}
@@ -143,7 +144,7 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 			results[chain.turn] = of
 		})
 	}
-	work.Wait()
+	work.wait()
 	return slices.Concat(results...)
 }
 
@@ -168,6 +169,7 @@ func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
 // execution, unless o.KeepGoing says otherwise; of the rest of o only DryRun, TakeOver, Expected, Lost and Begun count.
 func (r *Runner) ReplayFile(ctx context.Context, f versions.File, o ReplayOptions) (*Report, error) {
 	defer r.events.Flush(flushLimit)
+	defer r.syncJournal(ctx)
 	p := r.replayer(ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing, Lost: o.Lost, Begun: o.Begun, TakeOver: o.TakeOver, Expected: o.Expected})
 	x, err := p.openFor(ctx, f)
 	if err != nil {

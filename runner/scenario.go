@@ -169,6 +169,7 @@ func (x *scenarioRun) replay(ctx context.Context, then after) []Result {
 	if x.execution == nil {
 		return nil
 	}
+	defer x.runner.syncJournal(ctx)
 	p := x.runner.replayer(ReplayOptions{})
 	p.then, p.journaled = then, record{flushed: x.flushed}
 	return p.files(ctx, x.execution)

@@ -49,12 +49,26 @@ func (t *turns) end(i int) {
 	}
 }
 
+// gatherer is a handler that writes records at once which it is given one after the other.
+type gatherer interface{ Gather(do func()) }
+
 // print prints the lines of a turn that wait.
 func (t *turns) print(i int) {
-	for _, l := range t.lines[i] {
-		_ = l.handler.Handle(context.Background(), l.record) // as slog itself does
+	lines := t.lines[i]
+	if len(lines) == 0 {
+		return
 	}
-	t.kept -= len(t.lines[i])
+	handle := func() {
+		for _, l := range lines {
+			_ = l.handler.Handle(context.Background(), l.record) // as slog itself does
+		}
+	}
+	if g, ok := t.out.(gatherer); ok {
+		g.Gather(handle)
+	} else {
+		handle()
+	}
+	t.kept -= len(lines)
 	delete(t.lines, i)
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,13 +46,13 @@ func self(now time.Time) Holder {
 }
 
 // hostName is for messages. A host without a name is rare and only makes them poorer.
-func hostName() string {
+var hostName = sync.OnceValue(func() string {
 	host, err := os.Hostname()
 	if err != nil {
 		return "unknown"
 	}
 	return host
-}
+})
 
 // command is the program and what it was told to do. What else is on a command line need not be in
 // a file.

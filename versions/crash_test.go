@@ -206,7 +206,7 @@ func (p *process) anything(t *rapid.T) error {
 		p.dieAt(at)
 	}
 	err := p.act(t, rapid.SampledFrom([]string{
-		"begin", "open", "append", "close", "probe", "flush", "flush", "flush", "replace", "mark executed", "mark executed", "remove", "mark", "unmark", "notes", "notes",
+		"begin", "open", "append", "append lazily", "close", "probe", "flush", "flush", "flush", "replace", "mark executed", "mark executed", "remove", "mark", "unmark", "notes", "notes",
 	}).Draw(t, "act"))
 	if !p.dead {
 		p.sys.Inject(nil)
@@ -222,6 +222,8 @@ func (p *process) act(t *rapid.T, act string) error {
 	case "begin":
 		_, err := p.begin()
 		return err
+	case "append lazily":
+		return p.appendLazily()
 	case "append":
 		return p.append()
 	case "notes":

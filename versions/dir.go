@@ -30,6 +30,7 @@ type Dir struct {
 	roots roots            // waits for its entries
 	index sharedIndex      // of the pending files
 	lines together[[]byte] // of the journal
+	lazy  lazyJournal
 
 	noteAfter time.Duration // see dirExecution.note
 

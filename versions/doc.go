@@ -50,7 +50,8 @@
 //     on stable storage. Until then both are pending, and a second import finds the F.star.
 //   - History. When Append returns, the line is on stable storage, with the directory entries of
 //     the journal and of the versions directory. A line that a crash cut off is the only one that
-//     is lost. The journal decides only which of several undos goes first.
+//     is lost. AppendLazily promises the same for the death of the process alone; SyncJournal adds the
+//     rest. The journal decides only which of several undos goes first.
 //   - Order. A timestamp is max(now, newest + 1). So timestamps always grow, over the executions of
 //     a store and over the files of an execution, even if the clock is set back. Newest first is
 //     the reverse of the order of writing.

@@ -47,7 +47,7 @@ func TestOrderOfOperations(t *testing.T) {
 	parent := filepath.Base(filepath.Dir(d.path))
 	d.path = filepath.Join(d.path, "deep")
 	sys := errorfs.New(durable.OS{})
-	d.system = sys
+	d.system, d.roots.quiet = sys, time.Hour // however long a step takes
 	e, err := d.Begin(t.Context(), "run")
 	check := func(step string, err error, want ...string) {
 		t.Helper()
@@ -101,6 +101,13 @@ func TestOrderOfOperations(t *testing.T) {
 	sys.Inject(nil)
 	check("close when empty", e.Close(), "unlink .lock", "rmdir EXECUTION")
 	check("append", d.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "close "+journalName, "sync deep")
+	d.lazy.pause = time.Hour
+	check("append lazily", d.AppendLazily(t.Context(), Entry{Event: EventOutcome}), "append "+journalName, "write "+journalName)
+	check("append lazily once more", d.AppendLazily(t.Context(), Entry{Event: EventOutcome}), "write "+journalName)
+	check("sync the journal", d.SyncJournal(t.Context()), "sync "+journalName, "sync deep", "close "+journalName)
+	if err := d.SyncJournal(t.Context()); err != nil || len(sys.Calls()) > 0 {
+		t.Errorf("sync the journal again: got %v and %q, want nothing", err, sys.Calls())
+	}
 	another := &Dir{path: d.path, system: sys}
 	check("first append of a process", another.Append(t.Context(), Entry{Event: EventFlushed}), "append "+journalName, "write "+journalName, "sync "+journalName, "close "+journalName, "sync deep", "sync versions")
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -138,6 +139,101 @@ func TestJournalAfterFailedSync(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"one", "two"}, files); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}
+
+// A journal that is kept open is the one that the path leads to, and ours alone: whatever happened to it
+// between two lines.
+func TestLazyJournalIsWhereItsPathLeads(t *testing.T) {
+	d := testDir(t)
+	d.lazy.pause = time.Hour
+	add := func(file string) error {
+		t.Helper()
+		return d.AppendLazily(t.Context(), Entry{Event: EventOutcome, File: file})
+	}
+	has := func(want ...string) {
+		t.Helper()
+		var files []string
+		for e, err := range d.Journal(t.Context(), Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, e.File)
+		}
+		if diff := cmp.Diff(want, files); diff != "" {
+			t.Errorf("entries (-want +got):\n%s", diff)
+		}
+	}
+	path := filepath.Join(d.path, journalName)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(add("one"))
+	must(add("two"))
+	has("one", "two")
+	must(os.Rename(path, path+".1"))
+	must(add("after it was rotated"))
+	has("after it was rotated")
+	must(os.WriteFile(path, []byte("{\"torn"), 0o600))
+	must(add("after a torn line"))
+	content, err := os.ReadFile(path)
+	must(err)
+	if lines := strings.Split(string(content), "\n"); len(lines) != 3 || lines[0] != `{"torn` {
+		t.Errorf("after a torn line: got %q, want it on a line of its own", content)
+	}
+	must(os.Rename(d.path, d.path+"-old"))
+	must(add("after the directory was replaced"))
+	has("after the directory was replaced")
+	must(os.Chmod(path, 0o666))
+	if err := add("writable by all"); !errors.As(err, new(*InsecureError)) {
+		t.Errorf("a journal that others can write: got %v, want an *InsecureError", err)
+	}
+	must(os.Chmod(path, 0o600))
+	must(os.Chmod(d.path, 0o777))
+	if err := add("in a directory that all can write"); !errors.As(err, new(*InsecureError)) {
+		t.Errorf("a directory that others can write: got %v, want an *InsecureError", err)
+	}
+	must(os.Chmod(d.path, 0o700))
+	must(add("later"))
+	has("after the directory was replaced", "later")
+	must(d.SyncJournal(t.Context()))
+	if j := &d.lazy; j.open != nil || len(j.left) > 0 || j.dirty || j.timer != nil {
+		t.Errorf("after the sync: got %+v, want nothing open", j)
+	}
+}
+
+// What nobody waited for and failed is said with the next line. That line is not lost with it.
+func TestLazyJournalAfterFailedSync(t *testing.T) {
+	sys := errorfs.New(durable.OS{})
+	d := testDir(t)
+	d.system, d.lazy.pause = sys, time.Hour
+	add := func() error { return d.AppendLazily(t.Context(), Entry{Event: EventOutcome}) }
+	if err := add(); err != nil {
+		t.Fatal(err)
+	}
+	sys.Inject(func(_ int, op string) error {
+		if op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	d.syncLazily(false)
+	sys.Inject(nil)
+	if err := add(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("the next line: got %v, want EIO", err)
+	}
+	content, err := os.ReadFile(filepath.Join(d.path, journalName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(string(content), "\n"); len(lines) != 4 || lines[1] != "" {
+		t.Errorf("got %q, want a line, an end of what the disk may lack, and a line", lines)
+	}
+	if err := errors.Join(add(), d.SyncJournal(t.Context())); err != nil {
+		t.Errorf("after that: got %v, want nothing", err)
 	}
 }
 

@@ -43,6 +43,8 @@ func newLife(parent string, mutate func(durable.System) durable.System) (*life, 
 func (l *life) start() *process {
 	p := &process{life: l, sys: errorfs.New(l.under)}
 	p.store = indexing(l.path, p.sys, "")
+	p.store.roots.quiet = time.Hour // however long a step takes
+	p.store.lazy.pause = time.Hour  // what a crash meets is this process's own doing
 	return p
 }
 

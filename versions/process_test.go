@@ -46,6 +46,10 @@ func (p *process) bury() error {
 		errs = append(errs, e.dir.Close(), e.root.Close())
 	}
 	p.held = nil
+	if open := p.store.lazy.open; open != nil {
+		_ = open.close() // the file system fails it, too
+		p.store.lazy.open = nil
+	}
 	return errors.Join(errs...)
 }
 
@@ -200,6 +204,30 @@ func (p *process) append() error {
 	return p.known.read(p.store)
 }
 
+// appendLazily appends a line that a power loss may take until the journal is synced. Whoever reads the
+// journal meanwhile sees it.
+func (p *process) appendLazily() error {
+	p.serial++
+	entry := newEntry(fmt.Sprintf("%d lazily", p.serial))
+	p.known.lines = append(p.known.lines, lineTruth{entry: entry})
+	i := len(p.known.lines) - 1
+	p.rec.Note(*p.known.clone())
+	if err := p.store.AppendLazily(context.Background(), entry); err != nil || p.dead {
+		return p.failed(err)
+	}
+	visible := p.known.clone()
+	visible.lines[i].acked = true
+	if err := visible.read(p.store); err != nil {
+		return err
+	}
+	if err := p.store.SyncJournal(context.Background()); err != nil || p.dead {
+		return p.failed(err)
+	}
+	p.known.lines[i].acked = true
+	p.rec.Note(*p.known.clone())
+	return p.known.read(p.store)
+}
+
 func (p *process) close(e *dirExecution) error {
 	files, err := e.Files(context.Background())
 	if err != nil && !errors.Is(err, ErrClosed) { // it may be closed again
@@ -269,6 +297,9 @@ func (p *process) replay() error {
 // wholeLife is two executions with everything that can be done to them.
 func (p *process) wholeLife() error {
 	if err := p.append(); err != nil {
+		return err
+	}
+	if err := p.appendLazily(); err != nil {
 		return err
 	}
 	first, err := p.begin()

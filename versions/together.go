@@ -56,12 +56,23 @@ func (t *together[T]) do(item T, work func([]T) error) error {
 // roots waits for the entries of a versions directory.
 type roots struct {
 	together[*durable.Dir]
-	quiet  time.Duration // see sync; 0 is rootQuiet
+	quiet  time.Duration // see sync; 0 is quietFor
 	synced durable.Stamp // of a directory whose entries are all on stable storage; held by who works
 }
 
-// rootQuiet is far more than the grain of any file system's times.
-const rootQuiet = 5 * time.Second
+// How long ago a change must be for a later one to have another time: far more than the grain of any file
+// system's times, and of those that a kernel keeps itself.
+const (
+	rootQuiet  = 5 * time.Second
+	localQuiet = 100 * time.Millisecond
+)
+
+func quietFor(root *durable.Dir) time.Duration {
+	if root.TrueTimes() {
+		return localQuiet
+	}
+	return rootQuiet
+}
 
 // sync waits until the entries that root had at the call are on stable storage. Nothing is to be done
 // where it has not changed since this process waited for it, which its change time tells if it was
@@ -84,7 +95,7 @@ func (r *roots) syncAll(all []*durable.Dir) error {
 			return err
 		}
 		done = append(done, stamp)
-		if stamp.Changed().Before(began.Add(-cmp.Or(r.quiet, rootQuiet))) {
+		if stamp.Changed().Before(began.Add(-cmp.Or(r.quiet, quietFor(root)))) {
 			r.synced = stamp
 		}
 	}

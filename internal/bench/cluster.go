@@ -26,6 +26,7 @@ import (
 // bench is what all rows share: the binaries, a control plane, and a directory that goes at the end.
 type bench struct {
 	ebb, self  string
+	under      []string // what runs ebb, nothing for itself
 	dir        string
 	kubeconfig string
 	client     dynamic.Interface

@@ -74,6 +74,7 @@ func runCommand(ctx context.Context, args []string) (err error) {
 	out := flags.String("out", "bin/bench.json", "where the results go")
 	only := flags.String("rows", "", "a regular expression: the rows to measure")
 	repeats := flags.Int("repeats", 0, "samples of each row, 0 for its own number")
+	under := flags.String("under", "", "a program, with its arguments, that runs each command of ebb, such as a profiler")
 	note := flags.String("note", "", "a remark for the results, such as the version that was measured")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -87,6 +88,7 @@ func runCommand(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
+	b.under = strings.Fields(*under)
 	report := newReport(*note)
 	for _, row := range allRows() {
 		if !rows.MatchString(row.Name) {

@@ -162,6 +162,9 @@ func (b *bench) measure(ctx context.Context, r row) (*Result, error) {
 			if err != nil {
 				return nil, err
 			}
+			if len(b.under) > 0 && p.Path == b.ebb {
+				p.Path, p.Args = b.under[0], slices.Concat(b.under[1:], []string{p.Path}, p.Args)
+			}
 			sample, err := p.run(ctx)
 			if err != nil {
 				return nil, err

@@ -25,7 +25,7 @@ func NewLogger(w io.Writer, format, level string, color bool) (*slog.Logger, err
 	}
 	switch format {
 	case "text":
-		return slog.New(&handler{w: w, mu: new(sync.Mutex), least: least, color: color}), nil
+		return slog.New(&handler{out: &output{w: w}, least: least, color: color}), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(JSON(w), &slog.HandlerOptions{Level: least})), nil
 	}
@@ -47,10 +47,63 @@ func IsTerminal(w io.Writer) bool {
 // handler prints records as Krkn does, which no slog handler that was tried can be told to do
 // without losing the escaping. It leaves attributes out: they are for programs, which read JSON.
 type handler struct {
-	w     io.Writer
-	mu    *sync.Mutex
+	out   *output
 	least slog.Level
 	color bool
+}
+
+// output is where records go.
+type output struct {
+	w io.Writer
+
+	mu        sync.Mutex
+	gathering int    // calls of Gather that have not ended
+	gathered  []byte // lines that are not written yet
+}
+
+// mostAtOnce is how much a pipe takes in one piece, whoever else writes to it.
+const mostAtOnce = 4 << 10
+
+func (o *output) write(line string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gathering == 0 {
+		_, err := io.WriteString(o.w, line)
+		return err
+	}
+	var err error
+	if len(o.gathered)+len(line) > mostAtOnce {
+		err = o.flush()
+	}
+	o.gathered = append(o.gathered, line...)
+	return err
+}
+
+// flush writes what was gathered. mu is held.
+func (o *output) flush() error {
+	if len(o.gathered) == 0 {
+		return nil
+	}
+	_, err := o.w.Write(o.gathered)
+	o.gathered = o.gathered[:0]
+	return err
+}
+
+// Gather calls do, and writes the records that are handled meanwhile in few pieces. It is for records that
+// have waited already: those of a process that dies in it are not written.
+func (h *handler) Gather(do func()) {
+	o := h.out
+	o.mu.Lock()
+	o.gathering++
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.gathering--; o.gathering == 0 {
+			_ = o.flush() // as slog does with what Handle returns
+		}
+	}()
+	do()
 }
 
 // Enabled is part of slog.Handler.
@@ -74,10 +127,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	for _, line := range lines[1:] {
 		b.WriteString("  " + Clean(line) + "\n")
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, err := io.WriteString(h.w, b.String())
-	return err
+	return h.out.write(b.String())
 }
 
 func (h *handler) level(l slog.Level) string {

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -148,11 +149,16 @@ func (d *Dir) ReadFile(name string, limit int64) (content []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	// One byte more than allowed: the file may grow after any check of its size.
-	content, err = io.ReadAll(io.LimitReader(f, limit+1))
+	info, err := stat(f)
 	if err != nil {
 		return nil, err
 	}
+	// One byte more than allowed: the file may grow after any check of its size.
+	b := bytes.NewBuffer(make([]byte, 0, min(info.Size, limit)+bytes.MinRead))
+	if _, err = b.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
+		return nil, err
+	}
+	content = b.Bytes()
 	if int64(len(content)) > limit {
 		return nil, fmt.Errorf("%q is too long: want at most %d bytes", f.Name(), limit)
 	}

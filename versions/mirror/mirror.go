@@ -276,12 +276,31 @@ func (s *Store) Original(ctx context.Context, f versions.File) ([]byte, error) {
 // Append implements versions.Store. The journal is not mirrored.
 func (s *Store) Append(ctx context.Context, e versions.Entry) error { return s.disk.Append(ctx, e) }
 
+// AppendLazily implements versions.LazyJournal, as far as the disk does.
+func (s *Store) AppendLazily(ctx context.Context, e versions.Entry) error {
+	if lazy, ok := s.disk.(versions.LazyJournal); ok {
+		return lazy.AppendLazily(ctx, e)
+	}
+	return s.disk.Append(ctx, e)
+}
+
+// SyncJournal implements versions.LazyJournal.
+func (s *Store) SyncJournal(ctx context.Context) error {
+	if lazy, ok := s.disk.(versions.LazyJournal); ok {
+		return lazy.SyncJournal(ctx)
+	}
+	return nil
+}
+
 // Journal implements versions.Store.
 func (s *Store) Journal(ctx context.Context, f versions.Filter) iter.Seq2[versions.Entry, error] {
 	return s.disk.Journal(ctx, f)
 }
 
-var _ versions.RemnantCleaner = (*Store)(nil)
+var (
+	_ versions.RemnantCleaner = (*Store)(nil)
+	_ versions.LazyJournal    = (*Store)(nil)
+)
 
 // CleanRemnants implements [versions.RemnantCleaner] for the cluster's copy: its journal has lines of
 // those who use that copy alone.
