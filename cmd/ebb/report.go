@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -255,7 +256,7 @@ func reportedName(f versions.File) string {
 	if f.ScenarioType == "" {
 		return filepath.Base(f.Location)
 	}
-	return shortName(f)
+	return strings.TrimSuffix(shortName(f), ".executed")
 }
 
 func (c *caller) fileOf(x runner.Result) htmlreport.File {

@@ -64,7 +64,8 @@ func newView(r Report) view {
 	if len(v.Conflicts) > maxListed {
 		v.Conflicts = v.Conflicts[:maxListed]
 	}
-	v.Listed = slices.Clone(r.Files)
+	// Conflicts have a list of their own.
+	v.Listed = slices.DeleteFunc(slices.Clone(r.Files), func(f File) bool { return f.Conflict && len(v.Conflicts) < maxListed })
 	slices.SortStableFunc(v.Listed, func(a, b File) int { return rank(b.State) - rank(a.State) })
 	if len(v.Listed) > maxListed {
 		v.More, v.Listed = len(v.Listed)-maxListed, v.Listed[:maxListed]

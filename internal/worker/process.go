@@ -215,6 +215,6 @@ func (p *Process[O, E]) watch(over <-chan struct{}) bool {
 // waiting.
 func (p *Process[O, E]) Kill() {
 	started := descendants(p.cmd.Process.Pid) // before they lose their parent
-	_ = p.cmd.Process.Kill() // it may have ended
+	_ = p.cmd.Process.Kill()                  // it may have ended
 	killAll(started)
 }
