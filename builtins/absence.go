@@ -2,20 +2,20 @@ package builtins
 
 import "sync"
 
-// Absences are objects that the API server itself said are gone, while one version file was undone:
-// it answered that a delete has removed the very object of a UID, or that there is none of that name.
-// The verify that follows at once need not ask the same again.
+// Absences are objects that the API server has proven to be gone during the undo of one version
+// file: its answer says that a delete has removed the object with a UID, or that no object has the
+// name. The verify that follows need not ask for them again.
 //
-// It takes part only as long as the undo deletes, and does nothing else: what creates or changes
-// something, in the cluster or outside, may bring an object back, so that nothing is believed from
-// then on; so does what waits. An object whose create may still be under way is never noted. The zero value is ready.
+// They are recorded only while the undo does nothing but delete. A create, another change in or
+// outside the cluster, or a wait may bring an object back: after that, none counts. An object whose
+// create may still be under way is never recorded. The zero value is ready for use.
 type Absences struct {
 	mu   sync.Mutex
 	void bool
 	refs map[Ref]bool
 }
 
-// noteAbsent records that r is gone, now that s has waited for what could bring it back.
+// noteAbsent records that r is gone. s has waited for all requests that could bring it back.
 func (s *Session) noteAbsent(r Ref) {
 	if s.Absences == nil || s.Mode != Undo || s.answerLost(r) {
 		return
@@ -29,7 +29,8 @@ func (s *Session) noteAbsent(r Ref) {
 	a.refs[r] = true
 }
 
-// voidAbsences forgets all, for good, before a change that is no delete, or a wait.
+// voidAbsences drops all absences for good. It is called before a change that is no delete, and
+// before a wait.
 func (s *Session) voidAbsences() {
 	if s.Absences == nil {
 		return
@@ -39,7 +40,7 @@ func (s *Session) voidAbsences() {
 	s.Absences.void = true
 }
 
-// knownAbsent reports whether a verify may take r for gone without asking.
+// knownAbsent reports whether a verify may treat r as gone without a request.
 func (s *Session) knownAbsent(r Ref) bool {
 	if s.Absences == nil || s.Mode != Verify || s.answerLost(r) {
 		return false

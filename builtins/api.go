@@ -10,19 +10,17 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// API is api.star: the signature and documentation of everything that scripts can
-// call. A member of a module stands there under module_member.
-//
-//go:embed api.star
+// API is api.star: the signature and documentation of every function that scripts can call. A
+// function of a module has the name module_function there.
 var API string
 
 // Doc documents one function.
 type Doc struct {
 	Name      string // as scripts write it: "k8s.get"
-	Section   string // the heading that it stands under
+	Section   string // the heading above it
 	Signature string // "k8s.get(kind, name, namespace = \"\", api_version = \"\")"
 	Params    []string
-	Text      string // what it does, then its arguments
+	Text      string // what it does, and then its arguments
 }
 
 // Summary is the first line of the text.
@@ -31,7 +29,7 @@ func (d Doc) Summary() string {
 	return line
 }
 
-// Docs reads api.star.
+// Docs parses api.star.
 func Docs() ([]Doc, error) {
 	file, err := (&syntax.FileOptions{}).Parse("api.star", API, syntax.RetainComments)
 	if err != nil {
@@ -65,7 +63,8 @@ func Docs() ([]Doc, error) {
 	return docs, nil
 }
 
-// qualify returns how scripts write a name of api.star: cloud_gcp_start is cloud.gcp.start.
+// qualify returns the name in scripts of a function of api.star: cloud_gcp_start is
+// cloud.gcp.start.
 func qualify(name string, names starlark.StringDict) string {
 	first, rest, ok := strings.Cut(name, "_")
 	if module, is := names[first].(*starlarkstruct.Module); ok && is {
@@ -74,7 +73,7 @@ func qualify(name string, names starlark.StringDict) string {
 	return name
 }
 
-// param prints a parameter as it is declared.
+// param prints the declaration of a parameter.
 func param(e syntax.Expr) string {
 	switch e := e.(type) {
 	case *syntax.Ident:

@@ -21,17 +21,18 @@ const (
 	kindSubnet      = "aws.Subnet"
 )
 
-// InCluster reports whether r is in the Kubernetes cluster, and not in the cloud around it.
+// InCluster reports whether r is in the Kubernetes cluster, and not in a cloud.
 func (r Ref) InCluster() bool { return !strings.Contains(r.Kind, ".") }
 
-// machines is what the functions for instances need to know of a cloud.
+// machines has what the functions for instances need of a cloud.
 type machines struct {
 	kind   string
 	asker  *cloudapi.Asker
-	status func(ctx context.Context, names []string) (map[string]string, error) // without those that there aren't
+	status func(ctx context.Context, names []string) (map[string]string, error) // leaves out instances that do not exist
 }
 
-// describe returns the status of instances, once no request of a killed process can change it.
+// describe returns the status of instances. It first waits until no request of a killed process can
+// change them.
 func (m machines) describe(ctx context.Context, s *Session, names []string) (map[string]string, error) {
 	ours := func(r Ref) bool { return r.Kind == m.kind && slices.Contains(names, r.Name) }
 	if _, err := s.settle(ctx, ours, false); err != nil {
@@ -40,7 +41,8 @@ func (m machines) describe(ctx context.Context, s *Session, names []string) (map
 	return m.status(ctx, names)
 }
 
-// wait looks until all instances have a status. The time is the script's to bound, not the file's.
+// wait polls until all instances have a status. The script sets the time limit, and the time of the
+// file does not run.
 func (m machines) wait(ctx context.Context, s *Session, names []string, status string, limit time.Duration) error {
 	if s.Mode == Plan || len(names) == 0 {
 		return nil // nothing was changed, so nothing will come
@@ -55,7 +57,7 @@ func (m machines) wait(ctx context.Context, s *Session, names []string, status s
 		if states, err = m.describe(ctx, s, left); err != nil {
 			return false, err
 		}
-		// What has come is not asked for again: clouds throttle.
+		// Instances that have the status are not asked for again, because clouds throttle.
 		left = slices.DeleteFunc(slices.Clone(left), func(name string) bool { return states[name] == status })
 		return len(left) == 0, nil
 	})
@@ -65,7 +67,7 @@ func (m machines) wait(ctx context.Context, s *Session, names []string, status s
 	return err
 }
 
-// list says what the first few of the instances are.
+// list returns the states of the first few instances.
 func list(names []string, states map[string]string) string {
 	var said []string
 	for _, name := range names[:min(len(names), 5)] {
@@ -100,7 +102,7 @@ func (m machines) statuses(c *call, names []string) (starlark.Value, error) {
 	return d, nil
 }
 
-// changeCloud makes a change to r, or lists it.
+// changeCloud makes a change to r or, in a plan, records it.
 func (s *Session) changeCloud(ctx context.Context, verb string, r Ref, send func() error) error {
 	if s.Mode == Plan {
 		s.plan(verb, r, "%s %s", verb, r.Text())

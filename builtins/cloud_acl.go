@@ -12,8 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
-// settledACLs settles all that is under way to network ACLs and associations: a
-// description can't say which of them it shows the state of.
+// settledACLs waits until no request of a killed process can change network ACLs or associations: a
+// description does not say whether it includes such a request.
 func (s *Session) settledACLs(ctx context.Context) error {
 	_, err := s.settle(ctx, func(r Ref) bool { return r.Kind == kindNetworkACL || r.Kind == kindSubnet }, false)
 	return err
@@ -40,7 +40,7 @@ func (s *Session) pollUntilVisible(ctx context.Context, r Ref, look func() (ther
 	}
 }
 
-// filters is EC2's filters by name.
+// filters are filters of EC2, by name.
 type filters map[string][]string
 
 // Unpack implements starlark.Unpacker.
@@ -60,7 +60,7 @@ func (f *filters) Unpack(v starlark.Value) error {
 			return err
 		}
 		if len(values) == 0 {
-			// EC2 would leave such a filter out, and return everything.
+			// EC2 would ignore a filter without values, and return everything.
 			return fmt.Errorf("%q has no values", name)
 		}
 		(*f)[name] = values
@@ -141,8 +141,8 @@ func awsReplaceNetworkACL(c *call, a *replaceNetworkACLArgs) (starlark.Value, er
 	return starlark.Bool(changed), err
 }
 
-// replaceACL gives a subnet another list. It looks first, so that what needs no change uses up no
-// rollback.
+// replaceACL replaces the network ACL of a subnet. It reads the present one first: if there is
+// nothing to change, it uses up no rollback.
 func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, subnet, acl, expected string) (changed bool, err error) {
 	if err := s.settledACLs(ctx); err != nil {
 		return false, err
@@ -172,7 +172,7 @@ func (s *Session) replaceACL(ctx context.Context, client *aws.Client, region, su
 	return changed, asConflict(err)
 }
 
-// asConflict makes a conflict of what somebody else changed.
+// asConflict turns an error about a change by somebody else into a conflict.
 func asConflict(err error) error {
 	var changed *aws.ChangedError
 	if errors.As(err, &changed) {
@@ -198,7 +198,7 @@ func awsDeleteNetworkACL(c *call, a *deleteNetworkACLArgs) (starlark.Value, erro
 	return starlark.Bool(deleted), err
 }
 
-// deleteACL deletes the list of a name that this run made.
+// deleteACL deletes the network ACL with a name that this run has created.
 func (s *Session) deleteACL(ctx context.Context, client *aws.Client, region, name string) (bool, error) {
 	if err := s.settledACLs(ctx); err != nil {
 		return false, err
@@ -216,7 +216,8 @@ func (s *Session) deleteACL(ctx context.Context, client *aws.Client, region, nam
 		if run := acl.Tags[LabelRunUUID]; run == "" || s.RunUUID != "" && run != s.RunUUID {
 			return false, &ConflictError{Message: fmt.Sprintf("%s (%s) is not ours and was left alone: its tag %s is %q, not %q", r.Text(), acl.ID, LabelRunUUID, run, s.RunUUID)}
 		}
-		// In a dry run the newer file, which takes it from the subnets, was not replayed either.
+		// In a dry run, the newer file, which takes the ACL from its subnets, was not replayed
+		// either.
 		if len(acl.Associations) > 0 && s.Mode != Plan {
 			return false, &ConflictError{Message: fmt.Sprintf("%s (%s) still is the network ACL of %q, and was left alone", r.Text(), acl.ID, sortedKeys(acl.Associations))}
 		}

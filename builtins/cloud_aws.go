@@ -17,7 +17,7 @@ func (s *Session) aws() (*aws.Client, error) {
 	return s.AWS, nil
 }
 
-// awsMachines are the instances of a region; "" is the operator's own.
+// awsMachines returns the instances of a region; "" is the region of the operator's configuration.
 func (s *Session) awsMachines(region string) (machines, error) {
 	client, err := s.aws()
 	if err != nil {
@@ -69,7 +69,7 @@ type awsChangeArgs struct {
 	Region   string `star:"region?"`
 }
 
-// awsChange is a function that changes an instance.
+// awsChange returns a builtin that changes an instance.
 func awsChange(name, verb string, change func(c *aws.Client, ctx context.Context, region, id string) error) *function {
 	return builtin(name, Write, awsChangeArgs{}, func(c *call, a *awsChangeArgs) (starlark.Value, error) {
 		if a.Instance == "" {

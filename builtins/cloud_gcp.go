@@ -12,10 +12,10 @@ import (
 	"github.com/ebb-chaos/ebb/internal/gcp"
 )
 
-// gcpLooks is how many instances are looked at at the same time: each is a request of its own.
+// gcpLooks is how many instances are read at the same time. Each is a request.
 const gcpLooks = 16
 
-// gcpMachines are all instances of Compute Engine.
+// gcpMachines returns the instances of Compute Engine.
 func (s *Session) gcpMachines() (machines, error) {
 	if s.GCP == nil {
 		return machines{}, errNoCloud
@@ -70,7 +70,7 @@ type gcpChangeArgs struct {
 	Instance string `star:"instance"`
 }
 
-// gcpChange is a function that changes an instance.
+// gcpChange returns a builtin that changes an instance.
 func gcpChange(name, verb string, change func(*gcp.Client, context.Context, gcp.Instance) error) *function {
 	return builtin(name, Write, gcpChangeArgs{}, func(c *call, a *gcpChangeArgs) (starlark.Value, error) {
 		instance, err := gcp.ParseInstance(a.Instance)

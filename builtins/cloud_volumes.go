@@ -95,7 +95,7 @@ type attachVolumeArgs struct {
 	Region              string `star:"region?"`
 }
 
-// awsAttachVolume looks first: one that is attached as it should be uses up no rollback.
+// awsAttachVolume reads the volume first. If it is attached as wanted, it uses up no rollback.
 func awsAttachVolume(c *call, a *attachVolumeArgs) (starlark.Value, error) {
 	client, err := c.aws()
 	if err != nil {
@@ -130,7 +130,7 @@ func awsAttachVolume(c *call, a *attachVolumeArgs) (starlark.Value, error) {
 			}
 		}
 		if !a.DeleteOnTermination && (there == nil || !there.DeleteOnTermination) {
-			return nil // as EC2 has it after every attachment
+			return nil // the default of EC2 for an attachment
 		}
 		return client.EndWithInstance(c.ctx, a.Region, a.Instance, a.Device, a.DeleteOnTermination)
 	})

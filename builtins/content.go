@@ -7,23 +7,22 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// record is the constructor of a named struct: RollbackContent(…) makes a struct
-// that prints as RollbackContent(…), so that what is written can be read again.
+// record is the constructor of a named struct. RollbackContent(…) makes a struct that is printed as
+// RollbackContent(…), so that a file can read what another has written.
 type record struct {
 	*starlark.Builtin
 	function *function
 	order    []string
 }
 
-// FieldOrder returns the fields that are written first, in their order; the others
-// follow by name. What a person looks for comes first.
+// FieldOrder returns the fields that are written first, in this order, because people look for them
+// first. The others follow, sorted by name.
 func (r *record) FieldOrder() []string { return r.order }
 
-// String is the name alone: a struct prints as what made it, and then its fields.
+// String returns only the name: a struct is printed as its constructor and then its fields.
 func (r *record) String() string { return r.Name() }
 
-// newRecord makes the function of the table that constructs such structs. Only what was given
-// becomes a field.
+// newRecord returns the builtin that constructs such structs. Only given arguments become fields.
 func newRecord[A any](name string, order []string, check func(*A) error) *record {
 	r := &record{order: order}
 	r.function = builtin(name, Pure, *new(A), func(c *call, a *A) (starlark.Value, error) {
@@ -69,8 +68,8 @@ func IsContent(v starlark.Value) bool {
 	return ok && s.Constructor() == starlark.Value(rollbackContent)
 }
 
-// Version is the head of a version file: what it undoes, and for whom. All but
-// Format may be missing from a hand-written file.
+// Version is the header of a version file: what it undoes, and for which run. A hand-written file
+// may leave out everything but Format.
 type Version struct {
 	Format       int
 	ScenarioType string
@@ -81,7 +80,7 @@ type Version struct {
 	Undoes       []Ref
 }
 
-// Value returns v as RollbackVersion makes it.
+// Value returns v as the value that RollbackVersion makes.
 func (v Version) Value() starlark.Value {
 	refs := make([]starlark.Value, len(v.Undoes))
 	for i, r := range v.Undoes {

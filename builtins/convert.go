@@ -10,8 +10,8 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// Limits of one converted value. The API server takes 3 MiB at most, and Starlark
-// lists may share their elements, so that a small value unfolds without end.
+// Limits of one converted value. The API server accepts 3 MiB. Starlark lists may share elements,
+// so a small value can have a huge JSON form.
 const (
 	maxDepth = 100
 	maxNodes = 200_000
@@ -22,13 +22,13 @@ var (
 	errLarge = fmt.Errorf("the value has more than %d elements", maxNodes)
 )
 
-// toGo returns v as encoding/json would have made it, but with int64 for integers.
+// toGo returns v in the types of encoding/json, except that integers are int64.
 func toGo(v starlark.Value) (any, error) {
 	c := converter{}
 	return c.toGo(v, 0)
 }
 
-// JSON returns a script's value as JSON.
+// JSON returns a value of a script as JSON.
 func JSON(v starlark.Value) ([]byte, error) {
 	plain, err := toGo(v)
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *converter) toGo(v starlark.Value, depth int) (any, error) {
 	return nil, fmt.Errorf("a %s has no JSON form", v.Type())
 }
 
-// pathError is an error somewhere inside a value.
+// pathError is an error about an element inside a value.
 type pathError struct {
 	path string
 	err  error
@@ -124,7 +124,7 @@ func (e *pathError) Unwrap() error { return e.err }
 
 func within(step string, err error) error {
 	if errors.Is(err, errDeep) || errors.Is(err, errLarge) {
-		return err // the path would be as long as the value is deep
+		return err // no path: it would be as long as the value is deep
 	}
 	var p *pathError
 	if errors.As(err, &p) {
@@ -133,7 +133,7 @@ func within(step string, err error) error {
 	return &pathError{step, err}
 }
 
-// toObject is toGo for what must be a dict.
+// toObject is toGo for a value that must be a dict.
 func toObject(v starlark.Value) (map[string]any, error) {
 	x, err := toGo(v)
 	if err != nil {
@@ -146,8 +146,8 @@ func toObject(v starlark.Value) (map[string]any, error) {
 	return m, nil
 }
 
-// toStarlark returns what encoding/json or a YAML decoder made, as Starlark values.
-// The keys of dicts are sorted, so that scripts see the same order every time.
+// toStarlark returns the output of encoding/json or of a YAML decoder as Starlark values. The keys
+// of dicts are sorted, so that scripts always see the same order.
 func toStarlark(x any) (starlark.Value, error) {
 	c := converter{}
 	return c.toStarlark(x, 0)

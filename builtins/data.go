@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The data formats. Starlark's own json module is not used: its recursion has no
-// limit, and a Go stack overflow ends the process.
+// The data formats. Starlark's own json module is not used: its recursion has no limit, and a stack
+// overflow of Go ends the process.
 var dataFunctions = []*function{
 	builtin("json.decode", Pure, decodeArgs{}, jsonDecode),
 	builtin("json.encode", Pure, valueArgs{}, jsonEncode),
@@ -39,8 +39,8 @@ type decodeArgs struct {
 	Default starlark.Value `star:"default?"`
 }
 
-// jsonDecode returns the default, where there is one, for a text that is no JSON: others write logs
-// and outputs.
+// jsonDecode returns the default, if one is given, for a text that is not JSON. Logs and outputs of
+// other programs may not be.
 func jsonDecode(_ *call, a *decodeArgs) (starlark.Value, error) {
 	v, err := decodeJSON(a.Text)
 	if err != nil && a.Default != nil {
@@ -50,7 +50,7 @@ func jsonDecode(_ *call, a *decodeArgs) (starlark.Value, error) {
 }
 
 func decodeJSON(text string) (starlark.Value, error) {
-	// encoding/json stops at a depth of 10,000 by itself.
+	// encoding/json has a maximal depth of 10,000 itself.
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	var x any
@@ -109,8 +109,8 @@ func jsonEncode(_ *call, a *valueArgs) (starlark.Value, error) {
 	return starlark.String(strings.TrimSuffix(out.String(), "\n")), nil
 }
 
-// floats replaces float64 by a json.Number that is read as one again: encoding/json
-// writes 1e17 as an integer, with digits that the float does not have.
+// floats replaces a float64 by a json.Number that is read as a float again. encoding/json writes
+// 1e17 as an integer, with digits that the float does not have.
 func floats(x any) any {
 	switch x := x.(type) {
 	case float64:

@@ -22,16 +22,16 @@ type Declaration struct {
 	Fields   map[string]schema.Field
 	Rights   []Right
 	Help     string
-	Override bool // it replaces a built-in scenario of the same type
+	Override bool // it replaces the built-in scenario of the same type
 }
 
-// Right is what a scenario and its undo need to be allowed.
+// Right is a right that a scenario and its undo need.
 type Right struct {
 	Verbs    []string // "get", "create", …
 	Resource string   // "pods", "pods/exec", "networkpolicies.networking.k8s.io"
 }
 
-// value is a declaration as scripts see it: something to assign, no more.
+// value is a declaration as a script value. A script can only assign it.
 type value struct {
 	kind string
 	text string
@@ -58,7 +58,7 @@ type rightValue struct {
 	Right
 }
 
-// DeclarationOf returns the declaration that v holds, if it is one.
+// DeclarationOf returns the declaration in v, if there is one.
 func DeclarationOf(v starlark.Value) (*Declaration, bool) {
 	s, ok := v.(*declarationValue)
 	if !ok {
@@ -84,7 +84,7 @@ type scenarioArgs struct {
 }
 
 func makeScenario(_ *call, a *scenarioArgs) (starlark.Value, error) {
-	// The type becomes a label's value and a part of file names.
+	// The type is used as a label value and in file names.
 	if problems := validation.IsValidLabelValue(a.Type); a.Type == "" || len(problems) > 0 {
 		return nil, fmt.Errorf("for parameter type: %q must be a label value: letters, digits, '_', '-' and '.', at most 63 of them", a.Type)
 	}
@@ -176,7 +176,7 @@ func makeField(_ *call, a *fieldArgs) (starlark.Value, error) {
 	return f, nil
 }
 
-// fieldTypes is one type, or a list of those that may stand there.
+// fieldTypes is one type, or a list of the allowed types.
 type fieldTypes []schema.Type
 
 var allTypes = []schema.Type{schema.String, schema.Text, schema.Label, schema.Selector, schema.Namespace, schema.Int, schema.Number, schema.Bool, schema.Duration, schema.List, schema.Map, schema.Any}
@@ -215,7 +215,7 @@ func (t *fieldTypes) Unpack(v starlark.Value) error {
 func (fieldTypes) typeName() string  { return "string or list of strings" }
 func (t fieldTypes) literal() string { return syntax.Quote(string(t[0]), false) }
 
-// bound is a number that others are compared to; nil where none is given.
+// bound is a limit of a number; nil if none is given.
 type bound struct{ *float64 }
 
 // Unpack implements starlark.Unpacker.
@@ -231,7 +231,7 @@ func (b *bound) Unpack(v starlark.Value) error {
 func (bound) typeName() string { return "number" }
 func (bound) literal() string  { return "None" }
 
-// oneField is a field(…); nil where none is given.
+// oneField is a field(…); nil if none is given.
 type oneField struct{ *schema.Field }
 
 // Unpack implements starlark.Unpacker.
@@ -274,11 +274,11 @@ func (f *fieldsByKey) Unpack(v starlark.Value) error {
 func (fieldsByKey) typeName() string { return "dict of field" }
 func (fieldsByKey) literal() string  { return "None" }
 
-// attrName is how scripts write a key of a scenario file: config.hog_type is hog-type.
+// attrName is the attribute of config for a key of a scenario file: config.hog_type for hog-type.
 func attrName(key string) string { return strings.ReplaceAll(key, "-", "_") }
 
-// ConfigValue returns checked values as scripts get them: declared keys are
-// attributes, with '_' for '-', and maps whose keys are free are dicts.
+// ConfigValue returns checked values as the config of a script. A declared key is an attribute,
+// with '_' for '-'. A map with arbitrary keys is a dict.
 func ConfigValue(values map[string]any, fields map[string]schema.Field) (starlark.Value, error) {
 	attrs := starlark.StringDict{}
 	for key, x := range values {
@@ -289,7 +289,7 @@ func ConfigValue(values map[string]any, fields map[string]schema.Field) (starlar
 		attrs[attrName(key)] = v
 	}
 	s := starlarkstruct.FromStringDict(starlark.String("config"), attrs)
-	s.Freeze() // the threads of parallel share it
+	s.Freeze() // because the threads of parallel share it
 	return s, nil
 }
 

@@ -11,38 +11,38 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// EffectState says in one word what was seen of a scenario's chaos.
+// EffectState is what was seen of the chaos of a scenario, in one word.
 type EffectState string
 
 // The states of an effect.
 const (
 	InForce     EffectState = "in force"     // from From to Until
-	NoEffect    EffectState = "no effect"    // it never was
+	NoEffect    EffectState = "no effect"    // it was never in force
 	EndedEarly  EffectState = "ended early"  // at Until, before its time was over
-	NotObserved EffectState = "not observed" // the scenario can't see it, or could not
+	NotObserved EffectState = "not observed" // the scenario can't see the chaos, or could not
 )
 
-// Effect is what was seen of the chaos that a scenario made.
+// Effect is what was seen of the chaos of a scenario.
 type Effect struct {
 	State EffectState `json:"state"`
-	Hit   []string    `json:"hit,omitempty"`  // what it was in force on
+	Hit   []string    `json:"hit,omitempty"`  // the objects that it was in force on
 	From  time.Time   `json:"from,omitzero"`  // when it was first seen
 	Until time.Time   `json:"until,omitzero"` // when it was last seen
 	Why   string      `json:"why,omitempty"`  // why it was not in force, or not observed, or not until the end
 }
 
-// Sight is one look at the chaos.
+// Sight is the result of one check of the chaos.
 type Sight struct {
 	Hit    []string
-	Absent error // why it is not in force
-	Unseen error // why that is not known
+	Absent error // why the chaos is not in force
+	Unseen error // why it is not known whether it is in force
 }
 
-// EffectError means that chaos was not in force as long as it should have been. No script can catch
+// EffectError means that the chaos was not in force for as long as planned. A script can't catch
 // it.
 type EffectError struct {
 	Effect
-	Planned time.Duration // how long it should have been in force
+	Planned time.Duration // planned duration
 }
 
 func (e *EffectError) Error() string {
@@ -52,14 +52,14 @@ func (e *EffectError) Error() string {
 	return "the chaos had no effect: " + e.Why
 }
 
-// How often hold looks at the effect.
+// How often hold checks the effect.
 const (
 	firstLook = 200 * time.Millisecond
-	mostLooks = 10 // in the time of a hold, as far as they are not closer than leastLook
+	mostLooks = 10 // checks during a hold, if that leaves leastLook between two
 	leastLook = time.Second
 )
 
-// Effect returns what was seen of the session's chaos so far.
+// Effect returns what was seen of the chaos of the session so far.
 func (s *Session) Effect() Effect {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,10 +69,10 @@ func (s *Session) Effect() Effect {
 	return s.effect
 }
 
-// watching reports whether the session's scenario can see its chaos.
+// watching reports whether the scenario can check its chaos.
 func (s *Session) watching() bool { return s.Mode == Run && s.Look != nil }
 
-// look looks once, and remembers what it saw.
+// look checks once, and records the result.
 func (s *Session) look(ctx context.Context) Sight {
 	limited, cancel := context.WithTimeout(ctx, limits.Look)
 	defer cancel()
@@ -113,7 +113,7 @@ func hitText(hit []string) string {
 	return text
 }
 
-// absent notes that the chaos is not in force, and returns the error that says so.
+// absent records that the chaos is not in force, and returns the error for that.
 func (s *Session) absent(why error, planned time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,8 +125,8 @@ func (s *Session) absent(why error, planned time.Duration) error {
 	return &EffectError{s.effect, planned}
 }
 
-// begun waits until the chaos is in force. It gives up after a while, in which what was changed
-// takes effect.
+// begun waits until the chaos is in force, which may take a while after the change. It gives up
+// after a limit.
 func (s *Session) begun(ctx context.Context, planned time.Duration) error {
 	deadline := time.Now().Add(limits.Effect)
 	for pause := firstLook; ; pause = min(2*pause, leastLook) {
@@ -145,7 +145,7 @@ func (s *Session) begun(ctx context.Context, planned time.Duration) error {
 	}
 }
 
-// still looks whether the chaos is in force, and twice before it says that it is not.
+// still checks whether the chaos is in force. It returns an error only after two checks.
 func (s *Session) still(ctx context.Context, planned time.Duration) error {
 	sight := s.look(ctx)
 	if sight.Absent == nil || ctx.Err() != nil {
@@ -160,7 +160,7 @@ func (s *Session) still(ctx context.Context, planned time.Duration) error {
 	return s.absent(sight.Absent, planned)
 }
 
-// Observed looks once more where nothing looked during the scenario, before it is undone.
+// Observed checks once, before the undo, if the scenario has never checked.
 func (s *Session) Observed(ctx context.Context) error {
 	s.mu.Lock()
 	looked := s.effect.State != ""
@@ -181,8 +181,8 @@ var effectFunctions = []*function{
 	builtin("hold", Read, holdArgs{Message: "chaos is in force"}, hold),
 }
 
-// hold keeps the chaos in force until the time is over, or until says so, and looks at it
-// meanwhile.
+// hold waits until the time is over or until returns true, and checks meanwhile that the chaos is
+// in force.
 func hold(c *call, a *holdArgs) (starlark.Value, error) {
 	if c.Mode != Run {
 		return nil, fmt.Errorf("can't be called %s: only run makes chaos", c.Mode)

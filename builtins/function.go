@@ -10,29 +10,30 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// Access says what a builtin may touch, and so in which modes it can be called.
+// Access says what a builtin may do, and so in which modes it may be called.
 type Access int
 
 const (
 	// Pure builtins only compute.
 	Pure Access = iota
-	// InSession builtins need the session, and can be called while a module loads.
+	// InSession builtins use the session, and may be called while a module loads.
 	InSession
-	// Read builtins ask something outside. Not while a module loads.
+	// Read builtins read from the cluster or a cloud. They may not be called while a module loads.
 	Read
-	// Write builtins change something outside. Not in a verify callable either.
+	// Write builtins change the cluster or a cloud. They may not be called in a verify callable,
+	// either.
 	Write
 )
 
 func (a Access) String() string { return [...]string{"pure", "session", "read", "write"}[a] }
 
-// A Signature is how a builtin is called.
+// A Signature has the parameters of a builtin.
 type Signature struct {
 	Name   string // as scripts write it: "k8s.get"
 	Access Access
 	Params []Param
-	Named  bool   // every argument is given by name
-	Rest   string // what further names are called, "" where there can be none
+	Named  bool   // all arguments must be given by name
+	Rest   string // name of the parameter for further arguments by name; "" if there is none
 }
 
 // A Param is one parameter of a builtin.
@@ -40,11 +41,11 @@ type Param struct {
 	Name     string
 	Type     string // "string", "list of strings", "any", …
 	Optional bool
-	Default  string // of an optional one, as Starlark writes it
+	Default  string // of an optional parameter, in Starlark
 }
 
-// String is the signature as api.star has it. A required parameter behind an optional one
-// gets a default there, since a def can't have it otherwise.
+// String returns the signature as api.star has it. A required parameter after an optional one gets
+// a default there, because def requires one.
 func (s Signature) String() string {
 	var params []string
 	optional := false
@@ -66,7 +67,7 @@ func (s Signature) String() string {
 // A Call is one call of a builtin that has ended.
 type Call struct {
 	Name   string
-	Access Access // a command that says it only reads is a Read
+	Access Access // Read for a command that is declared to only read
 	Args   []Arg
 	Value  starlark.Value // nil with an error
 	Err    error
@@ -74,7 +75,7 @@ type Call struct {
 
 // An Arg is one argument of a call.
 type Arg struct {
-	Name  string // "" for one by position that is too many
+	Name  string // "" for an extra argument by position
 	Value starlark.Value
 }
 
@@ -83,11 +84,10 @@ type function struct {
 	Signature
 	fields  []field
 	builtin *starlark.Builtin
-	value   starlark.Value // what scripts see under the name; nil for the builtin itself
+	value   starlark.Value // the value of the name in scripts; nil for the builtin itself
 }
 
-// call is what a function knows of the call that it answers. Without a session, in a
-// [Pure] one, ctx is nil too.
+// call has the context and the session of a call. In a [Pure] function both may be nil.
 type call struct {
 	*Session
 	ctx    context.Context
@@ -95,13 +95,13 @@ type call struct {
 	kwargs []starlark.Tuple
 }
 
-// builtin makes a function of the table. A is a struct: the tag star of each field is the
-// name of a parameter, with ? behind it if it is optional, and ?? if None means the
-// default too; its value in defaults is the default. The order is that of positional
+// builtin makes a function of the table. A is a struct. The tag star of each field is the name of a
+// parameter, followed by ? if it is optional, and by ?? if None also means the default. The field
+// of the same name in defaults has the default. The order of the fields is that of positional
 // arguments.
 //
-// run gets the arguments unpacked and the session checked. Its errors get the
-// function's name in front, so it does not name itself; nil for a value is None.
+// run is called with the unpacked arguments, after the check of the session. The name of the
+// function is put in front of its errors, so run must not add it. A nil value becomes None.
 func builtin[A any](name string, access Access, defaults A, run func(*call, *A) (starlark.Value, error)) *function {
 	f := &function{fields: fieldsOf(reflect.TypeFor[A]())}
 	f.Signature = signature(name, access, f.fields, reflect.ValueOf(defaults))
@@ -113,10 +113,10 @@ func builtin[A any](name string, access Access, defaults A, run func(*call, *A) 
 	return f
 }
 
-// accessor is implemented by arguments that say more exactly what their call may touch.
+// accessor is implemented by arguments that decide which access a call needs.
 type accessor interface{ access() Access }
 
-// answer is the way of every call: unpack, find the session, check the mode, run, report.
+// answer handles every call: unpack the arguments, find the session, check the mode, run, report.
 func (f *function) answer(c *call, a any, args starlark.Tuple, run func() (starlark.Value, error)) (starlark.Value, error) {
 	access := f.Access
 	v, err := func() (starlark.Value, error) {
@@ -148,7 +148,7 @@ func (f *function) answer(c *call, a any, args starlark.Tuple, run func() (starl
 	return v, err
 }
 
-// open finds the session of a call and checks that its mode allows the access.
+// open returns the session of a call, and checks that its mode allows the access.
 func (c *call) open(access Access) error {
 	if access == Pure {
 		return nil
@@ -166,11 +166,11 @@ func (c *call) open(access Access) error {
 	return nil
 }
 
-// plainError is an error that gets no name of a builtin in front.
+// plainError is an error that does not get the name of a builtin.
 type plainError struct{ error }
 
-// callback calls a function of the script. Its error is the script's, and its position
-// says more than the builtin's.
+// callback calls a function of the script. Its error is returned as it is: the position in the
+// script says more than that of the builtin.
 func (c *call) callback(fn starlark.Callable, args ...starlark.Value) (starlark.Value, error) {
 	v, err := starlark.Call(c.thread, fn, args, nil)
 	if err != nil {
@@ -179,7 +179,7 @@ func (c *call) callback(fn starlark.Callable, args ...starlark.Value) (starlark.
 	return v, nil
 }
 
-// args names the arguments of a call.
+// args returns the arguments of a call with their names.
 func (f *function) args(args starlark.Tuple, kwargs []starlark.Tuple) []Arg {
 	all := make([]Arg, 0, len(args)+len(kwargs))
 	for i, v := range args {

@@ -13,7 +13,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/permit"
 )
 
-// grantChange allows one change to each of refs: their rollback is durable.
+// grantChange allows one change to each of refs, because their rollback is durable.
 func (s *Session) grantChange(refs []Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,15 +25,15 @@ func (s *Session) grantChange(refs []Ref) {
 	}
 }
 
-// revokeChanges forgets every ref: the rollbacks that held them were replayed.
+// revokeChanges revokes all grants, because the rollbacks were replayed.
 func (s *Session) revokeChanges() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.granted)
 }
 
-// useGrant uses up the grant for r, so that no second change follows the same
-// rollback: its content would hold a state that is no longer the one before.
+// useGrant uses up the grant for r. A second change must not rely on the same rollback: its content
+// has the state before the first change.
 func (s *Session) useGrant(r Ref) error {
 	if s.Mode != Run {
 		return nil
@@ -47,10 +47,10 @@ func (s *Session) useGrant(r Ref) error {
 	return nil
 }
 
-// change sends one changing request. The order is the whole point: the rollback
-// is durable (useGrant), the mark says that the request is on its way, only then is
-// it sent. The mark goes when the answer is known, and stays when it is not, or when
-// it is that of a second attempt: the first may land after what the second made was undone.
+// change sends one changing request. The order matters: the rollback is durable (useGrant), then
+// the request is marked, and only then is it sent. The mark is removed when the answer is known. It
+// stays if there is no answer, or if the answer is that of a second attempt: the first one may
+// still arrive, after the undo of the second.
 func (s *Session) change(ctx context.Context, verb string, r Ref, send func(context.Context) error, lost func(error) bool) error {
 	if err := s.useGrant(r); err != nil {
 		return err
@@ -67,19 +67,19 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	defer cancel(nil)
 	answered, err := s.note(verb, r, may, cancel)
 	if err != nil {
-		err = fmt.Errorf("can't note the request to %s %s: %w", verb, r.Text(), err)
+		err = fmt.Errorf("can't mark the request to %s %s: %w", verb, r.Text(), err)
 		if s.Mode != Undo {
 			return err
 		}
-		// A full disk must not stop an undo. Without its note, a replay after a kill does not
-		// wait for this request; but it repeats the undo, so what may land late was wanted.
+		// A full disk must not stop an undo. Without the mark, a replay after a kill does not wait
+		// for this request. It repeats the undo, so a late arrival of the request does no harm.
 		s.Log.Warn(err.Error())
 		answered = unnoted
 	}
 	mayArriveLate := false
 	for {
 		err = send(permit.With(kube.WithLateNote(sending, func() { mayArriveLate = true }), may.check))
-		// This process may have slept just then: if it still may, it tries again.
+		// This process may have slept here. If it still has the execution, it tries again.
 		if !errors.As(err, new(*permit.RefusedError)) || sending.Err() != nil || may.ask(sending) != nil {
 			break
 		}
@@ -88,19 +88,19 @@ func (s *Session) change(ctx context.Context, verb string, r Ref, send func(cont
 	switch {
 	case err == nil:
 		s.changed(verb, r)
-	case lost(err) || sending.Err() != nil: // it may still land: keep the mark
+	case lost(err) || sending.Err() != nil: // it may still arrive: keep the mark
 		if ctx.Err() == nil && sending.Err() != nil {
 			return fmt.Errorf("%w: %w", err, context.Cause(sending))
 		}
 		return err
 	default:
-		s.regrant(r) // a definite no changed nothing: the rollback still holds
+		s.regrant(r) // a refusal has changed nothing: the rollback is still valid
 	}
 	if mayArriveLate {
 		s.noteLate(Unsettled{verb, r, time.Now().Add(limits.Landing())})
 	} else if uerr := unmark(); uerr != nil {
-		// A mark that stays makes a replay wait longer, no more.
-		s.Log.Warn(fmt.Sprintf("can't remove the note of the request to %s %s: %v", verb, r.Text(), uerr))
+		// A mark that stays only makes a replay wait longer.
+		s.Log.Warn(fmt.Sprintf("can't remove the mark of the request to %s %s: %v", verb, r.Text(), uerr))
 	}
 	if err == nil && s.Told != nil {
 		s.Told(verb, r, s.Identity(r))
@@ -117,13 +117,12 @@ func (s *Session) regrant(r Ref) {
 	}
 }
 
-// unnoted is the end of a request that has no mark.
+// unnoted is called at the end of a request that has no mark.
 func unnoted() (unmark func() error) { return func() error { return nil } }
 
-// note marks a request to change r until answered is called, whose result removes the
-// mark. While a server is away the request is sent again and again, and any of the
-// attempts may be the one that lands: so the mark is renewed for as long as it takes. In a
-// run it is not sent any more when that fails.
+// note marks a request to change r, until answered is called; its result removes the mark. While a
+// server does not answer, the request is repeated, and any attempt may arrive. So the mark is
+// renewed all the time. In a run, the request is not repeated if the renewal fails.
 func (s *Session) note(verb string, r Ref, may *permission, stop func(error)) (answered func() (unmark func() error), err error) {
 	if s.Mark == nil {
 		return unnoted, nil
@@ -148,13 +147,13 @@ func (s *Session) note(verb string, r Ref, may *permission, stop func(error)) (a
 			if err := may.ask(asking); err != nil && asking.Err() == nil {
 				stop(err)
 			}
-			// First the new mark, then the old one goes: there is no moment without.
+			// Write the new mark before removing the old one, so that there is always a mark.
 			newer, err := mark()
 			if err == nil {
 				err, unmark = unmark(), newer
 			}
 			if err != nil {
-				s.Log.Warn(fmt.Sprintf("can't renew the note of the request to %s %s: %v", verb, r.Text(), err))
+				s.Log.Warn(fmt.Sprintf("can't renew the mark of the request to %s %s: %v", verb, r.Text(), err))
 				if s.Mode == Run {
 					stop(err)
 				}
@@ -176,8 +175,8 @@ func (s *Session) noteLate(u Unsettled) {
 	s.lateRequests = append(s.lateRequests, u)
 }
 
-// answerLost reports whether a killed process, or this one, did not get the answer to a request to
-// change r.
+// answerLost reports whether the answer to a request to change r was lost, by this process or by a
+// killed one.
 func (s *Session) answerLost(r Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,8 +184,8 @@ func (s *Session) answerLost(r Ref) bool {
 	return slices.ContainsFunc(s.Unsettled, of) || slices.ContainsFunc(s.lateRequests, of)
 }
 
-// settle waits until no request of a killed process, and none that was given up here, can change r
-// any more. Where r is known to exist, a create that was under way has landed and needs no wait.
+// settle waits until no request that a killed process has sent, or this one has given up, can
+// change r any more. If r exists, a create has arrived and needs no wait.
 func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool) (waited bool, err error) {
 	s.mu.Lock()
 	unsettled := slices.Concat(s.Unsettled, s.lateRequests)
@@ -199,7 +198,7 @@ func (s *Session) settle(ctx context.Context, match func(Ref) bool, exists bool)
 		if d <= 0 {
 			continue
 		}
-		d = min(d, limits.Renew()+limits.Landing()) // a mark from a clock that was ahead
+		d = min(d, limits.Renew()+limits.Landing()) // the mark may be from a clock that was ahead
 		what := fmt.Sprintf("a request to %s %s", u.Verb, u.Ref.Text())
 		if u.Ref == (Ref{}) {
 			what = "a request of the process that left this"

@@ -2,17 +2,18 @@ package builtins
 
 import "github.com/ebb-chaos/ebb/internal/kube"
 
-// Identity is what tells an object from others of its name. Both are empty if they are not known.
+// Identity distinguishes an object from others of the same name. Both fields are "" if they are not
+// known.
 type Identity struct{ APIVersion, UID string }
 
-// Identity returns that of an object as the session has last seen it.
+// Identity returns the identity of an object when the session last read it.
 func (s *Session) Identity(r Ref) Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.identities[r]
 }
 
-// identify remembers an object that was read or made.
+// identify records the identity of an object that was read or created.
 func (s *Session) identify(o *object, obj kube.Object) {
 	if obj == nil {
 		return

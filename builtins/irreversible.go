@@ -6,7 +6,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// IrreversibleError means that a script wants to do what can't be undone, and may not. No script can
+// IrreversibleError means that a script was refused a step that can't be undone. A script can't
 // catch it.
 type IrreversibleError struct{ What string }
 
@@ -26,8 +26,8 @@ func irreversible(c *call, a *irreversibleArgs) (starlark.Value, error) {
 	return starlark.None, c.mayBeFinal(a.What)
 }
 
-// mayBeFinal refuses what can't be undone unless the owner of the session allows it. No undo does
-// such a thing.
+// mayBeFinal refuses a step that can't be undone, unless the owner of the session allows it. An
+// undo never takes such a step.
 func (s *Session) mayBeFinal(what string) error {
 	if s.AllowIrreversible {
 		return nil

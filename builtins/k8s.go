@@ -13,7 +13,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
-// Labels that k8s.create puts on what a run makes, and that make it ours.
+// Labels that k8s.create sets on the objects that a run creates. They show that an object belongs
+// to a run.
 const (
 	LabelRunUUID      = kube.RunLabel
 	LabelScenarioType = "ebb.dev/scenario-type"
@@ -34,7 +35,7 @@ var k8sFunctions = []*function{
 	builtin("k8s.own_pod", Read, struct{}{}, k8sOwnPod),
 }
 
-// object is one thing in the cluster that a builtin was asked for.
+// object is one object in the cluster that a call is about.
 type object struct {
 	client   *kube.Client
 	resource kube.Resource
@@ -49,7 +50,7 @@ func (s *Session) cluster(ctx context.Context) (*kube.Client, error) {
 	return s.Cluster(ctx)
 }
 
-// resolve finds what kind is, and checks that a namespace is given where it must be.
+// resolve finds a kind, and checks that a namespace is given exactly if the kind has namespaces.
 func (s *Session) resolve(ctx context.Context, apiVersion, kind, name, namespace string) (*object, error) {
 	client, err := s.cluster(ctx)
 	if err != nil {
@@ -68,7 +69,7 @@ func (s *Session) resolve(ctx context.Context, apiVersion, kind, name, namespace
 	return &object{client, resource, Ref{Kind: kind, Name: name, Namespace: namespace}}, nil
 }
 
-// get reads o and returns nil when it is absent, for sure.
+// get reads o. It returns nil if the object is certain to be absent.
 func (s *Session) get(ctx context.Context, o *object) (kube.Object, error) {
 	if obj, ok := s.believed(o.ref); ok {
 		return obj, nil
@@ -135,7 +136,8 @@ func objectValue(r kube.Resource, obj kube.Object) (starlark.Value, error) {
 
 func (s *Session) list(ctx context.Context, client *kube.Client, r kube.Resource, namespace string, o kube.ListOptions) (starlark.Value, error) {
 	if s.Mode != Run {
-		// A list can't say which of its objects are missing: wait for all of the kind.
+		// A list does not show which objects are missing, so wait for all requests for objects of
+		// the kind.
 		match := func(u Ref) bool { return u.Kind == r.Kind && (namespace == "" || u.Namespace == namespace) }
 		if _, err := s.settle(ctx, match, false); err != nil {
 			return nil, err
@@ -179,10 +181,11 @@ func k8sList(c *call, a *listArgs) (starlark.Value, error) {
 	})
 }
 
-// optionalLimit is how long a server may take to answer what nothing depends on.
+// optionalLimit is how long a server may take for an answer that is optional.
 const optionalLimit = 3 * time.Second
 
-// optional reads. What is optional is not waited for, and is None when it can't be had.
+// optional reads something that nothing depends on. It does not wait for a server, and returns None
+// on an error.
 func (c *call) optional(optional bool, read func(context.Context) (starlark.Value, error)) (starlark.Value, error) {
 	if !optional {
 		return read(c.ctx)
@@ -225,8 +228,8 @@ type canArgs struct {
 	Namespace string `star:"namespace?"`
 }
 
-// k8sCan is for rights that a scenario needs only of some objects: those that it
-// always needs stand in its declaration and are asked for before it is run.
+// k8sCan is for rights that a scenario needs only for some objects. The rights that it always needs
+// are in its declaration and are checked before it is run.
 func k8sCan(c *call, a *canArgs) (starlark.Value, error) {
 	client, err := c.cluster(c.ctx)
 	if err != nil {

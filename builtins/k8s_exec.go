@@ -17,7 +17,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/limits"
 )
 
-// ExecError is a command that ended with another code than 0.
+// ExecError means that a command ended with an exit code other than 0.
 type ExecError struct {
 	Command []string
 	Code    int
@@ -32,8 +32,8 @@ func (e *ExecError) Error() string {
 	return text
 }
 
-// shortCommand is a command on one line. Of a word with several lines, such as a script, it has the
-// first.
+// shortCommand returns a command on one line. Of a word with several lines, such as a script, it
+// has the first line.
 func shortCommand(command []string) string {
 	words := make([]string, len(command))
 	for i, word := range command {
@@ -68,8 +68,8 @@ func (a *execArgs) access() Access {
 
 func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 	o := kube.ExecOptions{Pod: a.Name, Namespace: a.Namespace, Command: a.Command, Container: a.Container, Stdin: a.Stdin}
-	// The look costs a request and saves a doubt: a pod that is gone is a plain "not
-	// found", where an exec may come to an unknown outcome.
+	// The read costs a request and avoids doubt: for a pod that is gone, the error is a plain "not
+	// found", where an exec may end with an unknown outcome.
 	pod, err := c.resolve(c.ctx, "v1", "Pod", o.Pod, o.Namespace)
 	if err != nil {
 		return nil, err
@@ -114,8 +114,9 @@ func k8sExec(c *call, a *execArgs) (starlark.Value, error) {
 	return execValue(result), nil
 }
 
-// mayExec asks for a plan what the API server can't be asked with a dry run. Where it does not let the
-// user ask, the command itself will tell. Before the chaos that was asked already.
+// mayExec checks, for a plan, whether the user may run commands in a pod: exec has no dry run. If
+// the user may not ask either, only the command itself can tell. Before a scenario, the rights were
+// checked.
 func (c *call) mayExec(pod *object) error {
 	if c.Quiet {
 		return nil

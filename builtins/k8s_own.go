@@ -9,7 +9,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// k8sOwnPod tells a script which pod it must not disturb: the one that this program runs in.
+// k8sOwnPod returns the pod that this program runs in, which scripts must not disturb.
 func k8sOwnPod(c *call, _ *struct{}) (starlark.Value, error) {
 	if c.OwnPod.Name == "" {
 		return starlark.None, nil
@@ -17,8 +17,8 @@ func k8sOwnPod(c *call, _ *struct{}) (starlark.Value, error) {
 	return toStarlark(map[string]any{"name": c.OwnPod.Name, "namespace": c.OwnPod.Namespace})
 }
 
-// Left reports whether an object is there that the session's run created. A kind that only its own
-// api_version tells is not looked for.
+// Left reports whether an object that the session's run created still exists. It does not look for
+// a kind that can't be resolved without api_version.
 func (s *Session) Left(ctx context.Context, r Ref) (bool, error) {
 	o, err := s.resolve(ctx, "", r.Kind, r.Name, r.Namespace)
 	var unknown *kube.NoKindError

@@ -34,8 +34,8 @@ func (s *snapshot) Unpack(v starlark.Value) error {
 	return restorable(s.dict)
 }
 
-// restorable refuses a snapshot of what would not be as it was: something else is deleted with it, or
-// it has done its work and would do it again.
+// restorable returns an error if an object could not be restored as it was: other things are
+// deleted with it, or it would do its work again.
 func restorable(obj map[string]any) error {
 	ended := func() bool {
 		conditions, _ := nested(obj, "status")["conditions"].([]any)
@@ -61,7 +61,7 @@ func restorable(obj map[string]any) error {
 	return nil
 }
 
-// k8sRestore creates an object again as it was. It is the undo of a delete.
+// k8sRestore creates an object again as it was, to undo a delete.
 func k8sRestore(c *call, a *restoreArgs) (starlark.Value, error) {
 	o, err := c.manifest(c.ctx, kube.Object(a.Snapshot.dict))
 	if err != nil {
@@ -104,7 +104,7 @@ func k8sRestore(c *call, a *restoreArgs) (starlark.Value, error) {
 	return starlark.True, nil
 }
 
-// asItWas returns a snapshot without what only the server can say of an object.
+// asItWas returns a snapshot without the fields that only the server can set.
 func asItWas(obj map[string]any) kube.Object {
 	out := maps.Clone(obj)
 	delete(out, "status")
@@ -113,14 +113,14 @@ func asItWas(obj map[string]any) kube.Object {
 		delete(meta, key)
 	}
 	if annotations := maps.Clone(nested(meta, "annotations")); annotations != nil {
-		// They say that the old claim is bound: the controller has to bind the new one.
+		// They say that the old claim is bound. The controller has to bind the new one.
 		delete(annotations, "pv.kubernetes.io/bind-completed")
 		delete(annotations, "pv.kubernetes.io/bound-by-controller")
 		meta["annotations"] = annotations
 	}
 	out["metadata"] = meta
 	if spec := maps.Clone(nested(obj, "spec")); obj["kind"] == "Job" && spec["manualSelector"] != true && spec != nil {
-		// The server makes the selector of a job from its UID.
+		// The server generates the selector of a job from its UID.
 		delete(spec, "selector")
 		if labels := maps.Clone(nested(spec, "template", "metadata", "labels")); labels != nil {
 			delete(labels, "controller-uid")
@@ -134,8 +134,8 @@ func asItWas(obj map[string]any) kube.Object {
 	return out
 }
 
-// withoutControllers leaves out what controllers write into an object by themselves, and owners,
-// who may be gone.
+// withoutControllers removes what controllers write into an object, and its owners, which may be
+// gone.
 func withoutControllers(obj kube.Object) map[string]any {
 	out, meta := maps.Clone(obj), maps.Clone(nested(obj, "metadata"))
 	delete(meta, "ownerReferences")
@@ -150,7 +150,7 @@ func withoutControllers(obj kube.Object) map[string]any {
 	return out
 }
 
-// differences returns the paths at which two values differ. What is empty is as good as missing.
+// differences returns the paths at which two values differ. An empty value equals a missing one.
 func differences(path string, a, b any) []string {
 	x, xok := a.(map[string]any)
 	y, yok := b.(map[string]any)
@@ -185,8 +185,8 @@ func isEmpty(v any) bool {
 	return false
 }
 
-// livingOwners takes out the owners that are gone: the garbage collector would delete the object
-// because of them.
+// livingOwners removes owners that are gone, because the garbage collector would delete the object
+// with them.
 func (c *call) livingOwners(obj kube.Object, namespace string) error {
 	meta := nested(obj, "metadata")
 	owners, ok := meta["ownerReferences"].([]any)
@@ -226,8 +226,8 @@ func (c *call) livingOwners(obj kube.Object, namespace string) error {
 	return nil
 }
 
-// volumeOf refuses a claim whose volume can't come back to it: what would be created is an empty or
-// an unbound claim.
+// volumeOf returns an error for a claim that can't get its volume back: the new claim would get
+// another volume, or none.
 func (c *call) volumeOf(snapshot map[string]any, claim *object) error {
 	volume, _ := nested(snapshot, "spec")["volumeName"].(string)
 	if claim.resource.Kind != "PersistentVolumeClaim" || volume == "" {

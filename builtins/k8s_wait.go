@@ -11,7 +11,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
-// TimeoutError is a wait that ended before what was waited for came.
+// TimeoutError means that a wait has ended without its condition.
 type TimeoutError struct{ Message string }
 
 func (e *TimeoutError) Error() string { return e.Message }
@@ -19,7 +19,7 @@ func (e *TimeoutError) Error() string { return e.Message }
 // Catch lets attempt catch the error.
 func (e *TimeoutError) Catch() (reason string, code int) { return "Timeout", 0 }
 
-// How often k8s.wait looks: soon at first, since most things are quick in coming.
+// How often k8s.wait polls: soon at first, because most conditions come quickly.
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 2 * time.Second

@@ -15,13 +15,13 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// unknownOutcome reports whether the fate of a request is open.
+// unknownOutcome reports whether it is unknown if a request was carried out.
 func unknownOutcome(err error) bool {
 	var u *kube.UnknownOutcomeError
 	return errors.As(err, &u)
 }
 
-// manifest finds the ref of the object that a script wants to have.
+// manifest resolves the object that a script wants to create.
 func (s *Session) manifest(ctx context.Context, obj kube.Object) (*object, error) {
 	apiVersion, kind, name := text(obj, "apiVersion"), text(obj, "kind"), text(obj, "metadata", "name")
 	switch {
@@ -49,7 +49,7 @@ func nested(obj map[string]any, path ...string) map[string]any {
 	return m
 }
 
-// own puts the run's labels on obj and on the templates of the pods that it makes.
+// own sets the labels of the run on obj and on the pod templates in it.
 func (s *Session) own(obj kube.Object) {
 	for _, path := range [][]string{{}, {"spec", "template"}, {"spec", "jobTemplate"}, {"spec", "jobTemplate", "spec", "template"}} {
 		if part := nested(obj, path...); part != nil {
@@ -60,7 +60,7 @@ func (s *Session) own(obj kube.Object) {
 	}
 }
 
-// child returns the map at key, which it makes where there is none.
+// child returns the map at key, which it creates if there is none.
 func child(m map[string]any, key string) map[string]any {
 	c, ok := m[key].(map[string]any)
 	if !ok {
@@ -70,8 +70,8 @@ func child(m map[string]any, key string) map[string]any {
 	return c
 }
 
-// owned reports whether obj carries this run's labels. A hand-written version
-// file names no run: then it is enough that some run made obj.
+// owned reports whether obj has the labels of this run. A hand-written version file names no run:
+// then the labels of any run are enough.
 func (s *Session) owned(obj kube.Object) (bool, string) {
 	run, ok := nested(obj, "metadata", "labels")[LabelRunUUID].(string)
 	switch {
@@ -112,17 +112,17 @@ func k8sCreate(c *call, a *createArgs) (starlark.Value, error) {
 	return objectValue(o.resource, made)
 }
 
-// foreignFinalizers are those that an object has and that were not asked for.
+// foreignFinalizers returns the finalizers of an object that were not in the request.
 func foreignFinalizers(made, asked kube.Object) []string {
 	return slices.DeleteFunc(kube.Meta(made).GetFinalizers(), func(f string) bool {
 		return slices.Contains(kube.Meta(asked).GetFinalizers(), f)
 	})
 }
 
-// takeBack deletes at once what was created without our labels: an undo would take it for somebody
-// else's.
+// takeBack deletes an object at once that was created without the labels of the run, because an
+// undo would not recognize it.
 func (c *call) takeBack(o *object, made kube.Object, why string) error {
-	c.grantChange([]Ref{o.ref}) // it was flushed for the create, of which this is the end
+	c.grantChange([]Ref{o.ref}) // the rollback of the create also covers this delete
 	err := c.change(c.ctx, "delete", o.ref, func(ctx context.Context) error {
 		return o.client.Delete(ctx, o.resource, o.ref.Namespace, o.ref.Name, kube.DeleteOptions{UID: uidOf(made)})
 	}, unknownOutcome)
@@ -156,7 +156,7 @@ func k8sApply(c *call, a *applyArgs) (starlark.Value, error) {
 	return objectValue(o.resource, made)
 }
 
-// write makes a change that has an object as its answer, or plans it.
+// write makes a change whose answer is an object or, in a plan, records it.
 func (c *call) write(o *object, i intent) (made kube.Object, err error) {
 	if c.Mode == Plan {
 		return c.planObject(c.ctx, o, i)
@@ -240,9 +240,9 @@ func k8sDelete(c *call, a *deleteArgs) (starlark.Value, error) {
 	return starlark.Bool(deleted), err
 }
 
-// delete reports whether there was something to delete. It always looks first:
-// the UID that it reads makes the delete hit this object and no namesake that
-// comes after it, and absence is settled before it is believed.
+// delete deletes an object, and returns false if there was none. It always reads the object first.
+// The delete names the UID that it read, so it can't delete a later object of the same name. An
+// absence counts only when no create can be under way.
 func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.DeleteOptions) (bool, error) {
 	obj, err := s.get(ctx, o)
 	if err != nil || obj == nil {
@@ -283,13 +283,13 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 		return err == nil, err
 	}
 	err = s.change(ctx, "delete", o.ref, send, unknownOutcome)
-	if err != nil && !apierrors.IsNotFound(err) { // it may have gone between the look and the request
+	if err != nil && !apierrors.IsNotFound(err) { // it may have disappeared between the read and the delete
 		return false, err
 	}
 	if s.Mode != Undo {
 		return true, nil
 	}
-	// The name is free now for what was under way to create it.
+	// The name is free now: a create that was under way may succeed.
 	waited, err := s.settle(ctx, func(r Ref) bool { return r == o.ref }, false)
 	if err != nil || !waited {
 		if err == nil && removed {
@@ -298,7 +298,7 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 		return err == nil, err
 	}
 	again, err := s.get(ctx, o)
-	if err != nil || again == nil || uidOf(again) == opts.UID { // it takes its time to go
+	if err != nil || again == nil || uidOf(again) == opts.UID { // it is still being deleted
 		return err == nil, err
 	}
 	if ours, _ := s.owned(again); !ours {
@@ -311,7 +311,7 @@ func (s *Session) delete(ctx context.Context, o *object, owned bool, opts kube.D
 
 func uidOf(obj kube.Object) string { return text(obj, "metadata", "uid") }
 
-// notFound is the error that a request for o would have got.
+// notFound is the error that a request for o would get.
 func notFound(verb string, o *object) error {
 	return &kube.Error{
 		Verb: verb, Resource: o.resource.Plural, Namespace: o.ref.Namespace, Name: o.ref.Name,

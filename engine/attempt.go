@@ -9,8 +9,8 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// Catchable is implemented by errors of the host that a script may catch with attempt: what the
-// world answered, not what the script got wrong.
+// Catchable is an error of the host that a script may catch with attempt. The API server or a cloud
+// has answered with an error; the script has made no mistake.
 type Catchable interface {
 	error
 	// Catch returns a word to compare with, such as "NotFound", and a status code or 0.
@@ -26,8 +26,8 @@ type FailError struct {
 
 func (f *FailError) Error() string { return f.Msg }
 
-// Unwrap returns the causes, so that errors.As finds what the world answered behind a script's own
-// words.
+// Unwrap returns the causes, so that errors.As finds the error of a builtin that a script has
+// raised again with a message of its own.
 func (f *FailError) Unwrap() []error { return f.Causes }
 
 // Catch makes a FailError Catchable. Raised again, an error keeps its reason and code.
@@ -39,8 +39,8 @@ func (f *FailError) Catch() (string, int) {
 	return "Fail", 0
 }
 
-// fail implements fail(*args, sep = " "): it ends the call with the arguments, joined, as the
-// message. An argument that is the error of an attempt stands there as its message, and becomes a
+// fail implements fail(*args, sep = " "). It ends the call. The message is the arguments, joined.
+// If an argument is the error of an attempt, the message has its text, and the error becomes a
 // cause.
 func fail(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	sep := " "
@@ -81,7 +81,7 @@ func attempt(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 	}
 	var caught Catchable
 	c := callOf(t)
-	// A script that goes on after its time was up would make changes nobody waits for any more.
+	// No more changes after the end of the time: nobody waits for them.
 	if c == nil || c.stopped() || !errors.As(err, &caught) {
 		return nil, err
 	}

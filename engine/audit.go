@@ -15,22 +15,22 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// A Contract is what Check can't see in a file: how the host uses it. The zero value is that of a
-// file of which nothing is known.
+// A Contract says how the host uses a file. Check can't see that in the file. The zero value says
+// nothing.
 type Contract struct {
 	// Entries are the top-level variables that the host uses. With some given, Check warns of
 	// others that nothing uses.
 	Entries []string
 
-	// Arguments says with what the host calls functions: the variable that holds the function, then
-	// the one that holds its only argument.
+	// Arguments says which value the host passes to a function. Both are top-level variables of the
+	// file: the key holds the function, the value holds its only argument.
 	Arguments map[string]string
 
-	// Fields are those of the first argument with which the host calls functions, by the variable that
-	// holds the function.
+	// Fields are the fields of the first argument that the host passes to a function. The key is
+	// the variable that holds the function.
 	Fields map[string][]string
 
-	// Handovers are the builtins that take functions and, at the same time, what they will be
+	// Handovers are the builtins that take functions together with the argument that they will be
 	// called with.
 	Handovers []Handover
 }
@@ -42,13 +42,12 @@ type Handover struct {
 	Argument  string   // the parameter that takes the argument
 }
 
-// CheckModule finds in a loaded file, and in those that it loaded, what would fail once it is
-// reached: attributes that a module of builtins does not have, calls that do not fit the signature
-// of a builtin or of a function of the file, and fields that the value which a function is called
-// with does not have. It returns nil or an *Error for the first finding, with the further ones in
-// Others.
+// CheckModule finds calls that would fail, in a loaded file and in the files that it loads: an
+// attribute that a module of builtins does not have, a call that does not fit the signature of a
+// builtin or of a function of the file, and a field that the argument of a function does not have.
+// It returns nil, or an *Error for the first finding, with the others in Others.
 //
-// It does not run anything, and costs less than loading the file.
+// It runs nothing, and costs less than loading the file.
 func (e *Engine) CheckModule(m *Module, c Contract) error {
 	found := e.audit(m, c)
 	if len(found) == 0 {
@@ -80,14 +79,14 @@ func (e *Engine) audit(m *Module, c Contract) []*Error {
 	return a.found
 }
 
-// An auditor looks for what can be loaded and will fail.
+// An auditor looks for calls that load and would fail.
 type auditor struct {
 	engine    *Engine
 	handovers []Handover
 	found     []*Error
 	seen      map[string]bool
 	followed  map[followed]bool
-	bound     map[*syntax.Ident]bound // what parameters are in the call that is followed
+	bound     map[*syntax.Ident]bound // the functions that parameters stand for in the call that is followed
 	indices   map[*Module]*index
 }
 
@@ -136,7 +135,7 @@ func (a *auditor) module(m *Module) {
 	})
 }
 
-// attribute refuses what a module of builtins does not have.
+// attribute reports an attribute that a module of builtins does not have.
 func (a *auditor) attribute(x *index, n *syntax.DotExpr) {
 	choices := a.choices(x, n.X, 0)
 	if members, _ := chosen(choices, n.Name.Name); len(choices) == 0 || len(members) > 0 {
@@ -183,8 +182,8 @@ type target struct {
 	args      arguments
 }
 
-// calls returns the call that an expression is, and the one that attempt or parallel make of it, as
-// far as it is known what they call.
+// calls returns the call that an expression is. For attempt and parallel it also returns the call
+// that they make, if it is known which function they call.
 func (a *auditor) calls(x *index, call *syntax.CallExpr) []target {
 	args := argumentsOf(call)
 	outer, ok := a.target(x, call.Fn, args)

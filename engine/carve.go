@@ -13,7 +13,7 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// An Export is a variable of a carved file: a value, or a function that stands at the top level of
+// An Export is a variable of the file that Carve writes: a value, or a function at the top level of
 // a script.
 type Export struct {
 	Name    string
@@ -21,32 +21,32 @@ type Export struct {
 	Comment string // printed above it
 }
 
-// Carve returns the source of a file that stands for itself: the header, which is comment lines,
-// the exported values as literals, then the exported functions with whatever they need of from and
-// of what it loads: constants as the values that they have now, helper functions as they are
-// written, comments included. Loading the file gives variables of the exports' names that do what
-// the originals do.
+// Carve extracts functions of a script into a file that loads no other file, and returns its
+// source. The file has the header, which is comment lines, then the exported values as literals,
+// then the exported functions, and everything that they use of from and of the files that it loads:
+// constants as literals of their present values, and helper functions as they are written, with
+// their comments. Each export is a variable of the file, and behaves as the original does.
 //
-// Builtins stay names: the file must be loaded with the same ones. What can't be written down is
-// refused with an *Error that points to it: closures, lambdas, values that hold functions, infinite
-// numbers, strings that are not UTF-8, two different things of one name. Functions at the top level
-// can be exported whatever they do inside.
+// The file refers to builtins by name, so it must be loaded with the same builtins. Carve refuses
+// what has no literal, with an *Error at its position: closures, lambdas, values that hold
+// functions, infinite numbers, strings that are not UTF-8, and two different things of one name. A
+// function at the top level can be exported, whatever it does inside.
 //
-// A value prints itself if it has a method Literal() string. A struct prints as a call of its
-// constructor if that is predeclared and has a method Name() string; with a FieldOrder() []string
-// too, those fields come first.
+// If a value has a method Literal() string, that is its literal. The literal of a struct is a call
+// of its constructor, if that is predeclared and has a method Name() string. If it also has a
+// method FieldOrder() []string, those fields come first.
 func (e *Engine) Carve(from *Module, header string, exports []Export) (src []byte, err error) {
 	defer func() {
-		// Literal and FieldOrder are the host's.
+		// Literal and FieldOrder are code of the host, which may panic.
 		if p := recover(); p != nil {
-			src, err = nil, &Error{Msg: fmt.Sprintf("internal error while carving from %s: %v", from.name, p)}
+			src, err = nil, &Error{Msg: fmt.Sprintf("internal error while extracting from %s: %v", from.name, p)}
 		}
 		var x *Error
 		if errors.As(err, &x) {
 			e.excerpt(x)
 		}
 	}()
-	c := &carver{
+	c := &extractor{
 		engine:   e,
 		literals: &printer{engine: e, names: map[string]bool{}},
 		taken:    map[string]taken{},
@@ -65,10 +65,10 @@ func (e *Engine) Carve(from *Module, header string, exports []Export) (src []byt
 	return c.assemble(header)
 }
 
-// A carver collects what goes into one file.
-type carver struct {
+// An extractor collects the parts of one file.
+type extractor struct {
 	engine   *Engine
-	modules  []*Module // what from loads before from itself
+	modules  []*Module // of from: the modules that it loads, and then itself
 	literals *printer
 
 	data      []string // the statements of the exported values
@@ -77,17 +77,17 @@ type carver struct {
 	aliases   []string // the exported names of functions that have another
 
 	taken    map[string]taken
-	builtins map[string]syntax.Position // used by a function, with one place where
+	builtins map[string]syntax.Position // that functions use, each with one position of its use
 	needed   map[*syntax.DefStmt]*function
 }
 
-// taken says what a name of the file stands for.
+// taken says what a name of the file refers to.
 type taken struct {
-	what string // the same for the same thing
+	what string // identifies it
 	pos  string
 }
 
-func (c *carver) collect(m *Module, seen map[*Module]bool) {
+func (c *extractor) collect(m *Module, seen map[*Module]bool) {
 	if seen[m] {
 		return
 	}
@@ -100,8 +100,8 @@ func (c *carver) collect(m *Module, seen map[*Module]bool) {
 	c.modules = append(c.modules, m)
 }
 
-// take reserves a name. It reports whether the very same thing has it already.
-func (c *carver) take(name, what, pos string) (again bool, err error) {
+// take reserves a name. again is true if the same thing has the name already.
+func (c *extractor) take(name, what, pos string) (again bool, err error) {
 	switch had, ok := c.taken[name]; {
 	case !ok:
 		c.taken[name] = taken{what, pos}
@@ -110,13 +110,13 @@ func (c *carver) take(name, what, pos string) (again bool, err error) {
 		return true, nil
 	default:
 		return false, &Error{
-			Msg:    fmt.Sprintf("%q would stand for two things in the carved file: those of %s and of %s", name, had.pos, pos),
+			Msg:    fmt.Sprintf("%q would have two meanings in the extracted file: that of %s and that of %s", name, had.pos, pos),
 			Advice: []string{"rename one of them"},
 		}
 	}
 }
 
-func (c *carver) export(x Export) error {
+func (c *extractor) export(x Export) error {
 	if !isIdentifier(x.Name) {
 		return &Error{Msg: fmt.Sprintf("export %q: want an identifier", x.Name)}
 	}
@@ -154,7 +154,7 @@ func (c *carver) export(x Export) error {
 }
 
 // find returns the top-level definition of fn, or nil if it has none.
-func (c *carver) find(fn *starlark.Function) *function {
+func (c *extractor) find(fn *starlark.Function) *function {
 	for i, m := range c.modules {
 		if m.name != fn.Position().Filename() {
 			continue
@@ -169,8 +169,9 @@ func (c *carver) find(fn *starlark.Function) *function {
 	return nil
 }
 
-// name adds what an identifier in a function of m stands for. If that is a function it is returned.
-func (c *carver) name(m *Module, id *syntax.Ident) (*function, error) {
+// name adds what an identifier in a function of m refers to. If it refers to a function, name
+// returns that.
+func (c *extractor) name(m *Module, id *syntax.Ident) (*function, error) {
 	binding, ok := id.Binding.(*resolve.Binding)
 	if !ok {
 		return nil, nil // a keyword argument's or an attribute's
@@ -189,8 +190,8 @@ func (c *carver) name(m *Module, id *syntax.Ident) (*function, error) {
 	return nil, nil
 }
 
-// variable adds a top-level variable of m under the name that a function knows it by.
-func (c *carver) variable(m *Module, name string, id *syntax.Ident) (*function, error) {
+// variable adds a top-level variable of m, under the name that a function uses for it.
+func (c *extractor) variable(m *Module, name string, id *syntax.Ident) (*function, error) {
 	value := m.globals[name]
 	if value == nil {
 		return nil, &Error{Pos: id.NamePos, Msg: fmt.Sprintf("%q has no value yet", id.Name)}
@@ -207,12 +208,12 @@ func (c *carver) variable(m *Module, name string, id *syntax.Ident) (*function, 
 		return f, err
 	}
 	pos := m.defined(name)
-	// The same variable under the same name is the same constant, and known.
+	// The same variable under the same name has been added already.
 	what := "variable of " + pos.String()
 	if c.taken[id.Name].what == what {
 		return nil, nil
 	}
-	// Before the name is taken: what can't be written is worse than what is called alike.
+	// Before the name is reserved: a value without a literal is the more useful error.
 	l, err := c.literals.literal(name, value, 0)
 	if err != nil {
 		return nil, &Error{
@@ -227,8 +228,9 @@ func (c *carver) variable(m *Module, name string, id *syntax.Ident) (*function, 
 	return nil, nil
 }
 
-// checkBuiltins refuses a file in which a variable would hide a builtin that something in it means.
-func (c *carver) checkBuiltins() error {
+// checkBuiltins refuses a file in which a variable would hide a builtin that a function or a value
+// uses.
+func (c *extractor) checkBuiltins() error {
 	for _, name := range slices.Sorted(maps.Keys(c.taken)) {
 		pos, used := c.builtins[name]
 		if !used && !c.literals.names[name] {
@@ -236,11 +238,11 @@ func (c *carver) checkBuiltins() error {
 		}
 		x := &Error{
 			Pos:    pos,
-			Msg:    fmt.Sprintf("%q means the builtin here, but the variable of %s elsewhere in the carved file", name, c.taken[name].pos),
+			Msg:    fmt.Sprintf("%q is the builtin here, and the variable of %s elsewhere in the extracted file", name, c.taken[name].pos),
 			Advice: []string{"rename the variable"},
 		}
 		if !used {
-			x.Msg = fmt.Sprintf("the variable %q of %s hides the builtin that a value is made with", name, c.taken[name].pos)
+			x.Msg = fmt.Sprintf("the variable %q of %s hides the builtin that constructs a value", name, c.taken[name].pos)
 		}
 		return x
 	}
@@ -248,14 +250,14 @@ func (c *carver) checkBuiltins() error {
 }
 
 // assemble writes the file and proves that it can be loaded.
-func (c *carver) assemble(header string) ([]byte, error) {
+func (c *extractor) assemble(header string) ([]byte, error) {
 	header = strings.TrimRight(header, "\n")
 	for line := range strings.SplitSeq(header, "\n") {
 		if header != "" && !strings.HasPrefix(line, "#") {
 			return nil, &Error{Msg: fmt.Sprintf("header: got line %q, want comments only", line)}
 		}
 	}
-	// Helpers as the scripts have them, then what is exported as it was asked for.
+	// Helpers in the order of the scripts, then the exported functions in the order of the exports.
 	slices.SortStableFunc(c.functions, func(a, b *function) int {
 		return cmp.Or(
 			cmp.Compare(a.exported, b.exported),
@@ -273,14 +275,14 @@ func (c *carver) assemble(header string) ([]byte, error) {
 	if header != "" {
 		header += "\n\n"
 	}
-	// One by one, so that a part which the formatter can't read leaves the others tidy.
+	// Each is formatted by itself: if the formatter can't read one, the others are still formatted.
 	for i, part := range parts {
 		parts[i] = string(format([]byte(part)))
 	}
 	src := []byte(header + strings.Join(parts, "\n"))
 
-	// What can't be loaded must never be taken for an undo.
-	name := "carved file"
+	// A file that can't be loaded must never be used as an undo.
+	name := "extracted file"
 	if err := checkSource(name, src, c.engine.limits.SourceBytes); err != nil {
 		return nil, &Error{Msg: err.Error(), cause: err}
 	}
@@ -289,7 +291,7 @@ func (c *carver) assemble(header string) ([]byte, error) {
 		_, err = starlark.FileProgram(file, c.engine.predeclared.Has)
 	}
 	if err != nil {
-		return nil, &Error{Msg: fmt.Sprintf("internal error: the carved file can't be loaded: %v", err), cause: err}
+		return nil, &Error{Msg: fmt.Sprintf("internal error: the extracted file can't be loaded: %v", err), cause: err}
 	}
 	return src, nil
 }

@@ -7,8 +7,8 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// A caughtError is an error as a script has it, the error of what attempt returns. It keeps the Go
-// error, which fail puts behind the script's own words.
+// A caughtError is the error that attempt returns to a script. It keeps the Go error, which becomes
+// a cause if the script raises it again with fail.
 type caughtError struct{ err *Error }
 
 var _ starlark.HasAttrs = caughtError{}

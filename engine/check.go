@@ -20,9 +20,10 @@ type Diagnostic struct {
 	Warning bool // the file can be loaded all the same
 }
 
-// Check returns what is wrong with a file that is to be loaded with Load, in the order of its
-// lines, without running any of it: all errors that Load has, or else what CheckModule finds, as
-// far as it can be told from the text, and 100 warnings at most.
+// Check finds errors in a file that is to be loaded with Load, without running it. It returns all
+// errors that Load would return. If there are none, it returns what CheckModule would find, as far
+// as the source text shows it. It also returns at most 100 warnings. All are in the order of their
+// lines.
 func (e *Engine) Check(name string, src []byte, contract Contract) []Diagnostic {
 	m := &Module{name: name, lines: splitLines(src)}
 	e.remember(m)
@@ -36,8 +37,8 @@ func (e *Engine) Check(name string, src []byte, contract Contract) []Diagnostic 
 	return merge(e.warnings(file, contract.Entries), e.audit(m, contract))
 }
 
-// CheckScript is Check for a file that is to be loaded with LoadScript. It loads the file and what
-// it loads, since otherwise nothing is known of the functions that come from there.
+// CheckScript is Check for a file that is to be loaded with LoadScript. It loads the file, and the
+// files that this loads, to know the functions that come from there.
 func (e *Engine) CheckScript(ctx context.Context, fsys fs.FS, path string, contract Contract) []Diagnostic {
 	l := &loader{engine: e, ctx: ctx, fsys: fsys}
 	src, err := l.read(path)
@@ -60,7 +61,7 @@ func (e *Engine) CheckScript(ctx context.Context, fsys fs.FS, path string, contr
 	return merge(found, e.audit(m, contract))
 }
 
-// diagnostics takes apart the error of a file that can't be loaded.
+// diagnostics returns each error of a file that can't be loaded.
 func (e *Engine) diagnostics(err error) []Diagnostic {
 	first := *e.explain(&call{engine: e, ctx: context.Background()}, err)
 	others := first.Others
@@ -104,7 +105,7 @@ func (e *Engine) resolved(name string, src []byte, loads bool) (*syntax.File, er
 	return file, resolve.File(file, e.predeclared.Has, starlark.Universe.Has)
 }
 
-// warnings returns what can be loaded but is hardly meant.
+// warnings finds code that can be loaded and is probably a mistake.
 func (e *Engine) warnings(file *syntax.File, entries []string) []Diagnostic {
 	c := &checker{engine: e, writes: map[*syntax.Ident]bool{}, reads: map[*syntax.Ident]int{}}
 	c.block(file.Stmts)
@@ -113,15 +114,15 @@ func (e *Engine) warnings(file *syntax.File, entries []string) []Diagnostic {
 	return c.found
 }
 
-// A checker looks for what can be loaded but is hardly meant.
+// A checker finds code that can be loaded and is probably a mistake.
 type checker struct {
 	engine *Engine
 	found  []Diagnostic
 
 	names    []*syntax.Ident        // the identifiers that assign a variable on its own, or define a function
-	assigned []*syntax.Ident        // all identifiers with a binding
-	writes   map[*syntax.Ident]bool // those that only give a value
-	others   []*syntax.Ident        // those that get one among others, or from outside: parameters, loop variables
+	assigned []*syntax.Ident        // all identifiers that have a binding
+	writes   map[*syntax.Ident]bool // identifiers that only get a value
+	others   []*syntax.Ident        // identifiers that get a value together with others, or from outside: parameters, loop variables
 	reads    map[*syntax.Ident]int  // how often, by a binding's first identifier
 }
 
@@ -177,7 +178,7 @@ func (c *checker) node(n syntax.Node) bool {
 	return true
 }
 
-// targets takes the variables of a loop or of an assignment to several.
+// targets collects the variables of a loop, or of an assignment to several variables.
 func (c *checker) targets(target syntax.Expr) {
 	switch t := target.(type) {
 	case *syntax.Ident:
@@ -230,7 +231,7 @@ func builtin(x syntax.Expr) string {
 	return ""
 }
 
-// call warns of attempt(f(x)), which reads well and catches nothing.
+// call warns of attempt(f(x)): f is called before attempt, so attempt catches nothing.
 func (c *checker) call(call *syntax.CallExpr) {
 	name := builtin(call.Fn)
 	if name != "attempt" && name != "parallel" || len(call.Args) == 0 {
@@ -259,10 +260,10 @@ func (c *checker) block(stmts []syntax.Stmt) {
 		switch x := x.X.(type) {
 		case *syntax.CallExpr:
 			if builtin(x.Fn) == "attempt" {
-				c.warn(start, "look at its .ok, or call the function itself", "an error that attempt catches here goes unnoticed")
+				c.warn(start, "look at its .ok, or call the function itself", "an error that attempt catches here is ignored")
 			}
 		case *syntax.Comprehension:
-			// A loop on one line.
+			// A loop whose body is on its line.
 		case *syntax.Literal:
 			if x.Token != syntax.STRING {
 				c.warn(start, "", "this does nothing")
@@ -296,7 +297,8 @@ func (c *checker) unused(entries []string) {
 			c.reads[id.Binding.(*resolve.Binding).First]++
 		}
 	}
-	// One warning a variable, and none of those that also get a value otherwise.
+	// One warning for each variable. A variable that also gets values together with others gets
+	// none.
 	done := map[*syntax.Ident]bool{}
 	for _, id := range c.others {
 		done[id.Binding.(*resolve.Binding).First] = true

@@ -37,7 +37,7 @@
 // # Promised
 //
 //   - The variables of a module are frozen before anything in it can be called from outside. So a
-//     function behaves the same in the script and in the file that is carved from it.
+//     function behaves the same in the script and in the file that Carve writes.
 //   - A call ends soon after its context ends, after its last step, or after a Go panic. The error
 //     is always an [*Error]. A builtin that waits must watch its [Context], because the interpreter
 //     can't interrupt it.

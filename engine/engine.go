@@ -17,19 +17,20 @@ import (
 // Options say what scripts can call and how the host takes part. The zero value is a bare
 // interpreter.
 type Options struct {
-	// Predeclared is what scripts can call, besides the engine's own attempt, parallel, fail and
-	// struct, which can't be replaced. New freezes the values: threads share them.
+	// Predeclared are the names that scripts can use, besides attempt, parallel, fail and struct of
+	// the engine, which can't be replaced. New freezes the values, because several threads share
+	// them.
 	Predeclared starlark.StringDict
 
-	// Signatures says how functions among the predeclared are called, by name: "log.info". Check
-	// holds calls to them; calls of others are not judged.
+	// Signatures are the signatures of predeclared functions, by name: "log.info". Check compares
+	// calls with them. It does not check calls of functions that have none here.
 	Signatures map[string]Signature
 
-	// Bind is called for each thread that the engine makes, parallel's too, before anything runs on
-	// it, so that the host's builtins find what they need among the thread's locals.
+	// Bind is called for each thread that the engine makes, also for those of parallel, before code
+	// runs on it. It can store values as locals of the thread, for the builtins of the host.
 	Bind func(ctx context.Context, t *starlark.Thread)
 
-	// Caught is told of every error that a script caught with attempt. It must be safe for
+	// Caught is called with each error that a script caught with attempt. It must be safe for
 	// concurrent use.
 	Caught func(ctx context.Context, err error)
 
@@ -40,12 +41,12 @@ type Options struct {
 	Limits Limits
 }
 
-// Limits bound what one file or one call may take. Zero fields take the defaults.
+// Limits bound the work on one file or of one call. A zero field takes the default.
 type Limits struct {
-	Steps        uint64 // of one call, one module's loading or one item of parallel; 50 million, about half a second
-	SourceBytes  int    // of one file, loaded or carved; 1 MiB
-	LiteralNodes int    // values in one carved literal, shared ones counted each time; 100,000
-	LiteralDepth int    // nesting of one carved literal; 64
+	Steps        uint64 // of one call, of loading one module, or of one item of parallel; default 50 million, about 0.5 s
+	SourceBytes  int    // of one file, loaded or written by Carve; default 1 MiB
+	LiteralNodes int    // values in one literal of Carve; a shared value counts each time; default 100,000
+	LiteralDepth int    // nesting of one literal of Carve; default 64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -73,8 +74,8 @@ type Engine struct {
 	predeclared starlark.StringDict
 	signatures  map[string]Signature
 
-	// loaded finds the source line that an error excerpts. Weak, so that an engine which replays
-	// files for days keeps none of them.
+	// loaded has the source lines for the excerpts of errors. Its pointers are weak: an engine that
+	// replays files for days does not keep them in memory.
 	mu     sync.Mutex
 	loaded map[string]weak.Pointer[Module]
 }
@@ -102,12 +103,12 @@ func New(o Options) *Engine {
 	return e
 }
 
-// ErrSteps is in the chain of the error of a call that ran out of steps.
+// ErrSteps is in the chain of an error if a call has used up its steps.
 var ErrSteps = errors.New("too many steps")
 
-// Call calls fn on a new thread. It returns early, with an error that wraps the context's, when ctx
-// is done; a builtin that is running is waited for. Every other error is an *Error too; a Go panic
-// in a builtin becomes one.
+// Call calls fn on a new thread. Every error is an *Error; a Go panic in a builtin becomes one,
+// too. When ctx ends, Call returns an error that wraps the error of ctx. It first waits for a
+// builtin that is running.
 func (e *Engine) Call(ctx context.Context, fn starlark.Value, args ...starlark.Value) (starlark.Value, error) {
 	name := "call"
 	if c, ok := fn.(starlark.Callable); ok {
@@ -140,8 +141,8 @@ func callOf(t *starlark.Thread) *call {
 	return c
 }
 
-// Context returns the context of the call that runs on t. On a thread that no engine made it is the
-// background.
+// Context returns the context of the call that runs on t. For a thread that no engine has made, it
+// is context.Background().
 func Context(t *starlark.Thread) context.Context {
 	if c := callOf(t); c != nil {
 		return c.ctx
@@ -149,10 +150,10 @@ func Context(t *starlark.Thread) context.Context {
 	return context.Background()
 }
 
-// stopped reports whether the work on the thread must end, whatever a script would like to catch.
+// stopped reports whether the work on the thread must end. attempt must not catch the error then.
 func (c *call) stopped() bool { return c.outOfSteps || c.ctx.Err() != nil }
 
-// onThread runs do on a new thread with the limits, the context and the host's bindings in place.
+// onThread runs do on a new thread that has the limits, the context and the bindings of the host.
 func (e *Engine) onThread(ctx context.Context, name string, nesting int, do func(*starlark.Thread) error) (err error) {
 	c := &call{engine: e, ctx: ctx, started: time.Now(), nesting: nesting}
 	defer func() {
@@ -163,8 +164,8 @@ func (e *Engine) onThread(ctx context.Context, name string, nesting int, do func
 			err = e.explain(c, err)
 		}
 	}()
-	// AfterFunc cancels from another goroutine: a context that is done already must not start
-	// anything.
+	// AfterFunc cancels from another goroutine. If the context has ended already, nothing must
+	// start.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (e *Engine) onThread(ctx context.Context, name string, nesting int, do func
 	return do(t)
 }
 
-// A panicError is a Go panic that crossed the interpreter: a defect of a builtin.
+// A panicError is a Go panic in a builtin. It is a bug of the builtin.
 type panicError struct {
 	value any
 	stack []byte

@@ -15,9 +15,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// An Error is anything wrong in or raised by a script.
+// An Error is an error in a script, or one that a script has raised.
 type Error struct {
-	Pos     syntax.Position // where in the script; the innermost frame that is Starlark
+	Pos     syntax.Position // in the script: of the innermost Starlark frame
 	Msg     string
 	Excerpt string   // the line at Pos, and a caret under its column; "" if it is not known
 	Advice  []string // what to do about it
@@ -25,7 +25,7 @@ type Error struct {
 
 	cause   error
 	trace   string
-	omitted int // further errors that are not even in Others
+	omitted int // number of further errors that are not in Others
 }
 
 // maxOthers bounds Others: a damaged file can have a hundred thousand undefined names.
@@ -50,10 +50,11 @@ func (e *Error) Unwrap() error { return e.cause }
 // Hints returns what to do about it.
 func (e *Error) Hints() []string { return e.Advice }
 
-// Backtrace returns the calls that led to the error, outermost first, a line each, or "".
+// Backtrace returns the calls that led to the error, one on each line, the outermost first. It is
+// "" if there are none.
 func (e *Error) Backtrace() string { return e.trace }
 
-// Each returns the error and the others that were found at the same time, each for itself.
+// Each returns this error and the Others, each as an *Error of its own.
 func (e *Error) Each() []*Error {
 	first := *e
 	first.Others = nil
@@ -94,15 +95,15 @@ type hinted struct {
 func (h *hinted) Error() string { return h.err.Error() }
 func (h *hinted) Unwrap() error { return h.err }
 
-// cancelled is how the interpreter words that Cancel was called.
+// cancelled is the message of the interpreter after Cancel was called.
 const cancelled = "Starlark computation cancelled: "
 
-// explain makes an *Error of what the interpreter returned.
+// explain makes an *Error of an error of the interpreter.
 func (e *Engine) explain(c *call, err error) *Error {
 	if known, ok := err.(*Error); ok {
 		return known
 	}
-	// A loaded module's error is the error; the load statement that met it explains nothing.
+	// The error of a loaded module is returned as it is. The load statement adds nothing.
 	var failure *loadFailure
 	if errors.As(err, &failure) {
 		inner := *failure.inner
@@ -122,7 +123,7 @@ func (e *Engine) explain(c *call, err error) *Error {
 				x.Msg = fmt.Sprintf("stopped after %s", took)
 			}
 		}
-		// What a builtin was doing when it was stopped is worth knowing.
+		// The error of the builtin that was stopped says what it was doing.
 		if !strings.HasPrefix(detail, cancelled) && detail != stop.Error() {
 			x.Msg += ": " + detail
 		}
@@ -138,7 +139,7 @@ func (e *Engine) explain(c *call, err error) *Error {
 	return x
 }
 
-// locate finds out where an error is.
+// locate finds the position of an error.
 func (e *Engine) locate(err error) *Error {
 	x := &Error{Msg: err.Error(), cause: err}
 	var (
@@ -157,7 +158,7 @@ func (e *Engine) locate(err error) *Error {
 		x.Pos, x.Msg = syntaxErr.Pos, syntaxErr.Msg
 		moveToTokenStart(x, e.line(x.Pos))
 	case errors.As(err, &resolveErr):
-		// The resolver finishes functions first; people read from the top.
+		// The resolver reports functions first. People read from the top.
 		slices.SortStableFunc(resolveErr, func(a, b resolve.Error) int {
 			return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
 		})
@@ -180,9 +181,9 @@ func (e *Engine) locate(err error) *Error {
 	return x
 }
 
-// fromItem takes position and trace from the item of parallel that failed, which ran on a stack of
-// its own. A host's builtin that returns an *Error from another call keeps its own position; that
-// one's text says the other.
+// fromItem takes position and trace from the item of parallel that failed, because it ran on a
+// stack of its own. If a builtin of the host returns an *Error from another call, the position
+// stays that of the builtin; the text has the position of the other error.
 func (e *Engine) fromItem(x *Error, err error) {
 	var inner *Error
 	if !errors.As(err, &inner) {
@@ -198,8 +199,8 @@ func (e *Engine) fromItem(x *Error, err error) {
 	}
 }
 
-// position returns the position of the innermost frame that is Starlark, but of the call if a
-// function could not even be entered: the mistake is where its arguments are.
+// position returns the position of the innermost Starlark frame. If a function could not be
+// entered, because of its arguments, it returns the position of the call.
 func position(err *starlark.EvalError) syntax.Position {
 	var found []syntax.Position
 	for i := range err.CallStack {
@@ -225,14 +226,14 @@ func (e *Engine) excerpt(x *Error) {
 	const window = 100
 	text := []rune(line)
 	col := min(max(int(x.Pos.Col)-1, 0), len(text))
-	// Of a very long line only what surrounds the column.
+	// Of a very long line, only the part around the column.
 	if from := col - window/2; len(text) > window && from > 0 {
 		text, col = text[from:], col-from
 	}
 	text = text[:min(len(text), window)]
 	caret := make([]rune, min(col, len(text)))
 	for i, r := range text {
-		// A file may hold escape codes; a terminal must not see them.
+		// The file may contain escape codes, which must not reach the terminal.
 		if r != '\t' && !unicode.IsPrint(r) {
 			text[i] = '\ufffd'
 		}

@@ -12,21 +12,21 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// fields are those of a value that functions are called with.
+// fields are the fields of a value that functions are called with.
 type fields struct {
 	names []string
-	at    syntax.Position // where the value is made, if that is in a script
+	at    syntax.Position // where a script makes the value, if one does
 }
 
-// followed is a function whose argument is known.
+// followed is a function with the argument that it is called with.
 type followed struct {
 	def   *syntax.DefStmt
 	param string
 	value *fields
-	with  string // the functions that it is given
+	with  string // the functions that are passed to it
 }
 
-// bound is a function that a parameter is.
+// bound is a function that a parameter stands for.
 type bound struct {
 	in  *index
 	def *syntax.DefStmt
@@ -51,7 +51,7 @@ func (a *auditor) contract(x *index, passed map[string]string) {
 	}
 }
 
-// declared follows the values of which the host says what fields they have.
+// declared follows the values whose fields the host has declared.
 func (a *auditor) declared(x *index, all map[string][]string) {
 	shared := map[string]*fields{} // the same fields are followed once
 	for _, function := range slices.Sorted(maps.Keys(all)) {
@@ -68,8 +68,7 @@ func (a *auditor) declared(x *index, all map[string][]string) {
 	}
 }
 
-// variable returns the fields of a top-level variable. Once the file is loaded, the variable itself
-// knows them.
+// variable returns the fields of a top-level variable. After loading, the value itself is known.
 func (a *auditor) variable(x *index, name string) *fields {
 	id := x.tops[name]
 	if id == nil {
@@ -130,7 +129,7 @@ func (a *auditor) fields(x *index, e syntax.Expr, steps int) *fields {
 	return nil
 }
 
-// onlyResult is what a function returns, if one statement alone returns something.
+// onlyResult is the value that a function returns, if only one statement returns a value.
 func onlyResult(def *syntax.DefStmt) syntax.Expr {
 	var results []syntax.Expr
 	syntax.Walk(def, func(n syntax.Node) bool {
@@ -148,8 +147,8 @@ func onlyResult(def *syntax.DefStmt) syntax.Expr {
 	return results[0]
 }
 
-// follow looks at what a function does with an argument of which the fields are known. param "" is
-// its first one. with tells calls apart that give it other functions.
+// follow checks how a function uses an argument whose fields are known. param "" is the first
+// argument. with distinguishes calls that pass other functions.
 func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fields, with string) {
 	for _, p := range def.Params {
 		if withDefault, ok := p.(*syntax.BinaryExpr); ok {
@@ -160,7 +159,7 @@ func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fie
 			continue
 		}
 		key := followed{def, id.Name, value, with}
-		// Of a parameter that gets another value nothing is known.
+		// If the parameter gets another value, its fields are not known.
 		if !a.followed[key] && x.writes[first(id)] == 1 {
 			a.followed[key] = true
 			a.uses(x, def, id, value)
@@ -169,10 +168,10 @@ func (a *auditor) follow(x *index, def *syntax.DefStmt, param string, value *fie
 	}
 }
 
-// uses refuses fields that the value of a variable does not have, wherever a part of a file asks
-// for them.
+// uses reports each field that the value of a variable does not have, wherever a part of a file
+// reads it.
 func (a *auditor) uses(x *index, part syntax.Node, variable *syntax.Ident, value *fields) {
-	asked := map[string]bool{} // with hasattr, so it may be missing
+	asked := map[string]bool{} // fields that hasattr tests, so they may be missing
 	var reads, aliases []*syntax.Ident
 	syntax.Walk(part, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -223,8 +222,8 @@ func (a *auditor) missing(field *syntax.Ident, variable string, value *fields) {
 	a.add(field.NamePos, hint, fmt.Sprintf("%s has no field %q%s", variable, field.Name, made))
 }
 
-// pass follows a value into the function that it is passed to, with the functions that are passed
-// beside it: take_back(content, left_in, off) calls off(content).
+// pass follows a value into the function that it is passed to, together with the functions that are
+// passed with it: take_back(content, left_in, off) calls off(content).
 func (a *auditor) pass(x *index, c target, variable *syntax.Ident, value *fields) {
 	if c.def == nil || c.args.unpacked {
 		return

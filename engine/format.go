@@ -8,15 +8,15 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// format lays out statements as buildifier does. The formatter speaks a slightly different
-// Starlark, without tabs and bytes: what it can't read, or would change the meaning of, stays as it
+// format formats statements as buildifier does. The formatter reads another Starlark, without tabs
+// and bytes. If it can't read a statement, or would change its meaning, the statement stays as it
 // is.
 func format(src []byte) []byte {
 	file, err := build.ParseDefault("", src)
 	if err != nil {
 		return src
 	}
-	// Without rewriting: that sorts lists and arguments, and edits numbers and docstrings.
+	// Without rewriting: a rewrite sorts lists and arguments, and edits numbers and docstrings.
 	formatted := build.FormatWithoutRewriting(file)
 	before, err := outline(src)
 	if err != nil {
@@ -29,7 +29,7 @@ func format(src []byte) []byte {
 	return formatted
 }
 
-// outline lists the nodes of a file's syntax tree with all that makes a difference when it runs.
+// outline lists the nodes of a syntax tree, with everything that matters when the file runs.
 func outline(src []byte) ([]string, error) {
 	file, err := dialect.Parse("", src, 0)
 	if err != nil {

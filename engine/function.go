@@ -9,15 +9,15 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// A function is a top-level def that goes into the file.
+// A function is a top-level def that becomes part of the file.
 type function struct {
 	module   *Module
-	order    int // of module, in which statements have run
+	order    int // of the module: modules are in the order in which they were loaded
 	def      *syntax.DefStmt
 	exported int // 1 for the first exported function, 0 for a helper
 	comment  string
 	aliases  []string    // statements that give it further names
-	defaults []*function // that its parameters' defaults name, so must stand above it
+	defaults []*function // functions that the defaults of its parameters name; they must come before it
 	written  bool
 }
 
@@ -37,12 +37,12 @@ func comment(text string) string {
 }
 
 // function adds fn and what it needs. use is where it is needed.
-func (c *carver) function(fn *starlark.Function, use syntax.Position) (*function, error) {
+func (c *extractor) function(fn *starlark.Function, use syntax.Position) (*function, error) {
 	f := c.find(fn)
 	if f == nil {
-		msg := fmt.Sprintf("function %q can't be written down: it is defined inside another one", fn.Name())
+		msg := fmt.Sprintf("function %q can't be extracted: it is defined inside another one", fn.Name())
 		if fn.Name() == "lambda" {
-			msg = "a lambda can't be written down"
+			msg = "a lambda can't be extracted"
 		}
 		if use != fn.Position() {
 			msg += fmt.Sprintf("; needed at %s", use)
@@ -80,9 +80,9 @@ func (c *carver) function(fn *starlark.Function, use syntax.Position) (*function
 	return f, nil
 }
 
-// parameterDefault checks the default of a parameter. It is evaluated when the file is loaded, as
-// it was when the script was: names are there by then, but a call would happen again.
-func (c *carver) parameterDefault(f *function, param *syntax.BinaryExpr) error {
+// parameterDefault checks the default of a parameter. It is evaluated when the file is loaded. A
+// name has the same value there; a call would be made a second time.
+func (c *extractor) parameterDefault(f *function, param *syntax.BinaryExpr) error {
 	var err error
 	syntax.Walk(param.Y, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -90,7 +90,7 @@ func (c *carver) parameterDefault(f *function, param *syntax.BinaryExpr) error {
 			start, _ := n.Span()
 			err = cmp.Or(err, error(&Error{
 				Pos:    start,
-				Msg:    fmt.Sprintf("the default of a parameter of %q calls a function, which would happen again when the file is replayed", f.def.Name.Name),
+				Msg:    fmt.Sprintf("the default of a parameter of %q calls a function, and would call it again when the file is replayed", f.def.Name.Name),
 				Advice: []string{"assign the result to a top-level variable, and make that the default"},
 			}))
 		case *syntax.Ident:
@@ -106,7 +106,7 @@ func (c *carver) parameterDefault(f *function, param *syntax.BinaryExpr) error {
 	return err
 }
 
-// write appends the function's text to parts, below the functions that it needs as defaults.
+// write appends the text of the function to parts, after the functions that its defaults need.
 func (f *function) write(parts []string) []string {
 	if f.written {
 		return parts

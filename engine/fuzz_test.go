@@ -34,7 +34,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("Check has an error that Load has not: %s", d.Detail())
 			}
 		}
-		// Whatever can be carved can be loaded.
+		// Whatever can be extracted can be loaded.
 		for name, value := range m.Globals() {
 			src, err := e.Carve(m, "# header", []engine.Export{{Name: "export_" + name, Value: value}})
 			if err != nil {
@@ -43,7 +43,7 @@ func FuzzLoad(f *testing.F) {
 				}
 				continue
 			}
-			if _, err := e.Load(context.Background(), "carved", src); err != nil {
+			if _, err := e.Load(context.Background(), "extracted", src); err != nil {
 				t.Fatalf("%s\n%s", detail(err), src)
 			}
 		}

@@ -142,29 +142,29 @@ func carveScript(t *testing.T, e *engine.Engine, files fs.FS) string {
 	if err != nil {
 		return detail(err) + "\n"
 	}
-	carved, err := e.Load(context.Background(), "carved", src)
+	extracted, err := e.Load(context.Background(), "extracted", src)
 	if err != nil {
-		t.Fatalf("the carved file can't be loaded: %s\n%s", detail(err), src)
+		t.Fatalf("the extracted file can't be loaded: %s\n%s", detail(err), src)
 	}
-	// The carved function must do what the original does.
+	// The extracted function must do what the original does.
 	want, wantErr := e.Call(context.Background(), m.Get("f"), m.Get("value"))
-	got, gotErr := e.Call(context.Background(), carved.Get("rollback_callable"), carved.Get("rollback_content"))
+	got, gotErr := e.Call(context.Background(), extracted.Get("rollback_callable"), extracted.Get("rollback_content"))
 	if wantErr != nil || gotErr != nil {
 		t.Fatalf("the calls failed: %v, %v", wantErr, gotErr)
 	}
 	if got.String() != want.String() {
-		t.Errorf("the carved function returned %s, want %s", got, want)
+		t.Errorf("the extracted function returned %s, want %s", got, want)
 	}
-	// Carving what was carved changes nothing.
-	again, err := e.Carve(carved, "#!/usr/bin/env -S ebb exec\n# A header.", []engine.Export{
-		{Name: "rollback_content", Value: carved.Get("rollback_content"), Comment: "What to restore."},
-		{Name: "rollback_callable", Value: carved.Get("rollback_callable")},
+	// Extracting from the extracted file changes nothing.
+	again, err := e.Carve(extracted, "#!/usr/bin/env -S ebb exec\n# A header.", []engine.Export{
+		{Name: "rollback_content", Value: extracted.Get("rollback_content"), Comment: "What to restore."},
+		{Name: "rollback_callable", Value: extracted.Get("rollback_callable")},
 	})
 	if err != nil {
 		t.Fatal(detail(err))
 	}
 	if m.Get("verify") == nil && string(again) != string(src) {
-		t.Errorf("carved again:\n%s\nwant\n%s", again, src)
+		t.Errorf("extracted again:\n%s\nwant\n%s", again, src)
 	}
 	return string(src)
 }

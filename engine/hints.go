@@ -114,9 +114,9 @@ var (
 	wordAtStart = lazyregexp.New(`^\s*(\w+)`)
 )
 
-// hint adds what to do about x, where it is known. It runs once on each error.
+// hint adds the known hints to x. It is called once for each error.
 func (e *Engine) hint(x *Error) {
-	// The library's own suggestions go where ours are.
+	// The suggestions of the library come where this package's own would.
 	if m := didYouMean.FindStringSubmatch(x.Msg); m != nil {
 		x.Msg = m[1]
 		x.Advice = append(x.Advice, "did you mean "+m[2]+"?")
@@ -209,8 +209,8 @@ func (e *Engine) params(file, function string) []string {
 	return names
 }
 
-// moveToTokenStart moves the position of a syntax error from the end of the unexpected token, where
-// the parser stands when it has read it, to its start.
+// moveToTokenStart moves the position of a syntax error from the end of the unexpected token to its
+// start. The parser reports the end, because it has read the token.
 func moveToTokenStart(x *Error, line string) {
 	if !gotWant.MatchString(x.Msg) || strings.HasSuffix(x.Msg, "want primary expression") {
 		return

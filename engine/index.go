@@ -5,8 +5,8 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// An index says where the functions and variables of a file come from. Variables are known by the
-// identifier that was the first to name them.
+// An index says where the functions and variables of a file are defined. The key of a variable is
+// the first identifier that names it.
 type index struct {
 	module *Module
 	defs   map[string]*syntax.DefStmt    // at the top level
@@ -59,7 +59,7 @@ func newIndex(m *Module) *index {
 	return x
 }
 
-// assign notes what variables get.
+// assign records the values that variables get.
 func (x *index) assign(to, value syntax.Expr) {
 	switch to := to.(type) {
 	case *syntax.Ident:
@@ -75,7 +75,7 @@ func (x *index) assign(to, value syntax.Expr) {
 	}
 }
 
-// write counts the variables among targets. In x.f and x[i] they are only read.
+// write counts the variables among targets. In x.f and x[i], x is only read.
 func (x *index) write(targets ...syntax.Expr) {
 	for _, target := range targets {
 		switch t := target.(type) {
@@ -97,7 +97,8 @@ func (x *index) write(targets ...syntax.Expr) {
 	}
 }
 
-// value returns what a variable always is, or nil if it gets a value more than once, or otherwise.
+// value returns the only value that a variable gets, or nil if it gets several, or gets one in
+// another way.
 func (x *index) value(id *syntax.Ident) syntax.Expr {
 	if id = first(id); id == nil || x.writes[id] != 1 {
 		return nil
@@ -105,10 +106,10 @@ func (x *index) value(id *syntax.Ident) syntax.Expr {
 	return x.values[id]
 }
 
-// maxSteps bounds how far a value is followed from one name to the next.
+// maxSteps bounds how many names a value is followed through.
 const maxSteps = 5
 
-// function returns the top-level function that a name stands for, and the file that it is in.
+// function returns the top-level function that a name refers to, and its file.
 func (x *index) function(id *syntax.Ident, of func(*Module) *index) (*index, *syntax.DefStmt) {
 	for range maxSteps {
 		b, ok := id.Binding.(*resolve.Binding)
@@ -136,7 +137,7 @@ func (x *index) function(id *syntax.Ident, of func(*Module) *index) (*index, *sy
 	return nil, nil
 }
 
-// first returns the identifier that was the first to name a variable, or nil.
+// first returns the first identifier that names a variable, or nil.
 func first(id *syntax.Ident) *syntax.Ident {
 	if b, ok := id.Binding.(*resolve.Binding); ok {
 		return b.First
@@ -144,5 +145,5 @@ func first(id *syntax.Ident) *syntax.Ident {
 	return nil
 }
 
-// refers reports whether an identifier stands for the same variable as another one.
+// refers reports whether two identifiers refer to the same variable.
 func refers(id, to *syntax.Ident) bool { return first(id) != nil && first(id) == first(to) }

@@ -29,29 +29,30 @@ type item struct {
 	value  *literal
 }
 
-// A printer makes literals of values. The names that they use are collected: nothing else may bear
-// them in the file.
+// A printer makes literals of values. It collects the names that they use: no other thing in the
+// file may have such a name.
 type printer struct {
 	engine *Engine
 	nodes  int
 	names  map[string]bool
 }
 
-// unprintable says where in a value the thing is that has no literal.
+// unprintable is the error for a value that has no literal. It says where in the value the reason
+// is.
 type unprintable struct{ path, what string }
 
 func (u *unprintable) Error() string { return u.path + ": " + u.what }
 
-// lineWidth is where a literal is broken into one item a line.
+// lineWidth is the width above which a literal has one item on each line.
 const lineWidth = 100
 
-// literal returns the literal of v, which is found at path.
+// literal returns the literal of v. path says where v was found, for errors.
 func (p *printer) literal(path string, v starlark.Value, depth int) (*literal, error) {
 	refuse := func(format string, args ...any) (*literal, error) {
 		return nil, &unprintable{path, fmt.Sprintf(format, args...)}
 	}
-	// Shared values count each time, as they are printed each time: a dozen lists of lists are a
-	// billion items.
+	// A shared value counts each time, because it is printed each time: a dozen nested lists can
+	// have a billion items.
 	if p.nodes++; p.nodes > p.engine.limits.LiteralNodes {
 		return refuse("more than %d values", p.engine.limits.LiteralNodes)
 	}
@@ -68,7 +69,7 @@ func (p *printer) literal(path string, v starlark.Value, depth int) (*literal, e
 	case starlark.Float:
 		f := float64(v)
 		if math.IsInf(f, 0) || math.IsNaN(f) {
-			return refuse("%v can't be written down", f)
+			return refuse("%v has no literal", f)
 		}
 		s := strconv.FormatFloat(f, 'g', -1, 64)
 		if !strings.ContainsAny(s, ".e") {
@@ -77,7 +78,7 @@ func (p *printer) literal(path string, v starlark.Value, depth int) (*literal, e
 		return leaf(s), nil
 	case starlark.String:
 		if !utf8.ValidString(string(v)) {
-			return refuse("a string that is not UTF-8 can't be written down")
+			return refuse("a string that is not UTF-8 has no literal")
 		}
 		return leaf(syntax.Quote(string(v), false)), nil
 	case starlark.Bytes:
@@ -109,14 +110,14 @@ func (p *printer) literal(path string, v starlark.Value, depth int) (*literal, e
 	case *starlarkstruct.Struct:
 		return p.structure(path, v, depth)
 	case *starlark.Builtin:
-		return refuse("a builtin can't be written down: use it by its own name")
+		return refuse("a builtin has no literal: use it by its own name")
 	case starlark.Callable:
 		return refuse("a function can't be part of a value: name it as one of its own")
 	}
 	if v.Type() == "range" {
 		return leaf(p.name("range") + strings.TrimPrefix(v.String(), "range")), nil
 	}
-	return refuse("a value of type %s can't be written down", v.Type())
+	return refuse("a value of type %s has no literal", v.Type())
 }
 
 func leaf(word string) *literal { return &literal{word: word, width: utf8.RuneCountInString(word)} }
@@ -128,7 +129,7 @@ func (p *printer) name(name string) string {
 
 func (p *printer) named(name string) *literal { return leaf(p.name(name)) }
 
-// own takes what a host's value says of itself.
+// own returns the literal that a value of the host gives of itself.
 func (p *printer) own(path, text string) (*literal, error) {
 	expr, err := dialect.ParseExpr(path, text, 0)
 	if err != nil {
@@ -192,8 +193,8 @@ func (p *printer) dict(path string, items []starlark.Tuple, depth int) (*literal
 
 var identifier = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// isIdentifier reports whether a script can use name as one: keywords, those of Python too, are
-// none.
+// isIdentifier reports whether a script can use name as an identifier. Keywords are none, those of
+// Python included.
 func isIdentifier(name string) bool {
 	if !identifier.MatchString(name) {
 		return false
@@ -209,7 +210,7 @@ func (p *printer) structure(path string, s *starlarkstruct.Struct, depth int) (*
 	if s.Constructor() != starlarkstruct.Default {
 		constructor, ok := s.Constructor().(interface{ Name() string })
 		if !ok || p.engine.predeclared[constructor.Name()] != s.Constructor() {
-			return nil, &unprintable{path, fmt.Sprintf("a struct made by %s, which is no builtin, can't be written down", s.Constructor())}
+			return nil, &unprintable{path, fmt.Sprintf("a struct made by %s, which is no builtin, has no literal", s.Constructor())}
 		}
 		name = constructor.Name()
 		if ordered, ok := constructor.(interface{ FieldOrder() []string }); ok {
@@ -243,7 +244,7 @@ func (p *printer) structure(path string, s *starlarkstruct.Struct, depth int) (*
 	return l.measured(), nil
 }
 
-// inOrder puts those of names that order has first, as it has them.
+// inOrder sorts names: first those in order, in that order, then the others.
 func inOrder(names, order []string) []string {
 	has := map[string]bool{}
 	for _, name := range names {
@@ -279,7 +280,7 @@ func (l *literal) line() string {
 	return b.String()
 }
 
-// write prints the literal, broken into lines if it is wider than the room there is.
+// write prints the literal. It uses several lines if the literal is wider than the room.
 func (l *literal) write(b *strings.Builder, indent, room int) {
 	broken := l.width > room && len(l.items) > 0
 	b.WriteString(l.open)

@@ -20,18 +20,18 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// dialect is what a Starlark file may use. The formatter knows no while, and recursion stays off.
+// dialect says which features a file may use. There is no while, because the formatter can't read
+// it, and no recursion.
 var dialect = &syntax.FileOptions{Set: true}
 
-// Load parses, resolves and runs a file that stands for itself: it loads no other. name is for
-// messages.
+// Load parses, resolves and runs a file that loads no other file. name is for messages.
 func (e *Engine) Load(ctx context.Context, name string, src []byte) (*Module, error) {
 	return e.load(ctx, name, src, nil)
 }
 
-// LoadScript loads a file and what it loads: load("lib/wait.star", "wait_for") is relative to the
-// root of fsys, wherever the loading file is. Each file is run once. Use an fsys that follows no
-// symbolic links, such as that of os.Root.
+// LoadScript loads a file and the files that it loads. A path such as that of load("lib/wait.star",
+// "wait_for") is relative to the root of fsys, also in a file of a subdirectory. Each file runs
+// once. fsys should follow no symbolic links, such as the file system of an os.Root.
 func (e *Engine) LoadScript(ctx context.Context, fsys fs.FS, path string) (*Module, error) {
 	l := &loader{engine: e, ctx: ctx, fsys: fsys, modules: map[string]*Module{}}
 	m, err := l.module(path)
@@ -50,7 +50,7 @@ type loader struct {
 	loading []string
 }
 
-// A loadFailure is an error in a loaded module, as seen by the load statement.
+// A loadFailure is the error of a loaded module, at the load statement.
 type loadFailure struct{ inner *Error }
 
 func (f *loadFailure) Error() string { return f.inner.Error() }
@@ -81,7 +81,7 @@ func (l *loader) module(name string) (*Module, error) {
 	return m, nil
 }
 
-// read returns the bytes of a file, at most one more than the limit, which load then refuses.
+// read returns the bytes of a file, at most one more than the limit. load then refuses the file.
 func (l *loader) read(name string) (src []byte, err error) {
 	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\\:") {
 		return nil, &hinted{
@@ -108,7 +108,7 @@ func (l *loader) read(name string) (src []byte, err error) {
 	return src, nil
 }
 
-// missing says why a file could not be opened, and which one may have been meant.
+// missing says why a file could not be opened, and suggests another name.
 func (l *loader) missing(name string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot load %q: %w", name, err)
@@ -170,7 +170,8 @@ func (e *Engine) load(ctx context.Context, name string, src []byte, l *loader) (
 		m.globals.Freeze()
 		return err
 	})
-	// Until here only the weak map may know m, and it is where err took its excerpt from.
+	// Keep m alive until here: err has its excerpt from m, and the weak map may hold the only
+	// pointer.
 	runtime.KeepAlive(m)
 	if err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func (e *Engine) load(ctx context.Context, name string, src []byte, l *loader) (
 	return m, nil
 }
 
-// link records where the names that load statements bind come from.
+// link records which module each name of a load statement comes from.
 func (m *Module) link(modules map[string]*Module) {
 	for _, stmt := range m.file.Stmts {
 		if load, ok := stmt.(*syntax.LoadStmt); ok {
@@ -196,15 +197,15 @@ func refuseLoads(file *syntax.File) error {
 	for _, stmt := range file.Stmts {
 		if load, ok := stmt.(*syntax.LoadStmt); ok {
 			return &hinted{
-				syntax.Error{Pos: load.Load, Msg: fmt.Sprintf("load(%q): this file must stand for itself", load.ModuleName())},
-				"copy the functions that it needs into it",
+				syntax.Error{Pos: load.Load, Msg: fmt.Sprintf("load(%q): this file may not load other files", load.ModuleName())},
+				"copy the functions that it needs into this file",
 			}
 		}
 	}
 	return nil
 }
 
-// checkSource refuses what the parser would only puzzle over.
+// checkSource refuses source for which the parser's message would not help.
 func checkSource(name string, src []byte, limit int) error {
 	at := func(offset int, msg, hint string) error {
 		before := src[:offset]
@@ -222,7 +223,7 @@ func checkSource(name string, src []byte, limit int) error {
 		return at(0, "the file starts with a byte order mark", "save it as UTF-8 without one")
 	}
 	if i := bytes.IndexByte(src, 0); i >= 0 {
-		return at(i, "a NUL byte: this is no text file, or a damaged one", "")
+		return at(i, "a NUL byte: this is not a text file, or it is damaged", "")
 	}
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
@@ -234,8 +235,8 @@ func checkSource(name string, src []byte, limit int) error {
 	return nil
 }
 
-// size prints a number of bytes as people say it. A file read up to the limit is at least one byte
-// more.
+// size prints a number of bytes in readable form. A file that was read up to the limit is at least
+// one byte longer.
 func size(n int) string {
 	switch {
 	case n < 1<<10:

@@ -32,10 +32,10 @@ func TestLoadRefusesWhatIsNoText(t *testing.T) {
 	for _, test := range []struct{ src, want string }{
 		{"", "x.star:1:1: the file is empty"},
 		{" \n\t\n", "x.star:1:1: the file is empty"},
-		{strings.Repeat("\x00", 100), "x.star:1:1: a NUL byte: this is no text file, or a damaged one"},
-		{"x = 1\ny = \"a\x00\"", "x.star:2:7: a NUL byte: this is no text file, or a damaged one"},
+		{strings.Repeat("\x00", 100), "x.star:1:1: a NUL byte: this is not a text file, or it is damaged"},
+		{"x = 1\ny = \"a\x00\"", "x.star:2:7: a NUL byte: this is not a text file, or it is damaged"},
 		{"x = 'ä\xff'", "x.star:1:7: byte 0xff is not UTF-8"},
-		{"\xff\xfex\x00=\x001\x00", "x.star:1:4: a NUL byte: this is no text file, or a damaged one"},
+		{"\xff\xfex\x00=\x001\x00", "x.star:1:4: a NUL byte: this is not a text file, or it is damaged"},
 		{"\ufeffx = 1", "x.star:1:1: the file starts with a byte order mark"},
 		{"#" + strings.Repeat("x", 4095), "x.star:1:1: too large: 4 KiB, at most 2 KiB"},
 		{"#" + strings.Repeat("x", 2<<20-1), "x.star:1:1: too large: 2 MiB, at most 2 KiB"},

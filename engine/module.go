@@ -13,7 +13,7 @@ import (
 // A Module is a loaded file. Its values are frozen.
 type Module struct {
 	name    string
-	lines   []string     // with the line ends that syntax counts
+	lines   []string     // split at the line ends that syntax counts
 	file    *syntax.File // resolved
 	globals starlark.StringDict
 	loads   map[*syntax.Ident]loadedName // by the identifier that a load statement binds
@@ -39,11 +39,11 @@ func (m *Module) Get(name string) starlark.Value {
 	return nil
 }
 
-// holderName is no identifier, so no script can say it.
+// holderName is no identifier, so no script can use it.
 const holderName = "the module"
 
-// A holder keeps a module alive for as long as one of its functions is: the interpreter lets
-// functions hold the predeclared names, but knows no Module.
+// A holder keeps a module in memory as long as one of its functions is. A function holds its
+// predeclared names, and the holder is one of these.
 type holder struct {
 	starlark.NoneType
 	module *Module
@@ -55,8 +55,8 @@ func splitLines(src []byte) []string {
 	return strings.Split(strings.ReplaceAll(s, "\r", "\n"), "\n")
 }
 
-// remember lets errors find m by its name, for as long as somebody else holds m or one of its
-// functions.
+// remember makes m available to errors by its name, as long as m or one of its functions is in
+// memory.
 func (e *Engine) remember(m *Module) {
 	p := weak.Make(m)
 	e.mu.Lock()
@@ -65,14 +65,14 @@ func (e *Engine) remember(m *Module) {
 	runtime.AddCleanup(m, func(name string) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		// A newer module of that name may have taken the place.
+		// A newer module may have the name now.
 		if e.loaded[name] == p {
 			delete(e.loaded, name)
 		}
 	}, m.name)
 }
 
-// module returns the module loaded under name, or nil if it is gone.
+// module returns the module that was loaded under name, or nil if it is no longer in memory.
 func (e *Engine) module(name string) *Module {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -89,8 +89,8 @@ func (m *Module) defined(name string) syntax.Position {
 	return syntax.Position{}
 }
 
-// text returns the source of a top-level function, with the comment lines that stand on it and
-// those that close its body, which the syntax tree gives to whatever follows.
+// text returns the source of a top-level function, with the comment lines above it and those at the
+// end of its body. The syntax tree attaches the latter to the next statement.
 func (m *Module) text(def *syntax.DefStmt) string {
 	_, end := def.Span()
 	last := int(end.Line)
@@ -116,7 +116,7 @@ func (m *Module) nextLine(line int) int {
 
 // commentAbove returns the comment lines directly above the top-level statement at pos.
 func (m *Module) commentAbove(pos syntax.Position) string {
-	// What looks like a comment may be the end of a long string of the statement before.
+	// The line may be the end of a long string of the statement before.
 	above := 0
 	for _, stmt := range m.file.Stmts {
 		start, end := stmt.Span()

@@ -6,16 +6,16 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// What a file may nest. The parser bounds brackets and blocks by itself, but not what grows to one
-// side: an elif is an if in the else of the one before, a + b + c is two sums. The compiler takes
-// time that grows with the square of these, and neither a deadline nor a limit of steps reaches it:
-// 1 MiB of "if 1" in a comprehension takes it two minutes.
+// Limits of nesting. The parser limits brackets and blocks itself. It does not limit chains: an elif
+// is an if in the else of the one before, and a + b + c is a sum in a sum. The time of the compiler
+// grows with the square of their length, and no deadline or step limit applies to it: 1 MiB of
+// "if 1" in a comprehension takes two minutes.
 const (
 	maxDepth   = 4000 // of the syntax tree
 	maxClauses = 100  // of a comprehension
 )
 
-// checkNesting refuses a file that the compiler could not get through in good time.
+// checkNesting refuses a file that would take the compiler too long.
 func checkNesting(file *syntax.File) error {
 	var err error
 	refuse := func(n syntax.Node, format string, args ...any) {

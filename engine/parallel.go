@@ -12,14 +12,14 @@ import (
 const (
 	// maxParallel bounds the goroutines of one parallel.
 	maxParallel = 256
-	// maxNesting bounds parallel inside parallel. Each item starts with an empty stack, where the
-	// interpreter's recursion check sees nothing, so a function that spreads itself would never
-	// end.
+	// maxNesting bounds parallel inside parallel. The stack of each item starts empty, so the
+	// recursion check of the interpreter does not see that a function calls itself through
+	// parallel.
 	maxNesting = 3
 )
 
 // parallel implements parallel(fn, items, limit = 16): fn(item) for every item, each on a thread of
-// its own with the full step limit. It waits for all, whatever fails.
+// its own with the full step limit. It waits for all items, even if some fail.
 func parallel(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var (
 		fn       starlark.Callable
@@ -40,7 +40,7 @@ func parallel(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, fmt.Errorf("%s: nested more than %d deep", b.Name(), maxNesting)
 	}
 
-	// Frozen values are the only ones that threads may share.
+	// Threads may only share frozen values.
 	fn.Freeze()
 	iterable.Freeze()
 	var items []starlark.Value
@@ -59,7 +59,8 @@ func parallel(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 				if i >= len(items) {
 					return
 				}
-				// onThread starts nothing once the context is done, so a cancelled rest is quick.
+				// After the end of the context, onThread starts nothing. So the remaining items
+				// take no time.
 				errs[i] = parent.engine.onThread(parent.ctx, t.Name, parent.nesting+1, func(t *starlark.Thread) (err error) {
 					results[i], err = starlark.Call(t, fn, starlark.Tuple{items[i]}, nil)
 					return err
@@ -74,8 +75,8 @@ func parallel(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	return starlark.NewList(results), nil
 }
 
-// A parallelError is the failure of some of parallel's items. Only what one of them raised is in
-// its chain.
+// A parallelError says how many items of parallel failed. Its chain has the error of one of them
+// only.
 type parallelError struct {
 	failed, total int
 	item          int
@@ -93,9 +94,8 @@ func (p *parallelError) Error() string {
 
 func (p *parallelError) Unwrap() error { return p.first }
 
-// firstFailure returns the first error by item order, but one that can't be caught before those
-// that can: attempt around parallel must not hide a programming error behind a failure of the
-// world.
+// firstFailure returns the first error in the order of the items. An error that can't be caught
+// goes before those that can: attempt around parallel must not hide a mistake in the script.
 func firstFailure(errs []error) error {
 	var failure *parallelError
 	failed, hard := 0, false

@@ -11,10 +11,10 @@ import (
 // peekLines bounds the statement that Peek reads.
 const peekLines = 20_000
 
-// Peek returns the value that the first statement of a file gives to a variable, without loading
-// the file and without reading further. The statement must stand there as Carve writes it: only
-// literals, lists, and calls of the named builtins with such arguments. ok is false for any other
-// file, whatever is in it: then only Load can tell.
+// Peek returns the value of a variable from the first statement of a file. It neither loads the
+// file nor reads further. The statement must have the form that Carve writes: literals, lists, and
+// calls of the named constructors with such arguments. ok is false for any other file; only Load
+// can read that.
 func (e *Engine) Peek(src []byte, variable string, constructors ...string) (value starlark.Value, ok bool) {
 	statement, ok := firstStatement(src, variable)
 	if !ok || len(src) > e.limits.SourceBytes {
@@ -34,9 +34,8 @@ func (e *Engine) Peek(src []byte, variable string, constructors ...string) (valu
 	return value, err == nil
 }
 
-// firstStatement returns what stands behind "variable = " where that is how the first statement
-// begins. It ends with its first line, or with the first line that closes the bracket at the
-// margin.
+// firstStatement returns the text after "variable = ", if the file begins with such a statement.
+// The statement ends with its first line, or with the first line that is only a closing bracket.
 func firstStatement(src []byte, variable string) ([]byte, bool) {
 	for {
 		line, rest, more := bytes.Cut(src, []byte("\n"))
@@ -67,7 +66,7 @@ func firstStatement(src []byte, variable string) ([]byte, bool) {
 	return nil, false
 }
 
-// literalOnly reports whether an expression is made of literals and of calls of constructors.
+// literalOnly reports whether an expression has only literals and calls of constructors.
 func literalOnly(x syntax.Expr, constructors []string) bool {
 	switch x := x.(type) {
 	case *syntax.Literal:
@@ -93,9 +92,9 @@ func literalOnly(x syntax.Expr, constructors []string) bool {
 	return false
 }
 
-// Plain reports whether the first statement of a file gives a value to a variable, and is made of
-// nothing but numbers, brackets, strings without escapes, and words. Whatever it computes, each string
-// in it then stands in the file as it is, in quotes. It costs a tenth of Peek.
+// Plain reports whether the first statement of a file assigns to a variable and has only numbers,
+// brackets, words, and strings without escapes. In such a statement, each string value appears in
+// quotes in the source. Plain takes a tenth of the time of Peek.
 func Plain(src []byte, variable string, words ...string) bool {
 	statement, ok := firstStatement(src, variable)
 	if !ok {

@@ -91,7 +91,7 @@ func must(t *rapid.T, err error) {
 	}
 }
 
-// Whatever a value holds, the carved file gives the same one back.
+// Whatever a value holds, the extracted file gives the same one back.
 func TestLiteralsRoundTrip(t *testing.T) {
 	e := engine.New(engine.Options{})
 	script := load(t, e, "x = 1")
@@ -99,7 +99,7 @@ func TestLiteralsRoundTrip(t *testing.T) {
 		want := anyValue(4).Draw(t, "value")
 		src, err := e.Carve(script, "# header", []engine.Export{{Name: "value", Value: want, Comment: "above"}})
 		must(t, err)
-		m, err := e.Load(context.Background(), "carved", src)
+		m, err := e.Load(context.Background(), "extracted", src)
 		if err != nil {
 			t.Fatalf("%s\n%s", detail(err), src)
 		}
@@ -113,13 +113,13 @@ func TestLiteralsRoundTrip(t *testing.T) {
 		again, err := e.Carve(m, "# header", []engine.Export{{Name: "value", Value: got, Comment: "above"}})
 		must(t, err)
 		if string(again) != string(src) {
-			t.Fatalf("carved again:\n%s\nat first:\n%s", again, src)
+			t.Fatalf("extracted again:\n%s\nat first:\n%s", again, src)
 		}
 	})
 }
 
 // A chain of functions and constants, whichever way they need each other, does the same after
-// carving.
+// extracting.
 func TestCarvedChainsDoTheSame(t *testing.T) {
 	e := engine.New(engine.Options{})
 	rapid.Check(t, func(t *rapid.T) {
@@ -160,23 +160,23 @@ func TestCarvedChainsDoTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s\n%s", detail(err), b)
 		}
-		carved, err := e.Load(context.Background(), "carved", src)
+		extracted, err := e.Load(context.Background(), "extracted", src)
 		if err != nil {
 			t.Fatalf("%s\n%s", detail(err), src)
 		}
 		for _, arg := range []starlark.Value{starlark.MakeInt(1), starlark.None} {
 			want, err := e.Call(context.Background(), script.Get("f0"), arg)
 			must(t, err)
-			got, err := e.Call(context.Background(), carved.Get("entry"), arg)
+			got, err := e.Call(context.Background(), extracted.Get("entry"), arg)
 			must(t, err)
 			if got.String() != want.String() {
 				t.Fatalf("got %s, want %s, from\n%s", got, want, src)
 			}
 		}
-		if got, want := carved.Get("f0").(*starlark.Function).Doc(), script.Get("f0").(*starlark.Function).Doc(); got != want {
+		if got, want := extracted.Get("f0").(*starlark.Function).Doc(), script.Get("f0").(*starlark.Function).Doc(); got != want {
 			t.Fatalf("got docstring %q, want %q", got, want)
 		}
-		if found := e.Check("carved", src, engine.Contract{Entries: []string{"entry"}}); len(found) > 0 && found[0].Msg != `"entry" is never used` {
+		if found := e.Check("extracted", src, engine.Contract{Entries: []string{"entry"}}); len(found) > 0 && found[0].Msg != `"entry" is never used` {
 			for _, d := range found {
 				// What nothing uses must not have been carried over.
 				if strings.Contains(d.Msg, "never used") {
@@ -210,10 +210,10 @@ func TestCarveLimits(t *testing.T) {
 		"deep":    {deep, "nested more than 64 deep"},
 		"cyclic":  {cyclic, "does it contain itself?"},
 		"long":    {starlark.String(strings.Repeat("x", 5000)), "too large: 4.89 KiB, at most 3.91 KiB"},
-		"utf8":    {starlark.String("a\xff"), "v: a string that is not UTF-8 can't be written down"},
+		"utf8":    {starlark.String("a\xff"), "v: a string that is not UTF-8 has no literal"},
 		"nothing": {nil, `export "v": no value`},
-		"panics":  {broken{starlark.None}, "internal error while carving from test.star: broken"},
-		"wrong":   {reference{starlark.None, "1"}, "the carved file can't be loaded: carved file:1:5: undefined: ref"},
+		"panics":  {broken{starlark.None}, "internal error while extracting from test.star: broken"},
+		"wrong":   {reference{starlark.None, "1"}, "the extracted file can't be loaded: extracted file:1:5: undefined: ref"},
 		"syntax":  {reference{starlark.None, "("}, "is no expression"},
 	} {
 		_, err := e.Carve(script, "", []engine.Export{{Name: "v", Value: test.value}})

@@ -9,7 +9,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// A Signature is how a function is called. Check holds calls to it.
+// A Signature has the parameters of a function. Check compares calls with it.
 type Signature struct {
 	Params []Param
 	Named  bool // arguments are given by name only
@@ -24,7 +24,7 @@ type Param struct {
 	Named    bool // it is given by name only
 }
 
-// Signatures returns how the engine's own functions are called.
+// Signatures returns the signatures of the engine's own functions.
 func Signatures() map[string]Signature {
 	return map[string]Signature{
 		"attempt":  {Params: []Param{{Name: "fn", Required: true}}, More: true, Rest: true},
@@ -67,7 +67,7 @@ type arguments struct {
 	at         syntax.Position
 	positional []syntax.Expr
 	named      []*syntax.BinaryExpr
-	unpacked   bool // with *args or **kwargs, of which nothing is known
+	unpacked   bool // with *args or **kwargs, whose content is not known
 }
 
 func argumentsOf(call *syntax.CallExpr) arguments {
@@ -106,7 +106,7 @@ func (a arguments) get(s *Signature, param string) syntax.Expr {
 	return nil
 }
 
-// A misfit is why a call can't be made.
+// A misfit is a reason why a call would fail.
 type misfit struct {
 	pos       syntax.Position
 	msg, hint string
@@ -147,7 +147,7 @@ func (a arguments) misfits(name string, s *Signature) []misfit {
 			hint := ""
 			if near := suggest.Nearest(id.Name, names); near != "" {
 				hint = "did you mean " + near + "?"
-				meant[near] = true // one mistake is said once
+				meant[near] = true // one mistake is reported once
 			}
 			add(id.NamePos, hint, "unexpected keyword argument %q", id.Name)
 		case given[id.Name]:
@@ -156,7 +156,7 @@ func (a arguments) misfits(name string, s *Signature) []misfit {
 		given[id.Name] = true
 	}
 	if a.unpacked {
-		// What is unpacked may be any of those that are missing.
+		// The unpacked arguments may be the missing ones.
 		return found
 	}
 	var missing []string
@@ -171,7 +171,7 @@ func (a arguments) misfits(name string, s *Signature) []misfit {
 	return found
 }
 
-// start is where an argument begins; one that stands nowhere is its call's.
+// start is the position of an argument, or of the call if the argument has none.
 func (a arguments) start(x syntax.Expr) syntax.Position {
 	if x == nil {
 		return a.at

@@ -8,20 +8,20 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// Summary is what a reader wants to know of a file, without any of it being run.
+// Summary describes a file for a reader. It is made without running the file.
 type Summary struct {
-	Functions map[string]FunctionSummary // by the variable at the top of the file that holds them
-	Values    map[string]string          // what else is assigned there: its source text
+	Functions map[string]FunctionSummary // by the top-level variable that holds them
+	Values    map[string]string          // of other top-level variables: the source text
 }
 
-// FunctionSummary tells about one function.
+// FunctionSummary describes one function.
 type FunctionSummary struct {
 	Name  string   // as it is defined
 	Doc   string   // its docstring, without indentation
-	Calls []string // the members of modules that it calls, with those of the functions it uses: "k8s.get"
+	Calls []string // builtins that it calls, also through other functions: "k8s.get"
 }
 
-// Summarize reads a file as text.
+// Summarize describes a file from its source text. The error says where the text can't be parsed.
 func (e *Engine) Summarize(name string, src []byte) (Summary, error) {
 	s := Summary{Functions: map[string]FunctionSummary{}, Values: map[string]string{}}
 	if err := checkSource(name, src, e.limits.SourceBytes); err != nil {

@@ -16,19 +16,20 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// holderName is the note of who has the execution; the lock itself is the kernel's.
+// holderName is the file that says who holds the execution. The lock itself is the kernel's.
 const holderName = ".lock"
 
-// maxNote bounds the bookkeeping files, which are a line of JSON each.
+// maxNote bounds the bookkeeping files. Each is one line of JSON.
 const maxNote = 16 << 10
 
-// originalPrefix begins the name of what Flush wrote into a file that Replace changed.
+// originalPrefix is the prefix of the file that keeps the first content of a file that Replace
+// changed.
 const originalPrefix = ".original-"
 
 // originalName is the same before and after the file is executed.
 func originalName(f File) string { return originalPrefix + strings.TrimSuffix(f.Name, executedSuffix) }
 
-// isBookkeeping reports whether an entry is there for this package's own use.
+// isBookkeeping reports whether an entry is a bookkeeping file of this package.
 func isBookkeeping(name string) bool {
 	return name == holderName || name == durable.LockFile || durable.IsTemp(name) || isMark(name) || strings.HasPrefix(name, originalPrefix)
 }
@@ -36,8 +37,8 @@ func isBookkeeping(name string) bool {
 // actsFor is what ActFor was given.
 var actsFor atomic.Int64
 
-// ActFor has this process' notes of what it holds, and its journal, name another one: that which a
-// user started and can send a signal to. Call it before anything else.
+// ActFor sets the process that this process writes into its lock notes and its journal lines: the
+// one that a user started and can send a signal to. Call it before anything else.
 func ActFor(pid int) { actsFor.Store(int64(pid)) }
 
 // self describes this process.
@@ -54,8 +55,7 @@ var hostName = sync.OnceValue(func() string {
 	return host
 })
 
-// command is the program and what it was told to do. What else is on a command line need not be in
-// a file.
+// command is the program and its command. The rest of a command line may be confidential.
 func command(args []string) string {
 	words := []string{filepath.Base(args[0])}
 	if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
@@ -72,8 +72,7 @@ func writeHolder(dir *durable.Dir) error {
 	return dir.Create(holderName, append(line, '\n'))
 }
 
-// readHolder returns what can be known of a holder: it may not have written its note yet, or not
-// all of it.
+// readHolder returns what is known of a holder. The note may be missing, or cut off.
 func readHolder(dir *durable.Dir) Holder {
 	var h Holder
 	content, err := dir.ReadFile(holderName, maxNote)
@@ -83,8 +82,8 @@ func readHolder(dir *durable.Dir) Holder {
 	return h
 }
 
-// liveHolder is readHolder for a lock that is held now. The note of one who died is not the
-// holder's, who may not have written his own yet.
+// liveHolder is readHolder for a lock that is held now. A note of a dead process is not the note of
+// the holder, who may not have written one yet.
 func liveHolder(dir *durable.Dir) Holder {
 	h := readHolder(dir)
 	if h.Local() && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH) {
@@ -93,7 +92,7 @@ func liveHolder(dir *durable.Dir) Holder {
 	return h
 }
 
-// shorten cuts a text to at most limit bytes, at a character, and says so with an ellipsis.
+// shorten cuts a text to at most limit bytes, between two characters, and ends it with an ellipsis.
 func shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s

@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootID is read once: it changes with the kernel, under which this process does not live on.
+// bootID is read once: it changes only at a boot, which ends this process.
 var bootID = sync.OnceValue(func() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return "" // no /proc: marks then go by the wall clock, as elsewhere
+		return "" // no /proc: marks then use the wall clock, as on other systems
 	}
 	return strings.TrimSpace(string(id))
 })
 
-// thisBoot reads the clock that nobody sets and that counts on while the machine sleeps, which Go's
+// thisBoot reads CLOCK_BOOTTIME. Nobody can set it, and it counts while the machine sleeps. Go's
 // monotonic clock does not.
 func thisBoot() boot {
 	current := boot{host: hostName()}
@@ -31,14 +31,14 @@ func thisBoot() boot {
 		return current
 	}
 	current.uptime = time.Duration(ts.Nano())
-	if ahead, err := bootOffset(); err == nil { // otherwise it is no clock that others have
+	if ahead, err := bootOffset(); err == nil { // otherwise other processes have another clock
 		current.id, current.uptime = bootID(), current.uptime-ahead
 	}
 	return current
 }
 
-// bootOffset is how far the clock is ahead in the time namespace of this process, which it does not
-// leave: a container may have one. What others of the same boot read has to be the same.
+// bootOffset is the offset of the clock in the time namespace of this process, which a container
+// may have. It is subtracted, so that all processes of one boot have the same clock.
 var bootOffset = sync.OnceValues(func() (time.Duration, error) {
 	offsets, err := os.ReadFile("/proc/self/timens_offsets")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -47,7 +47,7 @@ var bootOffset = sync.OnceValues(func() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The file tells of the namespace that children get.
+	// The file describes the namespace of the children of this process.
 	own, ownErr := os.Readlink("/proc/self/ns/time")
 	childrens, err := os.Readlink("/proc/self/ns/time_for_children")
 	if err = errors.Join(ownErr, err); err != nil || own != childrens {

@@ -2,5 +2,5 @@
 
 package versions
 
-// thisBoot knows no boot: marks go by the wall clock, and never longer than a request lives.
+// thisBoot knows no boot. Marks use the wall clock, and last at most as long as a request can take.
 func thisBoot() boot { return boot{host: hostName()} }

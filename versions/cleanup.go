@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// CleanupOptions say what is removed.
+// CleanupOptions say what to remove.
 type CleanupOptions struct {
-	OlderThan    time.Duration // executed longer ago than this
-	Keep         int           // executed executions, the newest, that stay; older ones go at any age. 0: any number
+	OlderThan    time.Duration // minimal age of an executed file
+	Keep         int           // keep at most the newest Keep executed executions, whatever their age; 0: no such limit
 	Now          time.Time     // zero: the time of the call
 	RunUUID      string        // exact; empty selects all
 	ScenarioType string        // exact; empty selects all
@@ -26,10 +26,11 @@ func (o CleanupOptions) before() time.Time {
 	return o.Now.Add(-o.OlderThan)
 }
 
-// Cleanup removes version files that were executed longer ago than the options say, or of which there
-// are newer ones enough, and executions that a crash left empty as long ago. It removes no pending file and nothing of Krkn's, and leaves
-// alone what somebody has locked. The journal gets a line for each execution. After an error it goes
-// on; removed has what is gone.
+// Cleanup removes executed version files that are older than OlderThan, or that are not among the
+// newest Keep executions. It also removes executions that a crash left empty, at the same age. It
+// removes no pending file and no file of Krkn's, and skips executions that are locked. It writes a
+// journal line for each execution. After an error it continues. removed has the files that are
+// removed.
 func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, err error) {
 	listing, err := s.List(ctx, Filter{RunUUID: o.RunUUID, ScenarioType: o.ScenarioType})
 	if err != nil {
@@ -41,7 +42,7 @@ func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, er
 		if err := ctx.Err(); err != nil {
 			return removed, errors.Join(append(errs, err)...)
 		}
-		// An execution with something in it that we don't know is not empty.
+		// An execution that contains something unknown is not empty.
 		empty := len(info.Files) == 0 && len(info.Problems) == 0 && info.Changed.Before(o.before())
 		o := o
 		if o.isDone(info.Files) {
@@ -67,21 +68,22 @@ func Cleanup(ctx context.Context, s Store, o CleanupOptions) (removed []File, er
 	return removed, errors.Join(errs...)
 }
 
-// Remnant is something that a store has beside version files, and that is of no use any more.
+// Remnant is an object of a store that is not a version file, and that is no longer needed.
 type Remnant struct {
 	Location string
 	What     string // "a day of the journal"
 }
 
-// RemnantCleaner is a store of which more remains than a directory's.
+// RemnantCleaner is a store that leaves more objects behind than a directory does.
 type RemnantCleaner interface {
-	// CleanRemnants removes what is older than a time and belongs to no execution that is still there: parts
-	// of the journal, and what keeps the processes of executions apart. removed has what is gone, or would be.
+	// CleanRemnants removes objects that are older than a time and belong to no existing execution:
+	// days of the journal, and the fences of executions. removed has what is removed or, in a dry
+	// run, what would be.
 	CleanRemnants(ctx context.Context, before time.Time, dryRun bool) (removed []Remnant, err error)
 }
 
-// CleanRemnants removes what is old of a store beside version files, where the store has that. It is
-// done after [Cleanup], and for all runs and scenario types.
+// CleanRemnants removes old objects of a store that are not version files, if the store has any.
+// Call it after [Cleanup]. It applies to all runs and scenario types.
 func CleanRemnants(ctx context.Context, s Store, o CleanupOptions) (removed []Remnant, err error) {
 	cleaner, ok := s.(RemnantCleaner)
 	if !ok || o.RunUUID != "" || o.ScenarioType != "" {
@@ -90,14 +92,14 @@ func CleanRemnants(ctx context.Context, s Store, o CleanupOptions) (removed []Re
 	return cleaner.CleanRemnants(ctx, o.before(), o.DryRun)
 }
 
-// clean removes what is old in one execution. A process that is killed in the middle has removed
-// files of which the journal says nothing: what was removed needs no undo.
+// clean removes the old files of one execution. If the process is killed, files may be gone without
+// a journal line. They were executed and need no undo.
 func (o CleanupOptions) clean(ctx context.Context, s Store, info ExecutionInfo) (removed []File, err error) {
 	e, err := s.Open(ctx, info.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, e.Close()) }() // removes it if it is empty now
+	defer func() { err = errors.Join(err, e.Close()) }() // removes the execution if it is empty now
 	files, err := e.Files(ctx)
 	if err != nil {
 		return nil, err
@@ -121,7 +123,7 @@ func (o CleanupOptions) isDone(files []File) bool {
 		!slices.ContainsFunc(files, func(f File) bool { return f.State == Pending })
 }
 
-// outdated returns the executed files of ours that last changed, that is were executed, long ago.
+// outdated returns the executed version files that were executed before a time.
 func (o CleanupOptions) outdated(files []File) (old []File) {
 	before := o.before()
 	for _, f := range files {

@@ -22,29 +22,30 @@ type Dir struct {
 	system durable.System
 	trust  Trust
 
-	// settled says that this process made sure of the directory's own entry: another one could have
-	// made it and died before the fsync.
+	// settled says that this process has synced the entry of the directory itself. Another process
+	// may have created the directory and died before its fsync.
 	settling sync.Mutex
 	settled  bool
 
-	roots roots            // waits for its entries
+	roots roots            // syncs its entries
 	index sharedIndex      // of the pending files
 	lines together[[]byte] // of the journal
 	lazy  lazyJournal
 
 	noteAfter time.Duration // see dirExecution.note
 
-	// doubtful says that this process' last line in the journal may lack its end.
+	// doubtful says that the last journal line of this process may be cut off.
 	doubtful atomic.Bool
 }
 
 var _ Store = (*Dir)(nil)
 
-// noteAfter is how long somebody who opens an execution holds it before its note names him.
+// noteAfter is how long an execution is held before the note about its holder is written.
 const noteAfter = 100 * time.Millisecond
 
-// NewDir returns the store in a versions directory, which need not exist: Begin and Append make it.
-// A path that is the volume of a pod, see [TrustVolume], names a directory of our user's in it.
+// NewDir returns the store in a versions directory. The directory need not exist: Begin and Append
+// create it. If the path is the volume of a pod, see [TrustVolume], the store is in a directory of
+// this user in that volume.
 func NewDir(path string, options ...DirOption) (*Dir, error) {
 	if path == "" {
 		return nil, errors.New("versions directory: got an empty path")
@@ -64,9 +65,8 @@ func NewDir(path string, options ...DirOption) (*Dir, error) {
 	return d, nil
 }
 
-// Locate finds the store and the file that a path names. The error wraps [fs.ErrNotExist] when
-// there is no such file. It only tells what is there: whoever reads the file later looks at it
-// anew.
+// Locate finds the store and the file of a path. The error wraps [fs.ErrNotExist] if there is no
+// such file. Locate only lists: whoever reads the file later checks it again.
 func Locate(path string, options ...DirOption) (_ *Dir, _ File, err error) {
 	defer exportTo(&err)
 	path, err = filepath.Abs(path)
@@ -111,7 +111,7 @@ func (d *Dir) Begin(ctx context.Context, runUUID string) (_ Execution, err error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// Before anything is made for a run that can't be named.
+	// Before anything is created: an invalid UUID must leave nothing behind.
 	if _, err := executionID(1, runUUID); err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (d *Dir) begin(ctx context.Context, root *durable.Dir, runUUID string) (*di
 		}
 		err = root.Mkdir(id)
 		if errors.Is(err, fs.ErrExist) {
-			continue // another process had the same nanosecond
+			continue // another process has the same timestamp
 		}
 		if err != nil {
 			return nil, err
@@ -155,10 +155,10 @@ func (d *Dir) begin(ctx context.Context, root *durable.Dir, runUUID string) (*di
 		e, err := d.lock(root, id)
 		var locked *LockedError
 		if errors.As(err, &locked) || errors.Is(err, fs.ErrNotExist) {
-			continue // a replay that goes through all executions was here first; it removes empty ones
+			continue // a replay has removed it meanwhile, because it was empty
 		}
 		if err != nil {
-			// Nothing is in it yet, so nothing is lost if this fails too.
+			// It is empty, so an error of the removal loses nothing.
 			_, rmErr := root.Rmdir(id)
 			return nil, errors.Join(err, rmErr)
 		}
@@ -197,7 +197,7 @@ func (d *Dir) Open(ctx context.Context, id string) (_ Execution, err error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	// An undo has to go on when the disk does not. Before the note: what was written just now takes longer.
+	// An undo continues even if the disk can't sync. Sync before the note is written: it is faster then.
 	e.warn(e.settle())
 	e.note(d.noteAfter)
 	return e, nil
@@ -240,9 +240,8 @@ func (d *Dir) lock(root *durable.Dir, id string) (*dirExecution, error) {
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	// Its last holder may have removed the directory between our open and our lock: then this is a
-	// lock on nothing. A context directory is never made twice under one name, so there is no use
-	// in trying again.
+	// The last holder may have removed the directory between open and lock. Then the lock is on a
+	// removed directory. No execution gets the same name again, so a second attempt would not help.
 	same, err := root.Is(id, dir)
 	if err == nil && !same {
 		err = &fs.PathError{Op: "lock", Path: dir.Path(), Err: fs.ErrNotExist}
@@ -263,7 +262,7 @@ func (d *Dir) Read(ctx context.Context, f File) (content []byte, err error) {
 	return d.inExecution(ctx, f, func(dir *durable.Dir) ([]byte, error) { return readFile(dir, f) })
 }
 
-// inExecution reads something in the directory of a file's execution.
+// inExecution calls do with the directory of a file's execution.
 func (d *Dir) inExecution(ctx context.Context, f File, read func(*durable.Dir) ([]byte, error)) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -302,7 +301,7 @@ func readFile(dir *durable.Dir, f File) ([]byte, error) {
 }
 
 func newFile(id, path string, name fileName, info durable.Info) File {
-	// One piece of memory has all of its texts: a replay holds a hundred thousand.
+	// One allocation has all texts: a replay holds a hundred thousand files.
 	location := path + "/" + name.String()
 	printed := location[len(path)+1:]
 	if strings.HasSuffix(path, "/"+id) {

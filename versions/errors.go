@@ -14,17 +14,17 @@ import (
 // ErrClosed is the error of an execution's methods after Close.
 var ErrClosed = errors.New("execution is closed")
 
-// ErrReadOnly is behind the error of a method that changes something when the store takes no change
-// at all: its file system is mounted read-only, or its directory may not be written. What was done
-// before still stands. A file that was undone and can't be marked for this reason is undone all the
-// same: it is pending by its name only, and is no reason to leave others alone.
+// ErrReadOnly is in the chain of an error if the store takes no change at all: its file system is
+// mounted read-only, or its directory is not writable. Earlier changes still hold. If a file was
+// undone and can't be marked for this reason, its undo is still done: only its name says pending,
+// and it blocks no older file.
 var ErrReadOnly = errors.New("the store is read-only")
 
-// LockedError says that somebody else has the execution: a run or a replay that is alive.
+// LockedError says that a run or a replay that is alive holds the execution.
 type LockedError struct {
 	Execution string // its ID
 	Location  string // of the execution, for messages
-	Holder    Holder // its PID is 0 when who it is can't be read
+	Holder    Holder // its PID is 0 if it can't be read
 }
 
 func (e *LockedError) Error() string {
@@ -34,11 +34,11 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("execution %q is in use by PID %d on host %q since %s", e.Execution, e.Holder.PID, e.Holder.Host, e.Holder.Since.Format(time.RFC3339))
 }
 
-// Hints says who it is and how to make it end in good order.
+// Hints says who the holder is, and how to end it so that it undoes its changes.
 func (e *LockedError) Hints() []string {
 	h := e.Holder
 	switch {
-	case h.PID == 0 && strings.Contains(e.Location, "://"): // no process of this machine has it open
+	case h.PID == 0 && strings.Contains(e.Location, "://"): // in a cluster: no local process has it open
 		return []string{"wait for it to end, or until its Lease has not been renewed for a minute"}
 	case h.PID == 0:
 		return []string{"wait for it to end; who it is: fuser -v " + durable.Quote(e.Location)}
@@ -59,12 +59,12 @@ func (h Holder) unnumbered() string {
 // Local reports whether the holder is on this host, where its PID means something.
 func (h Holder) Local() bool { return h.Host == hostName() }
 
-// InsecureError says that a directory or file is refused because somebody else might have put it
-// there or written to it.
+// InsecureError says that a directory or file is refused, because another user could have created
+// or changed it.
 type InsecureError struct {
 	Path    string
-	Problem string // reads on after the path
-	Remedy  string // the command to type, "" if none helps
+	Problem string // continues a sentence that begins with the path
+	Remedy  string // the command that fixes it, "" if there is none
 }
 
 func (e *InsecureError) Error() string { return fmt.Sprintf("%q %s", e.Path, e.Problem) }
@@ -86,15 +86,14 @@ type JournalError struct {
 func (e *JournalError) Error() string { return fmt.Sprintf("journal line %d: %v", e.Line, e.Err) }
 func (e *JournalError) Unwrap() error { return e.Err }
 
-// kindError is an error with the kind that it has for users of this package. Its text is the
-// error's own.
+// kindError adds a kind to an error, for users of this package. The text is that of the error.
 type kindError struct{ err, kind error }
 
 func (e *kindError) Error() string   { return e.err.Error() }
 func (e *kindError) Unwrap() []error { return []error{e.kind, e.err} }
 
-// export gives an error that leaves the package the types that the package promises, and keeps its
-// chain. Every exported function that touches a disk ends with it: defer exportTo(&err).
+// export adds the error types of this package to an error that leaves it, and keeps the chain.
+// Every exported function that uses a disk ends with it: defer exportTo(&err).
 func export(err error) error {
 	if err == nil {
 		return nil
@@ -111,8 +110,8 @@ func export(err error) error {
 
 func exportTo(err *error) { *err = export(*err) }
 
-// exportChange is exportTo for what changes a directory that was opened and checked before: there,
-// a permission that is missing is the whole store's.
+// exportChange is exportTo for a change in a directory that was opened and checked before. A
+// missing permission there makes the whole store read-only.
 func exportChange(err *error) {
 	if errors.Is(*err, fs.ErrPermission) && !errors.Is(*err, ErrReadOnly) {
 		*err = &kindError{*err, ErrReadOnly}
@@ -120,18 +119,19 @@ func exportChange(err *error) {
 	exportTo(err)
 }
 
-// UntrustedError says that a version file of a store that others can write to is not proven to be
-// one that a runner wrote: it has no signature, or not one of a known key for this very place.
+// UntrustedError says that a version file is not proven to be written by a runner, in a store that
+// others can write to. It has no signature, or its signature is not valid for a known key and this
+// place.
 type UntrustedError struct {
 	Location string
-	Problem  string // reads on after the location
+	Problem  string // continues a sentence that begins with the location
 	Digest   string // of the content, "" if it can't be read
 }
 
 func (e *UntrustedError) Error() string { return fmt.Sprintf("%s %s", e.Location, e.Problem) }
 
-// LostError says that somebody took an execution over while this process had it: this one seemed to
-// be dead. What it did is now the other's to undo.
+// LostError says that another process has taken over an execution that this process held, because
+// this process seemed to be dead. The other process undoes its changes.
 type LostError struct{ LockedError }
 
 func (e *LostError) Error() string {
@@ -142,5 +142,5 @@ func (e *LostError) Error() string {
 	return fmt.Sprintf("execution %q was taken over by %s: it is undone there, and nothing more is done here", e.Execution, by)
 }
 
-// Unwrap makes it a *LockedError, too.
+// Unwrap returns it as a *LockedError.
 func (e *LostError) Unwrap() error { return &e.LockedError }

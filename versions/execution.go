@@ -12,30 +12,31 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// fileMode lets a version file run by its shebang, and nobody else read the names of things.
+// fileMode makes a version file executable, for its shebang, and hides it from other users.
 const fileMode = 0o700
 
-// probeSize is more than any undo that scripts of ours write, and less than anybody would notice.
+// probeSize is larger than any undo of the built-in scripts, and takes no noticeable time.
 const probeSize = 64 << 10
 
-// dirExecution is an execution in a directory. The lock is on dir's descriptor and ends with it.
+// dirExecution is an execution in a directory. The lock is on the descriptor of dir, and ends with
+// it.
 type dirExecution struct {
 	roots     *roots // of the store
 	root, dir *durable.Dir
 	id        string
 	runUUID   string
-	floor     int64 // the newest timestamp that was there before us
+	floor     int64 // the newest timestamp that was there when it was opened
 	marks     marks
 	opened    time.Time
 	tookOver  *Holder
 	warnings  []string
-	noting    *time.Timer // nil where it was noted at once
+	noting    *time.Timer // nil if the note was written at once
 
-	// settled says that what earlier holders did is on stable storage.
+	// settled says that the changes of earlier holders are on stable storage.
 	settling sync.Mutex
 	settled  bool
 
-	// Methods hold it for reading, Close for writing: nothing is under way when an execution is
+	// Methods hold it for reading, Close for writing. So no method is at work when the execution is
 	// unlocked.
 	mu     sync.RWMutex
 	closed bool
@@ -57,24 +58,23 @@ func newDirExecution(roots *roots, root, dir *durable.Dir, id string) (*dirExecu
 		}
 		e.marks.seen(name)
 		switch {
-		case durable.IsTemp(name): // its writer is dead: we have the lock
+		case durable.IsTemp(name): // its writer is dead: this process has the lock
 			e.warn(dir.Unlink(name))
 		case name == holderName:
 			holder := readHolder(dir)
 			e.tookOver = &holder
 		}
 	}
-	// An undo has to go on when the disk is full, so that nobody can read who holds the lock is not
-	// worth an error.
+	// An undo continues on a full disk. A missing note about the holder is no error.
 	if e.tookOver != nil {
 		e.warn(dir.Unlink(holderName))
 	}
 	return e, nil
 }
 
-// note writes who holds the execution. That is for messages, and most replays are over before anybody
-// could ask: so who opens an execution is noted after some time only. Each note is a new inode, and on
-// some file systems the more expensive the more were removed just before.
+// note writes who holds the execution, for messages. For an execution that was opened, it does so
+// only after some time, because most replays end sooner. Each note is a new inode. On some file
+// systems that is expensive just after many inodes were removed.
 func (e *dirExecution) note(after time.Duration) {
 	if after == 0 {
 		e.warn(writeHolder(e.dir))
@@ -83,7 +83,7 @@ func (e *dirExecution) note(after time.Duration) {
 	e.noting = time.AfterFunc(after, func() {
 		if leave, err := e.enter(context.Background()); err == nil {
 			defer leave()
-			// Nobody is left to be warned, and it is only for messages.
+			// The warnings were read already, and the note is only for messages.
 			_ = writeHolder(e.dir)
 		}
 	})
@@ -95,10 +95,9 @@ func (e *dirExecution) warn(err error) {
 	}
 }
 
-// settle waits until what was found is on stable storage: a holder that died may not have waited
-// for it. A file that was seen to be there, or to be done with, must not change its mind after a
-// power loss when others were undone in the belief; and what is written into a directory is worth
-// no more than the directory's own entry.
+// settle syncs what was found in the directory, because a dead holder may not have done so. Other
+// files are undone in the belief that this one exists, or is executed. A power loss must not take
+// that back. The directory's own entry is synced, too.
 func (e *dirExecution) settle() error {
 	e.settling.Lock()
 	defer e.settling.Unlock()
@@ -124,7 +123,7 @@ func (e *dirExecution) TookOver() (Holder, bool) {
 	return *e.tookOver, true
 }
 
-// enter keeps Close waiting until leave.
+// enter makes Close wait until leave is called.
 func (e *dirExecution) enter(ctx context.Context) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -137,7 +136,7 @@ func (e *dirExecution) enter(ctx context.Context) (leave func(), err error) {
 	return e.mu.RUnlock, nil
 }
 
-// own checks that a file is one of this execution.
+// own returns an error unless the file belongs to this execution.
 func (e *dirExecution) own(f File) (fileName, error) {
 	if f.Execution != e.id {
 		return fileName{}, fmt.Errorf("version file %q: got one of execution %q, want %q", f.Name, f.Execution, e.id)
@@ -234,8 +233,8 @@ func (e *dirExecution) Replace(ctx context.Context, f File, content []byte) (_ F
 	return newFile(e.id, e.dir.Path(), name, durable.Info{Size: int64(len(content)), Changed: time.Now()}), nil
 }
 
-// keepOriginal durably keeps what is in a file, unless that was done before. A process that is
-// killed between this and the change leaves an original that is equal to the file.
+// keepOriginal durably keeps the content of a file, unless it is kept already. If a process is
+// killed between this and the change, the original equals the file.
 func (e *dirExecution) keepOriginal(f File) error {
 	name := originalName(f)
 	if _, err := e.dir.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
@@ -248,10 +247,10 @@ func (e *dirExecution) keepOriginal(f File) error {
 	return e.dir.WriteFile(name, content, fileMode)
 }
 
-// pending checks that a file is ours, there, secure and pending. What is done next is done to the
-// name: who could put something else in its place meanwhile, which is us and root, gets that
-// renamed or replaced. No link is followed, nothing is read or written through the name, and a name
-// says nothing about a content: that is checked at the descriptor, each time it is read.
+// pending checks that a file belongs to this execution, exists, is secure and is pending. The next
+// operation is on the name. Only this user and root could put another file there meanwhile. No link
+// is followed, and nothing is read or written through the name. The content is checked at the
+// descriptor, each time it is read.
 func (e *dirExecution) pending(f File) (fileName, error) {
 	name, err := e.own(f)
 	if err != nil {
@@ -267,7 +266,8 @@ func (e *dirExecution) pending(f File) (fileName, error) {
 	return name, e.dir.CheckFile(e.dir.Path()+"/"+f.Name, info)
 }
 
-// MarkExecuted implements Execution. The rename is all: no other record of the state exists.
+// MarkExecuted implements Execution. It only renames the file: there is no other record of the
+// state.
 func (e *dirExecution) MarkExecuted(ctx context.Context, f File) (_ File, err error) {
 	defer exportChange(&err)
 	leave, err := e.enter(ctx)
@@ -309,7 +309,7 @@ func (e *dirExecution) Remove(ctx context.Context, files ...File) (err error) {
 	if err := e.dir.Remove(names...); err != nil {
 		return err
 	}
-	// Last, and without waiting for the disk: one that stays says nothing, and goes with its directory.
+	// Last, and without a sync: a file that stays has no effect, and is removed with its directory.
 	for _, name := range originals {
 		if err := e.dir.Unlink(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -318,7 +318,7 @@ func (e *dirExecution) Remove(ctx context.Context, files ...File) (err error) {
 	return nil
 }
 
-// Close implements Execution. It may be called again.
+// Close implements Execution. It may be called several times.
 func (e *dirExecution) Close() (err error) {
 	defer exportChange(&err)
 	e.mu.Lock()
@@ -330,13 +330,13 @@ func (e *dirExecution) Close() (err error) {
 	if e.noting != nil {
 		e.noting.Stop()
 	}
-	// The lock goes last.
+	// The lock is released last.
 	return errors.Join(e.removeLeftovers(time.Now()), e.dir.Close(), e.root.Close())
 }
 
-// removeLeftovers removes the bookkeeping, and the directory if nothing else is in it. None of this
-// has to be durable: what a power loss brings back says nothing wrong, and is removed by the next
-// holder. Marks that may still matter to a replay stay.
+// removeLeftovers removes the bookkeeping files, and the directory if nothing else is in it. This
+// need not be durable: what a power loss brings back has no effect, and the next holder removes it.
+// Marks that a replay may still need stay.
 func (e *dirExecution) removeLeftovers(now time.Time) error {
 	names, err := e.dir.Names()
 	if err != nil {
@@ -347,8 +347,8 @@ func (e *dirExecution) removeLeftovers(now time.Time) error {
 		empty = empty && isBookkeeping(name)
 	}
 	var errs []error
-	// The lock file goes last: once it is gone, another process can have one of its own, and write
-	// its notes.
+	// The lock file is removed last. After that, another process can have a lock file of its own,
+	// and write its notes.
 	if at := slices.Index(names, durable.LockFile); at >= 0 {
 		names = append(slices.Delete(names, at, at+1), durable.LockFile)
 	}
@@ -362,7 +362,8 @@ func (e *dirExecution) removeLeftovers(now time.Time) error {
 		}
 	}
 	if empty && len(errs) == 0 {
-		// Somebody may have put a file here since: then the directory isn't empty, and stays.
+		// Another process may have created a file here since. Then the directory is not empty, and
+		// stays.
 		if _, err := e.root.Rmdir(e.id); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -2,7 +2,7 @@ package versions
 
 import "golang.org/x/sys/unix"
 
-// volatileBy names a file system that forgets, and when.
+// volatileBy names a file system that loses its files, and says when.
 func volatileBy(st *unix.Statfs_t) string {
 	switch int64(st.Type) { //nolint:unconvert // its type differs between architectures
 	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC:

@@ -10,8 +10,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// Import implements Execution. The foreign file is pending until ours is durable: after a kill it is
-// imported again, which finds ours.
+// Import implements Execution. The foreign file is pending until the version file is durable. After
+// a kill, a second import finds the version file.
 func (e *dirExecution) Import(ctx context.Context, f File, content []byte) (_ File, err error) {
 	defer exportChange(&err)
 	leave, err := e.enter(ctx)
@@ -29,7 +29,7 @@ func (e *dirExecution) Import(ctx context.Context, f File, content []byte) (_ Fi
 	if err := e.settle(); err != nil {
 		return File{}, fmt.Errorf("version file not written: %w", err)
 	}
-	ours, err := e.standIn(name, content)
+	ours, err := e.replacement(name, content)
 	if err != nil {
 		return File{}, err
 	}
@@ -38,8 +38,9 @@ func (e *dirExecution) Import(ctx context.Context, f File, content []byte) (_ Fi
 	return ours, err
 }
 
-// standIn returns the version file of a foreign one, which it writes if there is none.
-func (e *dirExecution) standIn(name fileName, content []byte) (File, error) {
+// replacement returns the version file that replaces a foreign one. It writes the file if there is
+// none.
+func (e *dirExecution) replacement(name fileName, content []byte) (File, error) {
 	name.kind = KindVersion
 	for _, name.state = range []State{Executed, Pending} {
 		info, err := e.dir.Lstat(name.String())

@@ -14,38 +14,39 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// The index spares a run that looks at the pending files of all others most of the way. It is no state of
-// the store: whoever has none does without, and each thing that it says is believed only where the kernel
-// confirms it now. It has, of an execution, the stamp of its directory and the names of its pending files,
-// and of each file its stamp and what was noted of its content. A stamp has the inode and its change time,
-// which nobody can set:
+// The index saves a run most of the work of reading the pending files of other runs. It is no state
+// of the store: without it, the store works the same. An entry is used only if the kernel confirms
+// it now. For an execution, the index has the stamp of its directory and the names of its pending
+// files. For each file, it has the stamp and the note of its content. A stamp has the inode and its
+// change time, which nobody can set:
 //
-//   - a file that is made, removed, renamed, replaced or planted changes the stamp of its directory,
-//   - one that is written to, or whose mode, owner or names change, changes its own,
-//   - an execution that is new is not in the index, and one that was put back from a backup has other inodes.
+//   - If a file is created, removed, renamed or replaced, the stamp of its directory changes.
+//   - If a file is written to, or its mode, owner or names change, its own stamp changes.
+//   - A new execution is not in the index. One that was restored from a backup has other inodes.
 //
-// What changed less than [indexQuiet] before it was looked at is not taken in, because a second change could
-// have the same time. An index of another boot is not believed: a power loss can take back what was written,
-// and leave its time. Nor is one on a file system whose times may be somebody else's.
+// An execution that changed less than [indexQuiet] before it was read is left out, because a second
+// change could have the same time. An index of another boot is not used: a power loss can take back
+// a write and keep its time. The index is not used either on a file system whose times come from
+// another machine.
 //
-// So it needs no lock. Each process replaces it by what it has seen itself, and a line of it is as good as
-// any other's.
+// So it needs no lock. Each process replaces it with what it has read itself. Each line stands
+// alone, whoever wrote it.
 const (
 	indexName  = ".index"
 	indexBegun = ".index-new"
 	indexMagic = "ebb index 1\n"
 
-	// maxIndex is that of 200,000 files.
+	// maxIndex is the size of an index of 200,000 files.
 	maxIndex = 64 << 20
-	// indexFrom is how many executions there must be for an index to pay.
+	// indexFrom is the least number of executions for which an index saves time.
 	indexFrom = 64
-	// indexQuiet is far more than the grain of any file system's times.
+	// indexQuiet is far longer than the resolution of the times of any file system.
 	indexQuiet = rootQuiet
 )
 
-// index is what was found out of executions, by their IDs.
+// index has what was read of executions, by their IDs.
 type index struct {
-	boot    string // on which that was
+	boot    string // the boot on which that was
 	notes   string // what kind of notes it has: see Noter
 	entries map[string]indexed
 }
@@ -67,7 +68,7 @@ type sharedIndex struct {
 	read bool
 	has  *index
 
-	// For tests; zero is what is written above.
+	// For tests; zero means the constants above.
 	quiet time.Duration
 	from  int
 	boot  string
@@ -76,7 +77,8 @@ type sharedIndex struct {
 func (s *sharedIndex) bootID() string { return cmp.Or(s.boot, thisBoot().id) }
 func (s *sharedIndex) least() int     { return cmp.Or(s.from, indexFrom) }
 
-// of returns what this process knows, or what others have left. It is not nil.
+// of returns the index of this process, or the one that another process has written. It is never
+// nil.
 func (s *sharedIndex) of(root *durable.Dir) *index {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,13 +158,13 @@ func parseIndex(content []byte) (*index, bool) {
 	return x, c.ok && len(c.rest) == 0
 }
 
-// cutter reads what encode printed. Once ok is false, it reads nothing more.
+// cutter reads the output of encode. Once ok is false, it reads nothing more.
 type cutter struct {
 	rest []byte
 	ok   bool
 }
 
-// number is one of things, or of bytes, that follow.
+// number reads a count of things, or of bytes, that follow.
 func (c *cutter) number() int {
 	n, used := binary.Uvarint(c.rest)
 	if c.ok = c.ok && used > 0 && n <= uint64(len(c.rest)); !c.ok {
@@ -191,8 +193,8 @@ func (c *cutter) stamp() durable.Stamp {
 	return s
 }
 
-// listFrom fills in what the index has of an execution's pending files, if the kernel confirms all of it.
-// Otherwise info is as it was. f selects pending files.
+// listFrom fills in the pending files of an execution from the index, if the kernel confirms all of
+// them. Otherwise info stays as it was. f selects pending files.
 func (x *index) listFrom(root *durable.Dir, f Filter, info *ExecutionInfo) (known indexed, ok bool) {
 	known, ok = x.entries[info.ID]
 	if !ok {
@@ -222,10 +224,10 @@ func (x *index) listFrom(root *durable.Dir, f Filter, info *ExecutionInfo) (know
 	return known, true
 }
 
-// Noter says what is noted of a version file: something small that tells what it is needed for without
-// reading it.
+// Noter makes notes of version files. A note is a short text that says what a caller needs to know
+// of a file, so that the file need not be read again.
 type Noter struct {
-	// Kind names what Note does. Notes of another kind are not believed.
+	// Kind identifies the function Note. Notes of another kind in the index are not used.
 	Kind string
 	Note func(content []byte) string
 }
@@ -235,13 +237,13 @@ type Noted struct {
 	File
 	RunUUID string
 	Note    string
-	// Unread says that there is no note: the file could not be read, and [Store.Read] says why.
+	// Unread says that the file could not be read, so there is no note. [Store.Read] returns the
+	// error.
 	Unread bool
 }
 
-// Notes returns the pending version files of a directory that a filter selects, each with its note, which
-// is that of its content now. Most of those that an earlier call has read are not read again: see the
-// index.
+// Notes returns the pending version files that a filter selects, each with the note of its present
+// content. It does not read most of the files that an earlier call has read: see the index.
 func (d *Dir) Notes(ctx context.Context, f Filter, n Noter) (all []Noted, err error) {
 	defer exportTo(&err)
 	f.PendingOnly = true
@@ -283,7 +285,7 @@ func (d *Dir) Notes(ctx context.Context, f Filter, n Noter) (all []Noted, err er
 	}
 	d.index.set(fresh)
 	if gone := len(old.entries) - len(fresh.entries); max(news, gone) >= d.index.least() {
-		// Where it can't be written, the next one does without it.
+		// If it can't be written, the next process does without it.
 		_ = root.Put(indexName, indexBegun, fresh.encode())
 	}
 	return all, nil
@@ -292,7 +294,7 @@ func (d *Dir) Notes(ctx context.Context, f Filter, n Noter) (all []Noted, err er
 // isAll reports whether a filter leaves out no more than one execution.
 func (f Filter) isAll() bool { return f.RunUUID == "" && f.ScenarioType == "" }
 
-// isQuiet reports whether all has last changed before a time.
+// isQuiet reports whether the last change of the execution and its files was before a time.
 func (e indexed) isQuiet(before time.Time) bool {
 	for _, f := range e.files {
 		if !f.stamp.Changed().Before(before) {

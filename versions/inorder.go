@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// portion is how many entries a goroutine takes at once.
+	// portion is the number of entries that a goroutine takes at a time.
 	portion = 64
-	// ahead is how many portions of each goroutine wait to be yielded.
+	// ahead is the number of portions of each goroutine that may wait to be yielded.
 	ahead = 4
 )
 
-// inOrder works on entries in several goroutines and yields what they make of them in the order of
-// the entries. worker returns the function of one goroutine. No goroutine is left when it returns.
+// inOrder processes entries in several goroutines, and yields the results in the order of the
+// entries. worker returns the function of one goroutine. All goroutines have ended when it returns.
 func inOrder[E, R any](ctx context.Context, entries []E, worker func() func(E) []R) iter.Seq[R] {
 	return func(yield func(R) bool) {
 		portions := (len(entries) + portion - 1) / portion
@@ -40,7 +40,7 @@ func inOrder[E, R any](ctx context.Context, entries []E, worker func() func(E) [
 					case <-ctx.Done():
 						return
 					}
-					// The token is taken first, so that the portion that is yielded next has one.
+					// Take the token first, so that the next portion to be yielded always has one.
 					i := int(next.Add(1)) - 1
 					if i >= portions || ctx.Err() != nil {
 						return

@@ -19,7 +19,7 @@ import (
 
 const journalName = "journal.jsonl"
 
-// maxLine is one page: a shorter append is not interleaved with those of other processes.
+// maxLine is one page: a shorter append is not mixed with those of other processes.
 const maxLine = 4 << 10
 
 // The events of the journal.
@@ -33,8 +33,8 @@ const (
 	EventCleanup = "cleanup"
 )
 
-// Entry is one line of the journal. Append fills in Time, User, Host and PID where they are zero,
-// and shortens the longest fields of a line over 4 KiB.
+// Entry is one line of the journal. Append fills in Time, User, Host and PID if they are zero. It
+// shortens the longest fields if the line is longer than 4 KiB.
 type Entry struct {
 	Time         time.Time `json:"time"`
 	Event        string    `json:"event"`
@@ -43,8 +43,8 @@ type Entry struct {
 	Execution    string    `json:"execution,omitempty"`
 	File         string    `json:"file,omitempty"`
 	SHA256       string    `json:"sha256,omitempty"`
-	Undoes       string    `json:"undoes,omitempty"`    // what a flushed file was written for, a line each
-	Integrity    SealState `json:"integrity,omitempty"` // of what an attempt read
+	Undoes       string    `json:"undoes,omitempty"`    // what a flushed file undoes, one ref a line
+	Integrity    SealState `json:"integrity,omitempty"` // of the content that an attempt read
 	Outcome      string    `json:"outcome,omitempty"`
 	Message      string    `json:"message,omitempty"`
 	User         string    `json:"user,omitempty"`
@@ -60,7 +60,7 @@ var userName = sync.OnceValue(func() string {
 	return strconv.Itoa(os.Getuid())
 })
 
-// completed fills in who and when.
+// completed fills in the time and the process.
 func (e Entry) completed(now time.Time) Entry {
 	us := self(now)
 	if e.Time.IsZero() {
@@ -119,15 +119,14 @@ func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 	return d.lines.do(line, d.appendAll)
 }
 
-// appendAll appends lines of this process, which wait for the disk together.
+// appendAll appends several lines of this process, with one sync.
 func (d *Dir) appendAll(lines [][]byte) (err error) {
 	root, err := d.open(true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	// What the page cache shows as the end of a line need not be on the disk after an fsync that
-	// failed.
+	// After a failed fsync, the page cache may show the end of a line that is not on the disk.
 	if d.doubtful.Swap(false) {
 		lines[0] = append([]byte{'\n'}, lines[0]...)
 	}
@@ -135,12 +134,12 @@ func (d *Dir) appendAll(lines [][]byte) (err error) {
 		d.doubtful.Store(true)
 		return err
 	}
-	// Its entry, too.
+	// Sync its directory entry, too.
 	if err := d.roots.sync(root); err != nil {
 		d.doubtful.Store(true)
 		return err
 	}
-	// Last: a disk that can't do this should still have the line.
+	// Last: if the disk can't sync, it should still have the line.
 	return d.settle(root)
 }
 
@@ -195,7 +194,7 @@ func readJournal(ctx context.Context, r io.Reader, yield func(Entry, error) bool
 		}
 		line, err := buffered.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) { // garbage: nothing that we wrote is so long
+		for errors.Is(err, bufio.ErrBufferFull) { // no line that Append writes is so long
 			_, err = buffered.ReadSlice('\n')
 		}
 		if err != nil && !errors.Is(err, io.EOF) {

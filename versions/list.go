@@ -14,25 +14,25 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// listAttempts bounds how often a directory is read again because its files were renamed meanwhile.
+// listAttempts bounds how often a directory is read again because files were renamed meanwhile.
 const listAttempts = 10
 
-// Lister is a Store that tells of its executions one after the other, while it still looks for the
-// next ones. Ask [Executions], which takes any store.
+// Lister is a Store that yields its executions while it is still searching for the next ones. Call
+// [Executions], which takes any store.
 type Lister interface {
-	// Executions yields what List returns, in the filter's order. What is wrong with an entry of the
-	// store that is no execution is an *EntryError, and the listing goes on after it; any other error
-	// ends it. Who stops early has the rest not looked at.
+	// Executions yields what List returns, in the order of the filter. An entry of the store that
+	// is no execution is yielded as an *EntryError, and the listing continues. Any other error ends
+	// it. If the caller stops early, the rest is not read.
 	Executions(ctx context.Context, f Filter) iter.Seq2[ExecutionInfo, error]
 }
 
-// EntryError is a problem of a store that is not one of its executions'.
+// EntryError is a problem of an entry of the store that belongs to no execution.
 type EntryError struct{ Problem }
 
 func (e *EntryError) Error() string { return e.Location + " " + e.What }
 
-// Executions yields the executions of a store one after the other. Use it in place of List where
-// there may be a hundred thousand: see [Lister].
+// Executions yields the executions of a store one after the other. Use it in place of List if there
+// may be a hundred thousand: see [Lister].
 func Executions(ctx context.Context, s Store, f Filter) iter.Seq2[ExecutionInfo, error] {
 	if lister, ok := s.(Lister); ok {
 		return lister.Executions(ctx, f)
@@ -59,7 +59,7 @@ func Executions(ctx context.Context, s Store, f Filter) iter.Seq2[ExecutionInfo,
 	}
 }
 
-// List implements Store. It reads names and inodes only; no file is opened.
+// List implements Store. It reads only names and inodes, and opens no file.
 func (d *Dir) List(ctx context.Context, f Filter) (Listing, error) {
 	listing := Listing{Executions: []ExecutionInfo{}}
 	f.OldestFirst = false
@@ -77,7 +77,8 @@ func (d *Dir) List(ctx context.Context, f Filter) (Listing, error) {
 	return listing, nil
 }
 
-// Executions implements Lister. All cores look into directories, a few ahead of what was yielded.
+// Executions implements Lister. All cores read directories, a few ahead of the one that was yielded
+// last.
 func (d *Dir) Executions(ctx context.Context, f Filter) iter.Seq2[ExecutionInfo, error] {
 	return func(yield func(ExecutionInfo, error) bool) {
 		root, err := d.open(false)
@@ -98,8 +99,8 @@ func (d *Dir) Executions(ctx context.Context, f Filter) iter.Seq2[ExecutionInfo,
 	}
 }
 
-// eachExecution yields the executions of a directory that is open, and then its problems. more is
-// false once yield wants no more.
+// eachExecution yields the executions of an open directory, and then its problems. more is false if
+// yield has returned false.
 func (d *Dir) eachExecution(ctx context.Context, root *durable.Dir, f Filter, yield func(ExecutionInfo, error) bool) (more bool, err error) {
 	names, err := root.Names()
 	if err != nil {
@@ -136,8 +137,8 @@ type entry struct {
 	timestamp int64
 }
 
-// entries are the executions among the names in a versions directory that a filter may select, in
-// its order, and what is wrong with other names.
+// entries returns the executions that a filter may select, in its order, from the names in a
+// versions directory. It also returns the problems of the other names.
 func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Problem) {
 	entries = make([]entry, 0, len(names))
 	for _, name := range names {
@@ -145,7 +146,7 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 		switch {
 		case err == nil && (f.RunUUID == "" || f.RunUUID == runUUID) && name != f.Except:
 			entries = append(entries, entry{name, timestamp})
-		// lost+found is there when the versions directory is a volume of its own.
+		// lost+found is there if the versions directory is a volume of its own.
 		case err != nil && name != journalName && name != indexName && name != indexBegun && name != "lost+found":
 			problems = append(problems, Problem{Location: d.path + "/" + oneLine(name), What: fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name)})
 		}
@@ -161,7 +162,8 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 	return entries, problems
 }
 
-// listEntry is one execution, unless it vanished or has nothing that the filter selects.
+// listEntry lists one execution. It returns nothing if the execution was removed, or has nothing
+// that the filter selects.
 func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, old *index, e entry, f Filter) []ExecutionInfo {
 	info := d.infoOf(e)
 	if _, ok := old.listFrom(root, f, &info); !ok {
@@ -177,7 +179,7 @@ func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, old *index, e
 	return []ExecutionInfo{info}
 }
 
-// infoOf is what the name of an execution tells.
+// infoOf returns what the name of an execution says.
 func (d *Dir) infoOf(e entry) ExecutionInfo {
 	_, runUUID, _ := strings.Cut(e.name, "-")
 	return ExecutionInfo{ID: e.name, RunUUID: runUUID, Timestamp: e.timestamp, Location: d.path + "/" + e.name, Files: []File{}}
@@ -185,7 +187,8 @@ func (d *Dir) infoOf(e entry) ExecutionInfo {
 
 func listExecution(root *durable.Dir, reader *durable.Reader, f Filter, info *ExecutionInfo) (err error) {
 	if err := reader.Enter(root, info.ID); err != nil {
-		// Says what it is if it is no directory; otherwise it can't be opened, and err says why.
+		// If it is no directory, Lstat says what it is. Otherwise it can't be opened, and err says
+		// why.
 		if entry, statErr := root.Lstat(info.ID); statErr == nil {
 			return cmp.Or(root.CheckDir(info.Location, entry), err)
 		}
@@ -206,7 +209,7 @@ func listExecution(root *durable.Dir, reader *durable.Reader, f Filter, info *Ex
 	return err
 }
 
-// looked is a directory whose entries are looked at: a *durable.Dir, or a *durable.Reader.
+// looked is a directory whose entries are listed: a *durable.Dir or a *durable.Reader.
 type looked interface {
 	Path() string
 	Names() ([]string, error)
@@ -214,17 +217,15 @@ type looked interface {
 	CheckFile(path string, info durable.Info) error
 }
 
-// listFiles returns the files that a filter selects, newest first, and what is wrong with entries.
-// A file with a problem is in both: nobody may take an execution for restored because its file
-// can't be read.
+// listFiles returns the files that a filter selects, newest first, and the problems of entries. A
+// file with a problem is in both: an execution whose file can't be read must not count as restored.
 func listFiles(dir looked, id string, f Filter) ([]File, []Problem, error) {
 	for attempt := 1; ; attempt++ {
 		files, problems, vanished, err := listFilesOnce(dir, id, f)
 		if err != nil {
 			return []File{}, nil, err
 		}
-		// A name that was there and isn't any more was probably renamed to F.executed, which a
-		// listing must not miss.
+		// A name that is gone was probably renamed to F.executed, which a listing must not miss.
 		if !vanished || attempt == listAttempts {
 			sortFiles(files)
 			return files, problems, nil
@@ -252,7 +253,7 @@ func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Pr
 		if (f.ScenarioType != "" && f.ScenarioType != name.scenarioType) || (f.PendingOnly && name.state != Pending) {
 			continue
 		}
-		// For people: what is replayed is checked again at its descriptor.
+		// For people only: before a replay, the file is checked again at its descriptor.
 		info, err := dir.Lstat(entry)
 		if err == nil {
 			err = dir.CheckFile(location, info)
@@ -271,14 +272,13 @@ func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Pr
 	return files, problems, vanished, nil
 }
 
-// oneLine is a name for a message: one that could begin a line of its own, or worse, is written as
-// in Go.
+// oneLine returns a name for a message. It is quoted as in Go if it could break the line.
 func oneLine(name string) string {
 	quoted := strconv.Quote(name)
 	return quoted[1 : len(quoted)-1]
 }
 
-// problemOf makes a problem of an error.
+// problemOf makes a problem from an error.
 func problemOf(location string, err error) Problem {
 	var insecure *InsecureError
 	if errors.As(export(err), &insecure) {

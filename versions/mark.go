@@ -15,30 +15,31 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// Mark is a mutating request under way; without verb and kind, it may be any. After Until, as its sender computed it, the request can't
-// land any more. Ask [Mark.Left] how long that is from now: the wall clock may have been set since.
+// Mark notes a changing request that is under way. Without verb and kind, it may be any request.
+// After Until, by the clock of the sender, the request can't arrive any more. The wall clock may
+// have been set since: [Mark.Left] returns the time that is left.
 type Mark struct {
 	Verb      string    `json:"verb"`
 	Kind      string    `json:"kind"`
 	Namespace string    `json:"namespace,omitempty"`
 	Name      string    `json:"name"`
-	At        time.Time `json:"at"` // MarkInFlight fills it in where it is zero
+	At        time.Time `json:"at"` // MarkInFlight fills it in if it is zero
 	Until     time.Time `json:"until"`
 
-	// MarkInFlight fills in the rest, from clocks that nobody sets.
+	// MarkInFlight fills in the rest, from clocks that nobody can set.
 	Life   time.Duration `json:"life,omitempty"`   // from At to Until
 	Host   string        `json:"host,omitempty"`   // where At was read
-	Boot   string        `json:"boot,omitempty"`   // which boot of the machine that was; "" where the system has no such thing
-	Uptime time.Duration `json:"uptime,omitempty"` // CLOCK_BOOTTIME at At: it counts on while the machine sleeps
+	Boot   string        `json:"boot,omitempty"`   // the boot of that machine; "" if the system does not report it
+	Uptime time.Duration `json:"uptime,omitempty"` // CLOCK_BOOTTIME at At; it also counts while the machine sleeps
 }
 
-// Left is how long a mark's request may still land: 0 if it can't any more, and never longer than
-// from At to Until, wherever the clocks went.
+// Left returns how long the request of a mark may still arrive. It is 0 if it can't arrive any
+// more, and never more than the time from At to Until, however the clocks were set.
 //
-// On the boot that the mark was made on, the time since then is the kernel's, and the wall clock
-// does not matter. The machine that made it and was booted since has no request under way any more:
-// one that was up before is another machine of that name, as a pod may get. Of another machine's
-// mark, and of one that names no boot, only the wall clock tells.
+// On the boot on which the mark was made, Left uses the clock of the kernel, and the wall clock
+// does not matter. If that machine was booted since, the request can't arrive any more. If this
+// machine was up before the mark was made, it is another machine of the same name, which pods can
+// have. For a mark of another machine, or one without a boot, Left uses the wall clock.
 func (m Mark) Left(now time.Time) time.Duration { return m.left(thisBoot(), now) }
 
 func (m Mark) left(current boot, now time.Time) time.Duration {
@@ -54,7 +55,7 @@ func (m Mark) left(current boot, now time.Time) time.Duration {
 	return max(min(left, m.life()), 0)
 }
 
-// life is how long the request could land when it was sent.
+// life is how long the request could take to arrive when it was sent.
 func (m Mark) life() time.Duration {
 	if m.Life > 0 {
 		return m.Life
@@ -62,7 +63,7 @@ func (m Mark) life() time.Duration {
 	return max(m.Until.Sub(m.At), 0)
 }
 
-// completed is the mark as it is kept.
+// completed returns the mark as it is stored.
 func (m Mark) completed(current boot, now time.Time) Mark {
 	if m.At.IsZero() {
 		m.At = now
@@ -75,10 +76,10 @@ func (m Mark) completed(current boot, now time.Time) Mark {
 	return m
 }
 
-// boot is one uptime of one machine.
+// boot is the time from one boot of one machine to the next.
 type boot struct {
 	host   string
-	id     string // "" if the system does not tell
+	id     string // "" if the system does not report it
 	uptime time.Duration
 }
 
@@ -100,10 +101,10 @@ func markNumber(name string) (int64, bool) {
 // marks numbers the marks of an execution.
 type marks struct {
 	last  atomic.Int64
-	found int64 // the newest one that was there before us
+	found int64 // the newest one that was there at the start
 }
 
-// seen makes sure that the number of a mark that a dead process left isn't used again.
+// seen makes sure that the number of a mark of a dead process is not used again.
 func (m *marks) seen(name string) {
 	if n, ok := markNumber(name); ok && n > m.last.Load() {
 		m.last.Store(n)
@@ -111,9 +112,8 @@ func (m *marks) seen(name string) {
 	}
 }
 
-// MarkInFlight implements Execution. No fsync: the mark has to survive the death of this process,
-// and for that the page cache is enough. After a power loss the machine needs longer to come back
-// than any request lives.
+// MarkInFlight implements Execution. It does not sync: the mark has to survive the death of this
+// process, and the page cache does. After a power loss, the boot takes longer than any request.
 func (e *dirExecution) MarkInFlight(m Mark) (_ func() error, err error) {
 	defer exportChange(&err)
 	leave, err := e.enter(context.Background())
@@ -144,7 +144,7 @@ func (e *dirExecution) MarkInFlight(m Mark) (_ func() error, err error) {
 }
 
 // InFlight implements Execution. A mark that can't be parsed was being written when its process
-// died, and a request is only sent after that.
+// died. Its request was not sent, because that comes after the mark.
 func (e *dirExecution) InFlight(ctx context.Context) (_ []Mark, err error) {
 	defer exportTo(&err)
 	leave, err := e.enter(ctx)
@@ -162,7 +162,7 @@ func (e *dirExecution) InFlight(ctx context.Context) (_ []Mark, err error) {
 			continue
 		}
 		m, ok, err := readMark(e.dir, name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // unmarked meanwhile
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed meanwhile
 			return nil, err
 		}
 		if ok {
@@ -181,8 +181,8 @@ func readMark(dir *durable.Dir, name string) (m Mark, ok bool, err error) {
 	return m, json.Unmarshal(content, &m) == nil, nil
 }
 
-// isOver reports whether the request of a mark can't land any more. A mark that was here when the
-// execution was opened is of a request that was sent before that, whatever the clocks say.
+// isOver reports whether the request of a mark can't arrive any more. A mark that was there when
+// the execution was opened is of an earlier request, whatever the clocks say.
 func (e *dirExecution) isOver(name string, now time.Time) bool {
 	m, ok, err := readMark(e.dir, name)
 	if err != nil || !ok {

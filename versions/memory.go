@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Memory is a store that lives and dies with the process: for tests, and for programs that embed
-// ebb and need no undo after their own death.
+// Memory is a store in the memory of this process. Use it for tests, or in a program that needs no
+// undo after it has ended.
 type Memory struct {
 	mu         sync.Mutex
 	executions map[string]*memoryExecution
@@ -31,7 +31,7 @@ type memoryFile struct {
 	original []byte // nil before the first Replace
 }
 
-// memoryExecution is guarded by its store's mutex.
+// The mutex of its store guards a memoryExecution.
 type memoryExecution struct {
 	id, runUUID string
 	timestamp   int64
@@ -190,7 +190,7 @@ func (s *Memory) Append(ctx context.Context, e Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// Through the printed line, so that both stores keep the same.
+	// Encoded and decoded, so that both stores keep the same.
 	line, err := e.completed(time.Now()).line()
 	if err != nil {
 		return err

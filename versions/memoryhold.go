@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// memoryHold is one Begin or Open until its Close.
+// memoryHold is an execution from Begin or Open to Close.
 type memoryHold struct {
 	store *Memory
 	*memoryExecution
@@ -126,7 +126,7 @@ func (h *memoryHold) MarkExecuted(ctx context.Context, f File) (File, error) {
 	return h.put(file), nil
 }
 
-// Import implements Execution. Nothing of Krkn's is ever in memory.
+// Import implements Execution. A memory store never has files of Krkn's.
 func (h *memoryHold) Import(ctx context.Context, f File, content []byte) (File, error) {
 	leave, err := h.enter(ctx)
 	if err != nil {

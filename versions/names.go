@@ -17,12 +17,13 @@ const (
 	importedSuffix = ".imported"
 )
 
-// maxTimestamp, in the year 2116, leaves room for adding one to whatever is parsed, and keeps names
-// at one length from 2001 on.
+// maxTimestamp is in the year 2116. It leaves room for adding one to a parsed timestamp, and all
+// timestamps since 2001 have the same length.
 const maxTimestamp = 1 << 62
 
-// Lengths of the parts of a name. A run's UUID is a Kubernetes label value: everything that a run
-// creates carries it. A scenario type leaves room for the rest in the 255 bytes of a file's name.
+// Lengths of the parts of a name. A run's UUID has to be a label value of Kubernetes, because all
+// objects that a run creates carry it. The scenario type has to leave room for the rest: a file
+// name has 255 bytes.
 const (
 	maxRunUUID      = 63
 	maxScenarioType = 128
@@ -30,7 +31,8 @@ const (
 )
 
 // isRunUUID reports whether s is 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit
-// at both ends. Names are read by loops, since a listing reads a hundred thousand.
+// at both ends. It is a loop and no regular expression: a listing calls it a hundred thousand
+// times.
 func isRunUUID(s string) bool {
 	return len(s) > 0 && len(s) <= maxRunUUID && isAlphanumeric(s[0]) && isAlphanumeric(s[len(s)-1]) &&
 		all(s, func(c byte) bool { return isAlphanumeric(c) || c == '-' || c == '_' || c == '.' })
@@ -58,7 +60,8 @@ func all(s string, holds func(byte) bool) bool {
 	return true
 }
 
-// CheckRunUUID refuses what can't be a run's UUID: what a run creates carries it as a label.
+// CheckRunUUID returns an error unless runUUID is valid: 1 to 63 letters, digits, '-', '_' and '.',
+// with a letter or digit at both ends. Objects that a run creates carry it as a label.
 func CheckRunUUID(runUUID string) error {
 	if !isRunUUID(runUUID) {
 		return fmt.Errorf("run uuid: got %q, want 1 to 63 letters, digits, '-', '_' or '.', a letter or digit at both ends", runUUID)
@@ -77,8 +80,8 @@ func executionID(timestamp int64, runUUID string) (string, error) {
 	return strconv.FormatInt(timestamp, 10) + "-" + runUUID, nil
 }
 
-// parseExecutionID is the reverse of executionID. The first dash divides: a run's UUID may have
-// some of its own.
+// parseExecutionID is the reverse of executionID. It splits at the first dash, since a run's UUID
+// may have dashes.
 func parseExecutionID(id string) (timestamp int64, runUUID string, err error) {
 	digits, runUUID, _ := strings.Cut(id, "-")
 	timestamp, ok := parseTimestamp(digits)
@@ -136,7 +139,7 @@ func (n fileName) String() string {
 	return n.scenarioType + "_" + strconv.FormatInt(n.timestamp, 10) + "_" + n.suffix + ext
 }
 
-// newFileName checks the parts and adds a random suffix.
+// newFileName checks the parts and adds random letters.
 func newFileName(scenarioType string, timestamp int64) (fileName, error) {
 	if err := checkTimestamp(timestamp); err != nil {
 		return fileName{}, err
@@ -151,8 +154,8 @@ func newFileName(scenarioType string, timestamp int64) (fileName, error) {
 	return fileName{scenarioType, timestamp, string(suffix), KindVersion, Pending}, nil
 }
 
-// parseFileName is the reverse of String. It reads from the right: scenario types have underscores
-// and digits.
+// parseFileName is the reverse of String. It reads from the right, because scenario types may have
+// underscores and digits.
 func parseFileName(name string) (fileName, error) {
 	n := fileName{kind: KindVersion, state: Pending}
 	stem, executed := strings.CutSuffix(name, executedSuffix)
@@ -215,14 +218,13 @@ func checkTimestamp(timestamp int64) error {
 	return nil
 }
 
-// stamps hands out the timestamps of this process. Nothing but the order of its numbers is shared
-// between stores.
+// stamps returns timestamps of this process. All stores share it; only the order matters.
 var stamps clock
 
 type clock struct{ last atomic.Int64 }
 
-// after returns a timestamp that is greater than floor and all earlier ones: now, unless the clock
-// is behind.
+// after returns a timestamp that is greater than floor and than all earlier ones. It is the present
+// time, unless the clock is behind.
 func (c *clock) after(floor int64, now time.Time) int64 {
 	for {
 		last := c.last.Load()

@@ -7,7 +7,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// looker looks at executions for Notes, in one goroutine.
+// looker reads executions for Notes, in one goroutine.
 type looker struct {
 	*Dir
 	root   *durable.Dir
@@ -18,12 +18,12 @@ type looker struct {
 	read   func(File) ([]byte, error)
 }
 
-// lookedAt is an execution, and what an index may have of it.
+// lookedAt is an execution, and what may be stored of it in an index.
 type lookedAt struct {
 	id       string
 	files    []Noted
 	known    indexed
-	complete bool // known is all that a listing of the pending files has
+	complete bool // known has everything that a listing of the pending files has
 	isNew    bool // it was not in the index
 }
 
@@ -44,10 +44,10 @@ func (l *looker) look(e entry) []lookedAt {
 	return l.lookAnew(e, x)
 }
 
-// lookAnew looks without the index.
+// lookAnew reads an execution without the index.
 func (l *looker) lookAnew(e entry, x lookedAt) []lookedAt {
 	info := l.infoOf(e)
-	own, statErr := l.root.Lstat(e.name) // before its names: what changes later changes this
+	own, statErr := l.root.Lstat(e.name) // before its names are read: a later change also changes this
 	err := listExecution(l.root, l.reader, l.filter, &info)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // removed while we were listing
@@ -56,7 +56,7 @@ func (l *looker) lookAnew(e entry, x lookedAt) []lookedAt {
 	x.complete = statErr == nil && err == nil && len(info.Problems) == 0 && l.filter.ScenarioType == ""
 	for _, f := range info.Files {
 		if !f.Replayable() {
-			x.complete = false // what else there is needs no speed
+			x.complete = false // the other files are read without the index
 			continue
 		}
 		content, stamp, err := l.readNow(f)
@@ -71,8 +71,8 @@ func (l *looker) lookAnew(e entry, x lookedAt) []lookedAt {
 	return []lookedAt{x}
 }
 
-// readNow reads a file. The stamp is that of the descriptor that it was read through, from before that;
-// there is none where it had to be read in another way.
+// readNow reads a file. The stamp is taken from its descriptor, before the content is read. There
+// is no stamp if the file had to be read in another way.
 func (l *looker) readNow(f File) ([]byte, durable.Stamp, error) {
 	if err := l.reader.Enter(l.root, f.Execution); err == nil {
 		content, info, err := l.reader.ReadFile(f.Name, MaxFileSize)

@@ -10,9 +10,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// ReadFiles reads many files of a store as its Read does, in several goroutines at the same time, which
-// call do with the number of the file and what Read returns. most bounds their number; 0 is one for each
-// core. The versions directory is looked up once, which is most of what a Read of a small file costs.
+// ReadFiles reads many files of a store, as Read does. It uses several goroutines, at most most; 0
+// means one for each core. They call do with the index of the file and the result of Read. The
+// versions directory is opened only once, which takes most of the time of a Read.
 func ReadFiles(ctx context.Context, s Store, files []File, most int, do func(i int, content []byte, err error)) {
 	if most == 0 {
 		most = runtime.GOMAXPROCS(0)
@@ -40,8 +40,8 @@ func ReadFiles(ctx context.Context, s Store, files []File, most int, do func(i i
 	work.Wait()
 }
 
-// reader is Read for one goroutine. What it can't read in the short way, it leaves to Read, which says
-// why.
+// reader returns a Read for one goroutine. It calls Read itself if the short way fails; Read then
+// returns the error.
 func (d *Dir) reader(ctx context.Context, root *durable.Dir) func(File) ([]byte, error) {
 	reader := root.NewReader()
 	return func(f File) ([]byte, error) {

@@ -6,8 +6,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// SafeFS reads the files below a directory, such as scenario scripts, that is ours alone, and so is
-// everything in it that is read: by the rules, and with the errors, of a versions directory. A file
+// SafeFS is a file system that reads the files below a directory, such as scenario scripts. It
+// applies the rules of a versions directory and returns the same errors: the directory and every
+// file that is read must belong to this user, and nobody else may be able to write to them. A file
 // may have at most most bytes.
 func SafeFS(path string, most int64) fs.ReadDirFS {
 	return safeFS{durable.FS{System: durable.OS{}, Path: path, Most: most}}

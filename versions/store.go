@@ -7,57 +7,57 @@ import (
 	"time"
 )
 
-// MaxFileSize bounds a version file: an undo is a page of text, and whatever is longer is no undo.
+// MaxFileSize is the greatest size of a version file, in bytes. An undo has about a page of text.
 const MaxFileSize = 1 << 20
 
 // Store keeps executions, their version files and the journal. Its methods may be called from
 // several goroutines.
 type Store interface {
-	// Begin makes a new execution for a run and locks it until its Close. When Begin returns, every
-	// new directory entry is on stable storage.
+	// Begin creates a new execution for a run and locks it until its Close. When Begin returns,
+	// every new directory entry is on stable storage.
 	Begin(ctx context.Context, runUUID string) (Execution, error)
 
-	// Open locks an existing execution until its Close. The error is a *LockedError while somebody
-	// else holds it and wraps [io/fs.ErrNotExist] when it is gone, which can happen between List
-	// and Open.
+	// Open locks an existing execution until its Close. The error is a *LockedError while another
+	// process holds it. It wraps [io/fs.ErrNotExist] if the execution is gone, which can happen
+	// between List and Open.
 	Open(ctx context.Context, id string) (Execution, error)
 
-	// Busy tells whether an execution is in use now, without changing anything: nil if it is not, a
-	// *LockedError if it is, and an error that wraps [io/fs.ErrNotExist] when it is gone. It may be
-	// otherwise a moment later; whoever goes on to do something to the execution opens it. Nobody's
-	// Begin or Open fails because somebody asks.
+	// Busy reports whether an execution is in use, and changes nothing. It returns nil if it is not
+	// in use, a *LockedError if it is, and an error that wraps [io/fs.ErrNotExist] if it is gone.
+	// The answer may be outdated at once: open the execution to work on it. Busy never makes a
+	// Begin or Open fail.
 	Busy(ctx context.Context, id string) error
 
-	// List tells what there is, newest first. It takes no lock and creates nothing; what is wrong
-	// with one entry is in the problems and never hides another entry.
+	// List returns the executions, newest first. It takes no lock and creates nothing. A problem of
+	// one entry is listed, and hides no other entry.
 	List(ctx context.Context, f Filter) (Listing, error)
 
-	// Read returns the content of a file without locking its execution: for plans, reports and
-	// overlap checks.
+	// Read returns the content of a file without locking its execution. Use it for plans, reports
+	// and overlap checks.
 	Read(ctx context.Context, f File) ([]byte, error)
 
-	// Original returns what was in a file before its first Replace. The error wraps
-	// [io/fs.ErrNotExist] if there was none.
+	// Original returns the content of a file before its first Replace. The error wraps
+	// [io/fs.ErrNotExist] if the file was not replaced.
 	Original(ctx context.Context, f File) ([]byte, error)
 
-	// Append adds a line to the journal, which is history and not state: callers report its failure
-	// and go on.
+	// Append adds a line to the journal. The journal is history and no state: callers report an
+	// error and continue.
 	Append(ctx context.Context, e Entry) error
 
-	// Journal reads the journal, oldest first. A line that can't be read is yielded as a
-	// *JournalError, and the reading goes on after it; any other error ends it.
+	// Journal yields the entries of the journal, oldest first. A line that can't be read is yielded
+	// as a *JournalError, and the reading continues. Any other error ends it.
 	Journal(ctx context.Context, f Filter) iter.Seq2[Entry, error]
 
 	// Location names the store in messages: for a directory, its path.
 	Location() string
 
-	// Warnings says what could make the store's contents vanish.
+	// Warnings returns reasons why the contents of the store could be lost.
 	Warnings() []string
 }
 
-// Execution is one locked execution. Its methods may be called from several goroutines. A cancelled
-// context stops each of them before it changes anything; what must happen after a signal too, such
-// as MarkExecuted after an undo that was verified, takes a context.WithoutCancel.
+// Execution is a locked execution. Its methods may be called from several goroutines. If the
+// context is cancelled, a method changes nothing. For what must also happen after a signal, such as
+// MarkExecuted after a verified undo, pass a context.WithoutCancel.
 type Execution interface {
 	ID() string
 	RunUUID() string
@@ -66,63 +66,63 @@ type Execution interface {
 	// TookOver returns the holder that died without Close, if there was one.
 	TookOver() (Holder, bool)
 
-	// Warnings says what went wrong without harm while the execution was opened.
+	// Warnings returns errors of the opening that do no harm.
 	Warnings() []string
 
-	// Flush writes a new version file, pending, named after everything written before it. It
-	// returns once the file and every directory entry above it are on stable storage; after an
-	// error no file is left.
+	// Flush writes a new version file in the state pending. Its timestamp is greater than that of
+	// all earlier files. When Flush returns, the file and every directory entry above it are on
+	// stable storage. After an error, there is no file.
 	Flush(ctx context.Context, scenarioType string, content []byte) (File, error)
 
-	// Probe finds out whether a Flush would succeed now: it writes a temporary file of 64 KiB as
-	// Flush does, reads it back and removes it. Ask before the first change of a scenario: a full
-	// or broken disk is better found there than between two changes.
+	// Probe finds out whether Flush would succeed now. It writes a temporary file of 64 KiB as
+	// Flush does, reads it back and removes it. Call it before the first change of a scenario, so
+	// that a full or broken disk is found before the change.
 	Probe(ctx context.Context) error
 
 	// Files returns the execution's files, newest first.
 	Files(ctx context.Context) ([]File, error)
 
-	// Read returns the content of a file of this execution, checked as it is opened. Insecure files
-	// are an *InsecureError.
+	// Read returns the content of a file of this execution. It checks the file at its descriptor,
+	// and returns an *InsecureError for a file that is not secure.
 	Read(ctx context.Context, f File) ([]byte, error)
 
-	// Replace durably gives a pending file another content, all or nothing. What was in it before
-	// the first time is kept for Store.Original, as long as the file itself.
+	// Replace durably replaces the content of a pending file, completely or not at all. The content
+	// before the first Replace is kept for Store.Original, as long as the file exists.
 	Replace(ctx context.Context, f File, content []byte) (File, error)
 
-	// MarkExecuted renames a pending file F to F.executed, never over another file. When the
-	// returned file is executed although there is an error, the name changed but might not survive
-	// a power loss; the undo would then run again.
+	// MarkExecuted renames a pending file F to F.executed. It never overwrites a file. If it
+	// returns an error and the returned file is executed, the name has changed, but might not
+	// survive a power loss; the undo would then run again.
 	MarkExecuted(ctx context.Context, f File) (File, error)
 
-	// Import durably writes a version file that stands for a pending foreign file F.py, as F.star,
-	// and then renames that to F.py.imported. If F.star or F.star.executed is there already, as
-	// after a kill between the two, it is left as it is. It returns the version file; when that is
-	// there although there is an error, F.py might still be pending.
+	// Import durably writes a version file F.star that replaces a pending foreign file F.py, and
+	// then renames that to F.py.imported. If F.star or F.star.executed exists already, as after a
+	// kill, it is left as it is. Import returns the version file. If it returns an error as well,
+	// F.py may still be pending.
 	Import(ctx context.Context, f File, content []byte) (File, error)
 
-	// Remove durably removes files of this execution: version files only, never foreign ones.
+	// Remove durably removes version files of this execution. It never removes foreign files.
 	Remove(ctx context.Context, files ...File) error
 
-	// MarkInFlight notes a mutating request that is about to be sent; unmark is called after its
-	// answer. A mark survives the death of this process, not a power loss: by the time a machine is
-	// up again no request of its is under way.
+	// MarkInFlight notes a changing request that is about to be sent. Call unmark after its answer.
+	// A mark survives the death of this process, and no power loss: a boot takes longer than any
+	// request.
 	MarkInFlight(m Mark) (unmark func() error, err error)
 
-	// InFlight returns the marks that are there: those left by a dead process, and this one's own.
+	// InFlight returns the marks that exist: those of dead processes, and those of this process.
 	InFlight(ctx context.Context) ([]Mark, error)
 
-	// Close unlocks. An execution with nothing but bookkeeping left in it is removed altogether.
+	// Close unlocks. If only bookkeeping files are left, it removes the execution.
 	Close() error
 }
 
-// Filter selects by exact comparison; what is empty matches all.
+// Filter selects by exact comparison. A zero field selects everything.
 type Filter struct {
 	RunUUID      string
 	ScenarioType string
 	PendingOnly  bool   // leaves out executed files; the journal ignores it
 	Except       string // leaves out the execution of this ID; the journal ignores it
-	OldestFirst  bool   // of [Executions]: the oldest execution comes first; all else ignores it
+	OldestFirst  bool   // the oldest execution comes first; only [Executions] supports it
 }
 
 // Kind says who wrote a file.
@@ -130,7 +130,7 @@ type Kind string
 
 // The kinds of files.
 const (
-	KindVersion Kind = "version" // a version file of ours
+	KindVersion Kind = "version" // a version file of ebb
 	KindForeign Kind = "foreign" // Krkn's Python: listed, never replayed, never removed
 )
 
@@ -141,15 +141,15 @@ type State string
 const (
 	Pending  State = "pending"
 	Executed State = "executed"
-	Imported State = "imported" // of a foreign file: a version file of ours stands for it
+	Imported State = "imported" // a foreign file that a version file has replaced
 )
 
-// File is one file of an execution, as it was when it was listed.
+// File is one file of an execution at the time of the listing.
 type File struct {
 	Execution    string    `json:"execution"` // the ID of its execution
 	Name         string    `json:"name"`      // unique in the execution; changes with the state
 	ScenarioType string    `json:"scenario_type"`
-	Timestamp    int64     `json:"timestamp,string"` // nanoseconds; orders the files of an execution
+	Timestamp    int64     `json:"timestamp,string"` // nanoseconds since 1970; the order of the files of an execution
 	Kind         Kind      `json:"kind"`
 	State        State     `json:"state"`
 	Size         int64     `json:"size"`
@@ -157,7 +157,7 @@ type File struct {
 	Location     string    `json:"location"` // for messages
 }
 
-// Key names the file among all of its store, whatever its state.
+// Key identifies the file in its store. It does not depend on the state.
 func (f File) Key() string {
 	return f.Execution + "/" + strings.TrimSuffix(strings.TrimSuffix(f.Name, executedSuffix), importedSuffix)
 }
@@ -168,14 +168,14 @@ func (f File) Created() time.Time { return time.Unix(0, f.Timestamp) }
 // Replayable reports whether the file is a pending version file.
 func (f File) Replayable() bool { return f.Kind == KindVersion && f.State == Pending }
 
-// ExecutionInfo is one execution, as it was when it was listed.
+// ExecutionInfo is one execution at the time of the listing.
 type ExecutionInfo struct {
 	ID        string    `json:"id"`
 	RunUUID   string    `json:"run_uuid"`
-	Timestamp int64     `json:"timestamp,string"` // nanoseconds; orders executions
+	Timestamp int64     `json:"timestamp,string"` // nanoseconds since 1970; the order of executions
 	Changed   time.Time `json:"changed"`          // an entry was last added, renamed or removed
 	Location  string    `json:"location"`
-	Files     []File    `json:"files"` // newest first, those that the filter selects
+	Files     []File    `json:"files"` // those that the filter selects, newest first
 	Problems  []Problem `json:"problems,omitempty"`
 }
 
@@ -185,20 +185,21 @@ func (e ExecutionInfo) Created() time.Time { return time.Unix(0, e.Timestamp) }
 // Listing is the outcome of List.
 type Listing struct {
 	Executions []ExecutionInfo `json:"executions"`
-	Problems   []Problem       `json:"problems,omitempty"` // of the store, not of one execution
+	Problems   []Problem       `json:"problems,omitempty"` // of the store, and not of one execution
 }
 
-// Problem is something wrong with one entry.
+// Problem is what is wrong with one entry.
 type Problem struct {
 	Location string `json:"location"`
 	What     string `json:"what"`
-	Remedy   string `json:"remedy,omitempty"` // the command to type, if there is one
+	Remedy   string `json:"remedy,omitempty"` // the command that fixes it, if there is one
 
-	// Hides: it may be a version file that is pending. A replay can't say that all is restored.
+	// Hides says that the entry may be a pending version file. A replay can't say then that
+	// everything is restored.
 	Hides bool `json:"-"`
 }
 
-// Holder is who has an execution locked, for messages only: the lock itself is the kernel's.
+// Holder is the process that holds an execution, for messages only: the kernel has the lock.
 type Holder struct {
 	Host    string    `json:"host"`
 	PID     int       `json:"pid"`

@@ -10,8 +10,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// together lets goroutines that wait for the disk at the same time wait once: what comes while the
-// disk is waited for is done together afterwards.
+// together groups the work of goroutines that wait for the disk: what arrives during one wait is
+// done together in the next.
 type together[T any] struct {
 	turn sync.Mutex // held by who works
 
@@ -27,8 +27,8 @@ type batch[T any] struct {
 
 var errNotDone = errors.New("not done: the process is ending")
 
-// do returns once work was called with item, perhaps with others, and returns what work did. All calls
-// pass the same work.
+// do returns after work was called with item, perhaps together with other items, and returns the
+// error of work. All calls pass the same work.
 func (t *together[T]) do(item T, work func([]T) error) error {
 	t.mu.Lock()
 	b, first := t.next, t.next == nil
@@ -53,7 +53,7 @@ func (t *together[T]) do(item T, work func([]T) error) error {
 	return b.err
 }
 
-// roots waits for the entries of a versions directory.
+// roots syncs the entries of a versions directory.
 type roots struct {
 	together[*durable.Dir]
 	quiet  time.Duration // see sync; 0 is quietFor
@@ -74,15 +74,16 @@ func quietFor(root *durable.Dir) time.Duration {
 	return rootQuiet
 }
 
-// sync waits until the entries that root had at the call are on stable storage. Nothing is to be done
-// where it has not changed since this process waited for it, which its change time tells if it was
-// long ago by then: a later change has another one.
+// sync returns when the entries that root had at the call are on stable storage. It does nothing if
+// the directory has not changed since the last sync of this process. The change time shows that, if
+// it was long ago at that sync: a later change then has another time.
 func (r *roots) sync(root *durable.Dir) error { return r.do(root, r.syncAll) }
 
 func (r *roots) syncAll(all []*durable.Dir) error {
 	var done []durable.Stamp
 	for _, root := range all {
-		// Each holds one of its own, and the directory may have been replaced meanwhile.
+		// Each caller has a descriptor of its own, and the directory may have been replaced
+		// meanwhile.
 		stamp, err := root.Stamp()
 		if err != nil {
 			return err

@@ -9,7 +9,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/durable"
 )
 
-// Trust says what may stand above a versions directory.
+// Trust says which directories may be parents of a versions directory.
 type Trust string
 
 // The kinds of trust. TrustAuto, the zero value, is TrustVolume inside a pod and TrustStrict
@@ -17,16 +17,17 @@ type Trust string
 const (
 	TrustAuto Trust = ""
 
-	// TrustStrict wants every parent to belong to root or us, and to be sticky where others can
-	// write to it.
+	// With TrustStrict, every parent must belong to root or to this user. If others can write to a
+	// parent, it must be sticky.
 	TrustStrict Trust = "strict"
 
-	// TrustVolume also takes for a parent what a pod has as a volume: a directory that root owns
-	// and that others in the pod can write to, or one that our group can. A directory of ours, mode
-	// 0700, is made in it, and from there down everything is as strict. What is lost: whoever else
-	// can write to the volume can take that directory away, with what is in it, or put an older one
-	// of ours back. He can't read or change what is in it, unless the kubelet gives it to the
-	// volume's group at the start of the pod, which the next call here takes back.
+	// TrustVolume also accepts a volume of a pod as a parent: a directory that root owns and that
+	// others in the pod can write to, or that this user's group can. The store creates a directory
+	// of its own in it, with mode 0700, and applies the strict rules from there on. The cost:
+	// another user of the volume can rename or remove that directory, or put an older one of this
+	// user back. Others can't read or change its content, with one exception: at the start of the
+	// pod, the kubelet may give it to the group of the volume. The next call of this package takes
+	// that back.
 	TrustVolume Trust = "volume"
 )
 
@@ -45,7 +46,7 @@ func (t Trust) volume() bool {
 	return t == TrustVolume || t == TrustAuto && os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 }
 
-// open is how a directory of this trust is opened.
+// open opens a directory with this trust.
 func (t Trust) open(system durable.System, path string, create bool) (*durable.Dir, error) {
 	if t.volume() {
 		return durable.OpenVolume(system, path, create)
@@ -53,7 +54,8 @@ func (t Trust) open(system durable.System, path string, create bool) (*durable.D
 	return durable.Open(system, path, create)
 }
 
-// place is the directory that a path names: itself, or one of ours on the volume that it is.
+// place is the directory that a path names. If that is a volume, it is the directory of this user
+// in it.
 func (t Trust) place(path string) string {
 	if t.volume() && durable.IsVolume(path) {
 		return filepath.Join(path, "ebb-"+strconv.Itoa(os.Geteuid()))
@@ -61,7 +63,7 @@ func (t Trust) place(path string) string {
 	return path
 }
 
-// warnings tell of the volumes that a path leads through.
+// warnings names the volumes in a path.
 func (t Trust) warnings(path string) []string {
 	var warnings []string
 	if t.volume() {
@@ -75,5 +77,5 @@ func (t Trust) warnings(path string) []string {
 // A DirOption is an option of [NewDir] and [Locate].
 type DirOption func(*Dir)
 
-// WithTrust says what may stand above the directory; the default is [TrustAuto].
+// WithTrust sets which parents the directory may have. The default is [TrustAuto].
 func WithTrust(t Trust) DirOption { return func(d *Dir) { d.trust = t } }

@@ -8,41 +8,44 @@ import (
 	"time"
 )
 
-// What follows is for implementations of [Store] outside of this package.
+// The rest of this file is for implementations of [Store] outside this package.
 
-// Twin is a store that can hold copies of another store's executions, under their names.
+// Twin is a store that can hold copies of the executions of another store, under the same names.
 type Twin interface {
 	Store
 
-	// Adopt locks the execution of an ID until its Close, as Open does, and makes it if it is not
-	// there.
+	// Adopt locks the execution with an ID until its Close, as Open does. It creates the execution
+	// if it does not exist.
 	Adopt(ctx context.Context, id string) (TwinExecution, error)
 }
 
-// TwinExecution is a locked execution of a [Twin]. What its Open returns is one, too.
+// TwinExecution is a locked execution of a [Twin]. The executions that its Open returns also
+// implement it.
 type TwinExecution interface {
 	Execution
 
-	// Put writes a copy of another store's file, under its name and in its state. The error wraps
-	// [io/fs.ErrExist] if there is a file of the name.
+	// Put writes a copy of a file of another store, with the same name and state. The error wraps
+	// [io/fs.ErrExist] if a file has the name.
 	Put(ctx context.Context, f File, content []byte) (File, error)
 }
 
-// Losable is an execution whose lock can be lost while it is held: one that others take over when
-// its holder seems to be dead.
+// Losable is an execution whose lock can be lost: another process takes it over if the holder seems
+// to be dead.
 type Losable interface {
-	// Lost is closed when somebody else has the execution. Its methods then fail with LostTo's
-	// error.
+	// Lost is closed when another process has taken the execution over. After that, the methods
+	// fail with the error of LostTo.
 	Lost() <-chan struct{}
-	// LostTo is a *LockedError that says who has it, nil until then.
+	// LostTo returns a *LockedError that says who has the execution. It is nil before that.
 	LostTo() error
-	// Permit returns nil if nobody can have taken the execution over, which it finds out, and a check
-	// of the same that asks nobody, for the moment at which a request is sent. Where it can't be
-	// known, an undo goes on all the same: two that undo the same do no harm, and none would.
+	// Permit finds out whether another process may have taken the execution over. If not, it
+	// returns nil, and a check to call when a request is written to its connection. The check sends
+	// no request. If Permit can't find out, an undo may continue: two undos of the same change do
+	// no harm, and none at all would.
 	Permit(ctx context.Context, undo bool) (check func() error, err error)
 }
 
-// NewExecutionID makes the ID of an execution that begins now, after the one of timestamp newest.
+// NewExecutionID returns the ID of an execution that begins now. newest is the timestamp of the
+// newest execution.
 func NewExecutionID(newest int64, runUUID string) (string, error) {
 	if err := CheckRunUUID(runUUID); err != nil {
 		return "", err
@@ -55,8 +58,8 @@ func ParseExecutionID(id string) (timestamp int64, runUUID string, err error) {
 	return parseExecutionID(id)
 }
 
-// NewFile names a version file that is written now into an execution, after the one of timestamp
-// newest.
+// NewFile returns the File, with its name, of a version file that is written now. newest is the
+// newest timestamp in the execution.
 func NewFile(execution, scenarioType string, newest int64, content []byte) (File, error) {
 	if err := checkContent(content); err != nil {
 		return File{}, err
@@ -71,7 +74,7 @@ func NewFile(execution, scenarioType string, newest int64, content []byte) (File
 	return f, nil
 }
 
-// ParseFile reads what a name says of a version file.
+// ParseFile returns what the name of a file says of it.
 func ParseFile(execution, name string) (File, error) {
 	parsed, err := parseFileName(name)
 	if err != nil {
@@ -84,7 +87,7 @@ func (n fileName) file(execution string) File {
 	return File{Execution: execution, Name: n.String(), ScenarioType: n.scenarioType, Timestamp: n.timestamp, Kind: n.kind, State: n.state}
 }
 
-// In returns the file with the name that it has in a state.
+// In returns the file with the state, and with the name that it has in that state.
 func (f File) In(state State) File {
 	if parsed, err := parseFileName(f.Name); err == nil {
 		parsed.state = state
@@ -93,16 +96,18 @@ func (f File) In(state State) File {
 	return f
 }
 
-// CheckContent refuses what can't be a version file: nothing, or more than [MaxFileSize].
+// CheckContent returns an error if content can't be a version file: it is empty, or longer than
+// [MaxFileSize].
 func CheckContent(content []byte) error { return checkContent(content) }
 
-// SortFiles puts files into the order of listings, newest first.
+// SortFiles sorts files as listings do, newest first.
 func SortFiles(files []File) { sortFiles(files) }
 
-// Self describes this process, as the holder of an execution.
+// Self returns this process as a [Holder].
 func Self() Holder { return self(time.Now()) }
 
-// Completed returns the entry with when and who filled in, and as short as the journal keeps it.
+// Completed returns the entry with the time and the process filled in, and shortened to the length
+// that the journal keeps.
 func (e Entry) Completed() (Entry, error) {
 	line, err := e.completed(time.Now()).line()
 	if err != nil {
@@ -114,18 +119,18 @@ func (e Entry) Completed() (Entry, error) {
 // Matches reports whether a filter selects the entry.
 func (e Entry) Matches(f Filter) bool { return e.matches(f) }
 
-// Completed returns the mark as it is kept, with what clocks say that nobody sets.
+// Completed returns the mark as it is stored, with the times of clocks that nobody can set.
 func (m Mark) Completed() Mark { return m.completed(thisBoot(), time.Now()) }
 
-// Machine is one boot of one machine. It tells whether a process of a [Holder] can be looked for
-// here.
+// Machine is one boot of one machine. It is used to decide whether the process of a [Holder] can be
+// looked for here.
 type Machine struct {
-	Boot   string        // "" where the system does not tell
-	Uptime time.Duration // CLOCK_BOOTTIME: it counts on while the machine sleeps
+	Boot   string        // "" if the system does not report it
+	Uptime time.Duration // CLOCK_BOOTTIME; it also counts while the machine sleeps
 }
 
-// ThisMachine reads the clock that nobody sets. Where the system has none, Uptime is the time since
-// this process began, and Boot is empty.
+// ThisMachine reads a clock that nobody can set. If the system has none, Uptime is the time since
+// the start of this process, and Boot is empty.
 func ThisMachine() Machine {
 	current := thisBoot()
 	if current.id == "" && current.uptime == 0 {

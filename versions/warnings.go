@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// swept are the directories that systems clear, and who does it.
+// swept are the directories that systems clear, and the program that does it.
 var swept = map[string]string{
 	"/tmp":     "a reboot or systemd-tmpfiles (after 10 days, as a rule)",
 	"/var/tmp": "systemd-tmpfiles (after 30 days, as a rule)",
@@ -28,7 +28,7 @@ func (d *Dir) Warnings() []string {
 	}
 	real += strings.TrimPrefix(d.path, existing)
 	for dir, who := range swept {
-		// As it was typed too: on macOS /tmp is a link.
+		// The path as it was given, too: on macOS /tmp is a link.
 		if strings.HasPrefix(real+"/", dir+"/") || strings.HasPrefix(d.path, dir+"/") {
 			warnings = append(warnings, fmt.Sprintf("versions directory %q is under %s: %s can delete it", d.path, dir, who))
 		}
@@ -42,7 +42,8 @@ func (d *Dir) Warnings() []string {
 	return append(warnings, d.trust.warnings(d.path)...)
 }
 
-// deepestExisting is the part of a path whose file system a directory at path would be on.
+// deepestExisting is the longest existing part of a path. A directory that is created at path is on
+// its file system.
 func deepestExisting(path string) string {
 	for {
 		var st unix.Stat_t

@@ -168,7 +168,7 @@ type End struct {
 	Said string
 }
 
-// read takes in a worker's messages until its end.
+// read reads a worker's messages until its end.
 func (p *Process[O, E]) read(handle func(E)) error {
 	for decoder := gob.NewDecoder(p.events); ; {
 		var message envelope[E]
@@ -189,8 +189,8 @@ func (p *Process[O, E]) read(handle func(E)) error {
 	}
 }
 
-// watch ends a worker that is silent, and reports whether it did. It counts its own turns
-// and no time: after a Ctrl-Z both have been away.
+// watch ends a worker that gives no sign of life, and returns true if it has. It counts ticks of
+// its own and not time: after Ctrl-Z, neither process has run.
 func (p *Process[O, E]) watch(over <-chan struct{}) bool {
 	ticker := time.NewTicker(p.silence / beats)
 	defer ticker.Stop()

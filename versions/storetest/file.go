@@ -12,7 +12,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// A thousand callables in one execution leave a thousand files, newest first.
+// An execution with a thousand files lists them newest first.
 func thousand(t *testing.T, s versions.Store, n int) {
 	e := begin(t, s, run)
 	want := make([]string, n)

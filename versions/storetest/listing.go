@@ -29,7 +29,8 @@ func ordered(t *testing.T, s versions.Store) {
 	}
 }
 
-// executions has a stream be the list, in both directions, and end when nobody wants more.
+// executions checks that the stream has what the list has, in both directions, and ends when the
+// caller stops.
 func executions(t *testing.T, s versions.Store) {
 	for range 5 {
 		flush(t, begin(t, s, run), "pod", "x")

@@ -23,7 +23,7 @@ func lock(t *testing.T, s versions.Store) {
 	list(t, s, versions.Filter{}) // takes no lock
 	closeNow(t, e)
 
-	// Of many that try, one gets it.
+	// Of many goroutines that open an execution, one gets it.
 	const n = 8
 	opened := make(chan versions.Execution, n)
 	var group sync.WaitGroup
@@ -54,7 +54,7 @@ func lock(t *testing.T, s versions.Store) {
 	}
 }
 
-// Whether an execution is in use can be asked, and the question changes nothing.
+// Busy reports whether an execution is in use, and changes nothing.
 func busy(t *testing.T, s versions.Store) {
 	e := begin(t, s, run)
 	flush(t, e, "pod", "x")
@@ -84,7 +84,7 @@ func busy(t *testing.T, s versions.Store) {
 	}
 }
 
-// Somebody who only looks, as often as he can, never makes an Open or a Begin fail.
+// Calls of Busy and List, however many, never make an Open or a Begin fail.
 func looking(t *testing.T, s versions.Store, opens int) {
 	e := begin(t, s, run)
 	flush(t, e, "pod", "x")

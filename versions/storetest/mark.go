@@ -47,7 +47,7 @@ func inFlight(t *testing.T, s versions.Store) {
 	check(e, past, first)
 	closeNow(t, e)
 
-	// A request that may still land is not forgotten; one that can't is.
+	// A mark whose request may still arrive is kept; one whose request can't arrive is dropped.
 	again, err := s.Open(t.Context(), e.ID())
 	if err != nil {
 		t.Fatal(err)

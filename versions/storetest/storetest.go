@@ -21,7 +21,7 @@ func Run(t *testing.T, newStore func(t *testing.T) versions.Store) {
 	RunSize(t, Size{Files: 1000, Opens: 100}, newStore)
 }
 
-// Size is how often the suite repeats what it repeats.
+// Size says how often the suite repeats some steps.
 type Size struct {
 	Files int // in one execution
 	Opens int // of one execution, while others look at it
