@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// allowance is a context that ends after a time in which what waited reports does
-// not count: a file's time must not run out while the API server is away, for
-// which there is a limit of its own.
+// allowance is a context that ends after a time, not counting the time that waited reports. The
+// time of a file must not run out while the API server is away: that wait has a limit of its own.
 type allowance struct {
 	context.Context // the parent
 	done            chan struct{}
@@ -17,8 +16,8 @@ type allowance struct {
 	err error
 }
 
-// withAllowance returns a context that is done limit after now, plus what waited
-// has grown by, or when parent is. Calling the function frees what it holds.
+// withAllowance returns a context that ends limit from now, plus the growth of waited, or when
+// parent ends. Call the returned function to release its resources.
 func withAllowance(parent context.Context, limit time.Duration, waited func() time.Duration) (context.Context, context.CancelFunc) {
 	a := &allowance{Context: parent, done: make(chan struct{})}
 	began, before := time.Now(), waited()
@@ -54,7 +53,7 @@ func (a *allowance) end(err error) {
 	}
 }
 
-// Deadline implements context.Context: when it will end is not known.
+// Deadline implements context.Context. The end is not known.
 func (a *allowance) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done implements context.Context.
@@ -67,8 +66,8 @@ func (a *allowance) Err() error {
 	return a.err
 }
 
-// graceful returns a context for what must still be done after ctx was cancelled:
-// it ends grace later. Calling the function frees what it holds.
+// graceful returns a context for work that must still be done after ctx was cancelled. It ends
+// grace after that. Call the returned function to release its resources.
 func graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	after, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), beforeGrace{}, ctx))
 	var mu sync.Mutex
@@ -89,14 +88,14 @@ func graceful(ctx context.Context, grace time.Duration) (context.Context, contex
 	}
 }
 
-// beforeGrace is the key of the context that a graceful one goes on after.
+// beforeGrace is the key under which a graceful context stores the context that it continues.
 type beforeGrace struct{}
 
-// namingLimit is how long, after a signal, a file waits for its new name: the undo of the next one is
-// worth more of the grace. Without a signal, a store that is away is waited for.
+// namingLimit is how long a rename may take after a signal: the grace is needed for the undo of the
+// next file. Without a signal, the rename waits for a store that is away.
 const namingLimit = 5 * time.Second
 
-// naming returns a context for what says that a file is undone: a cancelled one does not stop that.
+// naming returns a context for the rename of an undone file. It does not end when ctx is cancelled.
 func naming(ctx context.Context) (context.Context, context.CancelFunc) {
 	if before, ok := ctx.Value(beforeGrace{}).(context.Context); ok {
 		return graceful(before, namingLimit)

@@ -7,11 +7,11 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// A file is renamed or removed when it is undone and verified, and what came of it is said after
-// that. A process that dies between the two leaves it to the next one to say so.
+// A file is renamed or removed after it was undone and verified, and its result is reported after
+// that. If a process dies between the two, the next one reports the result.
 
-// renamedUnsaid reports whether a process renamed a file, and died before it said so.
-func (p *replayer) renamedUnsaid(f versions.File) bool {
+// renamedUnreported reports whether a process has renamed a file and died before it reported that.
+func (p *replayer) renamedUnreported(f versions.File) bool {
 	begun, ok := p.Begun[f.Key()]
 	return ok && begun.State == versions.Pending && f.State == versions.Executed && !p.DryRun
 }
@@ -20,7 +20,7 @@ func (p *replayer) renamedUnsaid(f versions.File) bool {
 func (p *replayer) renamedOrRemoved(ctx context.Context, x versions.Execution) []Result {
 	files, err := x.Files(ctx)
 	if err != nil {
-		return nil // whoever undoes the rest says so
+		return nil // the process that undoes the rest reports it
 	}
 	now := map[string]versions.File{}
 	for _, f := range files {
@@ -30,18 +30,18 @@ func (p *replayer) renamedOrRemoved(ctx context.Context, x versions.Execution) [
 	for key, begun := range p.Begun {
 		f, there := now[key]
 		switch {
-		case begun.Execution != x.ID(): // only its header was read
+		case begun.Execution != x.ID(): // of another execution: only its header was read
 		case !there:
 			results = append(results, p.restoredBefore(ctx, x.RunUUID(), begun))
-		case p.renamedUnsaid(f):
+		case p.renamedUnreported(f):
 			results = append(results, p.restoredBefore(ctx, x.RunUUID(), f))
 		}
 	}
 	return results
 }
 
-// restoredBefore is the result of a file that an earlier process has restored. It says so in that
-// process's stead.
+// restoredBefore is the result of a file that an earlier process has restored without reporting it.
+// This process reports it instead.
 func (p *replayer) restoredBefore(ctx context.Context, runUUID string, f versions.File) Result {
 	result := Result{File: f, RunUUID: runUUID, Outcome: AlreadyRestored}
 	p.executionLog(runUUID, f.Execution).Info(

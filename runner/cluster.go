@@ -9,8 +9,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// clusterUID returns what identifies the cluster, or "" with the reason in a
-// warning when it may not be read. An API server that does not answer is an error.
+// clusterUID returns the UID of the cluster. If the user may not read it, it returns "" and logs a
+// warning. It returns an error if the API server does not answer.
 func (r *Runner) clusterUID(ctx context.Context, client *kube.Client) (string, error) {
 	uid, err := client.ClusterUID(ctx)
 	if err == nil {
@@ -25,8 +25,8 @@ func (r *Runner) clusterUID(ctx context.Context, client *kube.Client) (string, e
 	return "", nil
 }
 
-// clusterFor opens the cluster for a file, and at the file's first call makes sure
-// that it is the right one. Several threads may call it.
+// clusterFor opens the cluster for a file. At the file's first call it checks that it is the right
+// cluster. Several threads may call it.
 func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Client, error) {
 	client, err := r.outside.cluster()
 	if err != nil || r.options.Force {
@@ -43,7 +43,7 @@ func (r *Runner) clusterFor(ctx context.Context, file *versionFile) (*kube.Clien
 	return client, nil
 }
 
-// checkCluster refuses a cluster that is known to be another one.
+// checkCluster returns an error if the cluster is known to be another one.
 func (r *Runner) checkCluster(ctx context.Context, client *kube.Client, file *versionFile) error {
 	want := file.ClusterUID
 	if want == "" {

@@ -20,7 +20,7 @@ var scriptContract = engine.Contract{
 	},
 }
 
-// contractOf is how a run uses a script that declares these fields of scenario files.
+// contractOf is how a run uses a script that declares these fields.
 func contractOf(declared map[string]schema.Field) engine.Contract {
 	names := builtins.ConfigNames(declared)
 	contract := scriptContract
@@ -28,7 +28,7 @@ func contractOf(declared map[string]schema.Field) engine.Contract {
 	return contract
 }
 
-// signatures are those of the builtins, in the engine's words.
+// signatures returns the signatures of the builtins as types of the engine.
 func signatures() map[string]engine.Signature {
 	all := map[string]engine.Signature{}
 	for name, s := range builtins.Signatures() {

@@ -6,24 +6,24 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 )
 
-// Description is what a version file says of itself. None of its code is run for it.
+// Description describes a version file. It is made without running the file.
 type Description struct {
 	builtins.Version
-	Content  string   // the source text of what it restores
-	Callable Function // what undoes
-	Verify   Function // what checks; without a name if there is none
-	Problem  string   // why the rest is not known; "" if it is
+	Content  string   // source text of the content: what the callable gets
+	Callable Function // the undo
+	Verify   Function // checks the undo; its name is "" if there is none
+	Problem  string   // why the rest could not be read, or ""
 }
 
 // Function describes one function of a version file.
 type Function struct {
 	Name  string   `json:"name"`
 	Doc   string   `json:"doc,omitempty"`
-	Calls []string `json:"calls,omitempty"` // of the cluster and the clouds, also by functions that it uses
+	Calls []string `json:"calls,omitempty"` // builtins for the cluster and the clouds that it calls, also through other functions
 }
 
-// Header reads what a version file says at its top, without running any of it. ok is false where
-// that does not stand there as ebb writes it.
+// Header reads the header of a version file, without running the file. ok is false if the header
+// does not have the form that ebb writes.
 func (r *Runner) Header(content []byte) (v builtins.Version, ok bool) {
 	value, ok := r.engine.Peek(content, nameVersion, "RollbackVersion", "ref")
 	if !ok {
@@ -33,7 +33,8 @@ func (r *Runner) Header(content []byte) (v builtins.Version, ok bool) {
 	return v, err == nil
 }
 
-// Describe reads a version file as text. Unlike a replay, it needs neither cluster nor trust.
+// Describe describes a version file from its source text. Unlike a replay, it needs no cluster, and
+// the file need not be trusted.
 func (r *Runner) Describe(name string, content []byte) Description {
 	var d Description
 	problem := func(text string) {

@@ -12,8 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/engine"
 )
 
-// Diagnose says what is wrong with a version file, without running its functions: all that is
-// found, at once. Warnings are findings that a replay can live with.
+// Diagnose finds errors in a version file without running its functions. It returns all of them.
+// Warnings do not stop a replay.
 func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (errs []error, warnings []error) {
 	defer func() { errs = each(errs) }()
 	errs, warnings = sortFindings(r.engine.Check(name, content, versionFileContract))
@@ -32,8 +32,8 @@ func (r *Runner) Diagnose(ctx context.Context, name string, content []byte) (err
 	return errs, warnings
 }
 
-// DiagnoseScript says what is wrong with a scenario script at the root of a directory, and with
-// what it loads, without running its functions.
+// DiagnoseScript finds errors in a scenario script at the root of a directory, and in the files
+// that it loads, without running its functions.
 func (r *Runner) DiagnoseScript(ctx context.Context, dir ScriptDir, name string) (errs []error, warnings []error) {
 	defer func() { errs = each(errs) }()
 	loading := builtins.WithSession(ctx, r.initSession())
@@ -49,14 +49,14 @@ func (r *Runner) DiagnoseScript(ctx context.Context, dir ScriptDir, name string)
 	return errs, warnings
 }
 
-// Declared is what a scenario script says of itself.
+// Declared is what a scenario script declares.
 type Declared struct {
 	Type     string
 	Rights   []builtins.Right
-	Observed bool // it has an effect, which looks whether the chaos is in force
+	Observed bool // it has a function effect, which checks whether the chaos is in force
 }
 
-// Declared loads a scenario script at the root of a directory.
+// Declared loads a scenario script at the root of a directory and returns its declaration.
 func (r *Runner) Declared(ctx context.Context, dir ScriptDir, name string) (*Declared, error) {
 	s, err := r.script(ctx, dir, name)
 	if err != nil {
@@ -65,7 +65,7 @@ func (r *Runner) Declared(ctx context.Context, dir ScriptDir, name string) (*Dec
 	return &Declared{Type: s.Kind, Rights: s.Rights, Observed: s.effect != nil}, nil
 }
 
-// each makes errors of their own of those that were found at the same time.
+// each returns errors that were found together as separate errors.
 func each(errs []error) []error {
 	var all []error
 	for _, err := range errs {
@@ -91,7 +91,7 @@ func sortFindings(found []engine.Diagnostic) (errs []error, warnings []error) {
 	return errs, warnings
 }
 
-// addFinding adds an error unless it is of a place of which something is said already.
+// addFinding adds an error, unless there is one for the same position.
 func addFinding(errs []error, err error) []error {
 	var found *engine.Error
 	if errors.As(err, &found) {
@@ -105,8 +105,9 @@ func addFinding(errs []error, err error) []error {
 	return append(errs, err)
 }
 
-// unnamed says which refs of a version file name something that nothing else in it names. What an
-// edit changed in one place only is undone elsewhere than where it was done.
+// unnamed returns the refs of a version file whose name or namespace does not appear in its
+// content. If an edit changed a name in one place only, the undo would act on another object than
+// the one that was changed.
 func unnamed(m *engine.Module, f *versionFile) []string {
 	var texts []string
 	for name, v := range m.Globals() {
@@ -133,8 +134,8 @@ func unnamed(m *engine.Module, f *versionFile) []string {
 	return found
 }
 
-// appendTexts adds the strings in a value. Some levels are enough for any content that a person
-// reads.
+// appendTexts adds the strings in a value. It descends a few levels only; a content that people
+// read has no more.
 func appendTexts(texts []string, v starlark.Value, depth int) []string {
 	const most = 20
 	if depth == most {

@@ -12,7 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/engine"
 )
 
-// look returns how a scenario sees its chaos, or nil where its script has no effect.
+// look returns the function that checks the chaos of a scenario, or nil if the script has no
+// effect.
 func (x *scenarioRun) look(config starlark.Value) func(context.Context) builtins.Sight {
 	fn := x.scenario.script.effect
 	if fn == nil {
@@ -35,8 +36,8 @@ func (x *scenarioRun) look(config starlark.Value) func(context.Context) builtins
 	}
 }
 
-// recorded returns the contents of the version files that are pending, oldest first: what is needed
-// to undo the chaos is also what is needed to see it.
+// recorded returns the contents of the pending version files, oldest first. The data that undo the
+// chaos are also needed to see it.
 func (x *scenarioRun) recorded() starlark.Value {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -45,8 +46,8 @@ func (x *scenarioRun) recorded() starlark.Value {
 	return list
 }
 
-// notInForce tells the script's own word, and mistakes in it, from a cluster that could not be
-// asked.
+// notInForce distinguishes the script's own error, and mistakes in it, from a cluster that could
+// not be asked.
 func notInForce(err error) bool {
 	switch KindOf(err) {
 	case KindFailed, KindConflict, KindScript:
@@ -55,7 +56,7 @@ func notInForce(err error) bool {
 	return apierrors.IsNotFound(err)
 }
 
-// hitBy reads what effect returns: a list of refs and texts.
+// hitBy reads the result of effect: a list of refs and texts.
 func hitBy(v starlark.Value) ([]string, error) {
 	if v == starlark.None {
 		return nil, nil
@@ -77,8 +78,8 @@ func hitBy(v starlark.Value) ([]string, error) {
 	return hit, nil
 }
 
-// lookEntry returns a function of a script that looks at its chaos, nil where there is none. It takes
-// the configuration, and may take the contents of the version files.
+// lookEntry returns the function of a script that checks its chaos, or nil if there is none. It
+// takes the configuration, and may also take the contents of the version files.
 func lookEntry(m *engine.Module, script, name string) (*starlark.Function, error) {
 	v := m.Get(name)
 	if v == nil {

@@ -20,7 +20,7 @@ const flushLimit = time.Second
 // component is what Events name as their source.
 const component = "ebb"
 
-// changedEvent tells of a change that a scenario made.
+// changedEvent writes an Event about a change of a scenario.
 func (x *scenarioRun) changedEvent(verb string, ref builtins.Ref, id builtins.Identity) {
 	x.runner.event(ref, id, event.Event{
 		Type: event.Warning, Reason: reasonChanged, Run: x.runUUID,
@@ -28,8 +28,9 @@ func (x *scenarioRun) changedEvent(verb string, ref builtins.Ref, id builtins.Id
 	})
 }
 
-// restoredEvents tell of all that a file undoes, once it is undone and verified. Of what was gone before,
-// nobody is told once more: an Event on nothing is seen by nobody, and costs as much as the undo.
+// restoredEvents write Events on all objects that a file undoes, once it is undone and verified. An
+// object that was gone before gets none: nobody would see it, and it would cost as much as the
+// undo.
 func (r *Runner) restoredEvents(file *versionFile, outcome Outcome, run string, s *builtins.Session) {
 	for _, ref := range file.Undoes {
 		id := s.Identity(ref)

@@ -13,23 +13,23 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Failure is an error as it crosses to another process, or into a report: its kind and what a
-// reader needs, without the Go values behind it. It is an error itself, with the same kind and
-// hints.
+// Failure is an error in a form that can be sent to another process, or written into a report. It
+// has the kind and the texts of an error, and not its Go values. It is an error itself, with the
+// same kind and hints.
 type Failure struct {
 	Kind     Kind              `json:"kind"`
 	Message  string            `json:"message"`
-	Remedies []string          `json:"hints,omitempty"`   // what can be done about it
+	Remedies []string          `json:"hints,omitempty"`   // the hints
 	Details  map[string]string `json:"details,omitempty"` // such as server, run_uuid, file, pid, forcible
-	Excerpt  string            `json:"excerpt,omitempty"` // of a script: line and caret
+	Excerpt  string            `json:"excerpt,omitempty"` // the line of a script, with a caret under the column
 }
 
 func (f *Failure) Error() string { return f.Message }
 
-// Hints returns what can be done about it.
+// Hints returns the hints of the error.
 func (f *Failure) Hints() []string { return f.Remedies }
 
-// FailureOf returns the form of an error that can be written down, nil for nil.
+// FailureOf returns an error as a Failure, and nil for nil.
 func FailureOf(err error) *Failure {
 	if err == nil {
 		return nil
@@ -48,7 +48,8 @@ func FailureOf(err error) *Failure {
 	return f
 }
 
-// HintsOf returns what can be done about an error: the hints of everything in its chain, each once.
+// HintsOf returns what a person can do about an error: the hints of all errors in its chain, each
+// once.
 func HintsOf(err error) []string {
 	var hints []string
 	var walk func(error)
@@ -76,7 +77,7 @@ func HintsOf(err error) []string {
 	return hints
 }
 
-// details returns what a hint or a program needs to know beside the kind.
+// details returns what a hint or a program needs besides the kind.
 func details(err error) map[string]string {
 	all := map[string]string{}
 	var (
@@ -119,14 +120,14 @@ func details(err error) map[string]string {
 	return all
 }
 
-// Trouble is what keeps several files from being undone for one and the same reason: a server that
-// is away, refused credentials. It can be compared.
+// Trouble is a common reason why several files can't be undone, such as a server that does not
+// answer or credentials that are refused. Two of them can be compared with ==.
 type Trouble struct {
 	Kind    Kind
 	Service string
 }
 
-// TroubleOf returns the trouble behind an error, if it is not the file's own.
+// TroubleOf returns the Trouble in an error. It returns false if the error concerns only one file.
 func TroubleOf(err error) (Trouble, bool) {
 	f := FailureOf(err)
 	if f == nil || !f.Kind.General() {
@@ -154,25 +155,25 @@ func (t Trouble) String() string {
 	return strings.TrimSpace(service + " can't be reached as it is configured")
 }
 
-// RefusedError is something that is not done because it would not be safe: another cluster, a file
-// that replaced another, an overlap.
+// RefusedError means that something was not done because it would not be safe: it is another
+// cluster, a file replaced another one, or two executions overlap.
 type RefusedError struct {
 	Kind    Kind
 	Err     error
 	Details map[string]string
-	Advice  []string // what to do about it
+	Advice  []string // the hints
 }
 
 func (e *RefusedError) Error() string { return e.Err.Error() }
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Hints returns what to do about it.
+// Hints returns what a person can do about it.
 func (e *RefusedError) Hints() []string { return e.Advice }
 
-// LostError means that the process that ran something ended, mostly because of its code.
+// LostError means that the process that ran a file or a scenario ended, mostly because of its code.
 type LostError struct {
-	How   string // completes a sentence about the process
-	Doing string // what it did with it; empty: "replayed"
+	How   string // how it ended; completes a sentence that begins with "the process"
+	Doing string // what the process did, such as "replayed", which is the default
 }
 
 func (e *LostError) Error() string {
@@ -183,7 +184,7 @@ func (e *LostError) Error() string {
 	return "the process that " + doing + " it " + e.How
 }
 
-// refused reports whether an error of this kind means that nothing was tried.
+// refused reports whether an error of this kind means that nothing was attempted.
 func (k Kind) refused() bool {
 	switch k {
 	case KindWrongCluster, KindReplaced, KindNewerPending, KindOverlap, KindRights, KindStore, KindInsecure, KindLocked, KindDrift, KindUnsigned:

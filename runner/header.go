@@ -7,9 +7,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// header returns what a version file says at its top: what it undoes, and for whom. As it was
-// written, it is read without running any of the file. What was changed so that it can't be read is
-// loaded.
+// header returns the header of a version file: what it undoes, and for which run. A file in the
+// form that ebb writes is read without running it. Another one is loaded.
 func (r *Runner) header(ctx context.Context, f versions.File, content []byte) (builtins.Version, error) {
 	if value, ok := r.engine.Peek(content, nameVersion, "RollbackVersion", "ref"); ok {
 		if version, err := builtins.VersionOf(value); err == nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// held returns a context that ends when somebody else takes the execution over: from then on,
-// whatever is done here is done in his way. Calling the function frees what it holds.
+// held returns a context that ends when another process takes the execution over, because this one
+// must make no more changes then. Call the returned function to release its resources.
 func held(ctx context.Context, x any) (context.Context, context.CancelFunc) {
 	losable, ok := x.(versions.Losable)
 	if !ok || losable.Lost() == nil {
@@ -28,7 +28,7 @@ func held(ctx context.Context, x any) (context.Context, context.CancelFunc) {
 	}
 }
 
-// lostTo returns the error that says who took an execution over, nil if nobody did.
+// lostTo returns the error that says which process took an execution over, or nil if none did.
 func lostTo(x any) error {
 	if losable, ok := x.(versions.Losable); ok {
 		return losable.LostTo()
@@ -36,7 +36,8 @@ func lostTo(x any) error {
 	return nil
 }
 
-// permitOf is what a session asks before it changes something. Nil: nobody else can have the execution.
+// permitOf is the function that a session calls before a change. It is nil if no other process can
+// take the execution over.
 func permitOf(x any, undo bool) func(context.Context) (func() error, error) {
 	losable, ok := x.(versions.Losable)
 	if !ok {

@@ -12,16 +12,17 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Foreign is a version file of another program's, as far as it was read.
+// Foreign is a version file of another program.
 type Foreign struct {
 	File     versions.File
 	RunUUID  string
-	Callable string         // the name of the function that undoes it there
-	Fields   map[string]any // what that function got
+	Callable string         // the name of its undo function
+	Fields   map[string]any // the arguments of that function
 }
 
-// Translate returns the content of the version file that stands for a foreign one. The undo is that
-// of the script's function import_ and the callable's name. Nobody is asked and nothing is written.
+// Translate returns the content of a version file that replaces a foreign one. Its undo is what the
+// script's function import_NAME records, where NAME is the callable's name. Translate asks no
+// cluster and writes nothing.
 func (r *Runner) Translate(ctx context.Context, fsys fs.FS, script string, f Foreign) ([]byte, error) {
 	m, err := r.engine.LoadScript(builtins.WithSession(ctx, r.initSession()), fsys, script)
 	if err != nil {
@@ -57,8 +58,8 @@ func (r *Runner) Translate(ctx context.Context, fsys fs.FS, script string, f For
 	return content, r.engine.CheckModule(file.module, versionFileContract)
 }
 
-// Import writes the version file that stands for a foreign one beside it, and takes that from the
-// list. content is what Translate returned.
+// Import writes the version file that replaces a foreign one, and renames the foreign one to
+// .imported. content is the result of Translate.
 func (r *Runner) Import(ctx context.Context, x versions.Execution, f versions.File, content []byte) (versions.File, error) {
 	ours, err := x.Import(ctx, f, content)
 	if ours.Name != "" && ours.State == versions.Pending && ours.Size == int64(len(content)) {
@@ -80,7 +81,7 @@ func (r *Runner) importHeader(f Foreign) string {
 #   ebb execute-rollback --run_uuid %s --dry-run`, r.options.Version, f.File.Name, f.Callable, f.RunUUID)
 }
 
-// translation is the recorder of a function that translates.
+// translation is the recorder of a function import_NAME.
 type translation struct{ rollbacks []builtins.Rollback }
 
 // Record implements builtins.Recorder.

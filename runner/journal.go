@@ -9,15 +9,16 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// record is what the journal tells of version files, by their keys. It is history and may be
-// missing or torn: nothing is done or left undone because of it, only when, and what is said.
+// record is what the journal says of version files, by their keys. The journal is history: it may
+// be missing or damaged. It affects the order of undos and the log, and never whether a file is
+// undone.
 type record struct {
-	// suspects are the files whose last attempt has no outcome: the process was killed,
-	// or the file itself ended it.
+	// suspects are the files whose last attempt has no outcome: the process was killed, perhaps by
+	// the code of the file.
 	suspects map[string]bool
-	// flushed has the SHA-256 of what was first written into a file.
+	// flushed has the SHA-256 of the first content of a file.
 	flushed map[string]string
-	// undoes has what files were written for, as far as a line of the journal holds it.
+	// undoes has the refs that files were written for, as far as a journal line can hold them.
 	undoes map[string][]builtins.Ref
 }
 
@@ -26,11 +27,11 @@ func (r *Runner) readJournal(ctx context.Context) record {
 	p := record{suspects: map[string]bool{}, flushed: map[string]string{}, undoes: map[string][]builtins.Ref{}}
 	for entry, err := range r.store.Journal(ctx, versions.Filter{}) {
 		if err != nil {
-			continue // a torn line is what a crash leaves; history says so when asked
+			continue // a crash can leave a cut-off line; the command history reports it
 		}
 		key := versions.File{Execution: entry.Execution, Name: entry.File}.Key()
 		switch entry.Event {
-		case versions.EventFlushed: // what was edited since is known by its seal
+		case versions.EventFlushed: // a later edit shows in the seal
 			p.flushed[key] = entry.SHA256
 			p.undoes[key] = subjectsIn(entry.Undoes)
 		case versions.EventAttempt:
@@ -42,10 +43,10 @@ func (r *Runner) readJournal(ctx context.Context) record {
 	return p
 }
 
-// mostSubjects is how much of a line of the journal they take, in bytes: a line holds 4 KiB.
+// mostSubjects is how many bytes of a journal line the refs may take. A line has 4 KiB.
 const mostSubjects = 1024
 
-// subjects is how the journal has what a file is for: the first of it, each on a line that ends.
+// subjects returns the refs of a file as the journal has them: one on each line, as many as fit.
 func subjects(undoes []builtins.Ref) string {
 	var lines strings.Builder
 	for _, r := range undoes {
@@ -58,7 +59,7 @@ func subjects(undoes []builtins.Ref) string {
 	return lines.String()
 }
 
-// subjectsIn reads what subjects wrote.
+// subjectsIn reads the output of subjects.
 func subjectsIn(lines string) []builtins.Ref {
 	var refs []builtins.Ref
 	for line := range strings.Lines(lines) {
@@ -70,7 +71,7 @@ func subjectsIn(lines string) []builtins.Ref {
 	return refs
 }
 
-// journal appends an entry about a file. History is not worth stopping an undo for.
+// journal appends an entry about a file. An error is a warning: the undo must not stop for it.
 func (r *Runner) journal(ctx context.Context, f versions.File, runUUID string, e versions.Entry) {
 	r.sayJournal(r.store.Append(context.WithoutCancel(ctx), about(f, runUUID, e)))
 }

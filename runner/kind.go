@@ -15,11 +15,10 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Kind is a class of failures: what a program decides by, where a person reads the message.
+// Kind is a class of errors. Programs decide by the kind; people read the message.
 type Kind string
 
-// The kinds. The first group is not the file's or the scenario's own trouble: whatever else is
-// tried fails as well.
+// The kinds. Those of the first group do not concern one file or scenario: all others fail, too.
 const (
 	KindUnavailable   Kind = "unavailable"   // the API server or a cloud gives no usable answer
 	KindUnauthorized  Kind = "unauthorized"  // it refuses the credentials
@@ -57,7 +56,7 @@ const (
 	KindUnknownRun  Kind = "unknown run"  // the store has nothing of it
 )
 
-// General reports whether a failure of this kind would meet any other file, too.
+// General reports whether an error of this kind would also stop any other file.
 func (k Kind) General() bool {
 	switch k {
 	case KindUnavailable, KindUnauthorized, KindCredentials, KindUntrusted, KindConfiguration:
@@ -66,8 +65,7 @@ func (k Kind) General() bool {
 	return false
 }
 
-// KindOf returns the kind of an error of this package's, [KindFailed] where none fits better, and
-// "" for nil.
+// KindOf returns the kind of an error. It is KindFailed if no other kind fits, and "" for nil.
 func KindOf(err error) Kind {
 	if err == nil {
 		return ""
@@ -80,7 +78,7 @@ func KindOf(err error) Kind {
 	return KindFailed
 }
 
-// ownKind is for what this package decided.
+// ownKind returns the kind of an error of this package.
 func ownKind(err error) Kind {
 	var (
 		failure       *Failure
@@ -142,7 +140,7 @@ func storeKind(err error) Kind {
 	return ""
 }
 
-// requestKind is for what the API server, a cloud or a container answered, or did not.
+// requestKind returns the kind of an error of the API server, of a cloud or of a container.
 func requestKind(err error) Kind {
 	var (
 		request *kube.Error
@@ -168,7 +166,7 @@ func requestKind(err error) Kind {
 	return ""
 }
 
-// reasonKind maps the reasons that scripts see.
+// reasonKind maps the reasons that scripts see to kinds.
 func reasonKind(reason string, err error) Kind {
 	switch reason {
 	case "Unavailable":
@@ -192,7 +190,7 @@ func reasonKind(reason string, err error) Kind {
 	return KindRefusedRequest
 }
 
-// scriptKind tells what a script said from what is wrong with it.
+// scriptKind distinguishes an error that a script has raised from a mistake in the script.
 func scriptKind(err error) Kind {
 	var script *engine.Error
 	var said engine.Catchable

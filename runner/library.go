@@ -24,34 +24,34 @@ type Script struct {
 	module *engine.Module
 	run    *starlark.Function
 
-	// Nil when there is none.
+	// Nil if there is none.
 	check, between, effect, summary *starlark.Function
 }
 
-// Library is the scripts by scenario type.
+// Library has the scripts, by scenario type.
 type Library map[string]*Script
 
 // Types returns the known scenario types, sorted.
 func (l Library) Types() []string { return slices.Sorted(maps.Keys(l)) }
 
-// Library loads the scripts of all directories. What is wrong with any of them is
-// an error: a scenario must not be another than the one the user sees.
+// Library loads the scripts of all directories. A mistake in any of them is an error, so that a
+// scenario always runs the script that the user expects.
 func (r *Runner) Library(ctx context.Context) (Library, error) {
 	c, err := r.catalog(ctx, func(string) bool { return true })
 	return c.loaded, err
 }
 
-// catalog is the scenario types that there are, and the scripts of those that are needed.
+// catalog has the known scenario types, and the scripts of those that are needed.
 type catalog struct {
 	loaded Library
 	names  map[string]string // of all scripts, by type
 }
 
-// types returns them, sorted.
+// types returns the scenario types, sorted.
 func (c *catalog) types() []string { return slices.Sorted(maps.Keys(c.names)) }
 
-// catalog loads the scripts of the needed types and, where a directory's files do not say their types
-// by their names, all others too.
+// catalog loads the scripts of the needed types. If the files of a directory are not named after
+// their types, it loads all of that directory.
 func (r *Runner) catalog(ctx context.Context, needed func(kind string) bool) (*catalog, error) {
 	c := &catalog{loaded: Library{}, names: map[string]string{}}
 	var errs []error
@@ -86,8 +86,8 @@ func (r *Runner) catalog(ctx context.Context, needed func(kind string) bool) (*c
 	return c, errors.Join(errs...)
 }
 
-// add takes in a script, nil for one that is not loaded, whose type nobody has. inDir has the
-// others of its directory.
+// add adds a script, or only its type if the script is nil, because it was not loaded. inDir has
+// the other scripts of its directory.
 func (c *catalog) add(r *Runner, inDir map[string]string, kind, name string, s *Script) error {
 	if other, ok := inDir[kind]; ok {
 		return fmt.Errorf("%s: declares the scenario type %q, as %s does", name, kind, other)
@@ -106,7 +106,7 @@ func (c *catalog) add(r *Runner, inDir map[string]string, kind, name string, s *
 	return nil
 }
 
-// script loads one script, and finds what would fail once it is reached, in mid-chaos.
+// script loads one script, and finds calls that would fail in the middle of the chaos.
 func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Script, error) {
 	s, err := r.loadScript(ctx, dir, name)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r *Runner) script(ctx context.Context, dir ScriptDir, name string) (*Scrip
 	return s, nil
 }
 
-// loadScript loads one script and checks that it has what a scenario needs.
+// loadScript loads one script and checks that it has the functions of a scenario.
 func (r *Runner) loadScript(ctx context.Context, dir ScriptDir, name string) (*Script, error) {
 	defer r.loading(dir.Name + "/" + name)()
 	m, err := r.engine.LoadScript(builtins.WithSession(ctx, r.initSession()), dir.FS, name)
@@ -157,7 +157,7 @@ func (r *Runner) loadScript(ctx context.Context, dir ScriptDir, name string) (*S
 	return s, nil
 }
 
-// entry returns a function of one parameter, or nil where there is none.
+// entry returns a function of one parameter, or nil if there is none.
 func entry(m *engine.Module, script, name string) (*starlark.Function, error) {
 	v := m.Get(name)
 	if v == nil {
@@ -173,9 +173,9 @@ func entry(m *engine.Module, script, name string) (*starlark.Function, error) {
 	return fn, nil
 }
 
-// UnsupportedError is a scenario type that no script declares.
+// UnsupportedError means that no script declares a scenario type.
 type UnsupportedError struct {
-	From  string // where it is listed
+	From  string // where the scenario is listed
 	Type  string
 	Known []string
 }
@@ -190,7 +190,8 @@ func (e *UnsupportedError) what() string {
 	return text
 }
 
-// olderNames are types of older versions of Krkn, whose names resemble nothing that there is.
+// olderNames are scenario types of older versions of Krkn whose names do not resemble the present
+// ones.
 var olderNames = map[string]string{
 	"pod_scenarios":       "pod_disruption_scenarios",
 	"namespace_scenarios": "service_disruption_scenarios",
@@ -198,7 +199,7 @@ var olderNames = map[string]string{
 	"plugin_scenarios":    "pod_disruption_scenarios",
 }
 
-// suggestion returns the type that was probably meant. Krkn's older names are shorter.
+// suggestion returns the type that was probably meant. Older names of Krkn are shorter.
 func (e *UnsupportedError) suggestion() string {
 	if meant := olderNames[e.Type]; slices.Contains(e.Known, meant) {
 		return meant
@@ -216,7 +217,7 @@ func (e *UnsupportedError) suggestion() string {
 	return suggest.Nearest(long, e.Known)
 }
 
-// Hints say what to do about it.
+// Hints returns what a person can do about it.
 func (e *UnsupportedError) Hints() []string {
 	return []string{"supported are " + strings.Join(e.Known, ", ")}
 }

@@ -10,34 +10,34 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// chain is executions that are undone one after the other, newest first. Chains
-// are independent of each other, but for those that one waits for.
+// chain is a list of executions that are undone one after the other, newest first. Chains are
+// independent, except that one may have to wait for others.
 type chain struct {
 	executions []versions.ExecutionInfo
-	refs       []builtins.Ref // of the execution that it was made for
-	unread     [][]byte       // that execution's files whose refs are not known
-	into       *chain         // the one that took it in
-	cluster    bool           // not all that its files undo is known to be in a cloud
+	refs       []builtins.Ref // of its first execution
+	unread     [][]byte       // contents of that execution's files whose refs are not known
+	into       *chain         // the chain that it was merged into
+	cluster    bool           // its files may need the cluster
 	suspect    bool
 
-	waits  []*chain      // read before it: each has something newer to undo that this one undoes, too
+	waits  []*chain      // chains to wait for: each has a newer undo of the same object
 	begun  bool          // see schedule
 	turn   int           // likewise
 	ended  chan struct{} // closed at its end
-	failed *Result       // not undone, so that whatever waits for it is blocked; for reading after ended
+	failed *Result       // result that was not undone; blocks the chains that wait; read it after ended
 }
 
-// ordering makes chains of executions, of so many at a time: those that share a ref are one chain,
-// and a chain waits for one of an earlier call that it shares a ref with. Calls go from the newest
-// executions to the oldest.
+// ordering groups executions into chains, one portion at a time. Executions that share a ref are in
+// one chain. A chain waits for a chain of an earlier portion that shares a ref with it. Portions go
+// from the newest executions to the oldest.
 type ordering struct {
-	before map[builtins.Ref]*chain // of earlier calls: the last chain that undoes it
-	unread []*chain                // likewise, of those with files whose refs are not known
+	before map[builtins.Ref]*chain // of earlier portions: the last chain that undoes the ref
+	unread []*chain                // of earlier portions: chains with files whose refs are not known
 }
 
-// chains groups executions, each a chain of its own so far. First come those that need no
-// Kubernetes API, which may be away just because they were not undone yet: their machines are its
-// control plane. Last come those with a file that took a process down.
+// chains merges chains of one execution each. In the result, chains that need no Kubernetes API
+// come first, because their machines may be its control plane. Chains with a file that ended a
+// process come last.
 func (o *ordering) chains(made []*chain) []*chain {
 	o.forget()
 	g := grouping{of: map[builtins.Ref]*chain{}}
@@ -83,13 +83,13 @@ func (o *ordering) chains(made []*chain) []*chain {
 	return chains
 }
 
-// forget leaves out chains that nobody has to wait for any more.
+// forget drops chains that nobody needs to wait for any more.
 func (o *ordering) forget() {
 	maps.DeleteFunc(o.before, func(_ builtins.Ref, c *chain) bool { return c.undone() })
 	o.unread = slices.DeleteFunc(o.unread, func(c *chain) bool { return c.root().undone() })
 }
 
-// wait waits for what has to end before c, and takes over what blocks it.
+// wait waits for the chains that must end before c, and returns the result that blocks it.
 func (c *chain) wait() {
 	for _, earlier := range c.waits {
 		<-earlier.ended
@@ -99,7 +99,7 @@ func (c *chain) wait() {
 	}
 }
 
-// undone reports whether a chain has ended well.
+// undone reports whether a chain has ended without a failure.
 func (c *chain) undone() bool {
 	select {
 	case <-c.ended:
@@ -109,8 +109,8 @@ func (c *chain) undone() bool {
 	}
 }
 
-// waitFor has c begin after another chain of which it has something to undo, nil for none. What
-// waits for one that goes last goes last.
+// waitFor makes c wait for another chain; nil means none. If the other chain goes last, c does,
+// too.
 func (c *chain) waitFor(other *chain) {
 	if other != nil && !slices.Contains(c.waits, other) {
 		c.waits = append(c.waits, other)
@@ -118,15 +118,14 @@ func (c *chain) waitFor(other *chain) {
 	}
 }
 
-// grouping finds the chains that executions belong to. It takes one look at each ref of an
-// execution, however many chains there are.
+// grouping merges chains. It reads each ref of an execution once, however many chains there are.
 type grouping struct {
-	all    []*chain                // as they were joined, with those that another one took in
-	of     map[builtins.Ref]*chain // a chain that undoes it; its root is the chain of today
-	unread []*chain                // as they were joined, of those with files whose refs are not known
+	all    []*chain                // in the order of joining, with merged ones
+	of     map[builtins.Ref]*chain // a chain that undoes the ref; its root is the present chain
+	unread []*chain                // in the order of joining: chains with files whose refs are not known
 }
 
-// join adds a chain. It takes in every chain that it shares a ref with, as far as is known.
+// join adds a chain, and merges into it every chain that may share a ref with it.
 func (g *grouping) join(own *chain) {
 	refs := own.refs
 	for _, ref := range refs {
@@ -153,12 +152,12 @@ func (g *grouping) join(own *chain) {
 	g.all = append(g.all, own)
 }
 
-// chains returns those that no other one took in.
+// chains returns the chains that were not merged into another one.
 func (g *grouping) chains() []*chain {
 	return slices.DeleteFunc(g.all, func(c *chain) bool { return c.into != nil })
 }
 
-// later compares two answers to the question whether something goes last.
+// later compares whether two chains go last.
 func later(a, b bool) int {
 	switch {
 	case a == b:
@@ -169,14 +168,14 @@ func later(a, b bool) int {
 	return -1
 }
 
-// head is what one file undoes.
+// head is what one file undoes, and for which run.
 type head struct {
 	refs   []builtins.Ref
 	unread []byte // the content of one whose refs are not known
 }
 
-// headOf reads what a file undoes. One that can't be loaded fails when its turn comes, and
-// says so then; until then it may be about whatever it mentions.
+// headOf reads the header of a file. If the file can't be loaded, its replay reports that. Until
+// then, it may undo anything whose name it contains.
 func (p *replayer) headOf(ctx context.Context, f versions.File, content []byte, err error) head {
 	if err != nil {
 		return head{}
@@ -191,7 +190,7 @@ func (p *replayer) headOf(ctx context.Context, f versions.File, content []byte, 
 	return head{refs: version.Undoes}
 }
 
-// add takes in what a file undoes.
+// add adds the refs of a file.
 func (c *chain) add(h head) {
 	if h.unread != nil {
 		c.unread = append(c.unread, h.unread)
@@ -205,18 +204,18 @@ func (c *chain) mentions(ref builtins.Ref) bool {
 	return slices.ContainsFunc(c.unread, func(content []byte) bool { return mentions(content, ref) })
 }
 
-// root is the chain that took c in, or c.
+// root returns the chain that c was merged into, or c.
 func (c *chain) root() *chain {
 	for c.into != nil {
 		if c.into.into != nil {
-			c.into = c.into.into // the way is half as long the next time
+			c.into = c.into.into // halves the path for the next call
 		}
 		c = c.into
 	}
 	return c
 }
 
-// take adds the executions of another chain, unless it is c itself.
+// take merges another chain into c.
 func (c *chain) take(other *chain) {
 	if other == c {
 		return

@@ -14,24 +14,24 @@ type Outcome string
 
 // The outcomes of a file.
 const (
-	Restored        Outcome = "restored"                // its callable returned and its verify passed
-	AlreadyRestored Outcome = "already restored"        // the same, and there was nothing left to do
-	Unverified      Outcome = "undone, not verified"    // its callable returned; it has no verify
-	StillPending    Outcome = "restored, still pending" // the same as one of these, but its name could not be changed
-	Conflict        Outcome = "conflict"                // somebody else changed it: left alone, needs a person
+	Restored        Outcome = "restored"                // the callable has returned and verify has passed
+	AlreadyRestored Outcome = "already restored"        // likewise, and there was nothing left to undo
+	Unverified      Outcome = "undone, not verified"    // the callable has returned; the file has no verify
+	StillPending    Outcome = "restored, still pending" // one of the above, but the file could not be renamed
+	Conflict        Outcome = "conflict"                // somebody else changed the object; a person has to decide
 	Failed          Outcome = "failed"                  // stays pending
 	Blocked         Outcome = "blocked"                 // a newer file failed, or the replay was interrupted before; stays pending
 	Skipped         Outcome = "skipped (live run)"      // its execution is in use
-	Refused         Outcome = "refused"                 // not ours to touch, or not this cluster's; stays pending
-	Planned         Outcome = "planned"                 // a dry run
-	Verified        Outcome = "verified"                // only its verify was called, and passed
-	NotObserved     Outcome = "not observed"            // only its verify was called, and what it is to look at can't be seen any more
+	Refused         Outcome = "refused"                 // not safe, replaced, or for another cluster; stays pending
+	Planned         Outcome = "planned"                 // of a dry run
+	Verified        Outcome = "verified"                // only verify was called, and has passed
+	NotObserved     Outcome = "not observed"            // only verify was called, and it can't see any more whether the object is restored
 )
 
-// Undone reports whether the file has no more to do.
+// Undone reports whether there is nothing left to undo.
 func (o Outcome) Undone() bool { return o == Restored || o == AlreadyRestored || o == Unverified }
 
-// notBegunError is what became of a file that an interrupted replay had not come to.
+// notBegunError is the error of a file that an interrupted replay did not start.
 type notBegunError struct{ cause error }
 
 func (e *notBegunError) Error() string { return "not begun: interrupted before its turn" }
@@ -40,10 +40,10 @@ func (e *notBegunError) Unwrap() error { return e.cause }
 // NotBegun reports whether the replay was interrupted before it came to the file.
 func (r Result) NotBegun() bool { return r.Outcome == Blocked && r.BlockedBy == "" }
 
-// blocks reports whether older files of the same execution have to wait.
+// blocks reports whether the older files of the execution must wait.
 func (o Outcome) blocks() bool { return !o.Undone() && o != StillPending && o != Planned }
 
-// outcomeOf returns the outcome that an error is.
+// outcomeOf returns the outcome for an error.
 func outcomeOf(err error) Outcome {
 	switch kind := KindOf(err); {
 	case kind == KindLocked:
@@ -56,20 +56,21 @@ func outcomeOf(err error) Outcome {
 	return Failed
 }
 
-// Result is what came of one version file. It can be written as JSON and read again: Err is a
-// [*Failure] then.
+// Result is the result of one version file. It can be written as JSON and read again; Err is then a
+// [*Failure].
 type Result struct {
 	File      versions.File
 	RunUUID   string
 	Outcome   Outcome
-	Err       error             // why it is not restored
-	BlockedBy string            // the location of the file that failed
-	Actions   []string          // a dry run: what would be done, a line each
-	Changes   []builtins.Change // the same with the objects as they are and as they would be
+	Err       error             // why the file is not restored
+	BlockedBy string            // the location of the failed file that blocks it
+	Actions   []string          // of a dry run: one line for each change
+	Changes   []builtins.Change // of a dry run: the objects before and after
 	Took      time.Duration
-	Undoes    []builtins.Ref // what the file is for; nil if that was not read
+	Undoes    []builtins.Ref // what the file undoes; nil if its header was not read
 
-	// Integrity compares the file with what was written; empty if it was not read.
+	// Integrity is the result of comparing the file with its seal. It is "" if the file was not
+	// read.
 	Integrity versions.SealState
 }
 
@@ -108,8 +109,7 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Reason returns why the file is not restored, on one line, without saying again
-// which file it is.
+// Reason returns on one line why the file is not restored, without the location of the file.
 func (r Result) Reason() string {
 	if r.Err == nil {
 		return ""
@@ -121,13 +121,13 @@ func (r Result) Reason() string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "line  ", ""), "\n", "; ")
 }
 
-// Report is what came of a replay.
+// Report is the result of a replay.
 type Report struct {
 	Results     []Result `json:"results"`
 	Interrupted bool     `json:"interrupted"`
 }
 
-// tally counts what is not undone.
+// tally counts the files that are not undone.
 func (r *Report) tally() (pending, refused int) {
 	for _, x := range r.Results {
 		switch x.Outcome {

@@ -11,33 +11,32 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// window is how many executions are read before the first of them is undone, and put into order
-// together.
+// window is how many executions are read and sorted together before the first of them is undone.
 const window = 1024
 
-// sayReading is how often a replay says how far it has read, where nothing is undone before all is.
+// sayReading is how often a replay logs how far it has read, if it must read everything first.
 const sayReading = 5 * time.Second
 
-// reading reads the executions of a store, the newest first, for a replay that has begun already. So a
-// store of any size costs little memory, and the first undo does not wait for it.
+// reading reads the executions of a store, newest first, while the replay already undoes the first
+// ones. So a store of any size needs little memory, and the first undo starts at once.
 type reading struct {
 	*replayer
 	schedule *schedule
 	ordering ordering
-	made     []*chain    // not scheduled yet
-	history  chan record // the journal, nil until somebody needs it
+	made     []*chain    // chains that are not scheduled yet
+	history  chan record // the journal; nil until it is needed
 	said     time.Time
 
-	// For reading after it.
-	count   int      // executions that there are
-	renamed []Result // of files that an earlier process restored
-	unread  []Result // of entries of the store that may be pending files
-	begun   bool     // something was scheduled
-	err     error    // why not all was read
+	// Read these after the end.
+	count   int      // number of executions
+	renamed []Result // results of files that an earlier process restored
+	unread  []Result // results of entries of the store that may be pending files
+	begun   bool     // a chain was scheduled
+	err     error    // why not everything was read
 }
 
-// all reads to the end, even if the context ends: a replay that is interrupted says of each file that
-// it is not restored.
+// all reads to the end, even if the context ends: the report of an interrupted replay lists each
+// file that is not restored.
 func (x *reading) all(ctx context.Context) {
 	x.said = time.Now()
 	var some []versions.ExecutionInfo
@@ -71,13 +70,13 @@ func (x *reading) all(ctx context.Context) {
 	x.add()
 }
 
-// look reports whether an execution has something to undo, or something wrong with it.
+// look reports whether an execution has files to undo, or a problem.
 func (x *reading) look(ctx context.Context, info versions.ExecutionInfo) bool {
 	for _, f := range info.Files {
 		switch {
 		case f.Kind == versions.KindForeign && f.State == versions.Pending:
 			x.options.Log.Warn(fmt.Sprintf("%s is Krkn's Python, which has to be imported before it can be replayed: it is left alone", f.Location))
-		case x.renamedUnsaid(f):
+		case x.renamedUnreported(f):
 			x.needJournal(ctx)
 			x.journaled = x.waitForJournal()
 			x.renamed = append(x.renamed, x.restoredBefore(ctx, info.RunUUID, f))
@@ -95,8 +94,8 @@ func (x *reading) look(ctx context.Context, info versions.ExecutionInfo) bool {
 	return false
 }
 
-// removeEmpty removes the execution of a run that was killed before it had anything to
-// undo. One that is alive is locked; one that somebody else removed is no matter.
+// removeEmpty removes the execution of a run that was killed before it wrote a version file. The
+// execution of a live run is locked and stays. It is no error if another process has removed it.
 func (r *Runner) removeEmpty(ctx context.Context, info versions.ExecutionInfo) {
 	x, err := r.store.Open(ctx, info.ID)
 	if err == nil {
@@ -108,7 +107,7 @@ func (r *Runner) removeEmpty(ctx context.Context, info versions.ExecutionInfo) {
 	}
 }
 
-// needJournal begins to read the journal, unless that was done.
+// needJournal starts to read the journal, once.
 func (x *reading) needJournal(ctx context.Context) {
 	if x.history == nil {
 		history := make(chan record, 1)
@@ -117,7 +116,7 @@ func (x *reading) needJournal(ctx context.Context) {
 	}
 }
 
-// waitForJournal returns what the journal tells, nothing if nobody needed it.
+// waitForJournal returns what the journal says. It is empty if nobody needed it.
 func (x *reading) waitForJournal() record {
 	if x.history == nil {
 		return record{}
@@ -152,8 +151,8 @@ func (x *reading) read(ctx context.Context, executions []versions.ExecutionInfo)
 	}
 }
 
-// add schedules what was read. Where one thing is done at a time, more is read before the first is
-// undone: nothing goes on beside it, and what needs only a cloud is to be first.
+// add schedules the executions that were read. In a serial replay, more executions are read before
+// the first undo: nothing runs beside it, and files that need only a cloud have to come first.
 func (x *reading) add() {
 	if len(x.made) > 0 {
 		x.begun = true
@@ -162,12 +161,12 @@ func (x *reading) add() {
 	}
 }
 
-// chainsOf reads what executions undo. Each is a chain of its own. All cores read, unless one thing is
-// to be done at a time.
+// chainsOf reads what executions undo, and makes a chain of each. It uses all cores, except in a
+// serial replay.
 func (x *reading) chainsOf(ctx context.Context, executions []versions.ExecutionInfo) []*chain {
 	made := make([]*chain, len(executions))
 	var files []versions.File
-	var of []int // the numbers of their executions
+	var of []int // the index of the execution of each file
 	for i, info := range executions {
 		made[i] = &chain{executions: []versions.ExecutionInfo{info}}
 		for _, f := range info.Files {

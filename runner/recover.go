@@ -16,39 +16,39 @@ import (
 type Start struct {
 	Scenario  ScenarioFile
 	Position  Position
-	Execution string // its ID in the store; empty if it could not be begun
+	Execution string // its ID in the store; "" if it could not be created
 	Began     time.Time
 }
 
-// Died is a scenario whose process ended while the scenario ran, or was undone.
+// Died describes a scenario whose process ended during the scenario or its undo.
 type Died struct {
 	Start
 	Err *LostError
 
-	// Results are what that process had said of its version files.
+	// Results are the results that the process has reported.
 	Results []Result
 
-	// Tried and Lost are as in [ReplayOptions], of processes that recovered the scenario and died,
-	// too.
+	// Tried and Lost are as in [ReplayOptions]. They are from processes that tried to recover the
+	// scenario and died.
 	Tried map[string]Result
 	Lost  map[string]*LostError
 
-	// Begun are the version files, by their keys, that these processes began to undo, and of which
-	// none said what came of them. One that has another name now, or is gone, is restored.
+	// Begun are the version files, by key, that these processes started to undo and reported no
+	// result of. A file that was renamed or removed since is restored.
 	Begun map[string]versions.File
 
-	// Unproven is the key of a file that was being rehearsed, if there was one: nothing was changed
-	// under it yet. It is removed, as Run does with a file that can't be replayed.
+	// Unproven is the key of the file that was being rehearsed, or "". The change that it undoes
+	// was not made yet, so the file is removed.
 	Unproven string
 
-	// Interrupted is how long ago the run was told to end, so that the grace is not given anew. 0:
-	// it was not.
+	// Interrupted is how long ago the run was cancelled. It is subtracted from the grace. 0: the
+	// run was not cancelled.
 	Interrupted time.Duration
 }
 
-// Recover ends a scenario whose process died, as Run ends one that failed: what it changed is
-// undone or, with o.LeaveFailed, left. Of o nothing else counts. If the report of the run then does
-// not say that the run is [Runner.Over], it goes on with [RunOptions.From].
+// Recover ends a scenario whose process died, as Run ends a scenario that failed: it undoes the
+// changes or, with o.LeaveFailed, leaves them. It uses no other field of o. Add the result to the
+// report of the run. If the run is not [Runner.Over] then, continue it with [RunOptions.From].
 func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResult {
 	after, cancel := graceful(ctx, r.options.Grace-d.Interrupted)
 	defer cancel()
@@ -68,7 +68,7 @@ func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResu
 		results = append(results, p.renamedOrRemoved(after, x)...)
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !d.undoing(): // nothing was written, so that nothing was changed, or all is undone
+	case errors.Is(err, fs.ErrNotExist) && !d.undoing(): // either no version file was written, so nothing was changed, or everything is undone
 	case err != nil:
 		log.Error(fmt.Sprintf("%s: %v", d.Execution, err))
 		results = append(results, unread(d.Execution, d.Execution, o.UUID, outcomeOf(err), err))
@@ -88,8 +88,8 @@ func (r *Runner) Recover(ctx context.Context, d Died, o RunOptions) ScenarioResu
 	return report
 }
 
-// undoing reports whether a file of the scenario is begun and nothing was said of it. Its execution
-// is removed later than that, so that one which is not there was removed by somebody else.
+// undoing reports whether the undo of a file of the scenario has started without a result. The
+// execution is removed only after the result, so if it is missing, another process has removed it.
 func (d Died) undoing() bool {
 	for _, f := range d.Begun {
 		if f.Execution == d.Execution {
@@ -99,18 +99,19 @@ func (d Died) undoing() bool {
 	return false
 }
 
-// Unwitnessed is the effect of a scenario whose process died: what that process saw died with it.
+// Unwitnessed is the effect of a scenario whose process died: what the process has seen of the
+// chaos is lost.
 func Unwitnessed(err error) []builtins.Effect {
 	return []builtins.Effect{{State: builtins.NotObserved, Why: err.Error()}}
 }
 
-// discard removes a file under which nothing was changed. One that can't be removed is undone like
-// any other, which does no harm.
+// discard removes a file whose change was not made. If it can't be removed, it is undone like any
+// other, which does no harm.
 func discard(ctx context.Context, log *slog.Logger, x versions.Execution, key string) {
 	files, err := x.Files(ctx)
 	for _, f := range files {
 		if f.Key() == key && f.Replayable() {
-			log.Info("Removing a version file that was not proven, before anything was changed: " + f.Location)
+			log.Info("Removing a version file whose change was not made: " + f.Location)
 			err = errors.Join(err, x.Remove(ctx, f))
 		}
 	}
@@ -119,7 +120,8 @@ func discard(ctx context.Context, log *slog.Logger, x versions.Execution, key st
 	}
 }
 
-// reopen locks the execution of a process that died, or finds that there is none.
+// reopen locks the execution of a process that died. The error wraps fs.ErrNotExist if there is
+// none.
 func (r *Runner) reopen(ctx context.Context, p *replayer, id string) (versions.Execution, error) {
 	if id == "" {
 		return nil, fs.ErrNotExist

@@ -11,9 +11,9 @@ import (
 )
 
 // rehearse calls the functions of a version file before the change that they undo: the callable as
-// a plan, verify as it is. Neither changes anything. What is wrong with the script, or not allowed,
-// would be found by the undo, when the chaos is there: so it is found now, and there is no chaos.
-// Whatever else they say is no concern: the chaos is not there yet.
+// a plan, and verify as it is. Neither changes anything. So a mistake in the script, or a missing
+// right, is found before the chaos begins, and not by the undo. Other errors are ignored, because
+// the change was not made yet.
 func (r *Runner) rehearse(ctx context.Context, log *slog.Logger, file *versionFile) error {
 	for _, rehearsal := range []struct {
 		mode builtins.Mode

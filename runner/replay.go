@@ -13,53 +13,53 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// ReplayOptions say what to replay, and how. The zero value replays all that is pending.
+// ReplayOptions say what to replay, and how. The zero value replays all pending files.
 type ReplayOptions struct {
 	RunUUID      string `json:"run_uuid,omitempty"`      // exact; empty selects all
 	ScenarioType string `json:"scenario_type,omitempty"` // exact; empty selects all
-	DryRun       bool   `json:"dry_run,omitempty"`       // decide and list what would be done, change nothing
+	DryRun       bool   `json:"dry_run,omitempty"`       // only list what would be done
 	KeepGoing    bool   `json:"keep_going,omitempty"`    // replay older files of an execution after a newer one failed
-	Parallel     int    `json:"parallel,omitempty"`      // independent executions at the same time; 0 is [DefaultParallel]
+	Parallel     int    `json:"parallel,omitempty"`      // number of independent executions at the same time; 0 is [DefaultParallel]
 
-	// TakeOver has an undo also change what somebody else changed since the chaos. Expected are the
-	// resource versions that objects must still have, as a dry run has shown them; see
-	// [builtins.Session]. Both count for [Runner.ReplayFile] only.
+	// TakeOver makes an undo also change objects that somebody else has changed since. Expected are
+	// the resource versions that objects must still have, as a dry run has returned them; see
+	// [builtins.Session]. Both apply only to [Runner.ReplayFile].
 	TakeOver bool              `json:"take_over,omitempty"`
 	Expected map[string]string `json:"expected,omitempty"`
 
-	// Only are the keys of the files that are meant, of those that are selected; none means all.
+	// Only are the keys of the selected files to replay. Empty: all selected files.
 	Only []string `json:"only,omitempty"`
 
-	// Verify calls only the verify of each file, of executed ones too, and changes nothing.
+	// Verify only calls the verify of each file, also of executed ones, and changes nothing.
 	Verify bool `json:"verify,omitempty"`
 
-	// Tried is what came of files, by their keys, that an earlier process of this replay could
-	// not undo. They are not tried again, and nothing more is said of them.
+	// Tried are the results, by key, of files that an earlier process of this replay could not
+	// undo. They are not tried again, and their results are final.
 	Tried map[string]Result `json:"tried,omitempty"`
 
-	// Lost are files, by their keys, whose code ended such a process: they fail for that
-	// reason and are not tried again.
+	// Lost are the files, by key, whose code ended such a process. They fail with that error and
+	// are not tried again.
 	Lost map[string]*LostError `json:"lost,omitempty"`
 
-	// Begun are files, by their keys, that such a process had begun and said nothing more of. It
-	// may have ended after it renamed one and before it said so: then the name says it.
+	// Begun are the files, by key, that such a process started and reported no result of. If it was
+	// renamed, the undo was complete.
 	Begun map[string]versions.File `json:"begun,omitempty"`
 }
 
-// DefaultParallel is how many executions that share nothing are replayed at the same time. An API
-// server that throttles gets fewer.
+// DefaultParallel is how many independent executions are replayed at the same time. While the API
+// server throttles, there are fewer.
 const DefaultParallel = 16
 
-// settled reports whether a file is not to be tried.
+// settled reports whether a file must not be tried.
 func (o ReplayOptions) settled(f versions.File) bool {
 	_, tried := o.Tried[f.Key()]
 	return tried || o.Lost[f.Key()] != nil
 }
 
-// mostKnown is how many runs an [UnknownRunError] names: the newest, as a store lists them.
+// mostKnown is how many runs an [UnknownRunError] names: the newest ones.
 const mostKnown = 10
 
-// UnknownRunError means that the store has nothing of a run.
+// UnknownRunError means that the store has no version file of a run.
 type UnknownRunError struct {
 	RunUUID string
 	Known   []string
@@ -76,8 +76,8 @@ func (e *UnknownRunError) Error() string {
 	return fmt.Sprintf("no version files of run %q; known runs: %s", e.RunUUID, strings.Join(known, ", "))
 }
 
-// Replay undoes what is pending. The error says why nothing was tried; what came
-// of each file is in the report.
+// Replay undoes all selected pending files. If nothing could be tried, it returns an error.
+// Otherwise the results of the files are in the report.
 func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	defer r.events.Flush(flushLimit)
 	defer r.syncJournal(ctx)
@@ -113,9 +113,8 @@ func (r *Runner) Replay(ctx context.Context, o ReplayOptions) (*Report, error) {
 	return &Report{Results: slices.Concat(read.renamed, read.unread, results), Interrupted: ctx.Err() != nil}, nil
 }
 
-// chains replays what a schedule has, each chain of executions that share something newest first.
-// Several chains are replayed at the same time. Their log lines and their results come in the order of
-// their turns.
+// chains replays the chains of a schedule, each newest first, several at the same time. Their log
+// lines and results are in the order of the schedule.
 func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 	var mu sync.Mutex
 	var results [][]Result
@@ -130,8 +129,13 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 			break
 		}
 		log, over := turns.take(chain.turn)
+<<<<<<< HEAD
 		own := *p // what was read before it was scheduled
 		work.do(func() {
+=======
+		own := *p // a copy: its journal is the one that was read before the chain was scheduled
+		work.Go(func() {
+>>>>>>> d430459 (clusterstore, mirror, runner: comments and errors in plain English)
 			defer done()
 			defer over()
 			own.Runner, own.beliefs = p.logging(log), &builtins.Beliefs{}
@@ -148,8 +152,8 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 	return slices.Concat(results...)
 }
 
-// chain replays the executions of one chain. The first that is not undone blocks the others, and so
-// does one that they wait for.
+// chain replays the executions of one chain. The first one that is not undone blocks the others. So
+// does a chain that this one waits for.
 func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
 	defer close(c.ended)
 	c.wait()
@@ -160,13 +164,13 @@ func (p *replayer) chain(ctx context.Context, c *chain) (all []Result) {
 			c.failed = &results[i]
 		}
 	}
-	c.executions = nil // they are in the results
+	c.executions = nil // not needed any more: the results have them
 	return all
 }
 
-// ReplayFile undoes one file of the store, whatever its state: an executed one is
-// replayed and keeps its name. A pending file waits for newer ones of its
-// execution, unless o.KeepGoing says otherwise; of the rest of o only DryRun, TakeOver, Expected, Lost and Begun count.
+// ReplayFile undoes one file of the store, in any state. An executed file is replayed and keeps its
+// name. A pending file must wait for newer files of its execution, unless o.KeepGoing is set. It
+// uses only KeepGoing, DryRun, TakeOver, Expected, Lost and Begun of o.
 func (r *Runner) ReplayFile(ctx context.Context, f versions.File, o ReplayOptions) (*Report, error) {
 	defer r.events.Flush(flushLimit)
 	defer r.syncJournal(ctx)
@@ -201,14 +205,14 @@ func (p *replayer) openFor(ctx context.Context, f versions.File) (source, error)
 	return p.open(ctx, listing.Executions[i])
 }
 
-// single replays one file of an execution that is open.
+// single replays one file of an open execution.
 func (p *replayer) single(ctx context.Context, x source, f versions.File) (Result, error) {
 	files, err := x.Files(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	p.journaled = p.readJournal(ctx)
-	if i := slices.IndexFunc(files, func(now versions.File) bool { return now.Key() == f.Key() && p.renamedUnsaid(now) }); i >= 0 {
+	if i := slices.IndexFunc(files, func(now versions.File) bool { return now.Key() == f.Key() && p.renamedUnreported(now) }); i >= 0 {
 		return p.restoredBefore(ctx, x.RunUUID(), files[i]), nil
 	}
 	for _, newer := range files {
@@ -225,8 +229,8 @@ func (p *replayer) single(ctx context.Context, x source, f versions.File) (Resul
 	return p.file(after, x, f), nil
 }
 
-// knownRun returns an *UnknownRunError unless the store has something of a run,
-// of whatever scenario type.
+// knownRun returns an *UnknownRunError unless the store has a file of the run, of any scenario
+// type.
 func (r *Runner) knownRun(ctx context.Context, uuid string) error {
 	all, err := r.store.List(ctx, versions.Filter{})
 	if err != nil {
@@ -246,6 +250,6 @@ func (r *Runner) knownRun(ctx context.Context, uuid string) error {
 	return e
 }
 
-// lockPatience is how long a replay waits for locks from its start on: those of a process
-// that was killed just before go a moment later than the process itself.
+// lockPatience is how long a replay waits for locks, from its start. The locks of a process that
+// was just killed are released a moment after its end.
 const lockPatience = time.Second

@@ -13,21 +13,21 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// replayer undoes version files, or plans to. It decides what may be undone: which files are
-// selected, in use, refused or blocked. All of that is the same for a replay and for its plan; only
-// file does something else.
+// replayer undoes version files, or plans their undo. It decides which files may be undone: which
+// are selected, in use, refused or blocked. That is the same code for a replay and for its plan;
+// only the method file differs.
 type replayer struct {
 	*Runner
 	ReplayOptions
-	then      after           // of a file that was undone
-	stop      <-chan struct{} // once it is closed, no other file is begun
+	then      after           // what happens to a file after its undo
+	stop      <-chan struct{} // when it is closed, no further file is started
 	journaled record
-	patience  time.Time         // until then, locks are waited for
-	keys      map[string]bool   // of Only; nil without
-	beliefs   *builtins.Beliefs // what the plans of one chain would make of the cluster
+	patience  time.Time         // how long to wait for locks
+	keys      map[string]bool   // ReplayOptions.Only; nil if it is empty
+	beliefs   *builtins.Beliefs // the cluster as the plans of one chain would leave it
 }
 
-// after says what becomes of a file that was undone.
+// after says what happens to a file after its undo.
 type after bool
 
 const (
@@ -46,21 +46,21 @@ func (r *Runner) replayer(o ReplayOptions) *replayer {
 	return p
 }
 
-// only reports whether a file is one of those that were named, if any were.
+// only reports whether a file is selected by Only.
 func (p *replayer) only(f versions.File) bool { return p.keys == nil || p.keys[f.Key()] }
 
-// execution replays one execution, or says of each of its files why not. failed is the file of a
-// newer execution that shares a ref and was not undone.
+// execution replays one execution, or returns for each of its files why not. failed is the file of
+// a newer execution that shares a ref and was not undone.
 func (p *replayer) execution(ctx context.Context, info versions.ExecutionInfo, failed *Result) []Result {
 	log := p.executionLog(info.RunUUID, info.ID)
 	for _, problem := range info.Problems {
-		log.Warn(fmt.Sprintf("%s: %s", problem.Location, problem.What)) // what it means for a file is the file's outcome
+		log.Warn(fmt.Sprintf("%s: %s", problem.Location, problem.What)) // the outcome of the file says what follows from it
 	}
 	switch {
 	case ctx.Err() != nil:
 		return p.each(info, Blocked, &notBegunError{ctx.Err()}, "")
 	case failed != nil:
-		log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same", info.Location, failed.File.Location))
+		log.Error(fmt.Sprintf("%s is blocked by %s, which changed the same object", info.Location, failed.File.Location))
 		return p.each(info, Blocked, fmt.Errorf("blocked by %s", failed.File.Location), failed.File.Location)
 	}
 	kind := p.ScenarioType
@@ -73,7 +73,7 @@ func (p *replayer) execution(ctx context.Context, info versions.ExecutionInfo, f
 	x, err := p.open(ctx, info)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil // somebody else finished it meanwhile
+		return nil // another process has completed it meanwhile
 	case KindOf(err) == KindLocked:
 		log.Warn(fmt.Sprintf("%s is left alone: %v", info.Location, err))
 		return p.each(info, Skipped, err, "")
@@ -93,12 +93,13 @@ func (p *replayer) execution(ctx context.Context, info versions.ExecutionInfo, f
 	return results
 }
 
-// executionLog makes lines that say which execution they are about.
+// executionLog returns a logger whose lines name the execution.
 func (r *Runner) executionLog(runUUID, id string) *slog.Logger {
 	return r.options.Log.With("run_uuid", runUUID, "execution", id)
 }
 
-// each is the same result for all pending files of an execution, or for the execution itself.
+// each returns the same result for all pending files of an execution or, if there are none, for the
+// execution.
 func (p *replayer) each(info versions.ExecutionInfo, outcome Outcome, err error, by string) []Result {
 	var results []Result
 	for _, f := range info.Files {
@@ -117,9 +118,8 @@ func unread(id, location, runUUID string, outcome Outcome, err error) Result {
 	return Result{File: versions.File{Execution: id, Location: location}, RunUUID: runUUID, Outcome: outcome, Err: err}
 }
 
-// files replays the pending files of an execution that is open, newest first. The first
-// that is not undone blocks the older ones: their steps came before it, and undoing them
-// under it may make things worse.
+// files replays the pending files of an open execution, newest first. The first file that is not
+// undone blocks the older ones: they belong to earlier steps, and undoing those first may do harm.
 func (p *replayer) files(ctx context.Context, x source) []Result {
 	files, err := x.Files(ctx)
 	if err != nil {
@@ -170,7 +170,7 @@ func (p *replayer) file(ctx context.Context, x source, f versions.File) Result {
 	return p.plan(ctx, x, f)
 }
 
-// source is an execution as a replayer sees it: locked, or for a plan only looked at.
+// source is an execution as a replayer uses it: locked or, for a plan, only listed.
 type source interface {
 	ID() string
 	RunUUID() string
@@ -180,8 +180,8 @@ type source interface {
 	Close() error
 }
 
-// open locks an execution, or for a plan makes sure that nobody else has. A plan changes nothing:
-// it takes what was listed.
+// open locks an execution. For a plan, it only checks that no other process has locked it, and uses
+// the listing. A plan changes nothing.
 func (p *replayer) open(ctx context.Context, info versions.ExecutionInfo) (source, error) {
 	for {
 		x, err := p.tryOpen(ctx, info)
@@ -203,7 +203,7 @@ func (p *replayer) tryOpen(ctx context.Context, info versions.ExecutionInfo) (so
 	return x, nil
 }
 
-// sayOpened says whose execution it was, and what is doubtful in it.
+// sayOpened logs who held the execution before, and its warnings.
 func (r *Runner) sayOpened(x versions.Execution) {
 	log := r.executionLog(x.RunUUID(), x.ID())
 	switch holder, ok := x.TookOver(); {
@@ -217,7 +217,7 @@ func (r *Runner) sayOpened(x versions.Execution) {
 	}
 }
 
-// look is an execution that is looked at and not locked.
+// look is an execution that is listed and not locked.
 type look struct {
 	versions.ExecutionInfo
 	store versions.Store
@@ -232,8 +232,8 @@ func (l look) RunUUID() string { return l.ExecutionInfo.RunUUID }
 // Location implements source.
 func (l look) Location() string { return l.ExecutionInfo.Location }
 
-// Files returns what was listed. A directory that can't be looked into is refused by a replay too:
-// a plan must not say that all is well.
+// Files returns the listed files. It returns an error for a directory that can't be read, because a
+// replay would fail there, too.
 func (l look) Files(context.Context) ([]versions.File, error) {
 	for _, problem := range l.Problems {
 		if problem.Location == l.ExecutionInfo.Location {

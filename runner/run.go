@@ -16,41 +16,41 @@ import (
 	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
-// RunOptions say how scenarios are run. The zero value runs each once and undoes it, whatever
-// comes of it.
+// RunOptions say how scenarios are run. The zero value runs each scenario once and undoes it in any
+// case.
 type RunOptions struct {
-	UUID          string        // of the run, a valid label value; empty: a new one
-	LeaveFailed   bool          // leave what a failed scenario changed to a later replay; after a success it is always undone
+	UUID          string        // of the run: a label value of Kubernetes; empty: a new UUID
+	LeaveFailed   bool          // leave the changes of a failed scenario to a later replay; a successful scenario is always undone
 	ExitOnFailure bool          // a failed scenario ends the run
 	Iterations    int           // 0 is 1
-	Daemon        bool          // iterate for ever
+	Daemon        bool          // repeat until the context is cancelled
 	Wait          time.Duration // between two scenarios
-	SkipPreflight bool          // don't ask whether the user may do what the undo needs
-	CheckOnly     bool          // end before the first scenario: nobody was asked, and nothing is changed
+	SkipPreflight bool          // don't check that the user has the rights that the scenario and its undo need
+	CheckOnly     bool          // end before the first scenario: no request is sent, nothing is changed
 
-	// From is where to begin: for a run that goes on after the process of an earlier part has died.
+	// From is the first scenario to run. Use it to continue a run whose process has died.
 	From Position
 }
 
-// Position says which scenario of a run is meant: both count from 0.
+// Position identifies a scenario of a run. Both fields count from 0.
 type Position struct {
 	Iteration int `json:"iteration"`
 	Index     int `json:"index"`
 }
 
-// ScenarioResult is what came of one scenario file. It can be written as JSON and read again: Err
-// is a [*Failure] then.
+// ScenarioResult is the result of one scenario file. It can be written as JSON and read again; Err
+// is then a [*Failure].
 type ScenarioResult struct {
 	Scenario ScenarioFile
 	Position Position
 	Err      error             // why the scenario failed; nil for success
-	Results  []Result          // what came of its version files
-	Pending  []string          // locations of files that were left for a replay on purpose
-	Effects  []builtins.Effect // what was seen of the chaos, one for each map of the scenario file that was run
+	Results  []Result          // of its version files
+	Pending  []string          // locations of files that LeaveFailed left for a replay
+	Effects  []builtins.Effect // what was seen of the chaos: one for each map of the scenario file
 	Began    time.Time
 	Took     time.Duration
 
-	// Summaries are what scripts say that their chaos has measured, such as the figures of a load.
+	// Summaries are what scripts have measured, such as the response times of a load test.
 	Summaries []json.RawMessage
 }
 
@@ -92,14 +92,14 @@ func (r *ScenarioResult) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// RunReport is what came of a run.
+// RunReport is the result of a run.
 type RunReport struct {
 	UUID        string           `json:"run_uuid"`
 	Scenarios   []ScenarioResult `json:"scenarios"`
 	Interrupted bool             `json:"interrupted"`
 }
 
-// Results returns what came of all version files of the run.
+// Results returns the results of all version files of the run.
 func (r *RunReport) Results() *Report {
 	all := &Report{Interrupted: r.Interrupted}
 	for _, x := range r.Scenarios {
@@ -119,7 +119,7 @@ func (r *RunReport) Failed() int {
 	return n
 }
 
-// Pending counts the version files that are still to be replayed.
+// Pending counts the version files that are still pending.
 func (r *RunReport) Pending() int {
 	n := r.Results().Pending() + r.Results().Refused()
 	for _, x := range r.Scenarios {
@@ -128,19 +128,19 @@ func (r *RunReport) Pending() int {
 	return n
 }
 
-// Refused reports whether a scenario ended because something would not have been safe.
+// Refused reports whether a scenario failed because a step would not have been safe.
 func (r *RunReport) Refused() bool {
 	return slices.ContainsFunc(r.Scenarios, func(x ScenarioResult) bool { return IsRefused(x.Err) })
 }
 
-// Ends reports whether no further scenario may begin after the last one of the report: something
-// is not restored, or a failure ends the run.
+// Ends reports whether the run must end after the last scenario of the report: something is not
+// restored, or a failure ends the run.
 func (r *RunReport) Ends(o RunOptions) bool {
 	failed := len(r.Scenarios) > 0 && r.Scenarios[len(r.Scenarios)-1].Err != nil
 	return r.Interrupted || r.Pending() > 0 || failed && o.ExitOnFailure
 }
 
-// Check returns what is wrong with the options.
+// Check returns an error that names each invalid option.
 func (o RunOptions) Check() error {
 	var errs []error
 	if o.UUID != "" {
@@ -157,9 +157,10 @@ func (o RunOptions) Check() error {
 	return errors.Join(errs...)
 }
 
-// Run runs scenarios one after the other. After a cancel of ctx the scenario that runs is undone,
-// and no other is begun; neither is one after something that could not be undone, whatever the
-// options say. The error says which option is wrong; what came of the scenarios is in the report.
+// Run runs scenarios one after the other. If ctx is cancelled, it undoes the current scenario and
+// starts no other one. If something could not be undone, it starts no other one either, whatever
+// the options say. The error says which option is invalid. The results of the scenarios are in the
+// report.
 func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (*RunReport, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -191,7 +192,7 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (
 				return report, nil
 			}
 			if o.Daemon && i > 0 {
-				// A daemon's report would grow for ever: the last round is enough.
+				// The report of a daemon would grow without end: keep the last iteration.
 				report.Scenarios = report.Scenarios[max(0, len(report.Scenarios)-len(scenarios)):]
 			}
 		}
@@ -199,8 +200,8 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario, o RunOptions) (
 	return report, nil
 }
 
-// checkConfiguration makes sure, before the first scenario, that the cluster can be reached as it
-// is configured. Nothing is sent. It is no matter where no scenario asks the cluster.
+// checkConfiguration checks, before the first scenario, that the client configuration of the
+// cluster can be used. It sends no request. It does nothing if no scenario needs the cluster.
 func (r *Runner) checkConfiguration(scenarios []*Scenario, o RunOptions) error {
 	if o.SkipPreflight || o.From != (Position{}) {
 		return nil
@@ -214,7 +215,7 @@ func (r *Runner) checkConfiguration(scenarios []*Scenario, o RunOptions) error {
 	return nil
 }
 
-// Over is [RunReport.Ends], and logs why where that may surprise.
+// Over returns [RunReport.Ends], and logs the reason if it may be unexpected.
 func (r *Runner) Over(report *RunReport, o RunOptions) bool {
 	if !report.Interrupted && report.Pending() > 0 {
 		r.options.Log.Error("something is not restored: no further scenario is started")
@@ -222,7 +223,7 @@ func (r *Runner) Over(report *RunReport, o RunOptions) bool {
 	return report.Ends(o)
 }
 
-// pause waits between scenarios and reports whether it was left in peace.
+// pause waits between scenarios. It returns false if the context ended meanwhile.
 func (r *Runner) pause(ctx context.Context, d time.Duration) bool {
 	if r.options.Progress != nil {
 		defer r.options.Progress(d, "waiting before the next scenario")()
@@ -232,8 +233,8 @@ func (r *Runner) pause(ctx context.Context, d time.Duration) bool {
 
 // execute runs one scenario file and undoes it.
 func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOptions) (report ScenarioResult) {
-	// Begun here, so that the grace counts from the signal on and not from when the
-	// scenario has taken notice of it.
+	// The context is made here, so that the grace counts from the signal, and not from when the
+	// scenario notices it.
 	after, cancel := graceful(ctx, r.options.Grace)
 	defer cancel()
 	report = ScenarioResult{Scenario: s.ScenarioFile, Position: at, Began: time.Now()}
@@ -254,8 +255,8 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 		x.logFailure(ctx, report.Err)
 	}
 
-	// From here on a signal has been heard or has to be waited for: either way what
-	// was begun is undone, within the grace that is left.
+	// From here on, everything that was started is undone within the rest of the grace, whether a
+	// signal has come or comes later.
 	x.summarize(after, x.contents)
 	switch {
 	case report.Err == nil:
@@ -275,15 +276,15 @@ func (r *Runner) execute(ctx context.Context, s *Scenario, at Position, o RunOpt
 	return report
 }
 
-// ended tells who looks on what came of a scenario.
+// ended calls the hook for the result of a scenario.
 func (r *Runner) ended(report ScenarioResult) {
 	if r.options.Hooks.Ended != nil {
 		r.options.Hooks.Ended(report)
 	}
 }
 
-// latest returns the last result of each file: an undo in mid-run that failed is
-// tried again at the end.
+// latest returns the last result of each file. An undo that failed during the run is repeated at
+// its end.
 func latest(results []Result) []Result {
 	var last []Result
 	for i, result := range results {
@@ -295,13 +296,13 @@ func latest(results []Result) []Result {
 	return last
 }
 
-// run calls the script's run for each map of the scenario file. Between them
-// the cluster is put back, so that each finds it as the first did.
+// run calls the function run of the script for each map of the scenario file. Between two maps it
+// undoes the changes, so that each map finds the cluster as the first one did.
 func (x *scenarioRun) run(ctx context.Context) error {
 	ctx, free := held(ctx, x.execution)
 	defer free()
 	err := x.runAll(ctx)
-	// A signal may have come first: who slept does not know yet that somebody else has it.
+	// The context may end by a signal first: after a sleep, this process may not know yet that another one has the execution.
 	if permit := permitOf(x.execution, true); permit != nil {
 		if _, notOurs := permit(context.WithoutCancel(ctx)); notOurs != nil {
 			err = errors.Join(err, notOurs)
@@ -317,7 +318,7 @@ func (x *scenarioRun) runAll(ctx context.Context) error {
 	r, s := x.runner, x.scenario
 	for i, config := range s.configs {
 		x.config = config
-		session := x.session(x.look(config)) // a new one: what was recorded for the map before covers no change of this one
+		session := x.session(x.look(config)) // a new session: rollbacks of the map before do not allow changes of this one
 		_, err := r.call(ctx, session, s.script.run, config)
 		if err == nil {
 			err = session.Observed(ctx)
@@ -336,7 +337,7 @@ func (x *scenarioRun) runAll(ctx context.Context) error {
 	return nil
 }
 
-// logFailure says why a scenario ended, with the script's line where there is one.
+// logFailure logs why a scenario failed, with the line of the script if there is one.
 func (x *scenarioRun) logFailure(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		x.log.Warn(fmt.Sprintf("Scenario %s was interrupted", x.scenario.Path))

@@ -22,11 +22,11 @@ type Runner struct {
 	outside outside
 	events  *event.Writer // nil for none
 
-	unknownCluster *sync.Once // said once
+	unknownCluster *sync.Once // the warning is logged once
 	overlaps       *overlaps
 }
 
-// New returns a runner on a store. The error says which option is wrong.
+// New returns a runner for a store. The error names each invalid option.
 func New(store versions.Store, o Options) (*Runner, error) {
 	if store == nil {
 		return nil, errors.New("runner: got no store, want one, such as that of versions.NewDir")
@@ -53,25 +53,25 @@ func New(store versions.Store, o Options) (*Runner, error) {
 	return r, nil
 }
 
-// logging is the same runner with another logger.
+// logging returns the same runner with another logger.
 func (r *Runner) logging(log *slog.Logger) *Runner {
 	same := *r
 	same.options.Log = log
 	return &same
 }
 
-// call calls fn under a session.
+// call calls fn in a session.
 func (r *Runner) call(ctx context.Context, s *builtins.Session, fn *starlark.Function, args ...starlark.Value) (starlark.Value, error) {
 	defer r.notStuck(ctx, fn.Position().Filename())()
 	return r.engine.Call(builtins.WithSession(ctx, s), fn, args...)
 }
 
-// initSession is for a module that loads.
+// initSession is the session for loading a module.
 func (r *Runner) initSession() *builtins.Session {
 	return &builtins.Session{Mode: builtins.Init, Log: r.options.Log, AllowIrreversible: r.options.AllowIrreversible}
 }
 
-// watch tells who looks on that a file's code is at work.
+// watch calls the hook for code of a version file that starts to run.
 func (r *Runner) watch(f versions.File) (over func()) {
 	if r.options.Hooks.Watch == nil {
 		return func() {}
@@ -79,7 +79,7 @@ func (r *Runner) watch(f versions.File) (over func()) {
 	return r.options.Hooks.Watch(f)
 }
 
-// proving tells who looks on that a file is loaded and rehearsed.
+// proving calls the hook for a file that is loaded and rehearsed.
 func (r *Runner) proving(f versions.File) (over func()) {
 	if r.options.Hooks.Proving == nil {
 		return func() {}
@@ -87,7 +87,7 @@ func (r *Runner) proving(f versions.File) (over func()) {
 	return r.options.Hooks.Proving(f)
 }
 
-// loading tells who looks on that a scenario script's code is at work.
+// loading calls the hook for a scenario script whose code starts to run.
 func (r *Runner) loading(script string) (over func()) {
 	if r.options.Hooks.Loading == nil {
 		return func() {}
@@ -95,7 +95,7 @@ func (r *Runner) loading(script string) (over func()) {
 	return r.options.Hooks.Loading(script)
 }
 
-// finished tells who looks on what came of a file.
+// finished calls the hook for the result of a file.
 func (r *Runner) finished(result Result) {
 	if r.options.Hooks.Finished != nil {
 		r.options.Hooks.Finished(result)

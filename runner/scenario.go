@@ -19,29 +19,29 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// scenarioRun is one scenario file that runs. It is the recorder of its session.
+// scenarioRun is one scenario file that is run. It is the recorder of its session.
 type scenarioRun struct {
 	runner   *Runner
 	scenario *Scenario
 	runUUID  string
-	log      *slog.Logger // its lines say which scenario it is
+	log      *slog.Logger // its lines name the scenario
 
 	mu        sync.Mutex
-	execution versions.Execution // nil if it could not be begun
-	flushed   map[string]string  // SHA-256 of what was recorded, by file
-	reports   []Result           // of undo() in mid-run
-	contents  []starlark.Value   // of the files that are pending
+	execution versions.Execution // nil if it could not be created
+	flushed   map[string]string  // SHA-256 of the recorded contents, by file
+	reports   []Result           // of undos during the run
+	contents  []starlark.Value   // of the pending files
 	effects   []builtins.Effect  // of each map of the scenario file
-	config    starlark.Value     // the map that runs
-	summaries []json.RawMessage  // of what the chaos measured
+	config    starlark.Value     // the map that is run
+	summaries []json.RawMessage  // what scripts have measured
 
-	noCluster bool // the cluster did not say which one it is
+	noCluster bool // the UID of the cluster could not be read
 }
 
 var _ builtins.Recorder = (*scenarioRun)(nil)
 
-// begin makes sure that the store works, before the scenario touches anything: a full
-// disk found by the first flush is as safe, one found by the third leaves chaos half made.
+// begin checks the store before the scenario changes anything. A full disk that is found by a later
+// flush would leave the chaos half made.
 func (x *scenarioRun) begin(ctx context.Context) error {
 	execution, err := x.runner.store.Begin(ctx, x.runUUID)
 	if err == nil {
@@ -81,8 +81,9 @@ func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 		return fmt.Errorf("no version file, no chaos: %w", err)
 	}
 	defer r.proving(f)()
-	// What a replay will find has to be what was meant, and nobody else's: looked
-	// at after the flush, so that of two runs that meet at least one sees the other.
+	// The replay must find what was recorded, and no other run may have changed the same objects.
+	// This is checked after the flush, so that of two runs at the same time, at least one sees the
+	// other.
 	file, err := x.readBack(ctx, f, content)
 	if err == nil {
 		err = r.checkOverlap(ctx, x.execution.ID(), clusterUID, rb.Undoes)
@@ -101,11 +102,12 @@ func (x *scenarioRun) Record(ctx context.Context, rb builtins.Rollback) error {
 	return nil
 }
 
-// uidLimit bounds the question which cluster this is, where nothing in it is changed.
+// uidLimit bounds the request for the UID of the cluster, if the rollback changes nothing in the
+// cluster.
 const uidLimit = 3 * time.Second
 
-// clusterUID is what the version file says of the cluster. What changes only a cloud
-// must not depend on the cluster: there, one that can't be asked soon is unknown.
+// clusterUID is the UID that is written into the version file. If a rollback changes only a cloud,
+// it must not depend on the cluster: a UID that can't be read soon is left out.
 func (x *scenarioRun) clusterUID(ctx context.Context, undoes []builtins.Ref) (string, error) {
 	client, err := x.runner.outside.cluster()
 	if slices.ContainsFunc(undoes, builtins.Ref.InCluster) {
@@ -164,7 +166,7 @@ func (x *scenarioRun) Undo(ctx context.Context) error {
 	return nil
 }
 
-// replay undoes the execution's files, newest first.
+// replay undoes the files of the execution, newest first.
 func (x *scenarioRun) replay(ctx context.Context, then after) []Result {
 	if x.execution == nil {
 		return nil
@@ -175,14 +177,14 @@ func (x *scenarioRun) replay(ctx context.Context, then after) []Result {
 	return p.files(ctx, x.execution)
 }
 
-// leave names the files that stay for a replay.
+// leave returns the locations of the files that stay for a replay, and logs them.
 func (x *scenarioRun) leave(ctx context.Context) []string {
 	if x.execution == nil {
 		return nil
 	}
 	files, err := x.execution.Files(ctx)
 	if err != nil {
-		// Something is there, or Begin would not have made it: say so rather than nothing.
+		// The execution exists, so there may be files: name it rather than nothing.
 		x.log.Error(fmt.Sprintf("%s: %v", x.execution.Location(), err))
 		return []string{x.execution.Location()}
 	}
@@ -196,7 +198,7 @@ func (x *scenarioRun) leave(ctx context.Context) []string {
 	return left
 }
 
-// id is the execution's, or empty.
+// id returns the ID of the execution, or "" if there is none.
 func (x *scenarioRun) id() string {
 	if x.execution == nil {
 		return ""
@@ -212,7 +214,7 @@ func (x *scenarioRun) close() error {
 	return x.execution.Close()
 }
 
-// ownPod reads namespace/name.
+// ownPod parses namespace/name.
 func ownPod(text string) builtins.Ref {
 	namespace, name, ok := strings.Cut(text, "/")
 	if !ok {
@@ -221,7 +223,7 @@ func ownPod(text string) builtins.Ref {
 	return builtins.Ref{Kind: "Pod", Name: name, Namespace: namespace}
 }
 
-// session is for the scenario's run. look may be nil.
+// session returns the session for the scenario's run. look may be nil.
 func (x *scenarioRun) session(look func(context.Context) builtins.Sight) *builtins.Session {
 	r := x.runner
 	return &builtins.Session{

@@ -2,18 +2,20 @@ package runner
 
 import "sync"
 
-// readAhead bounds how many executions wait to be begun: no more are read until some are.
+// readAhead bounds how many executions may wait for their undo. No more are read until some have
+// started.
 const readAhead = 16 << 10
 
-// schedule has the chains that wait to be begun, in their order, while others are still being read.
+// schedule has the chains that wait for their undo, in order, while other executions are still
+// being read.
 type schedule struct {
 	mu      sync.Mutex
 	changed *sync.Cond
-	clouds  []*chain // that need no Kubernetes API
+	clouds  []*chain // chains that need no Kubernetes API
 	others  []*chain
-	last    []*chain // of suspects
+	last    []*chain // chains of suspects
 	waiting int      // executions of clouds and others
-	turns   int      // of the chains that have one
+	turns   int      // number of turns that were given to chains
 	closed  bool     // nothing is added any more
 }
 
@@ -23,8 +25,8 @@ func newSchedule() *schedule {
 	return s
 }
 
-// add adds the chains of one call of [ordering.chains], and waits until more may be read. Their turns
-// are in their order. Suspects have theirs after all others.
+// add adds the chains of one call of [ordering.chains], in their order. It blocks until more
+// executions may be read. Suspects go after all others.
 func (s *schedule) add(chains []*chain) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +49,7 @@ func (s *schedule) add(chains []*chain) {
 	}
 }
 
-// close says that all was added.
+// close says that nothing more will be added.
 func (s *schedule) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +60,7 @@ func (s *schedule) close() {
 	s.changed.Broadcast()
 }
 
-// next waits for the chain that is to be begun next. It is nil when there will be none.
+// next waits for the next chain to start. It returns nil if there will be none.
 func (s *schedule) next() *chain {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +72,8 @@ func (s *schedule) next() *chain {
 	}
 }
 
-// begin takes out a chain that may be begun now. All that it waits for was begun before it, so that
-// those that are begun come to an end.
+// begin removes and returns a chain that may start now. All chains that it waits for have started
+// before it, so those that have started will end.
 func (s *schedule) begin() *chain {
 	c := s.take()
 	if c == nil {
@@ -85,7 +87,7 @@ func (s *schedule) begin() *chain {
 	return c
 }
 
-// take takes out the next chain. The first of all that have a turn can always be begun.
+// take removes the next chain. The first chain that has a turn may always start.
 func (s *schedule) take() *chain {
 	queues := []*[]*chain{&s.clouds, &s.others}
 	if s.closed && len(s.clouds)+len(s.others) == 0 {
@@ -94,7 +96,7 @@ func (s *schedule) take() *chain {
 	for _, queue := range queues {
 		if len(*queue) > 0 && (*queue)[0].mayBegin() {
 			c := (*queue)[0]
-			(*queue)[0] = nil // what is begun is not held
+			(*queue)[0] = nil // so that the queue does not keep it in memory
 			*queue = (*queue)[1:]
 			return c
 		}
@@ -102,7 +104,7 @@ func (s *schedule) take() *chain {
 	return nil
 }
 
-// mayBegin reports whether all that a chain waits for was begun.
+// mayBegin reports whether all chains that a chain waits for have started.
 func (c *chain) mayBegin() bool {
 	for _, other := range c.waits {
 		if !other.begun {

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// notStuck watches one call into the interpreter, until over is called. What is under way on
-// the network ends as soon as the call's time does; what is left are steps of the interpreter
-// that are not interrupted.
+// notStuck watches one call into the interpreter, until over is called. Network requests end with
+// the time of the call. Some steps of the interpreter can't be interrupted.
 func (r *Runner) notStuck(ctx context.Context, where string) (over func()) {
 	hooks := r.options.Hooks
 	if hooks.Stuck == nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 )
 
-// summaryLimit is how long a script may take to collect what its chaos has measured: the undo waits.
+// summaryLimit is how long a script may take to collect its measurements. The undo waits for it.
 const summaryLimit = 5 * time.Second
 
-// summarize asks a script what its chaos has measured, before the undo removes what has measured it:
-// the chaos may have ended in any way. It is never a reason to fail.
+// summarize asks a script for its measurements, before the undo removes the pods that have them. An
+// error does not fail the scenario.
 func (x *scenarioRun) summarize(ctx context.Context, contents []starlark.Value) {
 	fn := x.scenario.script.summary
 	if fn == nil || len(contents) == 0 {

@@ -12,15 +12,15 @@ import (
 	"github.com/ebb-chaos/ebb/builtins"
 )
 
-// touched is what an undo looked at or changed in the cluster. A callable that was edited so that
-// it looks elsewhere finds nothing left to do, and what its file is for stays as it is.
+// touched records the objects that an undo read or changed in the cluster. An edited callable may
+// look for another object, find nothing to do, and leave the object of its file as it is.
 type touched struct {
 	mu    sync.Mutex
 	refs  map[builtins.Ref]bool
-	lists map[builtins.Ref]bool // of a kind in a namespace, "" for all; without a name
+	lists map[builtins.Ref]bool // lists of a kind in a namespace; "" for all namespaces; the refs have no name
 }
 
-// observe takes note of a call; it is a session's Observe.
+// observe records a call; it is a session's Observe.
 func (t *touched) observe(c builtins.Call) {
 	if !strings.HasPrefix(c.Name, "k8s.") {
 		return
@@ -45,7 +45,7 @@ func (t *touched) observe(c builtins.Call) {
 	}
 }
 
-// missed returns the refs that were not touched, as far as they are in the cluster.
+// missed returns the refs that were not read or changed, of those that are in the cluster.
 func (t *touched) missed(undoes []builtins.Ref) []builtins.Ref {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,10 +55,10 @@ func (t *touched) missed(undoes []builtins.Ref) []builtins.Ref {
 	})
 }
 
-// checkTouched fails if an edited undo left alone what its file is for: something that the run
-// created is still there, or nothing was changed and nothing of it was looked at. What the file is for
-// stands in its header, which may be edited as well, and in the journal, if there is one. A file as it
-// was written is trusted: it may name what another file of its execution restores.
+// checkTouched returns an error if an edited undo ignored the objects of its file: one that the run
+// created still exists, or nothing was changed and none of them was read. The refs of the file are
+// in its header, which may be edited as well, and in the journal, if there is one. A file that was
+// not edited is trusted: it may name objects that another file of its execution restores.
 func (p *replayer) checkTouched(ctx context.Context, seen *touched, file *versionFile, key string, changes int) error {
 	undoes := slices.Clone(file.Undoes)
 	for _, r := range p.journaled.undoes[key] {

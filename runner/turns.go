@@ -6,23 +6,23 @@ import (
 	"sync"
 )
 
-// turns lets pieces of work that run at the same time log one after the other: the lines of the
-// first that is not over come at once, those of the others when it is their turn. So a person reads
-// what one replay after the other would have said.
+// turns sorts the log lines of work that runs at the same time. Lines of the first work are printed
+// at once. Lines of the others wait for their turn. So the log reads as if one replay came after
+// the other.
 type turns struct {
 	mu    sync.Mutex
 	out   slog.Handler
-	now   int // whose turn it is
+	now   int // the present turn
 	over  map[int]bool
 	lines map[int][]line
-	kept  int // lines that wait
+	kept  int // number of lines that wait
 }
 
-// mostLines bounds the lines that wait. Beyond it, they come when they are logged: a replay of a hundred
-// thousand files may have a first one that takes a minute.
+// mostLines bounds the lines that wait. Further lines are printed at once: in a replay of a hundred
+// thousand files, the first may take a minute.
 const mostLines = 16 << 10
 
-// line is a record that waits, with the handler that knows its attributes.
+// line is a log record that waits, with the handler that has its attributes.
 type line struct {
 	handler slog.Handler
 	record  slog.Record
@@ -32,8 +32,8 @@ func newTurns(out slog.Handler) *turns {
 	return &turns{out: out, over: map[int]bool{}, lines: map[int][]line{}}
 }
 
-// take returns a logger for the work that has turn i, counted from 0, and what is to be called at
-// its end. Each turn has to be taken.
+// take returns a logger for the work with turn i, counted from 0, and a function to call at its
+// end. Each turn must be taken.
 func (t *turns) take(i int) (log *slog.Logger, over func()) {
 	return slog.New(&turnHandler{t, i, t.out}), func() { t.end(i) }
 }
@@ -49,6 +49,7 @@ func (t *turns) end(i int) {
 	}
 }
 
+<<<<<<< HEAD
 // gatherer is a handler that writes records at once which it is given one after the other.
 type gatherer interface{ Gather(do func()) }
 
@@ -57,6 +58,12 @@ func (t *turns) print(i int) {
 	lines := t.lines[i]
 	if len(lines) == 0 {
 		return
+=======
+// print prints the waiting lines of a turn.
+func (t *turns) print(i int) {
+	for _, l := range t.lines[i] {
+		_ = l.handler.Handle(context.Background(), l.record) // slog itself drops the error of a handler, too
+>>>>>>> d430459 (clusterstore, mirror, runner: comments and errors in plain English)
 	}
 	handle := func() {
 		for _, l := range lines {
@@ -72,7 +79,7 @@ func (t *turns) print(i int) {
 	delete(t.lines, i)
 }
 
-// turnHandler is a handler for the work that has one turn.
+// turnHandler is the log handler of one turn.
 type turnHandler struct {
 	turns   *turns
 	turn    int

@@ -20,8 +20,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// undo replays one file of a locked execution. It never returns before the file's
-// name says what happened.
+// undo replays one file of a locked execution. When it returns, the name of the file says whether
+// it is undone.
 func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.File) Result {
 	log := p.fileLog(x, f)
 	log.Info("Executing rollback version file: " + f.Location)
@@ -56,7 +56,7 @@ func (p *replayer) undo(ctx context.Context, x versions.Execution, f versions.Fi
 	return result
 }
 
-// how is what the journal says of an attempt that is not like others.
+// how says what is special about an attempt, for the journal.
 func (p *replayer) how() string {
 	if p.TakeOver {
 		return "what somebody else changed since is taken over"
@@ -64,20 +64,20 @@ func (p *replayer) how() string {
 	return ""
 }
 
-// fileLog makes lines that say which file they are about.
+// fileLog returns a logger whose lines name the file.
 func (r *Runner) fileLog(x source, f versions.File) *slog.Logger {
 	return r.options.Log.With("run_uuid", x.RunUUID(), "execution", x.ID(), "file", f.Name, "scenario_type", f.ScenarioType)
 }
 
-// undoContent does the undoing, and sets the outcome of what was verified. It returns the
-// SHA-256 of what it replayed.
+// undoContent runs the undo and verify, and sets the outcome. It returns the SHA-256 of the content
+// that it ran.
 func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f versions.File, result *Result) (sha string, err error) {
 	content, err := x.Read(ctx, f)
 	if err != nil {
 		return "", err
 	}
 	sha = versions.Digest(content)
-	// Before the file is even parsed: if it takes the process down, the journal says which it was.
+	// Before the file is parsed: if that ends the process, the journal says which file it was.
 	p.journal(ctx, f, x.RunUUID(), versions.Entry{
 		Event: versions.EventAttempt, SHA256: sha, Integrity: versions.IntegritySince(content, p.journaled.flushed[f.Key()]),
 		Message: p.how(),
@@ -114,7 +114,8 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 		}
 	}
 	if file.verify != nil {
-		// The callable may have left some: what it made and removed again can come back.
+		// The callable may have left requests under way: an object that it created and deleted can
+		// come back.
 		if marks, err = x.InFlight(ctx); err != nil {
 			return sha, err
 		}
@@ -133,8 +134,8 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 	return sha, nil
 }
 
-// checkOrigin refuses a file that stands in another one's place: it may well undo something,
-// and what the other one would have undone would be forgotten.
+// checkOrigin refuses a file that replaced another one. Its undo may be valid, but the undo of the
+// other one would be lost.
 func (r *Runner) checkOrigin(file *versionFile, result *Result) error {
 	var err error
 	switch {
@@ -152,7 +153,7 @@ func (r *Runner) checkOrigin(file *versionFile, result *Result) error {
 	return &RefusedError{Kind: KindReplaced, Err: err}
 }
 
-// undoSession is for a version file's functions.
+// undoSession returns the session for a version file's functions.
 func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []versions.Mark) *builtins.Session {
 	s := &builtins.Session{
 		Mode: mode, Log: file.log, Progress: r.options.Progress,
@@ -169,7 +170,7 @@ func (r *Runner) undoSession(mode builtins.Mode, file *versionFile, marks []vers
 	return s
 }
 
-// callFile calls a function of a version file within the time that a file has.
+// callFile calls a function of a version file, within the time of a file.
 func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark.Function, content starlark.Value) error {
 	ctx, cancel := withAllowance(ctx, r.options.FileTimeout, r.outside.waited)
 	defer cancel()
@@ -182,22 +183,22 @@ func (r *Runner) callFile(ctx context.Context, s *builtins.Session, fn *starlark
 	}
 }
 
-// A callable that looked at an object and changed that version of it may have met a controller's
-// write: it is called again, as it may be after a kill. Seven calls take some 6 s.
+// A callable has read an object, and its change of that version failed, because a controller has
+// changed the object. It is called again; a callable must allow that. Seven calls take about 6 s.
 const (
 	firstRepeat = 100 * time.Millisecond
 	lastRepeat  = 3200 * time.Millisecond
 )
 
-// How often verify is called while it fails: what was deleted takes its time to go.
+// How often verify is called while it fails: deleted objects take a while to disappear.
 const (
 	firstVerify = 10 * time.Millisecond
 	lastVerify  = 2 * time.Second
 )
 
-// verify calls a file's verify until it passes or the file's time is over. Only
-// what the cluster says can change by waiting: mistakes in the script are final. The first call may
-// take what the undo has just seen to be gone for gone.
+// verify calls the verify of a file until it passes or the time of the file is over. It repeats the
+// call only if the state of the cluster may change; a mistake in the script is final. The first
+// call may use the proof of the undo that an object is gone.
 func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions.Mark, gone *builtins.Absences) error {
 	ctx, cancel := withAllowance(ctx, r.options.FileTimeout, r.outside.waited)
 	defer cancel()
@@ -227,8 +228,8 @@ func (r *Runner) verify(ctx context.Context, file *versionFile, marks []versions
 	}
 }
 
-// isFinal reports whether asking once more would bring the same: the question was refused, whatever
-// the state of the cluster is, or patience is used up.
+// isFinal reports whether another call would have the same result: the request was refused,
+// whatever the state of the cluster is, or patience is used up.
 func isFinal(err error) bool {
 	kind := KindOf(err)
 	if kind.General() || kind == KindForbidden {
@@ -239,14 +240,15 @@ func isFinal(err error) bool {
 		return false
 	}
 	reason, code := request.Catch()
-	// The client has repeated a 500 already. What a container runtime says in one may pass.
+	// The client has repeated a request that was answered by 500. An error of a container runtime
+	// may pass.
 	refused := code == http.StatusInternalServerError && request.Resource != "pods/exec"
 	return refused || slices.Contains([]string{"Gateway", "Webhook", "NoKind", "GroupUnavailable"}, reason)
 }
 
-// finish gives an undone file the name that says so. A cancelled context does not stop it: the undo
-// happened, and its name has to tell. Where the name can't be changed, as on a disk that turned
-// read-only, the file stays pending; what it undid is restored all the same, and blocks nothing.
+// finish renames an undone file to .executed. It does so even if the context is cancelled, because
+// the undo was done. If the file can't be renamed, as on a disk that became read-only, it stays
+// pending; its objects are restored all the same, and it blocks no other file.
 func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Result) error {
 	p.reach(BeforeRename)
 	defer p.reach(AfterRename)
@@ -258,7 +260,7 @@ func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Res
 	case p.then == remove:
 		err = x.Remove(ctx, f)
 	case f.State == versions.Executed:
-		// It was replayed once more.
+		// It was executed already, and was replayed again.
 	default:
 		result.File, err = x.MarkExecuted(ctx, f)
 	}
@@ -266,8 +268,8 @@ func (p *replayer) finish(ctx context.Context, x versions.Execution, result *Res
 		return nil
 	}
 	if result.File.State == versions.Executed {
-		// Its name says so; only a power loss could still take that back, and then it is undone
-		// once more.
+		// The name is changed. Only a power loss could take that back; the file would then be
+		// replayed again.
 		p.fileLog(x, f).Warn(fmt.Sprintf("%s: %v", result.File.Location, err))
 		return nil
 	}

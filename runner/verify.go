@@ -10,7 +10,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// verifyPending verifies all files that are selected.
+// verifyPending verifies all selected files.
 func (p *replayer) verifyPending(ctx context.Context) (*Report, error) {
 	listing, err := p.store.List(ctx, versions.Filter{RunUUID: p.RunUUID, ScenarioType: p.ScenarioType})
 	if err != nil {
@@ -28,8 +28,8 @@ func (p *replayer) verifyPending(ctx context.Context) (*Report, error) {
 	return &Report{Results: p.verifyAll(ctx, listing.Executions), Interrupted: ctx.Err() != nil}, nil
 }
 
-// verifyAll calls the verify of files, whatever their state, and changes nothing: neither the cluster
-// nor the store. Executions that are in use are skipped: what they changed is to be there now.
+// verifyAll calls the verify of files in any state. It changes neither the cluster nor the store.
+// Executions that are in use are skipped, because their changes should exist now.
 func (p *replayer) verifyAll(ctx context.Context, executions []versions.ExecutionInfo) []Result {
 	var results []Result
 	for _, info := range executions {
@@ -57,7 +57,7 @@ func (p *replayer) verifyAll(ctx context.Context, executions []versions.Executio
 	return results
 }
 
-// verifyFile calls a file's verify once: unlike after an undo, there is nothing to wait for.
+// verifyFile calls the verify of a file once. Unlike after an undo, there is nothing to wait for.
 func (p *replayer) verifyFile(ctx context.Context, x source, f versions.File) Result {
 	result := p.try(x, f, Verified, func(result *Result) error {
 		return p.withFile(ctx, x, f, result, func(file *versionFile) error {

@@ -30,14 +30,14 @@ type versionFile struct {
 	content  starlark.Value
 	callable *starlark.Function
 	verify   *starlark.Function // nil in a hand-written file that has none
-	log      *slog.Logger       // its lines say which file it is
-	purpose  string             // a digest of what it was written for, "" if it has none
+	log      *slog.Logger       // its lines name the file
+	purpose  string             // a digest of the refs that it was written for; "" if it has none
 
 	mu           sync.Mutex
 	rightCluster bool // the cluster was checked
 }
 
-// objects names what the file undoes, for log lines.
+// objects returns what the file undoes, for log lines.
 func (f *versionFile) objects() []string {
 	names := make([]string, len(f.Undoes))
 	for i, ref := range f.Undoes {
@@ -46,8 +46,8 @@ func (f *versionFile) objects() []string {
 	return names
 }
 
-// compose writes the version file of a rollback: everything that the replay needs
-// and nothing that it has to load.
+// compose returns the source of the version file of a rollback. It has everything that the replay
+// needs, and loads no other file.
 func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Rollback) ([]byte, error) {
 	v.Created = timeText(time.Now())
 	header := fmt.Sprintf(`#!/usr/bin/env -S ebb exec
@@ -57,10 +57,10 @@ func (r *Runner) compose(from *engine.Module, v builtins.Version, rb builtins.Ro
 	return r.composeWith(from, header, v, rb)
 }
 
-// timeText is a time as version files have it.
+// timeText formats a time as in version files.
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
-// composeWith writes a version file below a header.
+// composeWith returns the source of a version file with a header.
 func (r *Runner) composeWith(from *engine.Module, header string, v builtins.Version, rb builtins.Rollback) ([]byte, error) {
 	v.Format = 1
 	v.Undoes = rb.Undoes
@@ -76,7 +76,7 @@ func (r *Runner) composeWith(from *engine.Module, header string, v builtins.Vers
 	return versions.Seal(withPurpose(content, rb.Undoes)), nil
 }
 
-// load reads a version file as every replay does.
+// load loads a version file as every replay does.
 func (r *Runner) load(ctx context.Context, name string, content []byte) (*versionFile, error) {
 	m, err := r.loadModule(ctx, name, content)
 	if err != nil {
@@ -90,7 +90,8 @@ func (r *Runner) load(ctx context.Context, name string, content []byte) (*versio
 	return f, nil
 }
 
-// loadModule runs a version file's top level. Its time is a file's, since it may compute there.
+// loadModule runs the top level of a version file. Its time limit is that of a file, because it may
+// compute there.
 func (r *Runner) loadModule(ctx context.Context, name string, content []byte) (*engine.Module, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.FileTimeout)
 	defer cancel()
@@ -98,8 +99,7 @@ func (r *Runner) loadModule(ctx context.Context, name string, content []byte) (*
 	return r.engine.Load(builtins.WithSession(ctx, r.initSession()), name, content)
 }
 
-// readVersionFile finds the parts of a version file in its variables, and says all that is wrong
-// with them.
+// readVersionFile finds the parts of a version file in its variables. It returns all errors.
 func readVersionFile(m *engine.Module, name string) (*versionFile, []error) {
 	f := &versionFile{module: m}
 	var problems []error
@@ -131,7 +131,7 @@ func readVersionFile(m *engine.Module, name string) (*versionFile, []error) {
 	return f, problems
 }
 
-// callable returns a variable that holds a function of one parameter, or nil where there is none.
+// callable returns a variable that holds a function of one parameter, or nil if there is none.
 func callable(m *engine.Module, file, variable string) (*starlark.Function, error) {
 	v := m.Get(variable)
 	if v == nil {

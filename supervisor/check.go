@@ -14,30 +14,32 @@ import (
 type Source struct {
 	Name    string // for messages
 	Content []byte
-	Script  string // of a scenario script, where it is: it is read there again, with what it loads
+	Script  string // of a scenario script: its path; it is read there again, with the files that it loads
 }
 
-// Diagnosis is what is wrong with a source. Warnings are findings that a replay can live with.
+// Diagnosis has the findings about a source. Warnings do not stop a replay.
 type Diagnosis struct {
 	Name     string
 	Errors   []Finding
 	Warnings []Finding
 
-	// Declared is what a scenario script declares. Nil for a version file, and with errors.
+	// Declared is what a scenario script declares. It is nil for a version file, and if there are
+	// errors.
 	Declared *runner.Declared
 }
 
-// Finding is one thing that is wrong.
+// Finding is one error or warning.
 type Finding struct {
 	*runner.Failure
-	Detail string // on several lines, with the line of the source and hints; "" if there is no more to say
+	Detail string // several lines, with the source line and hints; "" if Message has everything
 }
 
 // checkOrder is sources to check.
 type checkOrder struct{ Sources []Source }
 
-// Check is [runner.Runner.Diagnose], or DiagnoseScript, in a worker, for each of the sources. One
-// whose code ends the worker has that as its error, and another worker goes on with the next.
+// Check is [runner.Runner.Diagnose], or DiagnoseScript, in a worker, for each source. If the code
+// of a source ends the worker, that is an error of the source, and another worker continues with
+// the next one.
 func (s *Supervisor) Check(ctx context.Context, sources []Source) ([]Diagnosis, error) {
 	t := s.begin(ctx, "checks")
 	defer func() { t.over() }()
@@ -98,7 +100,7 @@ func (t *task) checkHere(sources []Source, why error) ([]Diagnosis, error) {
 	return found, t.ctx.Err()
 }
 
-// check is the worker's part.
+// check does the work in the worker.
 func (h *workerTask) check(ctx context.Context, r *runner.Runner, o *checkOrder) error {
 	for i, source := range o.Sources {
 		if ctx.Err() != nil {

@@ -13,23 +13,23 @@ import (
 // files is what is known of the version files that a task replays.
 type files struct {
 	task       *task
-	active     map[string]versions.File // those whose code is at work, by key
-	unsaid     map[string]versions.File // those of which nothing was said since their code was at work, by key
+	active     map[string]versions.File // files whose code is running, by key
+	unreported map[string]versions.File // files that were started and have no result yet, by key
 	lost       map[string]*runner.LostError
-	oneAtATime bool                  // one at a time, to find out which it was
+	oneAtATime bool                  // replay one file at a time, to find out which one ends workers
 	told       map[string]toldResult // by key
 	tells      int
 }
 
-// toldResult is the latest result of a file that a worker told of.
+// toldResult is the latest result of a file that a worker has reported.
 type toldResult struct {
 	runner.Result
-	at int // in the order in which results were told
+	at int // its place in the order of the reports
 }
 
 func newFiles(t *task) *files {
 	return &files{
-		task: t, active: map[string]versions.File{}, unsaid: map[string]versions.File{},
+		task: t, active: map[string]versions.File{}, unreported: map[string]versions.File{},
 		lost: map[string]*runner.LostError{}, told: map[string]toldResult{},
 	}
 }
@@ -37,7 +37,7 @@ func newFiles(t *task) *files {
 func (s *files) handle(e event) {
 	switch {
 	case e.Begin != nil:
-		s.active[e.Begin.Key()], s.unsaid[e.Begin.Key()] = *e.Begin, *e.Begin
+		s.active[e.Begin.Key()], s.unreported[e.Begin.Key()] = *e.Begin, *e.Begin
 	case e.Over != "":
 		delete(s.active, e.Over)
 	case e.Result != nil:
@@ -47,8 +47,8 @@ func (s *files) handle(e event) {
 	}
 }
 
-// add takes a result in. A worker tells each as soon as it is there, and at its end what else its report
-// has, and in which order.
+// add adds a result. A worker reports each result at once. At its end, it reports the other results
+// of its report, and their order.
 func (s *files) add(r runner.Result) {
 	key := r.File.Key()
 	if _, again := s.told[key]; !again && s.task.options.Finished != nil {
@@ -56,10 +56,10 @@ func (s *files) add(r runner.Result) {
 	}
 	s.tells++
 	s.told[key] = toldResult{r, s.tells}
-	delete(s.unsaid, key)
+	delete(s.unreported, key)
 }
 
-// inOrder takes in where results that were told stand in the report.
+// inOrder sets the order of results that were reported before.
 func (s *files) inOrder(keys []string) {
 	for _, key := range keys {
 		s.tells++
@@ -70,7 +70,8 @@ func (s *files) inOrder(keys []string) {
 	}
 }
 
-// results are what was told: what only earlier workers told of, and then the report of the last one.
+// results returns the reported results: first those that only earlier workers reported, then those
+// of the last worker, in the order of its report.
 func (s *files) results() []runner.Result {
 	told := slices.SortedFunc(maps.Values(s.told), func(a, b toldResult) int { return cmp.Compare(a.at, b.at) })
 	results := make([]runner.Result, len(told))
@@ -80,17 +81,18 @@ func (s *files) results() []runner.Result {
 	return results
 }
 
-// notUndone are the results that another worker need not try for again.
+// notUndone returns the results of files that another worker need not try again.
 func (s *files) notUndone() []runner.Result {
 	return slices.DeleteFunc(s.results(), func(r runner.Result) bool { return r.Outcome.Undone() })
 }
 
-// all are the results, and those of lost files that no worker got to say anything of.
+// all returns the results, and failures for files whose code ended a worker and that no worker has
+// reported.
 func (s *files) all() []runner.Result {
 	results := s.results()
 	for key, f := range s.lost {
 		if _, ok := s.told[key]; !ok {
-			results = append(results, runner.Result{File: s.unsaid[key], Outcome: runner.Failed, Err: f})
+			results = append(results, runner.Result{File: s.unreported[key], Outcome: runner.Failed, Err: f})
 		}
 	}
 	return results
@@ -98,9 +100,9 @@ func (s *files) all() []runner.Result {
 
 func (s *files) atWork() bool { return len(s.active) > 0 }
 
-// workerDied gives up the file that the worker was running. If it was running several, the next
-// worker runs one at a time. If a file was given up before and was running again, nothing can go
-// on: why says so.
+// workerDied marks the file that the worker was running as lost. If it was running several, the
+// next worker runs one at a time. It returns why no other worker can continue, if a lost file was
+// running again.
 func (s *files) workerDied(how string) (why string) {
 	defer clear(s.active)
 	log := s.task.options.Log
@@ -119,7 +121,7 @@ func (s *files) workerDied(how string) (why string) {
 	return ""
 }
 
-// parallel is how many executions the next worker may replay at the same time.
+// parallel returns how many executions the next worker may replay at the same time.
 func (s *files) parallel(wanted int) int {
 	if s.oneAtATime {
 		return 1

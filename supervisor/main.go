@@ -14,26 +14,26 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Build makes the runner of a worker: of the settings that [New] was given, and with the hooks of
-// w.
+// Build makes the runner of a worker, from the settings that [New] was given. It must use the hooks
+// of w.
 type Build[S any] func(settings S, w *Worker) (*runner.Runner, error)
 
-// Worker is what a runner is made with in a worker, or in the process itself where no other can be
-// started.
+// Worker is passed to Build in a worker process. If no process can be started, it is passed in this
+// process.
 type Worker struct {
-	// Hooks go into the runner's options. Build may set those that are nil.
+	// Hooks must be the hooks of the runner's options. Build may set those that are nil.
 	Hooks runner.Hooks
 
-	// Stopping is set by Build to be told that the context was cancelled in the process that was
-	// started by the user, and why, before the runner is.
+	// Stopping may be set by Build. It is called when the context was cancelled in the process that
+	// the user started, before the runner is cancelled. cause is the reason.
 	Stopping func(cause string)
 }
 
-// exitUsage is the exit code of sysexits.h for a mistake in how a program was called.
+// exitUsage is the exit code of sysexits.h for a wrong command line.
 const exitUsage = 64
 
-// Main has to be the first thing that main calls. In a worker it does what that is for, and does
-// not return; in any other process it returns at once.
+// Main must be the first call in main. In a worker, it does the work and does not return. In any
+// other process, it returns at once.
 func Main[S any](build Build[S]) {
 	marked, err := worker.Take()
 	if err != nil {
@@ -66,9 +66,9 @@ func Main[S any](build Build[S]) {
 	worker.Exit(0)
 }
 
-// Signals are those that ask a process to end: SIGINT, SIGTERM, and SIGHUP unless this process was
-// started to ignore it, as by nohup. Cancel the context for the first, and [Supervisor.Kill] for a
-// second.
+// Signals are the signals that ask a process to end: SIGINT and SIGTERM, and SIGHUP unless this
+// process was started to ignore it, as by nohup. Cancel the context at the first signal, and call
+// [Supervisor.Kill] at a second one.
 func Signals() []os.Signal { return worker.Signals() }
 
 // workerTask is the work of a worker.
@@ -83,9 +83,9 @@ type workerTask struct {
 	finished finished
 }
 
-// work does what the first order wants.
+// work does what the first order says.
 func (h *workerTask) work(build func(*Worker) (*runner.Runner, error)) (last done, err error) {
-	// Who holds an execution is the process that a user can send a signal to.
+	// The notes must name the process that a user can send a signal to.
 	versions.ActFor(os.Getppid())
 	w := &Worker{Hooks: h.hooks()}
 	r, err := build(w)
@@ -112,7 +112,7 @@ func (h *workerTask) work(build func(*Worker) (*runner.Runner, error)) (last don
 	return done{}, errors.New("orders: got none")
 }
 
-// hooks tell the supervisor what the runner is at.
+// hooks returns hooks that report to the supervisor what the runner does.
 func (h *workerTask) hooks() runner.Hooks {
 	hooks := runner.Hooks{
 		Watch: func(f versions.File) func() {

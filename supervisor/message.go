@@ -5,44 +5,44 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// What the two processes say to each other. Interfaces have no place in it: an error crosses as a
-// [runner.Failure], which is an error of the same kind and with the same hints on the other side.
+// The messages between the two processes. They have no interfaces: an error is sent as a
+// [runner.Failure], which is an error with the same kind and hints on the other side.
 
-// order is what a worker is told: first what to do, and then, perhaps, to stop.
+// order is an order to a worker. The first one says what to do. A later one may tell it to stop.
 type order struct {
 	Settings []byte
 	Replay   *replayOrder
 	Run      *runOrder
 	Check    *checkOrder
-	Points   bool    // tell which points are passed
-	KillAt   *KillAt // end there
+	Points   bool    // report the points that are passed
+	KillAt   *KillAt // end the worker there
 	Stop     *stopOrder
 }
 
 // stopOrder says that the context was cancelled.
 type stopOrder struct{ Cause string }
 
-// event is what a worker is at.
+// event reports what a worker does.
 type event struct {
-	Begin    *versions.File // its code is at work now
-	Over     string         // key of one whose code isn't any more
+	Begin    *versions.File // its code starts
+	Over     string         // key of a file whose code has ended
 	Result   *result
-	Order    []string // keys of files whose results were told and are final: the report has them in this order
-	Script   string   // a scenario script whose code is being loaded
-	Loaded   string   // one that is loaded
-	Prepared int      // so many scenarios are ready
+	Order    []string // keys of files with final results, in the order of the report
+	Script   string   // a scenario script that is being loaded
+	Loaded   string   // a scenario script that is loaded
+	Prepared int      // number of scenarios that are ready
 	Began    *runner.Start
 	Proving  string // key of a file that is being rehearsed
-	Proved   bool   // it no longer is
+	Proved   bool   // the rehearsal has ended
 	Ended    *scenarioResult
-	Checking int // number of the source that is being checked, from 1
+	Checking int // the source that is being checked, counted from 1
 	Checked  *Diagnosis
-	Passed   runner.Point // a point
+	Passed   runner.Point // the point that was passed
 	Killed   bool         // the worker kills itself there
 	Done     *done
 }
 
-// done is the last event of a worker that was not ended by what it worked on.
+// done is the last event of a worker that has ended by itself.
 type done struct {
 	Failure     *runner.Failure // why there is no report
 	Interrupted bool
@@ -66,7 +66,7 @@ func (w *result) result() runner.Result {
 	return r
 }
 
-// errorOf is nil for nil, as no *runner.Failure in an error is.
+// errorOf returns a nil interface for a nil pointer.
 func errorOf(f *runner.Failure) error {
 	if f == nil {
 		return nil
@@ -90,7 +90,7 @@ func allResults(wire []*result) []runner.Result {
 	return results
 }
 
-// byKey are results as the runner has those of an earlier process.
+// byKey returns results as [runner.ReplayOptions] has those of an earlier process.
 func byKey(results []runner.Result) map[string]runner.Result {
 	keyed := map[string]runner.Result{}
 	for _, r := range results {

@@ -20,9 +20,9 @@ func (k KillAt) String() string {
 	return fmt.Sprintf("%s (%d)", k.Point, k.Nth)
 }
 
-// reached has a worker tell which points it passes, and kill itself at one of them. It does so by
-// itself, since an order to do it would come a moment after the point. Points are passed by several
-// goroutines.
+// reached makes a worker report the points that it passes, and kill itself at one of them. The
+// worker does that itself, because an order would arrive after the point. Several goroutines pass
+// points.
 func (h *workerTask) reached(p runner.Point) {
 	h.points.Lock()
 	defer h.points.Unlock()
@@ -40,10 +40,10 @@ func (h *workerTask) reached(p runner.Point) {
 	if err != nil {
 		h.inside.Fatal(fmt.Sprintf("could not be killed: %v", err))
 	}
-	select {} // it is on its way
+	select {} // until the signal arrives
 }
 
-// pass takes in that a worker has passed a point. Where it was the last one, nobody goes on.
+// pass records that a worker has passed a point. If it was killed there, no other worker continues.
 func (s *Supervisor) pass(e event) {
 	if s.options.Passed != nil {
 		s.options.Passed(e.Passed)

@@ -7,19 +7,19 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// progress is how far a run has got.
+// progress is the state of a run.
 type progress struct {
-	*files      // of the scenario that is being run
+	*files      // of the current scenario
 	options     runner.RunOptions
-	scenarios   int           // of an iteration
-	now         *runner.Start // nil between two
-	dead        *died         // the worker that ran it died
+	scenarios   int           // number of scenarios of an iteration
+	now         *runner.Start // the current scenario; nil between two
+	dead        *died         // set if the worker that ran it has died
 	ended       []runner.ScenarioResult
-	anything    bool // has begun
-	unexplained int  // deaths between which nothing was done
+	anything    bool // a scenario has begun
+	unexplained int  // deaths of workers in a row that had done nothing
 
 	// Of the latest worker.
-	script  string // it is being loaded
+	script  string // the script that is being loaded
 	proving string // key of the file that is being rehearsed
 	last    *done
 }
@@ -52,24 +52,25 @@ func (p *progress) handle(e event) {
 	}
 }
 
-// end takes in what came of a scenario.
+// end adds the result of a scenario.
 func (p *progress) end(x runner.ScenarioResult) {
 	p.ended = append(p.ended, x)
 	if p.options.Daemon && x.Position.Iteration > 0 && p.scenarios > 0 {
-		// A daemon's report would grow for ever: the last round is enough.
+		// The report of a daemon would grow without end: keep the last iteration.
 		p.ended = p.ended[max(0, len(p.ended)-p.scenarios):]
 	}
 	p.options.From = runner.Position{Iteration: x.Position.Iteration, Index: x.Position.Index + 1}
 	p.now, p.dead, p.unexplained = nil, nil, 0
 }
 
-// order is what the next worker has to do.
+// order returns the order for the next worker.
 func (p *progress) order(scenarios Scenarios) *runOrder {
 	p.script, p.proving, p.last = "", "", nil
 	return &runOrder{Scenarios: scenarios, Options: p.options, Died: p.dead}
 }
 
-// died takes in that a worker ended in the middle of its work. It returns why no other can go on.
+// died records that a worker has ended during its work. It returns why no other worker can
+// continue, or "".
 func (p *progress) died(how string) (why string) {
 	log := p.task.options.Log
 	switch {
@@ -85,10 +86,11 @@ func (p *progress) died(how string) (why string) {
 		for _, x := range p.ended {
 			p.dead.Earlier = append(p.dead.Earlier, toWireScenario(x))
 		}
-		// What that worker could not undo in the middle of the run is tried again, as at its end.
-		active, unsaid := p.active, p.unsaid
+		// Files that this worker could not undo during the run are tried again, as at the end of a
+		// run.
+		active, unreported := p.active, p.unreported
 		p.files = newFiles(p.task)
-		p.active, p.unsaid = active, unsaid
+		p.active, p.unreported = active, unreported
 	case !p.atWork():
 		if p.unexplained++; p.unexplained == workerTries {
 			return fmt.Sprintf("the process that undoes scenario %s %s", p.now.Scenario.Path, how)
@@ -100,15 +102,15 @@ func (p *progress) died(how string) (why string) {
 			return why
 		}
 	}
-	// Of a file, the last that was said counts: what was undone meanwhile is in the report, and what
-	// was not is tried.
+	// The last result of a file counts: a file that was undone is in the report, and the others are
+	// tried again.
 	p.dead.Results = slices.Concat(p.dead.said, allToWire(p.results()))
-	p.dead.Tried, p.dead.Lost, p.dead.Begun = allToWire(p.notUndone()), p.lost, p.unsaid
+	p.dead.Tried, p.dead.Lost, p.dead.Begun = allToWire(p.notUndone()), p.lost, p.unreported
 	p.dead.Interrupted = p.task.interrupted()
 	return ""
 }
 
-// report is what came of the run so far.
+// report returns the report of the run so far.
 func (p *progress) report(interrupted bool) *runner.RunReport {
 	report := &runner.RunReport{UUID: p.options.UUID, Scenarios: p.ended, Interrupted: interrupted}
 	if p.now == nil {
@@ -123,7 +125,7 @@ func (p *progress) report(interrupted bool) *runner.RunReport {
 	}
 	x.Effects = runner.Unwitnessed(x.Err)
 	if p.now.Execution != "" {
-		x.Pending = []string{p.now.Execution} // nobody could look what is left of it
+		x.Pending = []string{p.now.Execution} // what is left of it is not known
 	}
 	report.Scenarios = append(report.Scenarios, x)
 	return report

@@ -8,20 +8,21 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// workerTries is how often a worker may end without having been at anything.
+// workerTries is how many workers may end before they have done anything.
 const workerTries = 3
 
 // replayOrder is a replay.
 type replayOrder struct {
-	Options runner.ReplayOptions         // without what follows
+	Options runner.ReplayOptions         // without the fields below
 	File    *versions.File               // nil: all that the options select
-	Tried   []*result                    // what other workers could not undo
-	Lost    map[string]*runner.LostError // files whose code ended one, by key
-	Begun   map[string]versions.File     // those of which none said what came of them, by key
+	Tried   []*result                    // results of other workers that are not undone
+	Lost    map[string]*runner.LostError // files whose code ended a worker, by key
+	Begun   map[string]versions.File     // files that were started and have no result, by key
 }
 
-// Replay is [runner.Runner.Replay] in a worker. A file whose code ends the worker fails, and
-// another worker goes on with the others. With an [*IncompleteError] there is a report, too.
+// Replay is [runner.Runner.Replay] in a worker. If the code of a file ends the worker, that file
+// fails, and another worker continues with the others. With an [*IncompleteError], Replay returns a
+// report, too.
 func (s *Supervisor) Replay(ctx context.Context, o runner.ReplayOptions) (*runner.Report, error) {
 	return s.replay(ctx, &replayOrder{Options: o})
 }
@@ -41,7 +42,7 @@ func (s *Supervisor) replay(ctx context.Context, o *replayOrder) (*runner.Report
 	unexplained := 0
 	for first := true; ; first = false {
 		var last *done
-		o.Tried, o.Lost, o.Begun = allToWire(files.notUndone()), files.lost, files.unsaid
+		o.Tried, o.Lost, o.Begun = allToWire(files.notUndone()), files.lost, files.unreported
 		end, err := t.work(order{Replay: o}, func(e event) {
 			files.handle(e)
 			if e.Done != nil {
@@ -91,7 +92,7 @@ func (t *task) replayHere(o *replayOrder, why error) (*runner.Report, error) {
 	return o.do(t.ctx, r)
 }
 
-// replay is the worker's part.
+// replay does the work in the worker.
 func (h *workerTask) replay(ctx context.Context, r *runner.Runner, o *replayOrder) (done, error) {
 	report, err := o.do(ctx, r)
 	if err != nil {
@@ -101,11 +102,11 @@ func (h *workerTask) replay(ctx context.Context, r *runner.Runner, o *replayOrde
 	return done{Interrupted: report.Interrupted}, nil
 }
 
-// orderAtOnce is how many keys one event has.
+// orderAtOnce is the maximal number of keys in one event.
 const orderAtOnce = 1024
 
-// tellReport tells the results of a report. Of those that were told when they came, only the keys are told:
-// they are final, and nearly all.
+// tellReport reports the results of a replay. For results that were reported before and are final,
+// which nearly all are, it sends only the keys.
 func (h *workerTask) tellReport(results []runner.Result) {
 	var keys []string
 	flush := func() {
@@ -128,7 +129,7 @@ func (h *workerTask) tellReport(results []runner.Result) {
 	flush()
 }
 
-// finished has the outcomes of the files whose results were told, by their keys.
+// finished has the outcomes of the files whose results were reported, by key.
 type finished struct {
 	mu       sync.Mutex
 	outcomes map[string]runner.Outcome
@@ -143,7 +144,7 @@ func (f *finished) add(r runner.Result) {
 	f.outcomes[r.File.Key()] = r.Outcome
 }
 
-// told reports whether a result with an outcome was told of a file.
+// told reports whether a result with this outcome was reported for a file.
 func (f *finished) told(key string, outcome runner.Outcome) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

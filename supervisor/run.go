@@ -12,29 +12,29 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// Scenarios are what is to be run: what [runner.Runner.Prepare] gets.
+// Scenarios are the scenario files to run: the arguments of [runner.Runner.Prepare].
 type Scenarios struct {
 	Files           []runner.ScenarioFile
 	SkipUnsupported bool
 }
 
-// runOrder is a run, or the rest of one.
+// runOrder is a run, or the rest of a run.
 type runOrder struct {
 	Scenarios Scenarios
 	Options   runner.RunOptions
-	Died      *died // the scenario that a worker ended in, before the rest begins
+	Died      *died // the scenario in which a worker died: recover it before the rest begins
 }
 
-// died is a runner.Died that can be sent.
+// died is a runner.Died in a form that can be sent.
 type died struct {
 	runner.Died
-	Earlier []*scenarioResult // what came of the scenarios before it
+	Earlier []*scenarioResult // results of the scenarios before it
 	Results []*result
 	Tried   []*result
-	said    []*result // what the worker that ran the scenario had said of its version files
+	said    []*result // results of its version files that the worker had reported
 }
 
-// scenarioResult is a runner.ScenarioResult that can be sent.
+// scenarioResult is a runner.ScenarioResult in a form that can be sent.
 type scenarioResult struct {
 	runner.ScenarioResult
 	Failure *runner.Failure
@@ -53,9 +53,9 @@ func (w *scenarioResult) result() runner.ScenarioResult {
 	return x
 }
 
-// Run is [runner.Runner.Prepare] and then [runner.Runner.Run] in a worker. A scenario whose code
-// ends the worker has failed: another worker undoes it, and goes on as after any failed scenario.
-// With an [*IncompleteError] there is a report, too.
+// Run is [runner.Runner.Prepare] and then [runner.Runner.Run] in a worker. If the code of a
+// scenario ends the worker, the scenario has failed: another worker undoes it, and continues as
+// after any failed scenario. With an [*IncompleteError], Run returns a report, too.
 func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunOptions) (*runner.RunReport, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -82,7 +82,7 @@ func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunO
 		case last != nil && !p.anything:
 			return nil, last.Failure
 		case last != nil && p.now == nil && ctx.Err() != nil:
-			// Interrupted while it loaded what comes next: all before it is restored.
+			// Cancelled while the next scenario was loaded: everything before it is restored.
 			return p.report(true), nil
 		}
 		why := t.givenUp("run", err, end, last)
@@ -106,8 +106,8 @@ func (s *Supervisor) Run(ctx context.Context, scenarios Scenarios, o runner.RunO
 	}
 }
 
-// readAll reads scenario files here and once, so that all workers run the same. What can't be
-// read is left to them: they say why.
+// readAll reads the scenario files once, in this process, so that all workers run the same. A file
+// that can't be read is left to the workers, which report the error.
 func readAll(files []runner.ScenarioFile) []runner.ScenarioFile {
 	files = slices.Clone(files)
 	for i, f := range files {
@@ -133,11 +133,11 @@ func (t *task) runHere(scenarios Scenarios, o runner.RunOptions, why error) (*ru
 	return r.Run(t.ctx, prepared, o)
 }
 
-// run is the worker's part.
+// run does the work in the worker.
 func (h *workerTask) run(ctx context.Context, r *runner.Runner, o *runOrder) (done, error) {
 	if o.Died != nil {
-		// Before anything else: what is prepared below is not needed for it, and may have gone
-		// meanwhile.
+		// First of all: the recovery does not need the files that are prepared below, which may be
+		// gone meanwhile.
 		interrupted, ends := h.recover(ctx, r, o)
 		if ends {
 			return done{Interrupted: interrupted}, nil
@@ -155,12 +155,12 @@ func (h *workerTask) run(ctx context.Context, r *runner.Runner, o *runOrder) (do
 	return done{Interrupted: report.Interrupted}, nil
 }
 
-// recover ends the scenario that another worker died in. It reports whether the run ends with that.
+// recover ends the scenario in which another worker died. It returns true if the run ends with it.
 func (h *workerTask) recover(ctx context.Context, r *runner.Runner, o *runOrder) (interrupted, ends bool) {
 	if o.Died.Interrupted > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
-		cancel() // the order to stop is on its way
+		cancel() // the order to stop follows
 	}
 	d := o.Died.Died
 	d.Results, d.Tried = allResults(o.Died.Results), byKey(allResults(o.Died.Tried))
@@ -174,5 +174,5 @@ func (h *workerTask) recover(ctx context.Context, r *runner.Runner, o *runOrder)
 	return report.Interrupted, r.Over(report, o.Options)
 }
 
-// since is how long ago a time was, of another process's clock.
+// since returns how long ago a time of another process's clock was.
 func since(t time.Time) time.Duration { return max(0, time.Since(t)) }

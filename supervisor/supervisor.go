@@ -16,47 +16,47 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// Options say how workers are kept. The zero value of each is a good default.
+// Options say how workers are run. The zero value of each is a good default.
 type Options struct {
-	// Log is told of what becomes of workers. Nil: nobody.
+	// Log receives lines about workers that end. Nil: no log.
 	Log *slog.Logger
 
-	// Output is where workers write to, on their [os.Stdout] and [os.Stderr] alike: their logs.
-	// What Go's runtime says when a worker crashes is not among it. Nil: this process's standard
-	// error.
+	// Output receives what workers write to [os.Stdout] and [os.Stderr]: their logs. It does not
+	// receive what Go's runtime prints when a worker crashes. Nil: the standard error of this
+	// process.
 	Output io.Writer
 
-	// Args are the workers' arguments, the program's name first. Nil: those of this process.
+	// Args are the arguments of workers, with the name of the program first. Nil: those of this
+	// process.
 	Args []string
 
-	// Memory ends a worker whose heap is larger, in bytes. No undo needs a tenth of the default,
-	// and the machine, which is perhaps the last good one of a half-broken cluster, stays usable.
-	// 0: 4 GiB.
+	// Memory is the maximal heap of a worker in bytes; a worker that exceeds it is ended. 0: 4 GiB.
+	// No undo needs a tenth of that, and the limit keeps the machine usable.
 	Memory uint64
 
-	// Silence ends a worker that does not say for so long that it is alive: it hangs in a step of
-	// the interpreter that can't be interrupted. 0: 10 s.
+	// Silence is how long a worker may give no sign of life before it is ended: it may hang in a
+	// step of the interpreter that can't be interrupted. 0: 10 s.
 	Silence time.Duration
 
-	// Grace ends a worker that is not done so long after the context was cancelled. It should be
-	// more than the runner's own. 0: that of [runner.DefaultGrace] and 3 s.
+	// Grace is how long a worker may run after the context was cancelled before it is ended. It
+	// should be longer than the grace of the runner. 0: [runner.DefaultGrace] and 3 s.
 	Grace time.Duration
 
-	// Finished is told of the first result of each version file. Nil: nobody.
+	// Finished is called with the first result of each version file. Nil: not called.
 	Finished func(runner.Result)
 
-	// Passed is told of each point that a worker passes. Nil: nobody.
+	// Passed is called with each point that a worker passes. Nil: not called.
 	Passed func(runner.Point)
 
-	// KillAt kills a worker with SIGKILL at a point, and no other worker goes on: what a power loss
-	// there would leave is left. The work returns an [*IncompleteError] then. It is for those who
-	// test a scenario. Nil: no worker is killed.
+	// KillAt kills a worker with SIGKILL at a point, as a power loss would. No other worker
+	// continues, and the work returns an [*IncompleteError]. Use it to test a scenario. Nil: no
+	// worker is killed.
 	KillAt *KillAt
 
-	// Abort is called where no other process can be started, so that the work is done in this one,
-	// and the work has to be ended because it takes too much memory or can't be stopped. why
-	// completes a sentence about the process. Abort ends the process: what is not restored stays
-	// pending. Nil: the work goes on.
+	// Abort is called if the work is done in this process, because no other process can be started,
+	// and must be ended, because it uses too much memory or can't be stopped. Abort should end this
+	// process; what is not restored stays pending. why completes a sentence that begins with "this
+	// process". Nil: the work continues.
 	Abort func(why string)
 }
 
@@ -67,24 +67,23 @@ const (
 	DefaultGrace   = runner.DefaultGrace + 3*time.Second
 )
 
-// Supervisor has replays, runs and checks done by workers. It does one at a time.
+// Supervisor replays, runs and checks in workers. It does one of these at a time.
 type Supervisor struct {
 	options  Options
-	settings []byte                                // of the program, for its workers
-	build    func(*Worker) (*runner.Runner, error) // in this process
+	settings []byte                                // encoded settings, for the workers
+	build    func(*Worker) (*runner.Runner, error) // makes the runner in this process
 
-	busy sync.Mutex // held by what is being done
+	busy sync.Mutex // held during the work
 
 	mu     sync.Mutex
-	worker *process // nil between two
+	worker *process // nil if there is none
 	killed bool
 }
 
 type process = worker.Process[order, event]
 
-// New returns a supervisor whose workers make their runners by calling build with settings, as
-// [Main] does with the same function. Settings are copied as [encoding/gob] does: their exported
-// fields.
+// New returns a supervisor. Its workers call build with settings to make their runners. Pass the
+// same build to [Main]. Settings are copied by [encoding/gob], which copies exported fields.
 func New[S any](build Build[S], settings S, o Options) (*Supervisor, error) {
 	var encoded bytes.Buffer
 	if err := gob.NewEncoder(&encoded).Encode(&boxed[S]{settings}); err != nil {
@@ -117,11 +116,11 @@ func New[S any](build Build[S], settings S, o Options) (*Supervisor, error) {
 	}, nil
 }
 
-// boxed lets any type be encoded, also one without exported fields.
+// boxed makes any type encodable, also one without exported fields.
 type boxed[S any] struct{ Settings S }
 
-// Kill ends the work at once: what is not restored stays pending. What is being done returns a
-// report of what is known, and an [*IncompleteError].
+// Kill ends the work at once. What is not restored stays pending. The method that was working
+// returns a report of what is known, and an [*IncompleteError].
 func (s *Supervisor) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,8 +136,8 @@ func (s *Supervisor) wasKilled() bool {
 	return s.killed
 }
 
-// IncompleteError means that the work could not be done to its end. What came of a part of it is in
-// the report that comes with it; what is not restored stays pending.
+// IncompleteError means that the work was not completed. The report that comes with it has the
+// results so far. What is not restored stays pending.
 type IncompleteError struct {
 	Why    string
 	Killed bool // at [Options.KillAt]
@@ -149,13 +148,13 @@ func (e *IncompleteError) Error() string { return e.Why }
 // errNoProcess means that no worker can be started.
 var errNoProcess = errors.New("no other process can be started")
 
-// task is one replay, run or check: what is common to its workers.
+// task is one replay, run or check, with the state that its workers share.
 type task struct {
 	*Supervisor
 	ctx     context.Context
-	does    string        // "replays": what the process does, for messages
+	does    string        // what the process does, for messages: "replays"
 	stopped chan struct{} // closed when ctx is cancelled
-	since   time.Time     // when that was; read after stopped
+	since   time.Time     // time of that; read it after stopped is closed
 	over    func()
 }
 
@@ -176,7 +175,7 @@ func (s *Supervisor) begin(ctx context.Context, does string) *task {
 	return t
 }
 
-// interrupted is how long ago the context was cancelled, 0 if it was not.
+// interrupted returns how long ago the context was cancelled, or 0 if it was not.
 func (t *task) interrupted() time.Duration {
 	select {
 	case <-t.stopped:
@@ -188,13 +187,14 @@ func (t *task) interrupted() time.Duration {
 
 // ending is how one worker ended.
 type ending struct {
-	how     string // completes a sentence about it; "" if it ended as it should
-	timeout bool   // it was ended because it was not done in time
-	killed  bool   // at KillAt
+	how     string // completes a sentence about the process; "" if it ended normally
+	timeout bool   // it was ended after the grace
+	killed  bool   // it was killed at KillAt
 }
 
-// givenUp says why no other worker goes on with what, a replay or a run, after one that ended before
-// it was done: "" if another one may. err is why there was no worker, last what it said last.
+// givenUp returns why no other worker continues a replay or a run (what) after a worker that ended
+// early, or "" if another worker may. err is the error if no worker was started. last is the last
+// event of the worker.
 func (t *task) givenUp(what string, err error, end ending, last *done) string {
 	switch {
 	case err != nil:
@@ -209,7 +209,7 @@ func (t *task) givenUp(what string, err error, end ending, last *done) string {
 	return ""
 }
 
-// isDone reports whether a worker has done its work, whatever became of it after that.
+// isDone reports whether a worker has done its work, even if it failed after that.
 func (t *task) isDone(end ending, last *done) bool {
 	done := last != nil && last.Failure == nil
 	if done && end.how != "" {
@@ -218,7 +218,7 @@ func (t *task) isDone(end ending, last *done) bool {
 	return done
 }
 
-// work runs one worker to its end. The error says why there is no worker.
+// work runs one worker to its end. It returns an error if no worker could be started.
 func (t *task) work(first order, handle func(event)) (ending, error) {
 	p, err := worker.Start[order, event](worker.Options{
 		Args: t.options.Args, Output: t.options.Output, Silence: t.options.Silence, Memory: t.options.Memory,
@@ -256,8 +256,8 @@ func (t *task) work(first order, handle func(event)) (ending, error) {
 	return ending{how: end.How, timeout: <-timeout, killed: killed}, nil
 }
 
-// passOn tells a worker when the context is cancelled, and ends it when it is not done in time. It
-// reports whether it did.
+// passOn sends the order to stop when the context is cancelled, and ends the worker if it is still
+// running after the grace. It returns true if it has ended the worker.
 func (t *task) passOn(p *process, over <-chan struct{}) (timeout bool) {
 	select {
 	case <-over:
@@ -276,11 +276,11 @@ func (t *task) passOn(p *process, over <-chan struct{}) (timeout bool) {
 	return true
 }
 
-// runnerInProcess makes a runner in this process, where no other can be started.
+// runnerInProcess makes a runner in this process, if no other process can be started.
 func (t *task) runnerInProcess(err error) (*runner.Runner, error) {
 	var few *worker.FileLimitError
 	if errors.As(err, &few) {
-		return nil, few // nor would it go well here
+		return nil, few // this process would have the same problem
 	}
 	t.options.Log.Warn(fmt.Sprintf("%v: going on in this one, which a bad file may end", err))
 	w := &Worker{}
@@ -293,7 +293,7 @@ func (t *task) runnerInProcess(err error) (*runner.Runner, error) {
 		return nil, err
 	}
 	if w.Stopping != nil {
-		// Only while it works: a context may well be cancelled when all is done.
+		// Only during the work: a context is often cancelled afterwards.
 		stop, over := context.AfterFunc(t.ctx, func() { w.Stopping(context.Cause(t.ctx).Error()) }), t.over
 		t.over = func() {
 			stop()
@@ -303,8 +303,9 @@ func (t *task) runnerInProcess(err error) (*runner.Runner, error) {
 	return r, nil
 }
 
-// whileAtWork has watch run beside the work. Its context is cancelled when the work has ended, and
-// its return is waited for: this process is then the caller's again, and must not be aborted.
+// whileAtWork calls watch beside the work. It cancels the context of watch when the work has ended,
+// and waits for its return. After that, this process belongs to the caller again and must not be
+// aborted.
 func (t *task) whileAtWork(watch func(context.Context)) {
 	working, cancel := context.WithCancel(context.Background())
 	done, over := make(chan struct{}), t.over

@@ -12,27 +12,28 @@ import (
 	"time"
 )
 
-// psTimeout bounds what a process at its end waits for.
+// psTimeout bounds the call of ps at the end of a process.
 const psTimeout = 2 * time.Second
 
-// A process of this program starts workers, editors, which it waits for, and the commands that a kubeconfig
-// has for its credentials. Such a command that hangs is given up, and nobody waits for it any more: it has
-// to end with the process, and with it whatever it started.
+// A process of this program starts workers and editors, which it waits for, and credential plugins
+// of kubeconfigs. If a plugin hangs, this process stops waiting for it. It has to end with this
+// process, together with all processes that it has started.
 
-// Exit ends this process and all that it has started.
+// Exit ends this process and all processes that it has started.
 func Exit(code int) {
-	if CheckFileLimit() == nil { // otherwise it could start nothing, nor look for it
+	if CheckFileLimit() == nil { // otherwise it could neither start a process nor find one
 		killAll(descendants(os.Getpid()))
 	}
 	os.Exit(code)
 }
 
-// descendants are the processes that a process has started, those that they have started, and so on,
-// each after its parent. What has left its parent, as a daemon does, is none of them.
+// descendants returns the processes that a process has started, those that these have started, and
+// so on, each after its parent. A process that has left its parent, as a daemon does, is not among
+// them.
 func descendants(pid int) []int {
 	children := listedByKernel
 	if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid())); err != nil {
-		children = listedByPS() // as on a Mac, or on a Linux that is built without these files
+		children = listedByPS() // on macOS, or on a Linux kernel without these files
 	}
 	return below(pid, children)
 }
@@ -45,11 +46,12 @@ func below(pid int, children func(pid int) []int) []int {
 	return all
 }
 
-// listedByKernel returns the children of a process where Linux lists them. A thread's are its own.
+// listedByKernel returns the children of a process, from Linux's list. Each thread has a list of
+// its own.
 func listedByKernel(pid int) []int {
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
-		return nil // the pattern is right
+		return nil // not reached: the pattern is valid
 	}
 	var all []int
 	for _, list := range lists {
@@ -62,7 +64,7 @@ func listedByKernel(pid int) []int {
 	return all
 }
 
-// listedByPS looks at all processes once, with the ps of POSIX. Where there is none, a command that hangs
+// listedByPS lists all processes once, with the ps of POSIX. Without ps, a plugin that hangs
 // outlives this process.
 func listedByPS() func(pid int) []int {
 	none := func(int) []int { return nil }

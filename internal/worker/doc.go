@@ -1,17 +1,22 @@
-// Package worker starts this program once more, as a process that works for this one: what
-// takes that process down leaves this one standing, and told how it ended.
+// Package worker starts this program once more, as a worker process that does work for this one. If
+// the work ends the worker, this process continues and learns how the worker ended.
 //
-// Start with [Take] at the beginning of main, which reports whether this is the worker; it then
-// calls [Open]. The other side calls [Start], and then [Process.Wait].
+// Call [Take] at the beginning of main. It reports whether this process is the worker, which then
+// calls [Open]. The other process calls [Start], and then [Process.Wait].
 //
-// Avoid to do anything slow in what Wait calls: a worker whose events are not read stands still,
-// and is ended as silent.
+// Avoid slow work in the function that Wait calls. A worker whose events are not read blocks, and is
+// ended because it gives no sign of life.
 //
-// Promised: the mark that makes a process a worker is an environment variable, which is gone before
-// the worker starts a program of its own. A worker ends when the process that started it does,
-// whatever ended that. It hears of signals from that process alone, since a terminal sends them to
-// both. Its standard output is where the other's logs go; its standard error is kept for [End], so
-// that a crash does not print a page of stacks. The programs that a worker has started, such as a
-// kubeconfig's, end with it; except on Linux, ps has to be there to find them. Every event that was sent before a worker's end
-// arrives.
+// Promised:
+//
+//   - An environment variable marks a process as a worker. The worker removes it before it starts a
+//     program of its own.
+//   - A worker ends when the process that started it ends, for whatever reason.
+//   - A worker ignores signals. The process that started it passes them on. A terminal sends them to
+//     both.
+//   - The standard output of a worker is Options.Output. Its standard error is kept for [End], so a
+//     crash does not print a page of stacks.
+//   - Programs that a worker has started, such as credential plugins, end with it. To find them,
+//     systems other than Linux need ps.
+//   - Every event that a worker has sent before its end arrives.
 package worker

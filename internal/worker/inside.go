@@ -18,22 +18,22 @@ const (
 	ordersFD = 4
 )
 
-// maxStack ends a runaway recursion of Go's own before it has used a gigabyte, which is the
-// default.
+// maxStack limits the stack of a goroutine, so that endless recursion ends sooner than at the
+// default of a gigabyte.
 const maxStack = 128 << 20
 
-// exitEnded is the exit code of a worker that ends itself. Nobody looks at it.
+// exitEnded is the exit code of a worker that ends itself. Nobody reads it.
 const exitEnded = 1
 
-// Inside is what a worker has of the process that started it.
+// Inside is the connection of a worker to the process that started it.
 type Inside[O, E any] struct {
 	events *sender
 	orders *gob.Decoder
 }
 
-// Open makes this process a worker, whose mark was taken. It returns the first order.
+// Open makes this process a worker, after Take. It returns the first order.
 func Open[O, E any]() (w *Inside[O, E], first O, err error) {
-	// Programs that this one starts, such as a kubeconfig's, must not hold the pipes open.
+	// Programs that this process starts, such as credential plugins, must not keep the pipes open.
 	syscall.CloseOnExec(eventsFD)
 	syscall.CloseOnExec(ordersFD)
 	w = &Inside[O, E]{events: newSender(os.NewFile(eventsFD, "events")), orders: gob.NewDecoder(os.NewFile(ordersFD, "orders"))}
@@ -46,23 +46,23 @@ func Open[O, E any]() (w *Inside[O, E], first O, err error) {
 	}
 	os.Stderr = os.Stdout
 	SurviveReader()
-	// Not ignored, since programs that this one starts would inherit that.
+	// Handled and not ignored: programs that this process starts would inherit an ignored signal.
 	signal.Notify(make(chan os.Signal, 1), Signals()...)
 	debug.SetMaxStack(maxStack)
 	go w.heartbeat(l)
 	return w, first, nil
 }
 
-// Tell sends an event. What can't be sent has nobody left to read it: this process is about to end,
-// too.
+// Tell sends an event. An error is not reported: the other process has ended, and this one is about
+// to end.
 func (w *Inside[O, E]) Tell(event E) {
 	if err := w.events.send(envelope[E]{Event: &event}); err != nil {
 		Exit(exitEnded)
 	}
 }
 
-// Fatal ends this process because nothing else can end what it is at. why completes a sentence
-// whose subject is the process.
+// Fatal ends this process if nothing else can end its work. why completes a sentence that begins
+// with "the process".
 func (w *Inside[O, E]) Fatal(why string) {
 	if err := w.events.send(envelope[E]{Fatal: why}); err != nil {
 		Exit(exitEnded)
@@ -70,8 +70,8 @@ func (w *Inside[O, E]) Fatal(why string) {
 	Exit(exitEnded)
 }
 
-// FollowOrders gives the further orders to handle, and ends this process when who gives them is
-// gone: as by a SIGKILL, which that probably died of.
+// FollowOrders calls handle with the further orders. It ends this process when the other process is
+// gone.
 func (w *Inside[O, E]) FollowOrders(handle func(O)) {
 	for {
 		var order O

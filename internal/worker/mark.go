@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-// variable marks a worker: its value is the process ID of who started it.
+// variable marks a worker. Its value is the PID of the process that started it.
 const variable = "EBB_WORKER_OF"
 
-// Take reports whether this process was started as a worker, and removes the mark. The error is for
-// a mark that was not made by this process's parent.
+// Take reports whether this process was started as a worker, and removes the mark. It returns an
+// error if the mark is not by the parent of this process.
 func Take() (bool, error) {
 	value, marked := os.LookupEnv(variable)
 	if !marked {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// memoryPause is how often the memory is looked at.
+// memoryPause is the time between two checks of the memory.
 const memoryPause = 10 * time.Millisecond
 
-// heartbeat says that this process is alive, for as long as the runtime gives each goroutine its
-// turn, and ends it when it takes too much memory.
+// heartbeat reports that this process is alive, as long as the runtime schedules its goroutine. It
+// ends the process if it uses too much memory.
 func (w *Inside[O, E]) heartbeat(l limits) {
 	var last time.Time
 	leisurely := collectLater()
@@ -35,15 +35,14 @@ func (w *Inside[O, E]) heartbeat(l limits) {
 	}
 }
 
-// A worker that needs little memory spends less of its time on collecting garbage: up to smallHeap, the
-// heap may grow to three times of what is in use, and not twice as by default. One that holds much is
-// frugal.
+// A worker with a small heap spends less time on garbage collection: up to smallHeap, the heap may
+// grow to three times what is in use, and above that to twice, as by default.
 const (
 	smallHeap     = 40 << 20
 	smallHeapGrow = 300
 )
 
-// collectLater has the collector work less, unless the user has said how much it is to.
+// collectLater makes the collector run less often, unless the user has set GOGC.
 func collectLater() bool {
 	if os.Getenv("GOGC") != "" {
 		return false
@@ -52,10 +51,10 @@ func collectLater() bool {
 	return true
 }
 
-// WatchMemory calls over when this process's heap is larger than limit, in bytes: the interpreter
-// has no such limit, and Go's own only makes the collector work harder. over gets words that
-// complete a sentence whose subject is the process. WatchMemory returns after that, or when ctx is
-// cancelled.
+// WatchMemory calls over if the heap of this process is larger than limit, in bytes. The
+// interpreter has no such limit, and Go's own limit only makes the collector run more often. The
+// argument of over completes a sentence that begins with "the process". WatchMemory returns after
+// that, or when ctx is cancelled.
 func WatchMemory(ctx context.Context, limit uint64, over func(why string)) {
 	ticks := time.NewTicker(memoryPause)
 	defer ticks.Stop()
@@ -80,13 +79,13 @@ func overMemory(limit uint64) string {
 	return "used more than " + size(limit) + " of memory"
 }
 
-// units are what a size is told in.
+// units are the units in which a size is printed.
 var units = []struct {
 	name  string
 	bytes uint64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// size is a number of bytes for people.
+// size prints a number of bytes for people.
 func size(n uint64) string {
 	for _, unit := range units {
 		if n >= unit.bytes && n%unit.bytes == 0 {

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Messages are gobs, not JSON: paths and errors need not be UTF-8.
+// Messages are encoded by gob and not as JSON, because paths and errors need not be UTF-8.
 
-// limits come first, from the starting process.
+// limits are the first message of the starting process.
 type limits struct {
 	Silence time.Duration
 	Memory  uint64
 }
 
-// envelope is what a worker sends. An empty one only says that it is alive.
+// envelope is a message of a worker. An empty one only says that the worker is alive.
 type envelope[E any] struct {
 	Event *E
 	Fatal string // why the worker ends itself

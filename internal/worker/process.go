@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	// beats is how often a worker says that it is alive before it counts as silent.
+	// beats is how many signs of life of a worker may be missing before it is ended.
 	beats = 10
-	// drainTimeout is how long a worker's events are waited for after its end.
+	// drainTimeout is how long events are read after the end of a worker.
 	drainTimeout = 2 * time.Second
-	// mostOrders is more than a worker is given before it reads the first.
+	// mostOrders is more than the number of orders that a worker is sent before it reads the first
+	// one.
 	mostOrders = 4
 )
 
@@ -27,30 +28,29 @@ type Options struct {
 	// Args are its arguments, the name of the program included.
 	Args []string
 
-	// Output is what becomes its standard output and, for what is written to [os.Stderr], its
-	// standard error.
+	// Output receives what the worker writes to its standard output, and to [os.Stderr].
 	Output io.Writer
 
-	// Silence ends a worker that says nothing for so long: it hangs in a step of the runtime that
-	// can't be interrupted, such as moving gigabytes.
+	// Silence is how long a worker may give no sign of life before it is ended: it may hang in a
+	// step of the runtime that can't be interrupted, such as moving gigabytes.
 	Silence time.Duration
 
-	// Memory ends a worker whose heap is larger, in bytes.
+	// Memory is the maximal heap of the worker, in bytes; a worker that exceeds it is ended.
 	Memory uint64
 }
 
-// Process is a worker, as who started it has it. O is what it is told, E is what it tells.
+// Process is a worker, in the process that started it. O is the type of orders, E that of events.
 type Process[O, E any] struct {
 	cmd     *exec.Cmd
 	silence time.Duration
 	events  *os.File
-	pipe    *os.File // that orders are written to
+	pipe    *os.File // for orders
 	said    tail
 
 	mu     sync.Mutex
 	orders chan O // nil once it is closed
 
-	heard atomic.Int64 // messages so far
+	heard atomic.Int64 // number of messages so far
 	fatal string
 }
 
@@ -82,8 +82,8 @@ func Start[O, E any](o Options) (*Process[O, E], error) {
 	return p, nil
 }
 
-// write writes orders. It is in nobody's way: a worker that is stopped reads nothing. An order that
-// can't be written is for a worker that has ended, which is seen elsewhere.
+// write writes orders. It blocks if the worker is stopped and reads nothing, and nobody waits for
+// it. If an order can't be written, the worker has ended, which Wait finds out.
 func (p *Process[O, E]) write(orders <-chan O, first limits) {
 	encoder := gob.NewEncoder(p.pipe)
 	if encoder.Encode(first) != nil {
@@ -96,8 +96,8 @@ func (p *Process[O, E]) write(orders <-chan O, first limits) {
 	}
 }
 
-// Order tells the worker something. It is called a few times at most; once the worker has ended, it
-// does nothing.
+// Order sends an order to the worker. Call it only a few times. Once the worker has ended, it does
+// nothing.
 func (p *Process[O, E]) Order(order O) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,20 +113,20 @@ func (p *Process[O, E]) endOrders() {
 	p.orders = nil
 }
 
-// executable is this program, even if its file was replaced meanwhile.
+// executable is the path of this program. It stays valid if the file is replaced.
 func executable() string {
 	if runtime.GOOS == "linux" {
 		return "/proc/self/exe"
 	}
 	path, err := os.Executable()
 	if err != nil {
-		return os.Args[0] // the start says why not
+		return os.Args[0] // the start reports the error
 	}
 	return path
 }
 
-// Wait gives a worker's events to handle, one at a time, until the worker ends, and returns how
-// that was.
+// Wait calls handle with the events of a worker, one at a time, until the worker ends. It returns
+// how the worker ended.
 func (p *Process[O, E]) Wait(handle func(E)) End {
 	read := make(chan error, 1)
 	go func() { read <- p.read(handle) }()
@@ -137,9 +137,9 @@ func (p *Process[O, E]) Wait(handle func(E)) End {
 	p.endOrders()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // the state says it
+		err = nil // the process state has it
 	}
-	// The pipe ends with the worker, unless something that it started still holds it.
+	// The pipe ends with the worker, unless a process that the worker has started keeps it open.
 	err = errors.Join(err, p.events.SetReadDeadline(time.Now().Add(drainTimeout)), <-read, p.events.Close(), p.pipe.Close())
 	wasSilent, state := <-silent, p.cmd.ProcessState
 	end := End{Said: p.said.String()}
@@ -160,11 +160,11 @@ func (p *Process[O, E]) Wait(handle func(E)) End {
 
 // End is how a worker ended.
 type End struct {
-	// How completes a sentence whose subject is the process: "crashed (…)". It is empty for a
-	// worker that ended by itself and without an error.
+	// How says how the worker ended. It completes a sentence that begins with "the process":
+	// "crashed (…)". It is "" for a worker that ended by itself without an error.
 	How string
 
-	// Said is the last of what it said on its standard error, which the runtime alone writes to.
+	// Said is the last line on its standard error, to which only the runtime writes.
 	Said string
 }
 
@@ -211,8 +211,7 @@ func (p *Process[O, E]) watch(over <-chan struct{}) bool {
 	}
 }
 
-// Kill ends the worker, if it has not ended yet. Whoever waits for one that can't be ended goes on
-// waiting.
+// Kill ends the worker, if it has not ended yet. If it can't be ended, Wait does not return.
 func (p *Process[O, E]) Kill() {
 	started := descendants(p.cmd.Process.Pid) // before they lose their parent
 	_ = p.cmd.Process.Kill()                  // it may have ended

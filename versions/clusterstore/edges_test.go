@@ -236,8 +236,8 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// Whoever has an execution undoes what he wrote, whatever becomes of the store; what is not undone when
-// he ends is written anew.
+// Whoever has an execution undoes what it wrote, whatever becomes of the store; what is not undone when
+// it ends is written again.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, p place, secret kube.Object){

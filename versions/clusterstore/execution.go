@@ -17,25 +17,25 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// execution is one that this process holds.
+// execution is an execution that this process holds.
 type execution struct {
 	*hold
 	runUUID  string
 	tookOver *holder
 
-	// Methods hold it for reading, Close for writing: nothing is under way when an execution is
-	// given back.
+	// Methods hold it for reading, Close for writing. So no method is at work when the execution is
+	// given up.
 	using  sync.RWMutex
 	closed bool
 
-	writing sync.Mutex // one file after the other: ordinals have no gaps
+	writing sync.Mutex // one file at a time, so that ordinals have no gaps
 
 	known   sync.Mutex // guards the rest
 	used    int        // ordinal
 	newest  int64      // timestamp
 	files   map[string]entry
 	older   map[string][]entry
-	removed []entry // files whose ordinals stay used
+	removed []entry // files that were removed; their ordinals stay used
 	kept    map[string]*keptFile
 }
 
@@ -44,7 +44,7 @@ var (
 	_ versions.Losable       = (*execution)(nil)
 )
 
-// newExecution begins to hold an execution whose Lease was just taken.
+// newExecution returns an execution whose Lease was just taken.
 func (s *Store) newExecution(ctx context.Context, id string, h holder, l leaseState, began time.Duration, tookOver *holder, alive bool) (*execution, error) {
 	_, runUUID, err := versions.ParseExecutionID(id)
 	if err != nil {
@@ -57,14 +57,15 @@ func (s *Store) newExecution(ctx context.Context, id string, h holder, l leaseSt
 	return e, nil
 }
 
-// begin finds what there is. Where somebody was taken for dead and may be alive, it first makes sure
-// that it makes no difference: his next ordinal is used up, and what he has sent has landed.
+// begin reads the files of the execution. If the earlier holder was taken for dead and may be
+// alive, begin first makes sure that it can do no harm: it creates the next ordinal, and waits
+// until the requests of the earlier holder have arrived.
 func (e *execution) begin(ctx context.Context, alive bool) error {
 	if err := e.look(ctx); err != nil || e.tookOver == nil && !alive {
 		return err
 	}
 	settle := e.store.times.Settle
-	if !alive { // he sends nothing any more: only what is under way is waited for, where it matters
+	if !alive { // it sends nothing more; an undo waits for the requests under way where it matters
 		now := time.Now()
 		e.hold.mark(versions.Mark{At: now, Until: now.Add(settle)})
 		return nil
@@ -76,26 +77,27 @@ func (e *execution) begin(ctx context.Context, alive bool) error {
 			break
 		}
 		if refusesFences(err) {
-			// His Lease is over all the same, or he finds out soon that it is not his.
-			e.store.log.Warn(fmt.Sprintf("execution %s: nothing can be written that keeps its process from writing: %v", e.id, err))
+			// The Lease of the earlier holder has expired all the same, or the holder soon finds
+			// that it lost the Lease.
+			e.store.log.Warn(fmt.Sprintf("execution %s: its process can't be kept from writing: %v", e.id, err))
 			what, settle = "changes nothing more without its Lease", settle+e.store.times.Stop
 			break
 		}
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
 		}
-		if err := e.look(ctx); err != nil { // he was not dead after all, and flushed
+		if err := e.look(ctx); err != nil { // it was alive after all, and has flushed
 			return err
 		}
 	}
-	e.store.log.Info(fmt.Sprintf("execution %s: its process %s; waiting %s until what it sent has landed", e.id, what, settle))
+	e.store.log.Info(fmt.Sprintf("execution %s: its process %s; waiting %s until its requests have arrived", e.id, what, settle))
 	if err := patience.Sleep(ctx, settle); err != nil {
 		return err
 	}
 	return e.look(ctx)
 }
 
-// look reads what the execution has.
+// look reads the Secrets of the execution.
 func (e *execution) look(ctx context.Context) error {
 	objects, err := e.store.objects(ctx, e.id)
 	if err != nil {
@@ -135,7 +137,7 @@ func (e *execution) TookOver() (versions.Holder, bool) {
 	return e.tookOver.Holder, true
 }
 
-// enter keeps Close waiting until leave. Nothing more is done once somebody else has the execution.
+// enter makes Close wait until leave is called. It fails if another process has the execution.
 func (e *execution) enter(ctx context.Context) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -153,7 +155,7 @@ func (e *execution) enter(ctx context.Context) (leave func(), err error) {
 	return e.using.RUnlock, nil
 }
 
-// own refuses files of other executions.
+// own returns an error unless the file belongs to this execution.
 func (e *execution) own(f versions.File) error {
 	if f.Execution != e.id {
 		return fmt.Errorf("version file %q: got one of execution %q, want %q", f.Name, f.Execution, e.id)
@@ -162,7 +164,7 @@ func (e *execution) own(f versions.File) error {
 	return err
 }
 
-// entry finds a file by its name, which has its state.
+// entry finds a file by its name, which includes its state.
 func (e *execution) entry(f versions.File) (entry, error) {
 	if err := e.own(f); err != nil {
 		return entry{}, err
@@ -176,7 +178,8 @@ func (e *execution) entry(f versions.File) (entry, error) {
 	return x, nil
 }
 
-// Probe implements versions.Execution: the server checks a Secret as it would that of a file.
+// Probe implements versions.Execution. The server checks a Secret as it would check that of a file,
+// and stores nothing.
 func (e *execution) Probe(ctx context.Context) error {
 	leave, err := e.enter(ctx)
 	if err != nil {
@@ -233,14 +236,14 @@ func (e *execution) Read(ctx context.Context, f versions.File) ([]byte, error) {
 		return nil, err
 	}
 	if content, ok, err := e.keptContent(x); ok {
-		return content, err // the API server has said that this is what it has
+		return content, err // the API server has confirmed this content
 	}
 	return e.store.read(ctx, x, e.hold.lease.uid)
 }
 
-// MarkInFlight implements versions.Execution. It costs no request: the note gets into the Lease
-// with its next renewal, and of a holder that died before, any request may be under way. It fails
-// if this holder may be taken for dead.
+// MarkInFlight implements versions.Execution. It sends no request: the mark is written into the
+// Lease with the next renewal. If the holder dies before, any request may be under way. It fails if
+// another process may take this holder for dead.
 func (e *execution) MarkInFlight(m versions.Mark) (func() error, error) {
 	leave, err := e.enter(context.Background())
 	if err != nil {
@@ -272,7 +275,7 @@ func (e *execution) InFlight(ctx context.Context) ([]versions.Mark, error) {
 	return e.inFlight(), nil
 }
 
-// Close implements versions.Execution. It may be called again.
+// Close implements versions.Execution. It may be called several times.
 func (e *execution) Close() error {
 	e.using.Lock()
 	defer e.using.Unlock()
@@ -295,8 +298,9 @@ func (e *execution) Close() error {
 	return errors.Join(err, e.hold.release(gone && err == nil))
 }
 
-// tidy removes what is left of files that were removed, and reports whether nothing else is there.
-// A fence stays as long as the execution does: whom it keeps out may still wake up.
+// tidy removes what is left of removed files. It returns true if nothing else is left. A fence
+// stays as long as the execution, because the process that it keeps from writing may continue
+// later.
 func (e *execution) tidy(ctx context.Context) (empty bool, err error) {
 	objects, err := e.store.objects(ctx, e.id)
 	if err != nil {
@@ -321,10 +325,10 @@ func (e *execution) delete(ctx context.Context, x entry) error {
 	return err
 }
 
-// isMissing is for a file that is gone, which is what was wanted.
+// isMissing reports whether a file is gone, which is the wanted result.
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) || apierrors.IsNotFound(err) }
 
-// readOnly gives an error the kind of a store that takes no change at all.
+// readOnly adds the kind of a read-only store to an error.
 func readOnly(err error) error {
 	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "may not") {
 		return fmt.Errorf("%w: %w", versions.ErrReadOnly, err)

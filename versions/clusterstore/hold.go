@@ -17,7 +17,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// hold is a Lease that this process has, and renews.
+// hold is a Lease that this process holds and renews.
 type hold struct {
 	store  *Store
 	id     string
@@ -27,13 +27,13 @@ type hold struct {
 	ended  chan struct{}
 	lost   chan struct{}
 
-	patching sync.Mutex // held by what changes the Lease
+	patching sync.Mutex // held while the Lease is changed
 
 	mu      sync.Mutex
 	version string
 	good    time.Duration // uptime at the start of the last renewal that was answered
-	deleted bool          // the Lease is not there any more
-	asked   time.Duration // uptime when it was last asked in vain whether the Lease is still its
+	deleted bool          // the Lease no longer exists
+	asked   time.Duration // uptime when this holder last asked whether it still has the Lease, without an answer
 	lostTo  error
 	marks   []*versions.Mark
 	saved   bool // the Lease has the marks
@@ -64,7 +64,7 @@ func (x *hold) renewing(ctx context.Context) {
 			return
 		case err != nil:
 			level := slog.LevelWarn
-			if said { // once an outage
+			if said { // once in each outage
 				level = slog.LevelDebug
 			}
 			x.store.log.Log(ctx, level, fmt.Sprintf("the Lease of execution %s was not renewed: %v", x.id, err))
@@ -78,7 +78,7 @@ func (x *hold) renewing(ctx context.Context) {
 	}
 }
 
-// renew says in the Lease that its holder lives, and which of its requests are under way.
+// renew renews the Lease, and writes the marks of the requests that are under way into it.
 func (x *hold) renew(ctx context.Context) error {
 	began := versions.ThisMachine().Uptime
 	if err := x.patch(ctx, kube.Object{"spec": kube.Object{"renewTime": microTime(time.Now())}}); err != nil {
@@ -90,7 +90,8 @@ func (x *hold) renew(ctx context.Context) error {
 	return nil
 }
 
-// patch changes the Lease as its holder. Whoever took it over has changed it before.
+// patch changes the Lease as its holder. It fails if another process has taken the Lease over,
+// because that changes it.
 func (x *hold) patch(ctx context.Context, change kube.Object) error {
 	x.patching.Lock()
 	defer x.patching.Unlock()
@@ -118,7 +119,7 @@ func (x *hold) patch(ctx context.Context, change kube.Object) error {
 	}
 }
 
-// look finds out whether the Lease is still this holder's.
+// look finds out whether this holder still has the Lease.
 func (x *hold) look(ctx context.Context) error {
 	object, err := x.store.client.Get(ctx, leases, x.store.options.Namespace, x.lease.name)
 	if apierrors.IsNotFound(err) {
@@ -132,12 +133,12 @@ func (x *hold) look(ctx context.Context) error {
 	}
 	l := readLease(object)
 	switch {
-	case l.free() && l.last == x.lease.last: // nobody had it since
+	case l.free() && l.last == x.lease.last: // nobody has held it since
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.deleted = true
 		return x.gone()
-	case l.free(): // who took it over has ended, too
+	case l.free(): // the process that took it over has ended, too
 		return x.lose(readHolder(kube.Meta(object).GetAnnotations()[noteLast]))
 	case l.uid != x.lease.uid || l.identity != x.holder.Identity:
 		return x.lose(l.holder)
@@ -148,14 +149,14 @@ func (x *hold) look(ctx context.Context) error {
 	return nil
 }
 
-// gone is the error of a hold whose Lease somebody deleted, or made nobody's. Nobody is known to have
-// the execution, so what was changed is still its to undo; but anybody can take it now, so nothing more
-// is changed.
+// gone is the error of a hold whose Lease somebody deleted or emptied. No other process is known to
+// have the execution, so this one still has to undo its changes. Any process can take it now, so
+// this one makes no further change.
 func (x *hold) gone() error {
 	return fmt.Errorf("execution %s: its Lease was deleted or emptied by somebody: nothing shows that another process has not got it", x.id)
 }
 
-// lose ends the hold: somebody else has the execution.
+// lose ends the hold, because another process has the execution.
 func (x *hold) lose(to holder) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -176,7 +177,8 @@ func (x *hold) LostTo() error {
 	return x.lostTo
 }
 
-// alive returns an error unless a change may be made now: nobody can have taken the execution over.
+// alive returns nil if a change may be made now: no other process can have taken the execution
+// over.
 func (x *hold) alive() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -192,7 +194,8 @@ func (x *hold) alive() error {
 	return nil
 }
 
-// confirm is alive for a holder that can ask: one whose machine slept may find that all is as it was.
+// confirm is alive, but may ask the API server. After the machine slept, it may find that this
+// process still has the Lease.
 func (x *hold) confirm(ctx context.Context) error {
 	err := x.alive()
 	if err == nil || x.LostTo() != nil {
@@ -202,7 +205,7 @@ func (x *hold) confirm(ctx context.Context) error {
 	asked := x.asked
 	x.mu.Unlock()
 	now := versions.ThisMachine().Uptime
-	if asked != 0 && now-asked < x.store.times.Renew { // and it was away
+	if asked != 0 && now-asked < x.store.times.Renew { // and got no answer
 		return err
 	}
 	limit, cancel := context.WithTimeout(ctx, x.store.times.Renew)
@@ -234,14 +237,14 @@ func (x *hold) Permit(ctx context.Context, undo bool) (check func() error, err e
 		if err == nil || x.LostTo() != nil {
 			return err
 		}
-		if age := versions.ThisMachine().Uptime - began; age > x.store.times.Settle { // as if it had slept
+		if age := versions.ThisMachine().Uptime - began; age > x.store.times.Settle { // treated as if the machine had slept
 			return fmt.Errorf("execution %s: it was last asked %s ago whether another process has it", x.id, age.Round(time.Second/10))
 		}
 		return nil
 	}, nil
 }
 
-// mark notes a request; it gets into the Lease with the next renewal.
+// mark notes a request. The note is written into the Lease with the next renewal.
 func (x *hold) mark(m versions.Mark) *versions.Mark {
 	m = m.Completed()
 	x.mu.Lock()
@@ -267,10 +270,10 @@ func (x *hold) inFlight() []versions.Mark {
 	return found
 }
 
-// mostMarks bounds what is noted in a Lease. Without a note, any request may be under way.
+// mostMarks bounds the notes in a Lease. Without notes, any request may be under way.
 const mostMarks = 64
 
-// noteMarks adds the marks to a change of the Lease, unless it has them.
+// noteMarks adds the marks to a change of the Lease, unless the Lease has them already.
 func (x *hold) noteMarks(change kube.Object) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -307,10 +310,10 @@ func (x *hold) noteMarks(change kube.Object) {
 	notes[noteInFlight], x.saved = note, true
 }
 
-// releaseLimit bounds the end of a hold: a Lease that is not given back is over by itself.
+// releaseLimit bounds the release of a Lease. A Lease that is not released expires by itself.
 const releaseLimit = 15 * time.Second
 
-// release ends the hold, and the Lease too if gone says so.
+// release ends the hold. If gone is true, it deletes the Lease, too.
 func (x *hold) release(gone bool) error {
 	x.stop()
 	<-x.ended
@@ -336,7 +339,7 @@ func (x *hold) release(gone bool) error {
 	deleted := x.deleted
 	x.mu.Unlock()
 	if errors.As(err, &lost) || deleted {
-		return nil // it is theirs, or nobody's
+		return nil // another process has it, or nobody has
 	}
 	if err != nil {
 		return fmt.Errorf("the Lease of execution %s was not given back, and is over in %s: %w", x.id, x.store.times.Lease, err)

@@ -11,21 +11,21 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// holder is who has a Lease, as its annotation has it.
+// holder is the holder of a Lease, as its annotation has it.
 type holder struct {
 	versions.Holder
-	Identity string `json:"identity"`          // of this one hold, as in the Lease's spec
-	Boot     string `json:"boot,omitempty"`    // the rest finds its process
-	PIDs     string `json:"pids,omitempty"`    // the name space that its PID is in
-	Process  int    `json:"process,omitempty"` // its PID there; the Holder's may be its parent's
-	Started  string `json:"started,omitempty"` // when, so that a later process of this PID is none
+	Identity string `json:"identity"`          // identifies this hold; also in the spec of the Lease
+	Boot     string `json:"boot,omitempty"`    // this and the rest identify the process
+	PIDs     string `json:"pids,omitempty"`    // the namespace of its PID
+	Process  int    `json:"process,omitempty"` // its PID there; that of the Holder may be its parent's
+	Started  string `json:"started,omitempty"` // start time, to tell it from a later process with this PID
 }
 
 func newHolder(identity string) holder {
 	h := holder{Holder: versions.Self(), Identity: identity, Boot: versions.ThisMachine().Boot, PIDs: pidNamespace(), Process: os.Getpid()}
 	started, err := startedAt(h.Process)
 	if err != nil {
-		h.Boot = "" // it can't be looked for
+		h.Boot = "" // the process can't be looked for
 	}
 	h.Started = started
 	return h
@@ -34,12 +34,12 @@ func newHolder(identity string) holder {
 func (h holder) String() string {
 	text, err := json.Marshal(h)
 	if err != nil {
-		return "" // strings, numbers and a time of this century can be written
+		return "" // not reached: strings, numbers and a time of this century can always be encoded
 	}
 	return string(text)
 }
 
-// readHolder returns what an annotation says; nobody, if it says nothing.
+// readHolder returns the holder in an annotation, and an empty holder if there is none.
 func readHolder(note string) holder {
 	var h holder
 	if json.Unmarshal([]byte(note), &h) != nil {
@@ -48,7 +48,7 @@ func readHolder(note string) holder {
 	return h
 }
 
-// gone reports whether the holder was a process of this machine that ended.
+// gone reports whether the holder was a process of this machine that has ended.
 func (h holder) gone() bool {
 	if h.Boot == "" || h.Boot != versions.ThisMachine().Boot || h.PIDs == "" || h.PIDs != pidNamespace() || h.Process == 0 {
 		return false
@@ -57,7 +57,7 @@ func (h holder) gone() bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && started != h.Started
 }
 
-// pidNamespace names the namespaces that a PID and the time of its start are of, "" where it is not
+// pidNamespace identifies the namespaces of a PID and of its start time. It is "" if they are not
 // known.
 func pidNamespace() string {
 	name, err := os.Readlink("/proc/self/ns/pid")
@@ -74,8 +74,8 @@ func pidNamespace() string {
 	return name + " " + clock
 }
 
-// startedAt is when a process began, in ticks since the boot. A process that has ended and was not
-// yet waited for has gone.
+// startedAt is when a process began, in clock ticks since the boot. A process that has ended counts
+// as gone, even if its parent has not waited for it.
 func startedAt(pid int) (string, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

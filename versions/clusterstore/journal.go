@@ -21,15 +21,15 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// journals is where this store writes its next line: a Secret for each day, and more of them on a
-// day with more lines than one can hold.
+// journals is where this store writes its next line: a Secret for each day. A day with more lines
+// than one Secret can hold has several.
 type journals struct {
 	mu   sync.Mutex
 	day  string
 	part int
 }
 
-// journalDate is a day in the name of a Secret.
+// journalDate is the format of a day in the name of a Secret.
 const journalDate = "20060102"
 
 // mostParts bounds the journal of one day: some 100 MB.
@@ -49,8 +49,8 @@ func (j *journals) name(day string, full bool) (string, error) {
 	return fmt.Sprintf("%sjournal-%s-%d", objectPrefix, day, j.part), nil
 }
 
-// Append implements versions.Store. What a Secret says by being there, that a file was flushed, costs
-// no other request; neither does an attempt, of which the outcome tells.
+// Append implements versions.Store. Some lines cost no request: that a file was flushed follows
+// from its Secret, and an attempt from its outcome.
 func (s *Store) Append(ctx context.Context, e versions.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -75,14 +75,14 @@ func (s *Store) Append(ctx context.Context, e versions.Entry) error {
 			return err
 		}
 		err = s.addLine(ctx, name, data)
-		// 422 is the API server's word for data that is longer than a Secret's may be.
+		// The API server answers 422 if the data is longer than a Secret may be.
 		if !apierrors.IsInvalid(err) && !apierrors.IsRequestEntityTooLargeError(err) {
 			return err
 		}
 	}
 }
 
-// addLine adds a key to a Secret, which is made where it is not there.
+// addLine adds a key to a Secret, and creates the Secret if it does not exist.
 func (s *Store) addLine(ctx context.Context, name string, data kube.Object) error {
 	_, err := s.client.Patch(ctx, secrets, s.options.Namespace, name, kube.Object{"data": data}, kube.PatchOptions{})
 	if !apierrors.IsNotFound(err) {
@@ -92,13 +92,13 @@ func (s *Store) addLine(ctx context.Context, name string, data kube.Object) erro
 		"metadata": kube.Object{"name": name, "labels": kube.Object{labelObject: objectJournal}},
 		"type":     typeJournal, "data": data,
 	})
-	if apierrors.IsAlreadyExists(err) { // somebody else made it meanwhile
+	if apierrors.IsAlreadyExists(err) { // another process has created it meanwhile
 		_, err = s.client.Patch(ctx, secrets, s.options.Namespace, name, kube.Object{"data": data}, kube.PatchOptions{})
 	}
 	return err
 }
 
-// line is one of the journal, with what orders it.
+// line is a line of the journal, with the keys of its order.
 type line struct {
 	at    int64
 	key   string
@@ -106,7 +106,7 @@ type line struct {
 	err   error
 }
 
-// Journal implements versions.Store. Of the files that are there, it tells when they were written.
+// Journal implements versions.Store. For existing files, it also yields an entry for the flush.
 func (s *Store) Journal(ctx context.Context, f versions.Filter) iter.Seq2[versions.Entry, error] {
 	return func(yield func(versions.Entry, error) bool) {
 		lines, err := s.lines(ctx)
@@ -147,7 +147,7 @@ func (s *Store) lines(ctx context.Context) ([]line, error) {
 	for i := range files {
 		x, err := s.readEntry(&files[i])
 		if err != nil {
-			continue // List says what is wrong with it
+			continue // List reports the problem
 		}
 		writer := readHolder(x.holder)
 		_, runUUID, _ := versions.ParseExecutionID(x.Execution) // readEntry has parsed it

@@ -15,27 +15,27 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// keptFile is a pending file that this hold wrote, with what is in it, gzipped. Whoever changed
-// something can undo it, whatever becomes of the store: Secrets that somebody deletes or labels
-// otherwise, a namespace that goes and an API server that is away take nothing from it.
+// keptFile is a pending file that this hold wrote, with its content, gzipped. So this process can
+// undo its changes whatever happens to the store: Secrets that somebody deletes or relabels, a
+// deleted namespace, or an API server that does not answer.
 type keptFile struct {
 	entry
 	packed []byte
-	said   bool // that the store has it no more
+	said   bool // the log says that the store no longer has it
 }
 
-// keep remembers a file that was written. Who calls it holds e.known.
+// keep stores a file that was written. The caller holds e.known.
 func (e *execution) keep(x entry, packed []byte) {
 	if x.State != versions.Pending {
-		return // a copy of what is undone
+		return // a copy of an executed file
 	}
 	e.kept[x.Key()] = &keptFile{entry: x, packed: packed}
 }
 
-// forget is for a file that needs no undo any more. Who calls it holds e.known.
+// forget drops a file that needs no undo any more. The caller holds e.known.
 func (e *execution) forget(x entry) { delete(e.kept, x.Key()) }
 
-// keptContent returns what is in a file that this hold wrote.
+// keptContent returns the content of a file that this hold wrote.
 func (e *execution) keptContent(x entry) (content []byte, ok bool, err error) {
 	e.known.Lock()
 	k := e.kept[x.Key()]
@@ -47,8 +47,8 @@ func (e *execution) keptContent(x entry) (content []byte, ok bool, err error) {
 	return content, true, err
 }
 
-// addKept puts what this hold wrote to what was found in the store: nobody else had the right to
-// say that it is undone. Who calls it holds e.known.
+// addKept adds the files that this hold wrote to those found in the store. Nobody else may mark
+// them as undone. The caller holds e.known.
 func (e *execution) addKept(x *inside) {
 	for _, key := range slices.Sorted(maps.Keys(e.kept)) {
 		k := e.kept[key]
@@ -58,7 +58,7 @@ func (e *execution) addKept(x *inside) {
 		x.files[key] = k.entry
 		if !k.said {
 			k.said = true
-			e.store.log.Warn(fmt.Sprintf("%s was deleted or changed by somebody: it is still undone here, by what this process knows", k.Location))
+			e.store.log.Warn(fmt.Sprintf("%s was deleted or changed by somebody: this process still undoes it, from its memory", k.Location))
 		}
 	}
 }
@@ -66,8 +66,8 @@ func (e *execution) addKept(x *inside) {
 // soon is how long a holder waits for a store that it does not need.
 const soon = 5 * time.Second
 
-// refresh looks at what the store has. A holder knows that by itself, as far as it can be known: a store
-// that does not answer keeps it from nothing.
+// refresh reads the files in the store. A holder can do without that, because it knows its own
+// files. So a store that does not answer is no error.
 func (e *execution) refresh(ctx context.Context) error {
 	brief, cancel := context.WithTimeout(patience.Impatient(ctx), soon)
 	defer cancel()
@@ -81,17 +81,18 @@ func (e *execution) refresh(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	e.store.log.Warn(fmt.Sprintf("%s can't be listed, and is as this process knows it: %v", e.Location(), err))
+	e.store.log.Warn(fmt.Sprintf("%s can't be listed: going on with what this process has in memory: %v", e.Location(), err))
 	return nil
 }
 
-// rescue writes anew what somebody deleted or changed of the files that are left to others.
+// rescue writes the pending files again that somebody deleted or changed, so that others can undo
+// them.
 func (e *execution) rescue() {
 	ctx, cancel := context.WithTimeout(patience.Impatient(context.Background()), soon)
 	defer cancel()
 	objects, err := e.store.objects(ctx, e.id)
 	if err != nil {
-		return // it was said, or nobody harmed them
+		return // the log says so already, or the files are as they were
 	}
 	there := e.store.entries(e.id, objects).files
 	e.known.Lock()
@@ -108,15 +109,15 @@ func (e *execution) rescue() {
 			_, err = e.write(ctx, k.File, content)
 		}
 		if err != nil {
-			e.store.log.Error(fmt.Sprintf("%s is pending, was deleted or changed by somebody, and can't be written anew: %v", k.Location, err))
+			e.store.log.Error(fmt.Sprintf("%s is pending, was deleted or changed by somebody, and can't be written again: %v", k.Location, err))
 			continue
 		}
-		e.store.log.Warn(fmt.Sprintf("%s was deleted or changed by somebody, and is written anew", k.Location))
+		e.store.log.Warn(fmt.Sprintf("%s was deleted or changed by somebody, and is written again", k.Location))
 	}
 }
 
-// refusesFences reports whether the API server takes no Secret: a quota is used up, a policy or a
-// webhook refuses it, or the right is missing. An undo needs none.
+// refusesFences reports whether the API server accepts no Secret: a quota is used up, a policy or a
+// webhook refuses it, or a right is missing. An undo needs no Secret.
 func refusesFences(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || errors.As(err, new(*kube.WebhookError))
 }

@@ -16,7 +16,7 @@ func ReadSigningKey(path string) (ed25519.PrivateKey, error) {
 }
 
 // ReadPublicKeys reads the public keys of runners from a file, or from all files of a directory:
-// Ed25519 keys in PEM (PKIX). Several make it possible to change a key.
+// Ed25519 keys in PEM (PKIX). While a key is replaced, there are several.
 func ReadPublicKeys(path string) ([]ed25519.PublicKey, error) { return signature.ReadPublic(path) }
 
 // NewKey makes a private key.
@@ -28,7 +28,7 @@ func NewKey() (ed25519.PrivateKey, error) {
 	return signer.Private(), nil
 }
 
-// PEM returns a key, and its public one, as files have them, with the ID that messages name it by.
+// PEM returns a private key and its public key in PEM, and the ID that messages use for the pair.
 func PEM(key ed25519.PrivateKey) (private, public []byte, id string, err error) {
 	signer, err := signature.SignerOf(key)
 	if err != nil {

@@ -14,25 +14,26 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Leader is a piece of work that one of several processes does at a time: the one that holds a Lease
-// beside the store. It is written as client-go's own election writes it, so that other versions of
-// this program can take part.
+// Leader is work that one of several processes does at a time: the process that holds a Lease in
+// the namespace of the store. The Lease has the format of client-go's leader election, so that
+// other versions of this program can take part.
 type Leader struct {
-	Name string // of the Lease
+	Name string // name of the Lease
 
-	// Work is done while this process leads. Its context ends when it leads no more, or when that of
-	// Lead does. The Lease is kept until Work has returned, unless it is lost.
+	// Work is called while this process is the leader. Its context ends when this process is no
+	// longer the leader, or when the context of Lead ends. The Lease is kept until Work has
+	// returned, unless it is lost.
 	Work func(context.Context)
 
-	// Other is told of each process that leads instead. Nil: nobody.
+	// Other is called with the identity of each other leader. Nil: not called.
 	Other func(identity string)
 }
 
-// How the times of an election follow from that of an execution's Lease.
+// The times of an election, as parts of the time that an execution's Lease lasts.
 const (
-	leadPart     = 4  // who has not renewed it for 15 s leads no more
-	deadlinePart = 6  // who could not renew it for 10 s gives up
-	attemptPart  = 30 // it is tried every 2 s
+	leadPart     = 4  // without a renewal for 15 s, the leader is no longer leader
+	deadlinePart = 6  // a leader that could not renew for 10 s gives up
+	attemptPart  = 30 // an attempt every 2 s
 )
 
 // candidate is one process in an election.
@@ -40,10 +41,10 @@ type candidate struct {
 	Leader
 	store    *Store
 	identity string
-	lease    leaseState // as it was seen last
+	lease    leaseState // as it was read last
 	good     time.Duration
 	said     string // the last error that was logged
-	reported string // the leader that Other was told of
+	reported string // the leader that Other was called with
 }
 
 // Lead takes part in an election until the context ends. It returns once Work has.
@@ -60,14 +61,15 @@ func (s *Store) Lead(ctx context.Context, l Leader) {
 	}
 }
 
-// pause is not the same for all candidates.
+// pause returns the time to the next attempt. It is random, so that candidates don't try at the
+// same time.
 func (c *candidate) pause() time.Duration {
 	pause := c.store.times.Lease / attemptPart
 	return pause + time.Duration(rand.Int64N(int64(pause)/5+1))
 }
 
-// lead works for as long as the Lease can be held. Nobody else begins before this work has returned,
-// unless this process can't be heard of for so long that it has to be taken for dead.
+// lead calls Work for as long as the Lease can be held. No other process begins before Work has
+// returned, unless this process is silent for so long that it counts as dead.
 func (c *candidate) lead(ctx context.Context) {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
@@ -96,7 +98,7 @@ func (c *candidate) lead(ctx context.Context) {
 	}
 }
 
-// try takes the Lease, or renews it, and reports whether this process has it.
+// try takes or renews the Lease. It returns true if this process has it.
 func (c *candidate) try(ctx context.Context) bool {
 	began := versions.ThisMachine().Uptime
 	err := c.hold(ctx)
@@ -119,7 +121,7 @@ func (c *candidate) try(ctx context.Context) bool {
 	return false
 }
 
-// hold makes the Lease this process's, unless another one has it. c.lease says who has.
+// hold takes or renews the Lease, unless another process has it. c.lease then says which.
 func (c *candidate) hold(ctx context.Context) error {
 	client, namespace := c.store.client, c.store.options.Namespace
 	if c.lease.identity == c.identity {
@@ -131,7 +133,7 @@ func (c *candidate) hold(ctx context.Context) error {
 		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			return err
 		}
-		// Somebody has changed it: who has it now?
+		// Another process has changed it: read who has it now.
 	}
 	object, err := client.Get(ctx, leases, namespace, c.Name)
 	if apierrors.IsNotFound(err) {
@@ -141,7 +143,7 @@ func (c *candidate) hold(ctx context.Context) error {
 		return err
 	}
 	c.lease = readLease(object)
-	// Only this store's own clock tells how old it is.
+	// The age of the Lease is measured by the clock of this store only.
 	unchanged := c.store.unchanged(c.lease)
 	if !c.lease.free() && c.lease.identity != c.identity && unchanged < c.lasts(object) {
 		return nil
@@ -154,7 +156,7 @@ func (c *candidate) hold(ctx context.Context) error {
 	}
 	taken, err := client.Patch(ctx, leases, namespace, c.Name, kube.Object{"spec": spec}, c.sameLease())
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		c.lease = leaseState{} // another one was faster; the next attempt tells who
+		c.lease = leaseState{} // another process was faster; the next attempt reads which
 		return nil
 	}
 	if err == nil {
@@ -163,7 +165,7 @@ func (c *candidate) hold(ctx context.Context) error {
 	return err
 }
 
-// make makes the Lease where there is none.
+// make creates the Lease if there is none.
 func (c *candidate) make(ctx context.Context) error {
 	c.lease = leaseState{}
 	spec := c.spec()
@@ -178,12 +180,12 @@ func (c *candidate) make(ctx context.Context) error {
 	return err
 }
 
-// sameLease has a change refused if somebody else has made one.
+// sameLease makes a patch fail if another process has changed the Lease.
 func (c *candidate) sameLease() kube.PatchOptions {
 	return kube.PatchOptions{UID: c.lease.uid, ResourceVersion: c.lease.version}
 }
 
-// spec says that this process has the Lease from now on.
+// spec is the spec of a Lease that this process takes now.
 func (c *candidate) spec() kube.Object {
 	now := microTime(time.Now())
 	return kube.Object{
@@ -192,15 +194,16 @@ func (c *candidate) spec() kube.Object {
 	}
 }
 
-// lasts is how long a Lease has to be unchanged to be free. Who holds it may count on more than this
-// process would.
+// lasts is how long a Lease must be unchanged before it counts as free. Its holder may use a longer
+// time than this process.
 func (c *candidate) lasts(lease kube.Object) time.Duration {
 	// One that is no number is as good as missing: this process's own time counts.
 	seconds, _, _ := unstructured.NestedInt64(lease, "spec", "leaseDurationSeconds")
 	return max(c.store.times.Lease/leadPart, time.Duration(seconds)*time.Second)
 }
 
-// release lets another process lead at once. One that can't be told waits until the Lease is over.
+// release gives the Lease up, so that another process can lead at once. If that fails, the Lease
+// expires by itself.
 func (c *candidate) release(ctx context.Context) {
 	limit, cancel := context.WithTimeout(ctx, c.store.times.Lease/deadlinePart)
 	defer cancel()

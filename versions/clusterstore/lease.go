@@ -27,7 +27,7 @@ type leaseState struct {
 	name, uid, version string
 	holder             holder
 	identity           string // of the holder, as the spec has it; "" for none
-	last               string // identity of who gave it back last
+	last               string // identity of the last holder that released it
 	renewed            time.Time
 	marks              []versions.Mark
 }
@@ -35,7 +35,7 @@ type leaseState struct {
 func readLease(object kube.Object) leaseState {
 	meta := kube.Meta(object)
 	l := leaseState{name: meta.GetName(), uid: string(meta.GetUID()), version: meta.GetResourceVersion()}
-	// What is missing or of another type is as if nobody had said anything.
+	// A missing value, or one of another type, counts as empty.
 	l.identity, _, _ = unstructured.NestedString(object, "spec", "holderIdentity")
 	if l.holder = readHolder(meta.GetAnnotations()[noteHolder]); l.holder.Identity != l.identity {
 		l.holder = holder{Identity: l.identity}
@@ -54,16 +54,16 @@ func readLease(object kube.Object) leaseState {
 
 func (l leaseState) free() bool { return l.identity == "" }
 
-// emptied reports whether somebody took the holder out of a Lease who was not its holder: that one may
-// be alive, and not know it.
+// emptied reports whether somebody other than the holder removed the holder from a Lease. The
+// holder may be alive without knowing that.
 func emptied(object kube.Object) bool {
 	return readLease(object).free() && readHolder(kube.Meta(object).GetAnnotations()[noteHolder]).Identity != ""
 }
 
-// microTime is how the API server keeps the times of a Lease.
+// microTime is the format of times in a Lease.
 func microTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z07:00") }
 
-// held is the part of a Lease that says who has it.
+// held is the part of a Lease that says who holds it.
 func (s *Store) held(h holder, now time.Time) kube.Object {
 	return kube.Object{
 		"metadata": kube.Object{"annotations": kube.Object{noteHolder: h.String()}},
@@ -78,8 +78,8 @@ func (s *Store) newHolder() holder {
 	return newHolder(versions.Self().Host + "_" + uuid.NewString())
 }
 
-// create makes the Lease of an execution, which begins by that. The error is errLeaseExists if
-// somebody else did. With doubt, there may be a holder all the same.
+// create creates the Lease of an execution, which begins with that. The error is errLeaseExists if
+// another process has created it. If doubt is true, there may be a holder without a Lease.
 func (s *Store) create(ctx context.Context, id string, doubt bool) (*execution, error) {
 	_, runUUID, err := versions.ParseExecutionID(id)
 	if err != nil {
@@ -99,14 +99,14 @@ func (s *Store) create(ctx context.Context, id string, doubt bool) (*execution, 
 		return nil, err
 	}
 	l := readLease(made)
-	if l.identity != h.Identity { // an answer was lost, and what is there is somebody else's
+	if l.identity != h.Identity { // an answer was lost, and another process has the Lease
 		return nil, errLeaseExists
 	}
 	return s.newExecution(ctx, id, h, l, began, nil, doubt)
 }
 
-// take takes the Lease of an execution that nobody has, or whose holder is dead. It waits for as
-// long as it takes to know that, if there is reason to believe it.
+// take takes the Lease of an execution that has no holder, or whose holder is dead. If the holder
+// may be dead, it waits until that is certain.
 func (s *Store) take(ctx context.Context, id string, object kube.Object) (*execution, error) {
 	l := readLease(object)
 	dead, doubt := false, emptied(object)
@@ -143,15 +143,15 @@ func (s *Store) take(ctx context.Context, id string, object kube.Object) (*execu
 	return s.newExecution(ctx, id, h, now, began, tookOver, doubt || dead && !tookOver.gone())
 }
 
-// suspicious reports whether a Lease may have no holder any more. Clocks are only a reason to look
-// longer, never to take it.
+// suspicious reports whether a holder may be dead, by the times in the Lease. Because clocks
+// differ, this is only a reason to watch the Lease, and never to take it.
 func (s *Store) suspicious(l leaseState) bool {
 	age := time.Since(l.renewed)
 	return age > 2*s.times.Renew || age < -s.times.Renew
 }
 
-// watchLease returns nil once a Lease was seen not to change for as long as it lasts, and an error
-// as soon as it does.
+// watchLease returns nil when the Lease was seen unchanged for as long as it lasts. It returns an
+// error as soon as the Lease changes.
 func (s *Store) watchLease(ctx context.Context, id string, l leaseState) error {
 	said := false
 	for {
@@ -161,7 +161,7 @@ func (s *Store) watchLease(ctx context.Context, id string, l leaseState) error {
 		}
 		if !said {
 			said = true
-			s.log.Info(fmt.Sprintf("execution %s: its Lease was last renewed at %s; whether its process is alive is known in %s",
+			s.log.Info(fmt.Sprintf("execution %s: its Lease was last renewed at %s; in %s it is known whether its process is alive",
 				id, l.renewed.Format(time.RFC3339), left.Round(time.Second)))
 		}
 		if err := patience.Sleep(ctx, min(left, s.times.Renew/4)); err != nil {

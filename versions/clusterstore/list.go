@@ -25,7 +25,7 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 	var selector []string
 	if f.RunUUID != "" {
 		if versions.CheckRunUUID(f.RunUUID) != nil {
-			return listing, ctx.Err() // no run has it
+			return listing, ctx.Err() // no run can have this UUID
 		}
 		selector = append(selector, labelRun+"="+f.RunUUID)
 	}
@@ -33,10 +33,10 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 		selector = append(selector, labelType+"="+labelValue(f.ScenarioType))
 	}
 	if f.PendingOnly {
-		// What has no state, or another one, is a problem, and not to be hidden.
+		// A Secret without a state, or with an unknown one, is selected, and reported as a problem.
 		selector = append(selector, fmt.Sprintf("%s notin (%s, %s, %s)", labelState, versions.Executed, stateRemoved, stateOriginal))
 	}
-	// By their type, which nobody can change, where labels are for anybody who may write.
+	// By type, which is immutable. Labels can be changed by anybody who may write Secrets.
 	found, err := s.client.ListMetadata(ctx, secrets, s.options.Namespace, kube.ListOptions{FieldSelector: isFile, LabelSelector: strings.Join(selector, ",")})
 	if err != nil {
 		return listing, err
@@ -45,7 +45,7 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 	for i := range found {
 		g.add(&found[i], &listing)
 	}
-	if f.ScenarioType == "" && !f.PendingOnly { // those without files are listed, too
+	if f.ScenarioType == "" && !f.PendingOnly { // executions without files are listed, too
 		held, err := s.client.ListMetadata(ctx, leases, s.options.Namespace, kube.ListOptions{LabelSelector: strings.Join(withRun(labelObject+"="+objectLease, f.RunUUID), ",")})
 		if err != nil {
 			return listing, err
@@ -67,7 +67,7 @@ func withRun(selector, runUUID string) []string {
 	return []string{selector, labelRun + "=" + runUUID}
 }
 
-// collector is a listing that is being made.
+// collector makes a listing.
 type collector struct {
 	store      *Store
 	executions map[string]*versions.ExecutionInfo
@@ -106,7 +106,7 @@ func (g *collector) add(object metav1.Object, listing *versions.Listing) {
 	if e.Changed.After(x.Changed) {
 		x.Changed = e.Changed
 	}
-	// A file that was edited is a new Secret, and for a moment there are two.
+	// An edit creates a new Secret. For a moment there are two for one file.
 	if other, ok := g.newest[e.Key()]; !ok || other.ordinal < e.ordinal {
 		g.newest[e.Key()] = e
 	}
@@ -150,7 +150,7 @@ func (s *Store) Read(ctx context.Context, f versions.File) ([]byte, error) {
 	return s.read(ctx, x, incarnation)
 }
 
-// find looks for a file of the store.
+// find returns a file of the store.
 func (s *Store) find(ctx context.Context, f versions.File) (entry, error) {
 	if _, _, err := versions.ParseExecutionID(f.Execution); err != nil {
 		return entry{}, err
@@ -192,7 +192,8 @@ func (s *Store) Original(ctx context.Context, f versions.File) ([]byte, error) {
 	return s.read(ctx, older[0], incarnation)
 }
 
-// incarnation is what an execution's files are signed for. Without a Lease, no signature is valid.
+// incarnation is the UID of the Lease, which the signatures of an execution's files contain.
+// Without a Lease, no signature is valid.
 func (s *Store) incarnation(ctx context.Context, id string) (string, error) {
 	lease, err := s.client.Get(ctx, leases, s.options.Namespace, objectName(id))
 	if apierrors.IsNotFound(err) {
@@ -201,21 +202,21 @@ func (s *Store) incarnation(ctx context.Context, id string) (string, error) {
 	return string(kube.Meta(lease).GetUID()), err
 }
 
-// inside is what the Secrets of an execution are.
+// inside has the Secrets of an execution.
 type inside struct {
 	files map[string]entry   // by their keys
-	older map[string][]entry // what was in them before they were edited, oldest first
+	older map[string][]entry // contents before their edits, oldest first
 	used  int                // the greatest ordinal
-	rest  []leftover         // what is no file any more
+	rest  []leftover         // Secrets that are no longer files
 }
 
-// leftover is a Secret that is no file.
+// leftover is a Secret that is no longer a file.
 type leftover struct {
 	secret, uid string
 	fence       bool
 }
 
-// entries reads the Secrets of an execution. Of two for one file, the one with the greater ordinal
+// entries reads the Secrets of an execution. If a file has two, the one with the greater ordinal
 // counts.
 func (s *Store) entries(id string, objects []metav1.PartialObjectMetadata) inside {
 	x := inside{files: map[string]entry{}, older: map[string][]entry{}}
@@ -246,7 +247,7 @@ func (s *Store) entries(id string, objects []metav1.PartialObjectMetadata) insid
 	}
 	for key, older := range x.older {
 		slices.SortFunc(older, func(a, b entry) int { return cmp.Compare(a.ordinal, b.ordinal) })
-		if _, ok := x.files[key]; !ok { // its file is gone, and so should it be
+		if _, ok := x.files[key]; !ok { // its file is gone, so it should be removed, too
 			for _, e := range older {
 				x.rest = append(x.rest, leftover{e.secret, e.uid, false})
 			}
@@ -255,7 +256,7 @@ func (s *Store) entries(id string, objects []metav1.PartialObjectMetadata) insid
 	return x
 }
 
-// Locate finds the file that an operand names: by its location, or by its execution and name.
+// Locate finds the file of an operand: its location, or its execution and name.
 func (s *Store) Locate(ctx context.Context, operand string) (versions.File, error) {
 	id, name, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(operand, s.Location()+"/"), Scheme), "/")
 	f, err := versions.ParseFile(id, name)

@@ -24,10 +24,10 @@ const (
 	labelExecution = "ebb.dev/execution"
 	labelState     = "ebb.dev/state"
 	labelCluster   = "ebb.dev/cluster-uid"
-	labelObject    = "ebb.dev/store" // what an object is: see below
+	labelObject    = "ebb.dev/store" // the purpose of an object: see below
 )
 
-// What objects are, as the label says.
+// The purposes of objects.
 const (
 	objectFile    = "version-file"
 	objectFence   = "fence"
@@ -35,11 +35,11 @@ const (
 	objectJournal = "journal"
 )
 
-// stateRemoved is that of a file that its holder removed while it went on: its ordinal stays used
-// until the execution is closed.
+// stateRemoved is the state of a file that its holder removed while the execution was open. The
+// ordinal stays used until the execution is closed.
 const stateRemoved = "removed"
 
-// stateOriginal is that of what was in a file before it was edited.
+// stateOriginal is the state of the content of a file before an edit.
 const stateOriginal = "original"
 
 // The annotations of its objects.
@@ -48,7 +48,7 @@ const (
 	noteFile       = "ebb.dev/file" // the file's name while it is pending
 	noteSize       = "ebb.dev/size" // of the content
 	noteHolder     = "ebb.dev/holder"
-	noteLast       = "ebb.dev/last-holder" // who had the Lease before nobody did
+	noteLast       = "ebb.dev/last-holder" // the holder that released the Lease
 	noteInFlight   = "ebb.dev/in-flight"
 	noteExecutedBy = "ebb.dev/executed-by"
 	noteExecutedAt = "ebb.dev/executed-at"
@@ -70,8 +70,8 @@ const isFile = "type=" + typeFile
 
 const objectPrefix = "ebb-"
 
-// objectName is the Lease's of an execution, and what its Secrets' names begin with. IDs that are no
-// name in Kubernetes, as a run's UUID may have capitals, are hashed.
+// objectName is the name of the Lease of an execution, and the prefix of the names of its Secrets.
+// An ID that is not a valid name in Kubernetes, such as one with capitals, is hashed.
 func objectName(id string) string {
 	name := objectPrefix + id
 	if len(validation.IsDNS1123Subdomain(name+"-1")) == 0 {
@@ -81,12 +81,12 @@ func objectName(id string) string {
 	return objectPrefix + timestamp + "-" + shortHash(id)
 }
 
-// secretName is that of an execution's object with an ordinal.
+// secretName is the name of the Secret with an ordinal.
 func secretName(id string, ordinal int) string { return objectName(id) + "-" + strconv.Itoa(ordinal) }
 
 // ordinalOf is the reverse of secretName.
 func ordinalOf(id, name string) (int, bool) {
-	// What the API server took as a name is one: in most of a thousand, it need not be checked.
+	// The API server has accepted the name, so it need not be checked; a list has thousands.
 	digits, ok := strings.CutPrefix(name, objectPrefix+id+"-")
 	if !ok {
 		digits, ok = strings.CutPrefix(name, objectName(id)+"-")
@@ -98,7 +98,7 @@ func ordinalOf(id, name string) (int, bool) {
 	return n, err == nil && n > 0 && strconv.Itoa(n) == digits
 }
 
-// labelValue is a text as a label has it: what is too long for one is hashed.
+// labelValue returns a text as a label value. A text that is too long is hashed.
 func labelValue(text string) string {
 	if len(validation.IsValidLabelValue(text)) == 0 {
 		return text

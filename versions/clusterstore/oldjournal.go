@@ -18,9 +18,9 @@ import (
 
 var _ versions.RemnantCleaner = (*Store)(nil)
 
-// CleanRemnants implements [versions.RemnantCleaner]: a day of the journal goes when all of it is that
-// old and none of its lines is about an execution that is still there, and so does what is left of an
-// execution that has neither a file nor a Lease.
+// CleanRemnants implements [versions.RemnantCleaner]. It removes a day of the journal if all its
+// lines are old enough and none is about an existing execution. It also removes what is left of
+// executions that have neither a file nor a Lease.
 func (s *Store) CleanRemnants(ctx context.Context, before time.Time, dryRun bool) (removed []versions.Remnant, err error) {
 	days, err := s.remnants(ctx, labelObject+"="+objectJournal, before, func(day metav1.PartialObjectMetadata) time.Time {
 		date, ok := journalDay(day.Name)
@@ -44,7 +44,7 @@ func (s *Store) CleanRemnants(ctx context.Context, before time.Time, dryRun bool
 	if len(days)+len(orphans) == 0 {
 		return nil, nil
 	}
-	listing, err := s.List(ctx, versions.Filter{}) // after the others: what begins meanwhile is in it
+	listing, err := s.List(ctx, versions.Filter{}) // after the Secrets, so that it has the executions that began meanwhile
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (s *Store) remnants(ctx context.Context, selector string, before time.Time,
 	return slices.DeleteFunc(found, func(object metav1.PartialObjectMetadata) bool { return at(object).After(before) }), err
 }
 
-// cleanDay removes a Secret of the journal unless it tells of an execution that is there, or somebody
+// cleanDay removes a Secret of the journal, unless it is about an existing execution or somebody
 // has just written to it.
 func (s *Store) cleanDay(ctx context.Context, name string, there map[string]bool, dryRun bool) (gone bool, err error) {
 	journal, err := s.client.Get(ctx, secrets, s.options.Namespace, name)
@@ -100,7 +100,8 @@ func (s *Store) cleanDay(ctx context.Context, name string, there map[string]bool
 	return err == nil, ignoreGone(err)
 }
 
-// ignoreGone is for what somebody else removed or changed meanwhile: the next cleanup looks again.
+// ignoreGone drops the error for an object that somebody else removed or changed meanwhile. The
+// next cleanup checks it again.
 func ignoreGone(err error) error {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
@@ -108,7 +109,7 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// journalDay is the reverse of the names that Append gives.
+// journalDay returns the day in a name that Append has made.
 func journalDay(name string) (day time.Time, ok bool) {
 	rest, ours := strings.CutPrefix(name, objectPrefix+"journal-")
 	date, part, _ := strings.Cut(rest, "-")

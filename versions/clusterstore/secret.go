@@ -20,30 +20,30 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// maxData is what a Secret's data may have together, with some room for keys and signatures.
+// maxData is the maximal data of a Secret, less some room for keys and signatures.
 const maxData = 1<<20 - 4<<10
 
-// format is that of what a Secret holds.
+// format is the version of the format of a Secret.
 const format = 1
 
-// entry is a version file of a store, as its Secret's metadata tell.
+// entry is a version file of a store, as the metadata of its Secret describes it.
 type entry struct {
 	versions.File
 	ordinal      int
-	secret       string // its name
+	secret       string // name of the Secret
 	uid, version string
-	state        string // as the label has it
+	state        string // of the label
 	clusterUID   string
-	holder       string // who wrote it, for readHolder
+	holder       string // the writer, for readHolder
 	executedBy   string
 	executedAt   time.Time
 	written      time.Time
 }
 
-// writers are kept: a new one takes a megabyte.
+// writers are reused: a new one takes a megabyte.
 var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-// pack compresses a version file, and refuses what no Secret can hold.
+// pack compresses a version file. It returns an error if the result does not fit into a Secret.
 func pack(content []byte) ([]byte, error) {
 	if err := versions.CheckContent(content); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func pack(content []byte) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
-// unpack is the reverse of pack. What others put there may be anything.
+// unpack is the reverse of pack. The input may be anything, because others can write Secrets.
 func unpack(packed []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -77,7 +77,7 @@ func unpack(packed []byte) ([]byte, error) {
 	return content, versions.CheckContent(content)
 }
 
-// statement is what is signed of a file.
+// statement is the signed statement about a file.
 func statement(f versions.File, clusterUID, incarnation string, ordinal int, content []byte) signature.Statement {
 	return signature.Statement{
 		Format: format, ClusterUID: clusterUID, Execution: f.Execution, Incarnation: incarnation, Ordinal: ordinal,
@@ -108,8 +108,8 @@ func (e *execution) object(f versions.File, ordinal int, clusterUID string, cont
 	}
 }
 
-// fence makes the Secret that uses up an ordinal. It has no label of the run: one whose answer was
-// lost must not be taken for a file of the run's.
+// fence makes the Secret that uses up an ordinal. It has no label of the run: if the answer to its
+// creation is lost, it must not look like a file of the run.
 func (e *execution) fence(ordinal int) kube.Object {
 	return kube.Object{
 		"metadata": kube.Object{
@@ -121,7 +121,7 @@ func (e *execution) fence(ordinal int) kube.Object {
 	}
 }
 
-// errNotOurs is what a Secret has that no store wrote so.
+// errNotOurs is the error for a Secret that no store has written in this form.
 var errNotOurs = errors.New("is no version file of ebb's")
 
 // readEntry reads the metadata of a Secret.
@@ -165,7 +165,7 @@ func (s *Store) readEntry(meta metav1.Object) (entry, error) {
 	return e, nil
 }
 
-// read returns the content of a Secret that is proven to be a runner's, or this store's own.
+// read returns the content of a Secret if it is proven to be written by a runner, or by this store.
 func (s *Store) read(ctx context.Context, x entry, incarnation string) ([]byte, error) {
 	object, err := s.client.Get(ctx, secrets, s.options.Namespace, x.secret)
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *Store) read(ctx context.Context, x entry, incarnation string) ([]byte, 
 	return s.content(ctx, x, object, incarnation)
 }
 
-// content is read for a Secret that is there.
+// content is read for a Secret that was fetched already.
 func (s *Store) content(ctx context.Context, x entry, object kube.Object, incarnation string) ([]byte, error) {
 	now, err := s.readEntry(kube.Meta(object))
 	switch {
@@ -214,7 +214,7 @@ func (s *Store) content(ctx context.Context, x entry, object kube.Object, incarn
 	return nil, &versions.UntrustedError{Location: x.Location, Problem: err.Error(), Digest: versions.Digest(content)}
 }
 
-// describe is who changed a Secret's state, for its annotation.
+// describe names the holder that changed the state of a Secret, for its annotation.
 func (h holder) describe() string {
 	return strings.TrimSpace(fmt.Sprintf("PID %d (%s) on host %s", h.PID, h.Command, h.Host))
 }

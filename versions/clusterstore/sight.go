@@ -11,20 +11,21 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Sight is a pending execution, with what can be seen of who has it.
+// Sight is a pending execution, and what is known of its holder.
 type Sight struct {
 	versions.ExecutionInfo
-	Held      bool            // somebody has it, or had it when he died
-	Holder    versions.Holder // who that is
-	Unchanged time.Duration   // for how long this store has seen his Lease not change
-	Dead      bool            // nobody has it any more
+	Held      bool            // it has a holder, alive or dead
+	Holder    versions.Holder // the holder
+	Unchanged time.Duration   // how long this store has seen the Lease unchanged
+	Dead      bool            // the holder is dead
 }
 
-// Look tells of all pending executions who has them, by metadata alone. Whoever wants to know that a
-// holder is dead looks again and again: only a Lease that was seen not to change tells it.
+// Look returns all pending executions with what is known of their holders. It reads metadata only.
+// To find out that a holder is dead, call it repeatedly: only a Lease that was seen unchanged for
+// long enough proves it.
 //
-// Time in which the store could not be looked at does not count: a holder could renew his Lease as
-// little.
+// Time in which the store could not be read does not count, because the holder could not renew its
+// Lease then either.
 func (s *Store) Look(ctx context.Context) ([]Sight, []versions.Problem, error) {
 	began := versions.ThisMachine().Uptime
 	var found []metav1.PartialObjectMetadata
@@ -59,10 +60,10 @@ func (s *Store) Look(ctx context.Context) ([]Sight, []versions.Problem, error) {
 	return sights, listing.Problems, nil
 }
 
-// blindPart is how long a look may take to count as one, as a part of how long a Lease lasts.
+// blindPart is the maximal duration of a read that counts, as a part of how long a Lease lasts.
 const blindPart = 4
 
-// looked takes note of how a look went.
+// looked records whether a read succeeded.
 func (s *Store) looked(began time.Duration, err error) {
 	now := versions.ThisMachine().Uptime
 	s.mu.Lock()
@@ -82,13 +83,14 @@ func (s *Store) looked(began time.Duration, err error) {
 	s.blind = 0
 }
 
-// Observation is a Lease as it was first seen, on this boot of this machine.
+// Observation is a Lease as it was first read, on this boot of this machine.
 type Observation struct {
 	Version string
 	At      time.Duration // CLOCK_BOOTTIME
 }
 
-// Observations returns what this store has seen, for [Options].Observed of another process.
+// Observations returns what this store has read of Leases, for [Options].Observed of another
+// process.
 func (s *Store) Observations() map[string]Observation {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,51 +22,52 @@ import (
 // DefaultNamespace is where version files are kept.
 const DefaultNamespace = "ebb"
 
-// Options say where a store is, and whom it trusts.
+// Options say where a store is, and which keys it trusts.
 type Options struct {
-	// Cluster is the one that has the store. Required.
+	// Cluster is the cluster that has the store. Required.
 	Cluster *rest.Config
 
-	// Namespace of its objects, which has to be there. Empty: [DefaultNamespace].
+	// Namespace of the objects. It must exist. Empty: [DefaultNamespace].
 	Namespace string
 
-	// Target returns the UID of the cluster that the files are for, which may be another one. Nil:
-	// that of the store's own. An error, which is logged, means that it is not known.
+	// Target returns the UID of the cluster that the files are for, if that is not the cluster of
+	// the store. An error is logged, and means that the UID is not known. Nil: the cluster of the
+	// store.
 	Target func(context.Context) (string, error)
 
-	// SigningKey signs what is written. Nil: it is not signed, and is read only by who wrote it.
+	// SigningKey signs written files. Nil: they are not signed, and only this store reads them.
 	SigningKey ed25519.PrivateKey
 
-	// PublicKeys verify what is read, beside the one that belongs to SigningKey.
+	// PublicKeys verify files that are read, besides the public key of SigningKey.
 	PublicKeys []ed25519.PublicKey
 
-	// Force reads files that are not proven to be a runner's, with a warning.
+	// Force also reads files that are not proven to be written by a runner, with a warning.
 	Force bool
 
-	// Patience bounds the wait for an API server that gives no usable answer, in each outage, and
-	// TotalPatience that of all its outages together. 0: 5 minutes, and no bound.
+	// Patience bounds the wait for an API server that gives no usable answer, in each outage. 0: 5
+	// minutes. TotalPatience bounds the waits of all outages together. 0: no bound.
 	Patience, TotalPatience time.Duration
 
-	// Log is told of what is doubtful. Nil: nobody.
+	// Log receives warnings. Nil: no log.
 	Log *slog.Logger
 
-	// UserAgent names the program in the API server's audit log.
+	// UserAgent names the program in the audit log of the API server.
 	UserAgent string
 
-	// Observed is what another process of this machine has seen of Leases, which need not be seen
-	// once more.
+	// Observed has what another process of this machine has read of Leases. This store need not
+	// watch them from the start.
 	Observed map[string]Observation
 
 	// Times are for tests.
 	Times Times
 }
 
-// Times are those of holding an execution. The zero value of each is the one that is documented.
+// Times are the times of a hold. Zero means the documented default.
 type Times struct {
-	Lease  time.Duration // without a change for so long, a Lease has no holder any more: 60 s
-	Renew  time.Duration // between two renewals: 10 s
-	Stop   time.Duration // no change later than this after the start of the last good renewal: 30 s
-	Settle time.Duration // a request that was sent can land this much later: 15 s
+	Lease  time.Duration // after this time without a change, the holder of a Lease is dead; default 60 s
+	Renew  time.Duration // time between two renewals; default 10 s
+	Stop   time.Duration // no change later than this after the start of the last successful renewal; default 30 s
+	Settle time.Duration // a request can arrive this long after it was sent; default 15 s
 }
 
 func (t Times) withDefaults() Times {
@@ -91,15 +92,15 @@ type Store struct {
 
 	mu       sync.Mutex
 	verifier *signature.Verifier
-	seen     map[string]sighting // Leases that are held, by name
-	blind    time.Duration       // uptime since when no look has worked; 0: the last one did
+	seen     map[string]sighting // held Leases, by name
+	blind    time.Duration       // uptime of the first failed read since the last successful one; 0: none failed
 	target   string              // its UID, once it is known
-	wrote    map[string]string   // digests of what this store wrote, by the UIDs of the Secrets
+	wrote    map[string]string   // digests of the files that this store wrote, by the UIDs of the Secrets
 
 	journals journals
 }
 
-// sighting is a Lease as it was seen first, and when.
+// sighting is a Lease as it was first read, and the time of that.
 type sighting struct {
 	version string
 	at      time.Duration
@@ -138,7 +139,7 @@ func New(o Options) (*Store, error) {
 	return s, err
 }
 
-// Trust sets the public keys that verify what is read, beside the one of this store's own.
+// Trust sets the public keys that verify files, besides the public key of SigningKey.
 func (s *Store) Trust(keys ...ed25519.PublicKey) {
 	if s.signer != nil {
 		keys = append(keys[:len(keys):len(keys)], s.signer.Public())
@@ -149,7 +150,7 @@ func (s *Store) Trust(keys ...ed25519.PublicKey) {
 	s.verifier = verifier
 }
 
-// verify reports what is wrong with a signature.
+// verify returns what is wrong with a signature, or nil.
 func (s *Store) verify(statement signature.Statement, keyID string, sig []byte) error {
 	s.mu.Lock()
 	verifier := s.verifier
@@ -160,10 +161,11 @@ func (s *Store) verify(statement signature.Statement, keyID string, sig []byte) 
 // Close closes idle connections. A closed store still works.
 func (s *Store) Close() { s.client.Close() }
 
-// Signs reports whether what this store writes can be replayed by others.
+// Signs reports whether the store signs what it writes. Otherwise others can replay it only with
+// Force.
 func (s *Store) Signs() bool { return s.signer != nil }
 
-// Scheme begins the locations of what is in a cluster.
+// Scheme is the prefix of locations in a cluster.
 const Scheme = "cluster://"
 
 // Location implements versions.Store.
@@ -179,10 +181,10 @@ func (s *Store) Warnings() []string {
 	return nil
 }
 
-// Namespace is where its objects are.
+// Namespace returns the namespace of the objects.
 func (s *Store) Namespace() string { return s.options.Namespace }
 
-// Server is the API server that has the store, for messages.
+// Server returns the URL of the API server that has the store, for messages.
 func (s *Store) Server() string { return s.client.Server() }
 
 // Begin implements versions.Store.
@@ -203,13 +205,13 @@ func (s *Store) Begin(ctx context.Context, runUUID string) (versions.Execution, 
 			return nil, err
 		}
 		e, err := s.create(ctx, id, false)
-		if !errors.Is(err, errLeaseExists) { // somebody else had the same nanosecond
+		if !errors.Is(err, errLeaseExists) { // another process has the same timestamp
 			return asExecution(e, err)
 		}
 	}
 }
 
-// asExecution keeps a nil from becoming an interface that is none.
+// asExecution returns a nil interface for a nil pointer.
 func asExecution(e *execution, err error) (versions.Execution, error) {
 	if err != nil {
 		return nil, err
@@ -217,7 +219,7 @@ func asExecution(e *execution, err error) (versions.Execution, error) {
 	return e, nil
 }
 
-// newest is the timestamp of the newest execution.
+// newest returns the timestamp of the newest execution.
 func (s *Store) newest(ctx context.Context) (int64, error) {
 	found, err := s.client.ListMetadata(ctx, leases, s.options.Namespace, kube.ListOptions{LabelSelector: labelObject + "=" + objectLease})
 	if err != nil {
@@ -246,7 +248,8 @@ func (s *Store) Adopt(ctx context.Context, id string) (versions.TwinExecution, e
 	return e, nil
 }
 
-// open locks an execution. One that has no Lease is made if that is wanted, or if it has files.
+// open locks an execution. If it has no Lease, open creates one if that is wanted, or if the
+// execution has files.
 func (s *Store) open(ctx context.Context, id string, make bool) (*execution, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -265,7 +268,7 @@ func (s *Store) open(ctx context.Context, id string, make bool) (*execution, err
 			if len(found) == 0 && !make {
 				return nil, notThere("execution", id)
 			}
-			// Whoever had it may be alive: a Lease that is gone was deleted by somebody else.
+			// The holder may be alive, because somebody else must have deleted the Lease.
 			e, err := s.create(ctx, id, len(found) > 0)
 			if !errors.Is(err, errLeaseExists) {
 				return e, err
@@ -306,7 +309,7 @@ func (s *Store) Busy(ctx context.Context, id string) error {
 	}
 	l := readLease(lease)
 	if l.free() || l.holder.gone() || s.unchanged(l) >= s.times.Lease || time.Since(l.renewed) > 2*s.times.Lease {
-		return nil // it may be otherwise a moment later, and is looked at again before anything is done
+		return nil // may be outdated at once; it is checked again before any change
 	}
 	return s.locked(id, l.holder)
 }
@@ -315,7 +318,7 @@ func (s *Store) locked(id string, h holder) error {
 	return &versions.LockedError{Execution: id, Location: s.locate(id), Holder: h.Holder}
 }
 
-// remember takes note of what this store wrote: it needs no signature to be read here.
+// remember records a file that this store wrote. It needs no signature to be read here.
 func (s *Store) remember(uid string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -328,7 +331,7 @@ func (s *Store) remembers(uid, digest string) bool {
 	return uid != "" && s.wrote[uid] == digest
 }
 
-// unchanged is for how long a Lease is seen to be as it is.
+// unchanged returns how long a Lease was seen unchanged.
 func (s *Store) unchanged(l leaseState) time.Duration {
 	now := versions.ThisMachine().Uptime
 	s.mu.Lock()
@@ -341,7 +344,7 @@ func (s *Store) unchanged(l leaseState) time.Duration {
 	return now - first.at
 }
 
-// targetUID is that of the cluster that files are for, "" if it is not known.
+// targetUID returns the UID of the cluster that files are for, or "" if it is not known.
 func (s *Store) targetUID(ctx context.Context) string {
 	s.mu.Lock()
 	known := s.target

@@ -64,9 +64,9 @@ func (e *execution) Put(ctx context.Context, f versions.File, content []byte) (v
 	return x.File, nil
 }
 
-// write makes the Secret of a file, under the next ordinal. Who holds e.writing calls it: an ordinal
-// is used before the next one, so that whoever takes this execution over knows which is next. One
-// that was not used, as far as is known, is tried again.
+// write creates the Secret of a file, under the next ordinal. The caller holds e.writing, so
+// ordinals are used one after the other, and a process that takes this execution over knows the
+// next one. An ordinal that was not used, as far as is known, is tried again.
 func (e *execution) write(ctx context.Context, f versions.File, content []byte) (entry, error) {
 	packed, err := pack(content)
 	if err != nil {
@@ -98,7 +98,7 @@ func (e *execution) write(ctx context.Context, f versions.File, content []byte) 
 		e.known.Lock()
 		e.used = ordinal
 		e.known.Unlock()
-		if !ours { // an earlier attempt of ours, whose answer was lost, and which nothing came of
+		if !ours { // an earlier attempt of this process whose answer was lost
 			if err := e.hide(ctx, entry{secret: kube.Meta(made).GetName(), uid: string(kube.Meta(made).GetUID())}); err != nil {
 				return entry{}, err
 			}
@@ -108,8 +108,8 @@ func (e *execution) write(ctx context.Context, f versions.File, content []byte) 
 	}
 }
 
-// judge looks at what is there under the ordinal of a file that was just written. An ordinal that
-// somebody else has used is the end: the execution was taken over.
+// judge reads the Secret with the ordinal of a file that was just written. If another process has
+// used the ordinal, it has taken the execution over.
 func (e *execution) judge(made, want kube.Object) (ours bool, err error) {
 	h := readHolder(kube.Meta(made).GetAnnotations()[noteHolder])
 	if h.Identity != e.hold.holder.Identity {
@@ -129,7 +129,7 @@ func same(a, b any) bool {
 	return true
 }
 
-// hide marks a Secret as a file that was removed.
+// hide labels a Secret as a removed file.
 func (e *execution) hide(ctx context.Context, x entry) error {
 	err := e.label(ctx, x, stateRemoved)
 	if err == nil {
@@ -140,7 +140,7 @@ func (e *execution) hide(ctx context.Context, x entry) error {
 	return err
 }
 
-// wrote takes note of a file that was written, and reads it in the API server's answer.
+// wrote records a file that was written, from the answer of the API server.
 func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
 	x, err := e.store.readEntry(kube.Meta(made))
 	if err != nil {
@@ -167,7 +167,7 @@ func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
 	return x, nil
 }
 
-// pendingEntry is the entry of a file that is pending.
+// pendingEntry returns the entry of a pending file.
 func (e *execution) pendingEntry(f versions.File) (entry, error) {
 	x, err := e.entry(f)
 	if err == nil && x.State != versions.Pending {
@@ -176,8 +176,8 @@ func (e *execution) pendingEntry(f versions.File) (entry, error) {
 	return x, err
 }
 
-// Replace implements versions.Execution. A Secret is immutable: the new content gets one of its
-// own, and the old one goes after that. Until then, the newer one counts.
+// Replace implements versions.Execution. A Secret is immutable, so the new content gets a Secret of
+// its own, and the old one is deleted after that. Until then, the newer one counts.
 func (e *execution) Replace(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
 	leave, err := e.enter(ctx)
 	if err != nil {
@@ -200,13 +200,13 @@ func (e *execution) Replace(ctx context.Context, f versions.File, content []byte
 		e.older[x.Key()] = []entry{x}
 	}
 	e.known.Unlock()
-	if len(older) > 0 { // the original is kept, and what came between goes
+	if len(older) > 0 { // keep the original, and delete the version between
 		return replaced.File, e.delete(ctx, x)
 	}
 	return replaced.File, e.label(ctx, x, stateOriginal)
 }
 
-// label gives a Secret another state, in which it is no file.
+// label changes the state of a Secret to one of a Secret that is no longer a file.
 func (e *execution) label(ctx context.Context, x entry, state string) error {
 	_, err := e.store.client.Patch(ctx, secrets, e.store.options.Namespace, x.secret,
 		kube.Object{"metadata": kube.Object{"labels": kube.Object{labelState: state}}}, kube.PatchOptions{UID: x.uid})
@@ -233,7 +233,7 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 	}}, kube.PatchOptions{UID: x.uid})
 	done := x
 	switch {
-	case apierrors.IsNotFound(err) && e.LostTo() == nil: // somebody deleted it: nothing says that it is pending
+	case apierrors.IsNotFound(err) && e.LostTo() == nil: // somebody deleted it, so nothing says that it is pending
 		done.File = x.In(versions.Executed)
 	case err != nil:
 		return f, readOnly(err)
@@ -249,7 +249,7 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 	return done.File, nil
 }
 
-// Import implements versions.Execution. Nothing of Krkn's is ever in a cluster.
+// Import implements versions.Execution. A cluster has no files of Krkn's.
 func (e *execution) Import(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
 	leave, err := e.enter(ctx)
 	if err != nil {
@@ -269,8 +269,8 @@ func (e *execution) Import(ctx context.Context, f versions.File, content []byte)
 // parallelDeletes is how many Secrets are deleted at the same time.
 const parallelDeletes = 8
 
-// Remove implements versions.Execution. The newest ordinal stays used until the end: whoever takes
-// this execution over has to find the one that comes next.
+// Remove implements versions.Execution. The newest ordinal stays used until the end, so that a
+// process that takes this execution over finds the next one.
 func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 	leave, err := e.enter(ctx)
 	if err != nil {
@@ -287,7 +287,7 @@ func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 			return err
 		}
 	}
-	e.writing.Lock() // no ordinal is used meanwhile
+	e.writing.Lock() // so that no ordinal is used meanwhile
 	defer e.writing.Unlock()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelDeletes)

@@ -12,25 +12,25 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// execution is one whose copies are both held. Without a copy in the cluster, that is nil.
+// execution holds both copies. The copy in the cluster is nil if there is none.
 type execution struct {
-	versions.Execution // the disk's
+	versions.Execution // the copy on the disk
 	store              *Store
 	disk, cluster      versions.TwinExecution
 
-	said sync.Once // that the cluster's copy is behind
+	said sync.Once // the log says that the copy in the cluster is behind
 }
 
 var _ versions.Losable = (*execution)(nil)
 
-// behind is for a change that the cluster's copy does not have.
+// behind reports a change that the copy in the cluster does not have.
 func (e *execution) behind(err error) {
 	e.said.Do(func() {
 		e.store.log.Warn(fmt.Sprintf("the copy in %s is not written any more: %v", e.store.cluster.Location(), err))
 	})
 }
 
-// tolerable reports whether an error of the cluster's copy is one to go on with.
+// tolerable reports whether work may continue after an error of the copy in the cluster.
 func (e *execution) tolerable(ctx context.Context, err error) bool {
 	return !e.store.options.Required && !errors.As(err, new(*versions.LockedError)) && ctx.Err() == nil
 }
@@ -86,13 +86,13 @@ func (e *execution) Flush(ctx context.Context, scenarioType string, content []by
 			e.behind(err)
 			return f, nil
 		}
-		// Nothing was changed under it.
+		// No change was made yet, so the file may be removed.
 		return versions.File{}, errors.Join(err, e.disk.Remove(context.WithoutCancel(ctx), f))
 	}
 	return f, nil
 }
 
-// Probe implements versions.Execution. The cluster has to work now, required or not.
+// Probe implements versions.Execution. The cluster must work now, even if its copy is not required.
 func (e *execution) Probe(ctx context.Context) error {
 	if err := e.disk.Probe(ctx); err != nil || e.cluster == nil {
 		return err
@@ -113,7 +113,7 @@ func (e *execution) Files(ctx context.Context) ([]versions.File, error) {
 	case errors.As(err, new(*versions.LockedError)), ctx.Err() != nil:
 		return nil, err
 	}
-	e.store.away(err) // what is on the disk is pending in any case
+	e.store.away(err) // the file on the disk is pending in any case
 	return files, nil
 }
 
@@ -126,7 +126,7 @@ func (e *execution) Read(ctx context.Context, f versions.File) ([]byte, error) {
 		return e.disk.Read(ctx, f)
 	}
 	if f.Execution != e.ID() {
-		return e.disk.Read(ctx, f) // which refuses it
+		return e.disk.Read(ctx, f) // returns the error
 	}
 	return read(ctx, f, e.disk.Read, e.cluster.Read, e.store.log)
 }
@@ -148,22 +148,22 @@ func (e *execution) Replace(ctx context.Context, f versions.File, content []byte
 	return replaced, err
 }
 
-// Import implements versions.Execution. Krkn's files are on the disk alone; what stands for them is
-// in both.
+// Import implements versions.Execution. Krkn's files are only on the disk. The version file that
+// replaces one is in both copies.
 func (e *execution) Import(ctx context.Context, f versions.File, content []byte) (versions.File, error) {
 	ours, err := e.disk.Import(ctx, f, content)
 	if err != nil || e.cluster == nil {
 		return ours, err
 	}
 	if _, err := e.cluster.Put(ctx, ours, content); err != nil && !errors.Is(err, fs.ErrExist) {
-		e.behind(err) // it stays pending on the disk, and nothing was changed under it
+		e.behind(err) // it stays pending on the disk; no change was made yet
 	}
 	return ours, nil
 }
 
 // MarkExecuted implements versions.Execution: cluster, then disk.
 func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions.File, error) {
-	marked := false // in the cluster
+	marked := false // the copy in the cluster
 	if e.cluster != nil {
 		_, err := e.cluster.MarkExecuted(ctx, f)
 		marked = err == nil
@@ -175,7 +175,7 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 		}
 	}
 	done, err := e.disk.MarkExecuted(ctx, f)
-	if errors.Is(err, fs.ErrNotExist) && marked { // it was in the cluster alone, or executed here
+	if errors.Is(err, fs.ErrNotExist) && marked { // it was only in the cluster, or is executed here already
 		return f.In(versions.Executed), nil
 	}
 	return done, err
@@ -185,7 +185,7 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 	for _, f := range files {
 		if f.Execution != e.ID() {
-			return e.disk.Remove(ctx, f) // which refuses it, before anything is removed
+			return e.disk.Remove(ctx, f) // returns the error before anything is removed
 		}
 	}
 	if e.cluster != nil {
@@ -204,10 +204,10 @@ func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 	return e.disk.Remove(ctx, files...)
 }
 
-// MarkInFlight implements versions.Execution. Whoever may have been taken for dead makes no change,
-// whether or not the cluster's copy is required: the other undoes it.
+// MarkInFlight implements versions.Execution. A process that may be taken for dead makes no change,
+// even if the copy in the cluster is not required: the other process undoes it.
 func (e *execution) MarkInFlight(m versions.Mark) (func() error, error) {
-	if m.At.IsZero() { // one request has one time, wherever it is noted
+	if m.At.IsZero() { // the same time in both copies
 		m.At = time.Now()
 	}
 	unmark := func() error { return nil }
@@ -255,14 +255,14 @@ func (e *execution) Close() error {
 	return errors.Join(e.cluster.Close(), e.disk.Close())
 }
 
-// pending reports whether the disk has something to undo.
+// pending reports whether the disk has a pending file.
 func (e *execution) pending(ctx context.Context) bool {
 	files, err := e.disk.Files(ctx)
 	return err == nil && slices.ContainsFunc(files, versions.File.Replayable)
 }
 
-// reconcile makes both copies the same, as far as it can. What it can't do is said, and keeps nobody
-// from undoing: each method looks at both.
+// reconcile makes both copies equal, as far as possible. It logs what it can't do. An undo is still
+// possible then, because each method uses both copies.
 func (e *execution) reconcile(ctx context.Context) {
 	disk, err := e.disk.Files(ctx)
 	var cluster []versions.File
@@ -297,7 +297,7 @@ func (e *execution) reconcile(ctx context.Context) {
 	}
 }
 
-// copy puts a file that one copy lacks there.
+// copy writes a file to the copy that lacks it.
 func (e *execution) copy(ctx context.Context, f versions.File, from, to versions.TwinExecution, where string) {
 	content, err := from.Read(ctx, f)
 	if err == nil {
@@ -310,8 +310,8 @@ func (e *execution) copy(ctx context.Context, f versions.File, from, to versions
 	e.store.log.Info(fmt.Sprintf("%s is copied to the %s, which lacked it", f.Location, where))
 }
 
-// settle gives two copies one state. Pending in either is pending: the one that is done with is made
-// anew.
+// settle gives a file the same state in both copies. If it is pending in either, it is pending: the
+// executed copy is written again.
 func (e *execution) settle(ctx context.Context, here, there versions.File) {
 	if here.State == there.State {
 		return
@@ -322,7 +322,7 @@ func (e *execution) settle(ctx context.Context, here, there versions.File) {
 		err = reopen(ctx, e.disk, here)
 	case e.store.signs():
 		err = reopen(ctx, e.cluster, there)
-	default: // a copy that is not signed is worse than one that says that all is done
+	default: // an unsigned pending copy would be of less use than the executed one
 		return
 	}
 	if err != nil {
@@ -332,7 +332,7 @@ func (e *execution) settle(ctx context.Context, here, there versions.File) {
 	e.store.log.Info(fmt.Sprintf("%s was pending in one copy and executed in the other: it is pending", here.Location))
 }
 
-// reopen makes an executed file pending. If it is interrupted, the other copy still is.
+// reopen makes an executed file pending. If it is interrupted, the other copy is still pending.
 func reopen(ctx context.Context, x versions.TwinExecution, f versions.File) error {
 	content, err := x.Read(ctx, f)
 	if err != nil {

@@ -1,25 +1,26 @@
-// Package mirror keeps version files twice: in a directory, and in a cluster for the case that the
-// machine vanishes.
+// Package mirror keeps version files twice: in a directory, and in a cluster in case the machine is
+// lost.
 //
 // # Use
 //
-// [New] joins two stores. What is done with an execution is done with both of its copies.
+// [New] joins two stores. Each operation on an execution applies to both of its copies.
 //
 // # Avoid
 //
-// Don't change one of the copies by itself while it is pending.
+// Don't change only one of the copies while it is pending.
 //
 // # Promised
 //
-//   - Order. A file is on the disk, then in the cluster, and only then may the change be made. An
-//     undone file is marked in the cluster, then on the disk.
-//   - Pending in either copy is pending: an undo too many finds nothing to do, an undo too few is
-//     lost. An execution that is opened has its copies made the same, as far as both can be written.
-//   - Of two contents under one name, the one in the cluster counts if it is signed; if it is not,
-//     the file can't be read.
-//   - If the cluster's copy can't be written, the change is not made if that copy is required.
-//     Otherwise it is said once, and the next open makes the copies the same.
-//   - A cluster that is away keeps nobody from undoing what is on the disk.
+//   - Order. A file is written to the disk, then to the cluster, and only then may the change be
+//     made. An undone file is marked in the cluster first, then on the disk.
+//   - If a file is pending in either copy, it is pending. A second undo finds nothing to do; a missing
+//     undo would be a loss. When an execution is opened, its copies are made equal, as far as both
+//     can be written.
+//   - If two copies differ, the one in the cluster counts if it is signed. If it is not signed, the
+//     file can't be read.
+//   - If the copy in the cluster can't be written and is required, the change is not made. If it is
+//     not required, the log says so once, and the next open makes the copies equal.
+//   - If the cluster does not answer, the files on the disk can still be undone.
 package mirror
 
 import (
@@ -38,15 +39,16 @@ import (
 
 // Options say how the copies are kept.
 type Options struct {
-	// Required: what can't be written to the cluster is not written at all. It has to be writable
-	// when a run begins, required or not.
+	// Required makes a write fail if the cluster can't be written. At the start of a run, the
+	// cluster must be writable in any case.
 	Required bool
 
-	// Signs reports whether the cluster's copies can be signed here: one that can't is not made of
-	// a file that is on the disk alone, since nobody could use it. Nil: they can.
+	// Signs reports whether copies in the cluster can be signed by this process. If not, files that
+	// are only on the disk are not copied to the cluster, because nobody could use the copies. Nil:
+	// they can be signed.
 	Signs func() bool
 
-	// Log is told when the copies differ. Nil: nobody.
+	// Log receives warnings about copies that differ. Nil: no log.
 	Log *slog.Logger
 }
 
@@ -67,14 +69,14 @@ func New(disk, cluster versions.Twin, o Options) *Store {
 	return &Store{disk, cluster, o, o.Log}
 }
 
-// signs reports whether copies that are made in the cluster can be used.
+// signs reports whether this process can sign copies in the cluster.
 func (s *Store) signs() bool { return s.options.Signs == nil || s.options.Signs() }
 
 // Location implements versions.Store.
 func (s *Store) Location() string { return s.disk.Location() }
 
 // Warnings implements versions.Store.
-func (s *Store) Warnings() []string { return s.cluster.Warnings() } // what is on the disk may vanish
+func (s *Store) Warnings() []string { return s.cluster.Warnings() } // files on the disk may be lost
 
 // Begin implements versions.Store.
 func (s *Store) Begin(ctx context.Context, runUUID string) (versions.Execution, error) {
@@ -105,7 +107,7 @@ func (s *Store) Open(ctx context.Context, id string) (versions.Execution, error)
 			if errors.As(err, new(*versions.LockedError)) {
 				return nil, errors.Join(err, cluster.Close())
 			}
-			// The machine that had it is gone, and this one's disk is no help.
+			// The machine with the other copy is lost, and the disk of this one can't be written.
 			s.log.Warn(fmt.Sprintf("%s can't be copied to %s: %v", cluster.Location(), s.disk.Location(), err))
 			return cluster, nil
 		}
@@ -115,9 +117,9 @@ func (s *Store) Open(ctx context.Context, id string) (versions.Execution, error)
 		return nil, err
 	}
 	e := &execution{Execution: disk, store: s, disk: disk, cluster: cluster}
-	if cluster == nil && !away && s.signs() && e.pending(ctx) { // the cluster lost it
+	if cluster == nil && !away && s.signs() && e.pending(ctx) { // the cluster has lost it
 		if e.cluster, err = s.cluster.Adopt(ctx, id); err != nil {
-			e.cluster = nil // and not an interface with nothing in it
+			e.cluster = nil // a nil interface, and not one that holds a nil pointer
 			s.away(err)
 		}
 	}
@@ -127,8 +129,8 @@ func (s *Store) Open(ctx context.Context, id string) (versions.Execution, error)
 	return e, nil
 }
 
-// openCluster opens the cluster's copy. Nil without an error: there is none, or it can't be asked,
-// which must not keep anybody from undoing what is on the disk.
+// openCluster opens the copy in the cluster. It returns nil without an error if there is none, or
+// if the cluster does not answer: files on the disk can still be undone then.
 func (s *Store) openCluster(ctx context.Context, id string) (x versions.TwinExecution, away bool, err error) {
 	opened, err := s.cluster.Open(ctx, id)
 	switch {
@@ -165,7 +167,7 @@ func (s *Store) Busy(ctx context.Context, id string) error {
 
 // List implements versions.Store.
 func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, error) {
-	// All states: what is executed in one copy may be pending in the other.
+	// All states: a file that is executed in one copy may be pending in the other.
 	listing, err := s.disk.List(ctx, f)
 	if err != nil {
 		return listing, err
@@ -197,8 +199,8 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 	return listing, nil
 }
 
-// union has each file of both copies once, the disk's where both are in the same state, and the
-// pending one where they are not.
+// union has each file of both copies once: the one on the disk if both have the same state, and the
+// pending one otherwise.
 func union(disk, cluster []versions.File) []versions.File {
 	at := map[string]int{}
 	files := slices.Clone(disk)
@@ -223,7 +225,7 @@ func (s *Store) Read(ctx context.Context, f versions.File) ([]byte, error) {
 	return read(ctx, f, s.disk.Read, s.cluster.Read, s.log)
 }
 
-// read returns the content of a file with two copies, whatever their states.
+// read returns the content of a file that has two copies, whatever their states.
 func read(ctx context.Context, f versions.File, disk, cluster func(context.Context, versions.File) ([]byte, error), log *slog.Logger) ([]byte, error) {
 	here, err := anyState(ctx, f, disk)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -240,7 +242,7 @@ func read(ctx context.Context, f versions.File, disk, cluster func(context.Conte
 		return here, nil
 	case errors.As(otherErr, &untrusted) && untrusted.Digest == versions.Digest(here):
 		return here, nil
-	case errors.As(otherErr, &untrusted): // which of the two is right, a person has to say
+	case errors.As(otherErr, &untrusted): // a person has to decide which copy is right
 		return nil, otherErr
 	case otherErr != nil:
 		log.Warn(fmt.Sprintf("the copy of %s in the cluster can't be read: %v", f.Name, otherErr))
@@ -302,8 +304,8 @@ var (
 	_ versions.LazyJournal    = (*Store)(nil)
 )
 
-// CleanRemnants implements [versions.RemnantCleaner] for the cluster's copy: its journal has lines of
-// those who use that copy alone.
+// CleanRemnants implements [versions.RemnantCleaner] for the copy in the cluster. Processes that
+// use only that copy write lines into its journal.
 func (s *Store) CleanRemnants(ctx context.Context, before time.Time, dryRun bool) (removed []versions.Remnant, err error) {
 	if cleaner, ok := s.cluster.(versions.RemnantCleaner); ok {
 		return cleaner.CleanRemnants(ctx, before, dryRun)
