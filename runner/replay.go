@@ -129,13 +129,8 @@ func (p *replayer) chains(ctx context.Context, s *schedule) []Result {
 			break
 		}
 		log, over := turns.take(chain.turn)
-<<<<<<< HEAD
 		own := *p // what was read before it was scheduled
 		work.do(func() {
-=======
-		own := *p // a copy: its journal is the one that was read before the chain was scheduled
-		work.Go(func() {
->>>>>>> d430459 (clusterstore, mirror, runner: comments and errors in plain English)
 			defer done()
 			defer over()
 			own.Runner, own.beliefs = p.logging(log), &builtins.Beliefs{}

@@ -49,7 +49,6 @@ func (t *turns) end(i int) {
 	}
 }
 
-<<<<<<< HEAD
 // gatherer is a handler that writes records at once which it is given one after the other.
 type gatherer interface{ Gather(do func()) }
 
@@ -58,12 +57,6 @@ func (t *turns) print(i int) {
 	lines := t.lines[i]
 	if len(lines) == 0 {
 		return
-=======
-// print prints the waiting lines of a turn.
-func (t *turns) print(i int) {
-	for _, l := range t.lines[i] {
-		_ = l.handler.Handle(context.Background(), l.record) // slog itself drops the error of a handler, too
->>>>>>> d430459 (clusterstore, mirror, runner: comments and errors in plain English)
 	}
 	handle := func() {
 		for _, l := range lines {
