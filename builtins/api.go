@@ -12,6 +12,8 @@ import (
 
 // API is api.star: the signature and documentation of every function that scripts can call. A
 // function of a module has the name module_function there.
+//
+//go:embed api.star
 var API string
 
 // Doc documents one function.
