@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -158,7 +159,7 @@ func (c *caller) printSARIF(w io.Writer, all []checked) error {
 	results := []sarifResult{}
 	for _, x := range all {
 		for _, f := range x.findings(c) {
-			at := sarifPhysical{Artifact: sarifArtifact{filepath.ToSlash(f.File)}}
+			at := sarifPhysical{Artifact: sarifArtifact{uriOf(f.File)}}
 			if f.Line > 0 {
 				at.Region = &sarifRegion{f.Line, f.Column}
 			}
@@ -173,6 +174,9 @@ func (c *caller) printSARIF(w io.Writer, all []checked) error {
 		Runs: []sarifRun{{Tool: sarifTool{sarifDriver{"ebb", version}}, Results: results}},
 	})
 }
+
+// uriOf is a file's name as a URI: a blank would be none.
+func uriOf(file string) string { return (&url.URL{Path: filepath.ToSlash(file)}).String() }
 
 func (f finding) withHints(separator string) string {
 	text := f.Message

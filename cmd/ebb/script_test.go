@@ -51,6 +51,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"cloud":          cmdCloud,
 			"krkn":           cmdKrkn,
 			"schema":         cmdSchema,
+			"sarif":          cmdSARIF,
 			"patch":          cmdPatch,
 			"remove":         cmdRemove,
 			"objects":        cmdObjects,

@@ -35,6 +35,9 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if !undefined {
 		return &usageError{err: err, hints: help}
 	}
+	if typed := strings.TrimLeft(name, "-"); slices.Contains(scoreFlags, typed) {
+		return &usageError{err: fmt.Errorf("unknown flag %q: %s", dashed(typed), noScores), hints: by.scoreHints()}
+	}
 	flags := c.Command.Flags
 	if c.Command.Name == c.App.Name {
 		flags = nil // at this place, those of any command may come
@@ -91,6 +94,9 @@ func nearest(name string, known []string) string {
 func unknownCommand(c *cli.Context) error {
 	name := c.Args().First()
 	by := callerOf(appArgs(c.App))
+	if name == scoreCommand {
+		return &usageError{err: fmt.Errorf("unknown command %q: %s", name, noScores), hints: by.scoreHints()}
+	}
 	var known []string
 	for _, command := range c.App.VisibleCommands() {
 		known = append(known, command.Name)
