@@ -171,6 +171,15 @@ func (s *Session) Observed(ctx context.Context) error {
 	return s.begun(ctx, 0)
 }
 
+// lookEvery returns the time between two looks at chaos that is held for so long.
+func lookEvery(planned time.Duration) time.Duration {
+	every := max(planned/mostLooks, leastLook)
+	if limits.LookEvery > 0 {
+		every = min(every, limits.LookEvery)
+	}
+	return every
+}
+
 type holdArgs struct {
 	Seconds seconds           `star:"seconds"`
 	Message string            `star:"message?"`
@@ -196,7 +205,7 @@ func hold(c *call, a *holdArgs) (starlark.Value, error) {
 	done := c.progress(planned, a.Message)
 	defer done()
 	began := time.Now()
-	deadline, every := began.Add(planned), max(planned/mostLooks, leastLook)
+	deadline, every := began.Add(planned), lookEvery(planned)
 	nextLook := began.Add(every)
 	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
 		if a.Until != nil {

@@ -22,8 +22,8 @@ import (
 // The tests run a binary that is built with the tag ebbtest. It is the program itself, and takes
 // from its environment what tests set: EBB_KILL_AT has points at which it is killed or signalled
 // ([killpoint.Parse]), EBB_REPEAT_WINDOW, EBB_MEMORY, EBB_STORE_TIMES, EBB_REQUEST_TIME,
-// EBB_EFFECT_TIME, EBB_LOOK_TIME, EBB_COMMAND_TIME and EBB_VERIFY_TIME are limits, EBB_PROC is what
-// stands for the /proc of nodes, EBB_EVENTS has Kubernetes Events written.
+// EBB_EFFECT_TIME, EBB_LOOK_TIME, EBB_LOOK_EVERY_TIME, EBB_COMMAND_TIME and EBB_VERIFY_TIME are limits,
+// EBB_PROC is what stands for the /proc of nodes, EBB_EVENTS has Kubernetes Events written.
 func init() {
 	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
 	mines, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
@@ -36,7 +36,7 @@ func init() {
 	for variable, d := range map[string]*time.Duration{
 		"EBB_REPEAT_WINDOW": &repeatWindow, "EBB_REQUEST_TIME": &limits.Request,
 		"EBB_EFFECT_TIME": &limits.Effect, "EBB_LOOK_TIME": &limits.Look, "EBB_COMMAND_TIME": &limits.Command,
-		"EBB_VERIFY_TIME": &limits.Verify,
+		"EBB_LOOK_EVERY_TIME": &limits.LookEvery, "EBB_VERIFY_TIME": &limits.Verify,
 	} {
 		if text := os.Getenv(variable); text != "" {
 			*d, err = time.ParseDuration(text)

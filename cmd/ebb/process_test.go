@@ -60,7 +60,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 // environ is the script's environment for the programs that it starts.
 func environ(ts *testscript.TestScript) []string {
 	env := os.Environ()
-	for _, name := range append([]string{"KUBECONFIG", "HOME", "TMPDIR", "NO_COLOR", "NS", "VERSIONS", "EBB_REPEAT_WINDOW", requestTimeVariable, lookTimeVariable, commandTimeVariable, "EBB_EFFECT_TIME", "EBB_VERIFY_TIME", "EBB_MEMORY", "EBB_POD", "EBB_STORE_TIMES", "EBB_KILL_AT", "EBB_PROC", "EBB_EVENTS"}, cloudVariables...) {
+	for _, name := range append([]string{"KUBECONFIG", "HOME", "TMPDIR", "NO_COLOR", "NS", "VERSIONS", "EBB_REPEAT_WINDOW", requestTimeVariable, lookTimeVariable, commandTimeVariable, "EBB_EFFECT_TIME", "EBB_LOOK_EVERY_TIME", "EBB_VERIFY_TIME", "EBB_MEMORY", "EBB_POD", "EBB_STORE_TIMES", "EBB_KILL_AT", "EBB_PROC", "EBB_EVENTS"}, cloudVariables...) {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env

@@ -27,6 +27,10 @@ var Effect = 15 * time.Second
 // Look is how long one look at chaos takes at most. What is not seen by then is not known.
 var Look = 10 * time.Second
 
+// LookEvery is how often held chaos is looked at, at least. 0: as often as the length of the hold
+// says.
+var LookEvery time.Duration
+
 // Command is how long a command in a container has at least, whatever the script says. 0: as long as
 // the script says.
 var Command time.Duration
