@@ -13,6 +13,9 @@ STATIC   := CGO_ENABLED=0
 PLAIN    := $(STATIC) GOFLAGS=-trimpath
 # The command line's own documentation generator, which ebb does not use, takes half a millisecond of each start.
 TAGS     := urfave_cli_no_docs
+# What of this machine decides which tests are skipped: who runs them, and which commands there are. The
+# tests read it, so that go test runs them again where it is another.
+export EBB_TEST_MACHINE := $(shell uname -sr; id -u; for c in ip tc iptables pgrep nsenter setsid unshare bash zsh fish runc node npm; do command -v $$c; done)
 # A process under the race detector otherwise sleeps for a second at its end, and tests start many.
 RACE     := GORACE=atexit_sleep_ms=10
 OTHERS    = $(shell $(GO) list ./... | grep -v '^$(MODULE)/cmd/ebb$$')

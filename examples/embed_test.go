@@ -3,6 +3,7 @@
 package examples_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,27 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// seeSources has go test see what the program is built from, which this package does not import: it
+// runs the test again if that changes.
+func seeSources(t *testing.T) {
+	t.Helper()
+	list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if or .Main .Replace}}{{$.Dir}}{{end}}{{end}}", ".")
+	list.Dir = "embed"
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	dirs := strings.Fields(string(out))
+	if len(dirs) < 2 {
+		t.Fatalf("go list: got %q, want the program and what it imports of ebb", out)
+	}
+	for _, dir := range dirs {
+		if err := filepath.WalkDir(dir, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A program sets a rollback, changes the cluster and dies; another process of it restores the
 // cluster.
 func TestEmbed(t *testing.T) {
@@ -53,6 +75,7 @@ func TestEmbed(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	seeSources(t)
 	kubeconfig, namespace := sandboxtest.Kubeconfig(t), sandboxtest.Namespace(t)
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {

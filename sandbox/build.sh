@@ -70,8 +70,10 @@ if [ ! -x "bin/.sandbox-$hash" ]; then
 	done
 fi
 # Made elsewhere and moved, so that bin/ebb-sandbox never is missing.
-ln -s ".sandbox-$hash" "bin/.sandbox-link.$$"
-mv "bin/.sandbox-link.$$" bin/ebb-sandbox
+if [ "$(readlink bin/ebb-sandbox)" != ".sandbox-$hash" ]; then
+	ln -s ".sandbox-$hash" "bin/.sandbox-link.$$"
+	mv "bin/.sandbox-link.$$" bin/ebb-sandbox
+fi
 
 if [ "${1-}" = test ]; then
 	cd sandbox

@@ -30,6 +30,10 @@ func TestScript(t *testing.T) {
 
 // scriptParams is what all scripts have: a namespace of their own, and the commands.
 func scriptParams(t *testing.T) testscript.Params {
+	// Go test has to see what only the ebb that the scripts run is built from: it runs them again if that changes.
+	if _, err := os.Stat("armed.go"); err != nil {
+		t.Fatal(err)
+	}
 	admin := sandboxtest.Kubeconfig(t)
 	return testscript.Params{
 		RequireExplicitExec: true,

@@ -34,6 +34,11 @@ import (
 // clusterVariable names the kubeconfig of a cluster to use instead of the sandbox.
 const clusterVariable = "EBB_TEST_KUBECONFIG"
 
+// machineVariable has what the Makefile knows of this machine and of who runs the tests. Go test
+// keeps results by the variables that tests read: what was skipped for the lack of a command is not
+// taken for a result on a machine that has it.
+const machineVariable = "EBB_TEST_MACHINE"
+
 const (
 	// startLimit is generous: a loaded machine with two cores takes a while.
 	startLimit = 3 * time.Minute
@@ -101,6 +106,7 @@ func Kubeconfig(t testing.TB) string {
 }
 
 func start() error {
+	os.Getenv(machineVariable) // only for go test to see
 	binary, err := findBinary()
 	if err != nil {
 		return err

@@ -41,11 +41,12 @@ const (
 // sharedDir is where the processes that use a binary meet. It is outside of the module: go test
 // keeps no results of tests that read files in it which change.
 func sharedDir(binary string) (string, error) {
-	real, err := filepath.EvalSymlinks(binary)
+	// Not EvalSymlinks: it looks at bin, and go test runs all again once anything was built there.
+	version, err := os.Readlink(binary)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(real))
+	sum := sha256.Sum256([]byte(filepath.Join(filepath.Dir(binary), version)))
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("ebb-sandbox-%d-%x", os.Getuid(), sum[:6]))
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
