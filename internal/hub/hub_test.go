@@ -188,3 +188,40 @@ func TestImages(t *testing.T) {
 		}
 	}
 }
+
+// A value that is named as a key is a value: a namespace called ingress.
+func TestValuesAreNoKeys(t *testing.T) {
+	entry := func(name string, pairs ...string) m {
+		files, err := Render(name, env(pairs...), "s.yaml", "")
+		if err != nil {
+			return nil
+		}
+		return decoded(t, files.Scenario).([]any)[0].(m)
+	}
+	for _, i := range images {
+		if i.scenarioType != "network_chaos_ng_scenarios" {
+			continue
+		}
+		for _, v := range i.variables {
+			_, own, ok := strings.Cut(v.path, ".")
+			if !ok || v.name == "TRAFFIC_TYPE" {
+				continue
+			}
+			for key := range entry(i.name) {
+				want, got := entry(i.name), entry(i.name, v.name, key)
+				if got == nil {
+					t.Errorf("%s: %s=%s is refused", i.name, v.name, key)
+					continue
+				}
+				if _, ok := got[own]; !ok {
+					t.Errorf("%s: %s=%s: %q is missing", i.name, v.name, key, own)
+				}
+				delete(want, own)
+				delete(got, own)
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("%s: %s=%s: the rest is\n%v, want\n%v", i.name, v.name, key, got, want)
+				}
+			}
+		}
+	}
+}
