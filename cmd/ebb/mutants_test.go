@@ -42,7 +42,7 @@ var mutants = map[string][]mutant{
 	"hog": {
 		{does: "ours HOG pods\nremove pods $HOG"},
 		{does: "ours HOG pods\nannotate pods $HOG sandbox/exit-code 137\nannotate pods $HOG sandbox/complete-after 1ms"},
-		{does: "ours HOG pods\nannotate pods $HOG sandbox/complete-after 1ms"}, // ended as if all were well, after a moment
+		{does: "ours HOG pods\nannotate pods $HOG sandbox/complete-after 1ms"},                          // ended as if all were well, after a moment
 		{does: "ours HOG pods\n" + `patch pods $HOG '{"metadata":{"labels":{"krkn-hog-group":null}}}'`}, // nobody counts it any more
 	},
 	"httpload": {
