@@ -101,6 +101,14 @@ var harms = []harm{
 		want: map[string]string{inCluster: "1", bestEffort: "1"}, said: `its Lease was last renewed [\d.]+s ago`,
 	},
 	{
+		name: "no right to list Secrets", do: func(h *harmed) { h.forbid("list", "secrets") },
+		want: map[string]string{inCluster: "1"}, said: `may not list secrets`,
+	},
+	{
+		name: "no right to delete Secrets", do: func(h *harmed) { h.forbid("delete", "secrets") }, mend: func(h *harmed) { h.grant(allRights()) },
+		want: map[string]string{inCluster: "3", required: "3"}, said: `may not delete secrets`,
+	},
+	{
 		name: "namespace deleted, and the rights in it", do: (*harmed).deleteNamespace,
 		want: map[string]string{inCluster: "3", bestEffort: "[01]"}, said: `may not (create secrets|patch leases)`,
 	},
@@ -152,10 +160,11 @@ var harms = []harm{
 // of the chaos nothing, whatever became of its version files.
 func TestStoreHarmed(t *testing.T) {
 	t.Parallel()
-	key := filepath.Join(t.TempDir(), "key.pem")
-	if out, err := exec.Command("ebb", "keys", "new", key).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	key := newKeyFile(t)
+	t.Run("policy refuses Secrets before the first change", func(t *testing.T) {
+		t.Parallel()
+		newHarmed(t, required, key, false).refusedBefore()
+	})
 	for _, x := range harms {
 		for how, code := range x.want {
 			t.Run(x.name+"/"+strings.ReplaceAll(how, "rollback_", ""), func(t *testing.T) {
@@ -216,18 +225,7 @@ func (x harm) try(h *harmed, how, code, key string) {
 	if x.away {
 		timeout = "5s" // its other cluster has as much, on a machine with much to do
 	}
-	run := h.startWith(quick, "", "run", "--config", "config.yaml", "--timeout", timeout)
-	over := false
-	if !eventually(func() bool {
-		select {
-		case <-run.ended:
-			over = true
-		default:
-		}
-		return over || len(h.objects()) == 1
-	}) || over {
-		h.Fatalf("no chaos: %s", h.said(run))
-	}
+	run := h.begin(quick, timeout)
 	x.do(h)
 	if x.seen != "" {
 		h.await(run, x.seen)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 )
 
 // refuse has a policy refuse what is done with Secrets.
@@ -82,15 +83,42 @@ func (h *harmed) closeGate() {
 	h.check(h.client.Resource(kinds["configmaps"]).Namespace(h.namespace).Delete(h.Context(), "gate", metav1.DeleteOptions{}))
 }
 
+// storeVerbs are what the store does with its objects, as deploy/ allows it.
+var storeVerbs = []string{"create", "delete", "get", "list", "patch"}
+
+// rights are verbs by resource.
+type rights map[string][]string
+
+func allRights() rights { return rights{"secrets": storeVerbs, "leases": storeVerbs} }
+
 // allow gives the runner rights in the store's namespace, and no others.
 func (h *harmed) allow(resources ...string) {
 	h.Helper()
-	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "store"}}
+	given := rights{}
 	for _, name := range resources {
-		role.Rules = append(role.Rules, rbacv1.PolicyRule{
-			APIGroups: []string{map[string]string{"secrets": "", "leases": "coordination.k8s.io"}[name]},
-			Resources: []string{name}, Verbs: []string{"create", "delete", "get", "list", "patch"},
-		})
+		given[name] = storeVerbs
+	}
+	h.grant(given)
+}
+
+// forbid takes one right from all of those in the store's namespace.
+func (h *harmed) forbid(verb, resource string) {
+	h.Helper()
+	given := allRights()
+	given[resource] = slices.DeleteFunc(slices.Clone(storeVerbs), func(other string) bool { return other == verb })
+	h.grant(given)
+}
+
+// storeGroups are the API groups of what the store has.
+var storeGroups = map[string]string{"secrets": "", "leases": "coordination.k8s.io"}
+
+// grant gives the runner rights in the store's namespace, and no others, and waits until the API
+// server goes by them.
+func (h *harmed) grant(given rights) {
+	h.Helper()
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "store"}}
+	for name, verbs := range given {
+		role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{storeGroups[name]}, Resources: []string{name}, Verbs: verbs})
 	}
 	roles := h.admin.RbacV1().Roles(h.store)
 	_, err := roles.Update(h.Context(), role, metav1.UpdateOptions{})
@@ -98,31 +126,25 @@ func (h *harmed) allow(resources ...string) {
 		_, err = roles.Create(h.Context(), role, metav1.CreateOptions{})
 	}
 	h.check(err)
-	h.settled(resources)
-}
-
-// settled waits until the API server goes by the rights.
-func (h *harmed) settled(resources []string) {
-	h.Helper()
-	for name, allowed := range map[string]bool{"secrets": false, "leases": false} {
-		for _, other := range resources {
-			allowed = allowed || other == name
-		}
-		config := adminConfig(h.T)
-		config.Impersonate.UserName = h.store
-		client, err := kubernetes.NewForConfig(config)
-		h.check(err)
-		if !eventually(func() bool {
-			if name == "secrets" {
-				_, err = client.CoreV1().Secrets(h.store).List(h.Context(), metav1.ListOptions{Limit: 1})
-			} else {
-				_, err = client.CoordinationV1().Leases(h.store).List(h.Context(), metav1.ListOptions{Limit: 1})
+	for name, group := range storeGroups {
+		for _, verb := range storeVerbs {
+			if want := slices.Contains(given[name], verb); !eventually(func() bool { return h.may(verb, group, name) == want }) {
+				h.Fatalf("%s of %s: want it allowed: %v", verb, name, want)
 			}
-			return (err == nil) == allowed
-		}) {
-			h.Fatalf("%s: got %v, want it allowed: %v", name, err, allowed)
 		}
 	}
+}
+
+// may asks the API server whether the runner has a right.
+func (h *harmed) may(verb, group, resource string) bool {
+	h.Helper()
+	answer, err := h.admin.AuthorizationV1().SubjectAccessReviews().Create(h.Context(), &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{User: h.store, ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: h.store, Verb: verb, Group: group, Resource: resource,
+		}},
+	}, metav1.CreateOptions{})
+	h.check(err)
+	return answer.Status.Allowed
 }
 
 // outlive waits until the holder of a Lease that can't be renewed stops.

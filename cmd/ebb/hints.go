@@ -7,6 +7,7 @@ import (
 
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
+	"github.com/ebb-chaos/ebb/versions/clusterstore"
 )
 
 // hints returns what can be done about an error: its own hints, and the flags and commands that
@@ -88,6 +89,9 @@ func (c *caller) kindHint(f *runner.Failure) string {
 	case runner.KindRights:
 		return "docs/scenarios.md lists what each scenario needs; --skip-preflight runs it anyway"
 	case runner.KindStore:
+		if strings.Contains(f.Message, clusterstore.Scheme) {
+			return "let the namespace of the store take Secrets (rights, quota, policies, webhooks), or set kraken.rollback_store_namespace to another one"
+		}
 		return "fix the cause, or set kraken.rollback_versions_directory to another place"
 	case runner.KindInsecure:
 		if slices.ContainsFunc(f.Hints(), func(hint string) bool {

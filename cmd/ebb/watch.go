@@ -151,10 +151,19 @@ func (w *watcher) work(ctx context.Context) {
 		mode = "undoing what dead runners left"
 	}
 	w.log.Info(fmt.Sprintf("watching %s of %s: %s", w.store.Location(), w.store.Server(), mode))
+	said := ""
 	for ctx.Err() == nil {
+		failed := ""
 		if err := w.look(ctx); err != nil && ctx.Err() == nil {
-			w.log.Error(fmt.Sprintf("the store can't be looked at: %v", err))
+			failed = err.Error()
 		}
+		switch {
+		case failed != "" && failed != said:
+			w.log.Error("the store can't be looked at: " + failed)
+		case failed == "" && said != "":
+			w.log.Info("the store can be looked at again")
+		}
+		said = failed
 		if patience.Sleep(ctx, w.times.Lease/lookPart) != nil {
 			return
 		}
@@ -183,6 +192,9 @@ func (w *watcher) look(ctx context.Context) error {
 		case x.Dead:
 			dead++
 			w.tell(ctx, x)
+			if again && time.Now().Before(at) { // its Lease could not be taken
+				continue
+			}
 		case again && !x.Held && time.Now().After(at):
 		default:
 			continue
