@@ -71,6 +71,8 @@ func completionCommand() *cli.Command {
 		Usage:     "print a shell's completion script",
 		UsageText: "ebb completion " + strings.Join(shells(), "|"),
 		Description: `
+Prints a completion script. To load it:
+
    bash:  source <(ebb completion bash)
    zsh:   source <(ebb completion zsh)
    fish:  ebb completion fish | source

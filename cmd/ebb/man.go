@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -56,6 +57,9 @@ func runMan(_ context.Context, o manOptions) error {
 		_, err := io.WriteString(o.stdout, page)
 		return err
 	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return fmt.Errorf("--dir: %w", err)
+	}
 	errs := []error{writeText(filepath.Join(o.Dir, "ebb.1"), manApp(app))}
 	for _, c := range app.VisibleCommands() {
 		errs = append(errs, writeText(filepath.Join(o.Dir, "ebb-"+c.Name+".1"), manPage(c)))
@@ -104,6 +108,7 @@ type manual struct{ strings.Builder }
 func newManual(name, usage string) *manual {
 	m := &manual{}
 	fmt.Fprintf(m, ".TH %s 1 \"\" \"ebb %s\"\n", strings.ToUpper(name), roff(version))
+	m.WriteString(".ad l\n.nh\n") // flags and paths are not torn apart
 	m.section("NAME")
 	m.text(name + " - " + usage)
 	return m
@@ -115,11 +120,12 @@ func (m *manual) text(line string) { m.WriteString(roff(line) + "\n") }
 
 func (m *manual) synopsis(usage string) {
 	m.section("SYNOPSIS")
-	m.WriteString(".nf\n")
+	m.WriteString(".PD 0\n")
 	for line := range strings.SplitSeq(usage, "\n") {
+		m.WriteString(".HP 4\n")
 		m.text(strings.TrimSpace(line))
 	}
-	m.WriteString(".fi\n")
+	m.WriteString(".PD\n")
 }
 
 // description writes paragraphs. What is indented in a help text stays as it is, and the exit codes
@@ -146,7 +152,10 @@ func (m *manual) description(text string) {
 			keep(true)
 			m.text(line)
 		default:
-			keep(false)
+			if verbatim {
+				keep(false)
+				m.WriteString(".PP\n")
+			}
 			m.text(line)
 		}
 	}
