@@ -121,7 +121,7 @@ func (o *importOptions) operand(ctx context.Context, s *setup, operand string) (
 	trust := o.trust(versions.TrustAuto)
 	info, err := os.Stat(operand)
 	if err != nil {
-		return nil, &usageError{err: err}
+		return nil, &usageError{err: fmt.Errorf("got %q, want a directory, or a version file of Krkn's (.py): %w", operand, err)}
 	}
 	if !info.IsDir() && !strings.Contains(operand, ".py") {
 		return nil, &usageError{err: fmt.Errorf("got %q, want a directory, or a version file of Krkn's (.py)", operand)}

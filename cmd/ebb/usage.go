@@ -31,6 +31,9 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
 		return &usageError{err: fmt.Errorf("%s: got %s, want %s", dashed(m[2]), m[1], wantedValue(c.Command.Flags, m[2])), hints: help}
 	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
+		return &usageError{err: fmt.Errorf("%s: got no value, want one", dashed(strings.TrimLeft(name, "-"))), hints: help}
+	}
 	name, undefined := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
 	if !undefined {
 		return &usageError{err: err, hints: help}
