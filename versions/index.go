@@ -213,9 +213,11 @@ func (x *index) listFrom(root *durable.Dir, f Filter, info *ExecutionInfo) (know
 		if f.ScenarioType != "" && f.ScenarioType != name.scenarioType {
 			continue
 		}
-		now, err := root.Lstat(info.ID + "/" + indexed.name)
-		if err != nil || now.Stamp() != indexed.stamp {
-			return known, false
+		var now durable.Info
+		if !f.NamesOnly { // the stamp of the directory is that of its names
+			if now, err = root.Lstat(info.ID + "/" + indexed.name); err != nil || now.Stamp() != indexed.stamp {
+				return known, false
+			}
 		}
 		files = append(files, newFile(info.ID, info.Location, name, now))
 	}

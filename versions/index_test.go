@@ -73,6 +73,14 @@ func told(t interface{ Fatal(...any) }, d *Dir) []string {
 	for _, x := range listing.Executions {
 		all = append(all, fmt.Sprintf("%+v", x))
 	}
+	for x, err := range d.Executions(context.Background(), Filter{PendingOnly: true, NamesOnly: true}) {
+		if err != nil && !errors.As(err, new(*EntryError)) {
+			t.Fatal(err)
+		}
+		for _, f := range x.Files {
+			all = append(all, "counted: "+f.Key())
+		}
+	}
 	return append(all, fmt.Sprintf("%+v", listing.Problems))
 }
 

@@ -122,6 +122,7 @@ type Filter struct {
 	ScenarioType string
 	PendingOnly  bool   // leaves out executed files; the journal ignores it
 	Except       string // leaves out the execution of this ID; the journal ignores it
+	NamesOnly    bool   // for counting: files need not be looked at, so their sizes, times and problems may be missing; only [Executions] supports it
 	OldestFirst  bool   // the oldest execution comes first; only [Executions] supports it
 }
 

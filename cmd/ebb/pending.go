@@ -18,6 +18,7 @@ import (
 // countPending counts the pending files that a filter selects: those that ebb can replay, and those of Krkn,
 // which have to be imported first.
 func countPending(ctx context.Context, store versions.Store, f versions.Filter) (ours, krkns int, err error) {
+	f.NamesOnly = true
 	for x, err := range versions.Executions(ctx, store, f) {
 		if err != nil && !errors.As(err, new(*versions.EntryError)) {
 			return 0, 0, err

@@ -50,7 +50,7 @@ type Work struct {
 // bareCommand is a bare program.
 func bareCommand(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("bare: want nothing, requests, names, lstat, store-flush or store-list")
+		return errors.New("bare: want nothing, requests, names, names-one, lstat, disk-flush, store-flush or store-list")
 	}
 	switch args[0] {
 	case "nothing":
@@ -58,9 +58,13 @@ func bareCommand(ctx context.Context, args []string) error {
 	case "requests":
 		return bareRequests(ctx, args[1])
 	case "names":
-		return bareNames(args[1], false)
+		return bareNames(args[1], false, 2)
+	case "names-one":
+		return bareNames(args[1], false, 1)
 	case "lstat":
-		return bareNames(args[1], true)
+		return bareNames(args[1], true, 2)
+	case "disk-flush":
+		return bareDiskFlush(args[1:])
 	case "store-flush":
 		return bareFlush(ctx, args[1])
 	case "store-list":
@@ -147,32 +151,32 @@ func (r Request) send(ctx context.Context, all dynamic.Interface) error {
 	return err
 }
 
-// bareNames reads every directory below one, with both cores, and prints the names in order.
-func bareNames(root string, lstat bool) error {
+// bareNames reads every directory below one, with so many cores, and prints the names in order.
+func bareNames(root string, lstat bool, cores int) error {
 	entries, err := readNames(root)
 	if err != nil {
 		return err
 	}
 	slices.Sort(entries)
 	lines := make([][]string, len(entries))
-	errs := make([]error, 2)
+	errs := make([]error, cores)
 	var work sync.WaitGroup
-	for half := range 2 {
+	for part := range cores {
 		work.Go(func() {
-			for i := half; i < len(entries); i += 2 {
+			for i := part; i < len(entries); i += cores {
 				names, err := readNames(filepath.Join(root, entries[i]))
 				if errors.Is(err, syscall.ENOTDIR) {
 					continue // the journal
 				}
 				if err != nil {
-					errs[half] = err
+					errs[part] = err
 					return
 				}
 				lines[i] = names
 				for _, name := range names {
 					if lstat {
 						if _, err := os.Lstat(root + "/" + entries[i] + "/" + name); err != nil {
-							errs[half] = err
+							errs[part] = err
 							return
 						}
 					}

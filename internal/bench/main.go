@@ -33,6 +33,8 @@ func dispatch(ctx context.Context, args []string) error {
 		return runCommand(ctx, rest)
 	case "sample":
 		return sampleCommand(ctx)
+	case "disk-flush":
+		return diskFlush(ctx, rest)
 	case "store-flush":
 		return storeFlush(ctx, strings.Join(rest, " "))
 	case "bare":

@@ -19,8 +19,9 @@ import (
 type Sample struct {
 	Wall  float64 `json:"wall_ms"`
 	CPU   float64 `json:"cpu_ms"`
-	First float64 `json:"first_ms"` // until its first byte on standard output or error; 0 if there was none
-	Peak  float64 `json:"peak_mib"` // of memory, of the largest of the processes
+	First float64 `json:"first_ms"`          // until its first byte on standard output or error; 0 if there was none
+	Undo  float64 `json:"undo_ms,omitempty"` // until it said that something was undone; 0 if it did not
+	Peak  float64 `json:"peak_mib"`          // of memory, of the largest of the processes
 }
 
 // process is a program to measure.
@@ -92,6 +93,9 @@ func (p process) sample(ctx context.Context) (Sample, error) {
 	if !said.at.IsZero() {
 		s.First = ms(said.at.Sub(began))
 	}
+	if !said.undone.IsZero() {
+		s.Undo = ms(said.undone.Sub(began))
+	}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		s.Peak = float64(usage.Maxrss) / 1024
 	}
@@ -100,18 +104,25 @@ func (p process) sample(ctx context.Context) (Sample, error) {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// firstByte notes when something was first written, and keeps the end of all that was. exec writes
-// from one goroutine where standard output and error are the same writer.
+// firstByte notes when something was first written, and when that something is undone, and keeps the end
+// of all that was. exec writes from one goroutine where standard output and error are the same writer.
 type firstByte struct {
-	at  time.Time
-	end bytes.Buffer
+	at     time.Time
+	undone time.Time
+	end    bytes.Buffer
 }
+
+// undoneLine is the end of the line that tells of an undo.
+var undoneLine = []byte(".executed successfully.\n")
 
 var _ io.Writer = (*firstByte)(nil)
 
 func (f *firstByte) Write(b []byte) (int, error) {
 	if f.at.IsZero() {
 		f.at = time.Now()
+	}
+	if f.undone.IsZero() && bytes.Contains(b, undoneLine) {
+		f.undone = time.Now()
 	}
 	const most = 8 << 10
 	f.end.Write(b[max(0, len(b)-most):])

@@ -82,10 +82,11 @@ func spreadOf(samples []Sample, of func(Sample) float64) (s spread, ok bool) {
 	return spread{values[0], (values[(n-1)/2] + values[n/2]) / 2, values[n-1]}, true
 }
 
-func wall(s Sample) float64  { return s.Wall }
-func cpu(s Sample) float64   { return s.CPU }
-func first(s Sample) float64 { return s.First }
-func peak(s Sample) float64  { return s.Peak }
+func wall(s Sample) float64   { return s.Wall }
+func cpu(s Sample) float64    { return s.CPU }
+func first(s Sample) float64  { return s.First }
+func peak(s Sample) float64   { return s.Peak }
+func undone(s Sample) float64 { return s.Undo }
 
 // ratio is ebb's median beside the bare program's, 0 where there is none.
 func (r *Result) ratio(of func(Sample) float64) float64 {
@@ -138,8 +139,8 @@ func times(ratio float64) string {
 func (r *Report) table(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured %s, %d CPUs, %s. %s\n\n", r.Time.Format("2006-01-02"), r.CPUs, r.Go, r.Note)
-	b.WriteString("| work | ebb | bare | wall, ebb / bare | CPU, ebb / bare | reach | first output | memory, ebb / bare |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| work | ebb | bare | wall, ebb / bare | CPU, ebb / bare | reach | first output | first undo | memory, ebb / bare |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range r.Rows {
 		ebb, _ := spreadOf(row.Ebb, wall)
 		bareText, peakText := "-", ""
@@ -153,15 +154,18 @@ func (r *Report) table(w io.Writer) error {
 		if memory.max == 0 {
 			peakText = "-"
 		}
-		firstText := "-"
+		firstText, undoneText := "-", "-"
 		if f, _ := spreadOf(row.Ebb, first); f.median > 0 {
 			firstText = duration(f.median)
+		}
+		if u, _ := spreadOf(row.Ebb, undone); u.median > 0 {
+			undoneText = duration(u.median)
 		}
 		reach := "-"
 		if row.Reach > 0 {
 			reach = fmt.Sprintf("%.2f", row.Reach)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row.What, ebb, bareText, times(row.ratio(wall)), times(row.ratio(cpu)), reach, firstText, peakText)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", row.What, ebb, bareText, times(row.ratio(wall)), times(row.ratio(cpu)), reach, firstText, undoneText, peakText)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

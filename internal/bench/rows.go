@@ -14,7 +14,7 @@ import (
 
 // allRows is the table, in the order in which it is measured and printed.
 func allRows() []row {
-	rows := []row{startRow(), listRow(10, 1, 1.2, 7), listRow(100_000, 1, 0.6, 3), listRow(100_000, 10, 1.2, 3), jsonRow(100_000, 10)}
+	rows := []row{startRow(), listRow(10, 1, 1.2, 7), listRow(100_000, 1, 0.6, 3), oneCoreRow(100_000, 2), listRow(100_000, 10, 1.2, 3), jsonRow(100_000, 10)}
 	rows = append(rows,
 		undoRow(undo{template: "hog", what: "replay %d hog pods, one a file, one at a time", size: 200, parallel: 1, idle: true, reach: 1.15, requests: podRequests}),
 		undoRow(undo{template: "policy", what: "replay %d network policies, one at a time", size: 200, parallel: 1, reach: 1.15, requests: deleteRequests}),
@@ -22,7 +22,7 @@ func allRows() []row {
 		undoRow(undo{template: "policy", what: "%d files whose objects are gone, one at a time", size: 200, parallel: 1, gone: true, reach: 1.15, requests: goneRequests}),
 		undoRow(undo{template: "policy", what: "replay %d network policies, 16 at a time (the default)", size: 200, reach: 1.3, requests: deleteRequests}),
 	)
-	for _, size := range []int{10, 200, 1000, 10_000} {
+	for _, size := range []int{10, 200, 1000, 10_000, 20_000} {
 		repeats := 3
 		if size > 1000 {
 			repeats = 1
@@ -39,7 +39,7 @@ func allRows() []row {
 	for _, size := range []int{0, 1000, 10_000} {
 		rows = append(rows, outageRow(size))
 	}
-	return append(rows, flushRow(200), storeListRow(5000), journalRow(1_000_000))
+	return append(rows, flushRow(200), diskFlushRow(200), storeListRow(5000), journalRow(1_000_000))
 }
 
 // same is a step that needs nothing done before.
@@ -97,6 +97,21 @@ func listRow(size, each int, reach float64, repeats int) row {
 			return same(b.command(dir, "list-rollback")), same(process{Path: b.self, Args: []string{"bare", work, store}}), err
 		},
 	}
+}
+
+// oneCoreRow is a listRow whose bare pass uses one core.
+func oneCoreRow(size, repeats int) row {
+	r := listRow(size, 1, 0.6, repeats)
+	list := r.prepare
+	r.Name += "/one-core"
+	r.BareIs = "one readdir a directory, one after the other"
+	r.What += ", beside a pass of one core"
+	r.prepare = func(ctx context.Context, b *bench) (ebb, bare step, err error) {
+		ebb, _, err = list(ctx, b)
+		store := filepath.Join(b.dir, "1-list", "versions")
+		return ebb, same(process{Path: b.self, Args: []string{"bare", "names-one", store}}), err
+	}
+	return r
 }
 
 func jsonRow(size, each int) row {
