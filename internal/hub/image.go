@@ -75,7 +75,7 @@ func set(document *yaml.Node, path string, value *yaml.Node) {
 			n = n.Content[index]
 		default:
 			n.Kind = yaml.MappingNode
-			at := slices.IndexFunc(n.Content, func(key *yaml.Node) bool { return key.Value == step })
+			at := keyAt(n, step)
 			if at < 0 {
 				n.Content = append(n.Content, text(step), &yaml.Node{})
 				at = len(n.Content) - 2
@@ -86,6 +86,17 @@ func set(document *yaml.Node, path string, value *yaml.Node) {
 	*n = *value
 }
 
+// keyAt returns where a map has a key, -1 if it has none. Its content is keys and values in turn, and a
+// value may be the name of a key: a namespace called ingress.
+func keyAt(n *yaml.Node, name string) int {
+	for at := 0; at < len(n.Content); at += 2 {
+		if n.Content[at].Value == name {
+			return at
+		}
+	}
+	return -1
+}
+
 // drop takes a key of a map out of a document.
 func drop(document *yaml.Node, path ...string) {
 	n := document
@@ -94,7 +105,7 @@ func drop(document *yaml.Node, path ...string) {
 			n = n.Content[index]
 			continue
 		}
-		at := slices.IndexFunc(n.Content, func(key *yaml.Node) bool { return key.Value == step })
+		at := keyAt(n, step)
 		if at < 0 {
 			return
 		}
