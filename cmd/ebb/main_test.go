@@ -88,7 +88,7 @@ func (m tests) run() (code int, err error) {
 // where go build sees that it need not be made again. The tests get a link to it, so that what they
 // run stays the same while somebody else tests what he has changed.
 func buildForTests(path string) (err error) {
-	args := []string{"build", "-tags", "ebbtest,urfave_cli_no_docs"}
+	args := []string{"build", "-buildvcs=false", "-tags", "ebbtest,urfave_cli_no_docs"}
 	kind := ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {

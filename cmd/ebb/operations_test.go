@@ -116,7 +116,7 @@ func (d *deployed) buildStatic() {
 		d.check(copyFile(d.binary, path))
 		return
 	}
-	build := exec.Command("go", "build", "-trimpath", "-tags", "ebbtest,urfave_cli_no_docs", "-o", d.binary, ".")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "ebbtest,urfave_cli_no_docs", "-o", d.binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		d.Fatalf("go build: %v\n%s", err, out)
