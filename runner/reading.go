@@ -46,10 +46,7 @@ func (x *reading) all(ctx context.Context) {
 		switch {
 		case errors.As(err, &entry):
 			x.options.Log.Warn(fmt.Sprintf("%s: %s", entry.Location, entry.What))
-			if entry.Hides && x.keys == nil {
-				refused := &versions.InsecureError{Path: entry.Location, Problem: entry.What, Remedy: entry.Remedy}
-				x.unread = append(x.unread, unread("", entry.Location, x.RunUUID, Refused, refused))
-			}
+			x.hidden("", x.RunUUID, entry.Problem)
 			continue
 		case err == nil && ctx.Err() != nil && !x.begun:
 			err = ctx.Err()
@@ -82,6 +79,9 @@ func (x *reading) look(ctx context.Context, info versions.ExecutionInfo) bool {
 			x.renamed = append(x.renamed, x.restoredBefore(ctx, info.RunUUID, f))
 		}
 	}
+	for _, problem := range info.Problems {
+		x.hidden(info.ID, info.RunUUID, problem)
+	}
 	switch {
 	case slices.ContainsFunc(info.Files, versions.File.Replayable):
 		x.needJournal(ctx)
@@ -92,6 +92,14 @@ func (x *reading) look(ctx context.Context, info versions.ExecutionInfo) bool {
 		x.removeEmpty(ctx, info)
 	}
 	return false
+}
+
+// hidden notes an entry that may be a pending version file.
+func (x *reading) hidden(execution, runUUID string, p versions.Problem) {
+	if p.Hides && x.keys == nil {
+		refused := &versions.InsecureError{Path: p.Location, Problem: p.What, Remedy: p.Remedy}
+		x.unread = append(x.unread, unread(execution, p.Location, runUUID, Refused, refused))
+	}
 }
 
 // removeEmpty removes the execution of a run that was killed before it wrote a version file. The

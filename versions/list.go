@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,7 +107,7 @@ func (d *Dir) eachExecution(ctx context.Context, root *durable.Dir, f Filter, yi
 	if err != nil {
 		return true, err
 	}
-	entries, problems := d.entries(names, f)
+	entries, others := d.entries(names, f)
 	old := &index{}
 	if f.PendingOnly && len(entries) >= d.index.least() {
 		old = d.index.of(root)
@@ -123,8 +124,8 @@ func (d *Dir) eachExecution(ctx context.Context, root *durable.Dir, f Filter, yi
 	if err := ctx.Err(); err != nil {
 		return true, err
 	}
-	for _, problem := range problems {
-		if !yield(ExecutionInfo{}, &EntryError{problem}) {
+	for _, name := range others {
+		if !yield(ExecutionInfo{}, &EntryError{d.problemNamed(root, name)}) {
 			return false, nil
 		}
 	}
@@ -138,8 +139,8 @@ type entry struct {
 }
 
 // entries returns the executions that a filter may select, in its order, from the names in a
-// versions directory. It also returns the problems of the other names.
-func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Problem) {
+// versions directory. It also returns the names that are no execution's, sorted.
+func (d *Dir) entries(names []string, f Filter) (entries []entry, others []string) {
 	entries = make([]entry, 0, len(names))
 	for _, name := range names {
 		timestamp, runUUID, err := parseExecutionID(name)
@@ -148,7 +149,7 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 			entries = append(entries, entry{name, timestamp})
 		// lost+found is there if the versions directory is a volume of its own.
 		case err != nil && name != journalName && name != indexName && name != indexBegun && name != "lost+found":
-			problems = append(problems, Problem{Location: d.path + "/" + oneLine(name), What: fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name)})
+			others = append(others, name)
 		}
 	}
 	slices.SortFunc(entries, func(a, b entry) int {
@@ -158,8 +159,42 @@ func (d *Dir) entries(names []string, f Filter) (entries []entry, problems []Pro
 		}
 		return order
 	})
-	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Location, b.Location) })
-	return entries, problems
+	slices.Sort(others)
+	return entries, others
+}
+
+// problemNamed says what is wrong with an entry of the versions directory that is no execution. It may
+// be one that was renamed, or the versions directory may be one above or below: then it hides what is
+// pending.
+func (d *Dir) problemNamed(root *durable.Dir, name string) Problem {
+	p := Problem{Location: d.path + "/" + oneLine(name), What: fmt.Sprintf("is named %q, which is no execution's <timestamp ns>-<run uuid>", name)}
+	if file, err := parseFileName(name); err == nil && file.state == Pending {
+		p.What, p.Hides = fmt.Sprintf("is a version file outside of an execution's directory: is the versions directory %q?", filepath.Dir(d.path)), true
+		return p
+	}
+	inside := root.NewReader()
+	if inside.Enter(root, name) != nil {
+		return p // no directory, or one that nobody here can read
+	}
+	names, err := inside.Names()
+	_ = inside.Close() // it was only read
+	switch {
+	case err != nil:
+	case slices.ContainsFunc(names, IsExecutionID):
+		p.What, p.Hides = p.What+fmt.Sprintf(", and executions are in it: is it the versions directory %q?", d.path), true
+	case slices.ContainsFunc(names, seemsPending):
+		p.What, p.Hides = p.What+", and version files are in it", true
+	}
+	return p
+}
+
+// seemsPending reports whether a name is a pending version file's, or was meant to be.
+func seemsPending(name string) bool {
+	file, err := parseFileName(name)
+	if err != nil {
+		return strings.EqualFold(filepath.Ext(name), starSuffix)
+	}
+	return file.state == Pending
 }
 
 // listEntry lists one execution. It returns nothing if the execution was removed, or has nothing
@@ -247,7 +282,10 @@ func listFilesOnce(dir looked, id string, f Filter) (files []File, problems []Pr
 		location := path + "/" + entry
 		name, err := parseFileName(entry)
 		if err != nil {
-			problems = append(problems, Problem{Location: path + "/" + oneLine(entry), What: fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry)})
+			problems = append(problems, Problem{
+				Location: path + "/" + oneLine(entry), What: fmt.Sprintf("is named %q, which is no version file's <scenario type>_<timestamp ns>_<8 letters a-z>.star", entry),
+				Hides: seemsPending(entry),
+			})
 			continue
 		}
 		if (f.ScenarioType != "" && f.ScenarioType != name.scenarioType) || (f.PendingOnly && name.state != Pending) {

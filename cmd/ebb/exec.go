@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -56,6 +57,9 @@ func runExec(ctx context.Context, o execOptions) error {
 	if s.store, file, err = s.locate(ctx, &o.commonOptions, o.operands[0]); err != nil {
 		return err
 	}
+	if file.Kind != versions.KindVersion {
+		return notOurs(s, file)
+	}
 	s.again = s.next("exec", replayWords(o.KeepGoing, o.Force, o.operands[0])...)
 	v, err := s.superviseReplay(ctx, &o.commonOptions, o.timeOptions, o.Force)
 	if err != nil {
@@ -64,4 +68,9 @@ func runExec(ctx context.Context, o execOptions) error {
 	defer v.stop()
 	report, err := v.ReplayFile(v.ctx, file, runner.ReplayOptions{DryRun: o.DryRun, KeepGoing: o.KeepGoing})
 	return v.replayed(report, err, o.Output)
+}
+
+// notOurs says that a file has to be imported first.
+func notOurs(s *setup, f versions.File) error {
+	return &usageError{err: fmt.Errorf("%q is Krkn's Python, want a version file of ebb's; to make one of it: %s", f.Location, s.next("import-rollback", f.Location))}
 }

@@ -56,6 +56,7 @@ func runHistory(ctx context.Context, o historyOptions) error {
 	encoder := json.NewEncoder(console.JSON(s.stdout))
 	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
 	filter := versions.Filter{RunUUID: o.RunUUID, ScenarioType: o.ScenarioType}
+	found := false
 	for entry, err := range s.store.Journal(ctx, filter) {
 		var torn *versions.JournalError
 		switch {
@@ -66,6 +67,7 @@ func runHistory(ctx context.Context, o historyOptions) error {
 		case err != nil:
 			return errors.Join(table.Flush(), err)
 		}
+		found = true
 		if o.Output == "json" {
 			if err := encoder.Encode(historyDocument{head{documentVersion, "journal entry"}, entry}); err != nil {
 				return err
@@ -82,6 +84,13 @@ func runHistory(ctx context.Context, o historyOptions) error {
 		if _, err := fmt.Fprintln(table, strings.TrimRight(strings.Join(cells, "\t"), "\t")); err != nil {
 			return err
 		}
+	}
+	if !found && (o.RunUUID != "" || o.ScenarioType != "") {
+		// A slip must not pass for a run that did nothing.
+		if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
+			return err
+		}
+		s.log.Info("the journal has no entry of what was asked for")
 	}
 	return table.Flush()
 }

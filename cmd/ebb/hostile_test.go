@@ -117,7 +117,7 @@ var hostileFiles = []hostileInput{
 	}, code: 3, says: "everything is undone, but .* could not be renamed or removed: .*file exists"},
 }
 
-// hostileNames are entries beside version files. They are told of, and nothing else.
+// hostileNames are entries beside version files. They are told of, and refused where an undo may be in them.
 var hostileNames = func() []hostileInput {
 	var inputs []hostileInput
 	const stem = "x_scenarios_1755488223093251001_"
@@ -145,11 +145,15 @@ var hostileNames = func() []hostileInput {
 		"a wildcard":                        "*_1755488223093251001_aaaaaaaa.star",
 		"an option":                         "--help",
 	} {
-		inputs = append(inputs, hostileInput{name: "named: " + name, runs: entry == hide, says: "which is no version file's <scenario type>_<timestamp ns>_", plant: func(h *house) {
+		code := 0
+		if strings.EqualFold(filepath.Ext(entry), ".star") {
+			code = 4 // it may have been one, and renamed
+		}
+		inputs = append(inputs, hostileInput{name: "named: " + name, runs: entry == hide, code: code, says: "which is no version file's <scenario type>_<timestamp ns>_", plant: func(h *house) {
 			h.must(os.Rename(h.file, filepath.Join(h.x, entry)))
 		}})
 	}
-	return append(inputs, hostileInput{name: "named: 3,000 of them", says: "which is no version file's", plant: func(h *house) {
+	return append(inputs, hostileInput{name: "named: 3,000 of them", code: 4, says: "which is no version file's", plant: func(h *house) {
 		for i := range 3000 {
 			h.must(os.WriteFile(filepath.Join(h.x, fmt.Sprintf("%s%d.star", hide, i)), nil, 0o700))
 		}
@@ -176,15 +180,15 @@ var hostileDirectories = []hostileInput{
 	{name: "directory a FIFO", plant: func(h *house) { h.instead(h.x, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: `(mv|mkdir|readlink) `},
 	{name: "directory a socket", plant: func(h *house) { h.instead(h.x, h.socket) }, code: 4, says: "is a socket, not a directory", hint: `(mv|mkdir|readlink) `},
 	{name: "directory a device", plant: func(h *house) { h.instead(h.x, h.device) }, code: 4, says: "is a device, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory with escape codes", plant: func(h *house) { h.must(os.Rename(h.x, filepath.Join(h.versions, hide))) }, says: "which is no execution's <timestamp ns>-<run uuid>"},
-	{name: "directory with a line of its own", plant: func(h *house) { h.must(os.Rename(h.x, h.x+"\nFORGED")) }, says: "which is no execution's"},
+	{name: "directory with escape codes", plant: func(h *house) { h.must(os.Rename(h.x, filepath.Join(h.versions, hide))) }, says: "which is no execution's <timestamp ns>-<run uuid>", code: 4},
+	{name: "directory with a line of its own", plant: func(h *house) { h.must(os.Rename(h.x, h.x+"\nFORGED")) }, code: 4, says: "which is no execution's"},
 	{name: "directory from beyond all times", plant: func(h *house) {
 		h.must(os.Rename(h.x, filepath.Join(h.versions, "99999999999999999999-x")))
-	}, says: "which is no execution's"},
-	{name: "directory with leading zeros", plant: func(h *house) { h.must(os.Rename(h.x, filepath.Join(h.versions, "01755488223093251001-x"))) }, says: "which is no execution's"},
+	}, code: 4, says: "which is no execution's"},
+	{name: "directory with leading zeros", plant: func(h *house) { h.must(os.Rename(h.x, filepath.Join(h.versions, "01755488223093251001-x"))) }, code: 4, says: "which is no execution's"},
 	{name: "directory with 255 bytes", plant: func(h *house) {
 		h.must(os.Rename(h.x, filepath.Join(h.versions, "1755488223093251001-"+strings.Repeat("x", 235))))
-	}, says: "which is no execution's"},
+	}, code: 4, says: "which is no execution's"},
 }
 
 // hostileRoots are about the versions directory itself: nothing in it can be trusted.

@@ -69,13 +69,13 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 		case i > 0 && store.Location() != s.store.Location():
 			return &usageError{err: fmt.Errorf("got files of the versions directories %q and %q, want those of one", s.store.Location(), store.Location())}
 		case file.Kind != versions.KindVersion:
-			return &usageError{err: fmt.Errorf("%q is Krkn's, want a version file of ebb", file.Location)}
+			return notOurs(s, file)
 		}
 		s.store = store
 		options.Only = append(options.Only, file.Key())
 	}
 	if len(o.operands) == 0 {
-		if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
+		if _, s.krkns, err = s.selected(ctx, o.selectionOptions); err != nil {
 			return err
 		}
 	}
@@ -145,13 +145,18 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 	if report.Interrupted {
 		how = "interrupted: "
 	}
-	say(fmt.Sprintf("%s%d of %d version file(s) verified: what they undo is restored", how, verified, len(report.Results)))
+	if len(report.Results) > 0 {
+		say(fmt.Sprintf("%s%d of %d version file(s) verified: what they undo is restored", how, verified, len(report.Results)))
+	} else {
+		s.log.Info(how + "nothing to verify: no version file of ebb's was selected")
+	}
+	s.sayKrkns(s.krkns)
 	if unseen := count[runner.NotObserved]; unseen > 0 {
 		s.log.Error(fmt.Sprintf("of %d version file(s) it can't be seen any more whether what they undo is restored", unseen))
 	}
 	s.sayUnverified(report)
 	switch {
-	case report.Pending() > 0 || incomplete:
+	case report.Pending() > 0 || incomplete || s.krkns > 0:
 		return outcomeError(exitPending)
 	case report.Refused() > 0:
 		return outcomeError(exitRefused)
