@@ -53,6 +53,8 @@ func (c *cells) volume(ctx context.Context, pod *corev1.Pod, v *corev1.Volume) (
 	switch {
 	case v.PersistentVolumeClaim != nil:
 		return c.claim(ctx, pod.Namespace, v.PersistentVolumeClaim.ClaimName)
+	case v.Ephemeral != nil:
+		return c.claim(ctx, pod.Namespace, pod.Name+"-"+v.Name)
 	case v.EmptyDir != nil:
 		own.Size = volumeLimit
 		return own, nil

@@ -111,12 +111,21 @@ func (s *nodeServer) find(w http.ResponseWriter, r *http.Request) (*corev1.Pod, 
 		http.Error(w, fmt.Sprintf("pod %q has another UID", name), http.StatusNotFound)
 		return nil, nil
 	}
-	i := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == container })
+	containers := longRunning(pod)
+	i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == container })
 	if i < 0 || pod.Status.Phase != corev1.PodRunning {
 		http.Error(w, fmt.Sprintf("container not found (%q)", container), http.StatusNotFound)
 		return nil, nil
 	}
-	return pod, &pod.Spec.Containers[i]
+	return pod, &containers[i]
+}
+
+// longRunning are the containers of a pod that run as long as it does: with its native sidecars.
+func longRunning(pod *corev1.Pod) []corev1.Container {
+	sidecars := slices.DeleteFunc(slices.Clone(pod.Spec.InitContainers), func(c corev1.Container) bool {
+		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
+	})
+	return append(sidecars, pod.Spec.Containers...)
 }
 
 func (s *nodeServer) exec(w http.ResponseWriter, r *http.Request) {
