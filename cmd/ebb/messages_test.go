@@ -157,6 +157,7 @@ func failuresOfAllKinds(t *testing.T) string {
 	plain.report(&b, &runner.Failure{
 		Kind: runner.KindInsecure, Message: `"/tmp" is a parent directory that others can write to`, Remedies: []string{"mkdir -m 0700 /var/lib/ebb"},
 	})
+	plain.report(&b, &runner.Failure{Kind: runner.KindStore, Message: "no version file can be written to cluster://ebb/1-a: a quota is used up"})
 	plain.report(&b, &config.SafetyError{})
 	plain.report(&b, &config.MissingError{})
 	file := versions.File{Name: "x_scenarios_1_abcdefgh.star", Location: "/var/lib/ebb/1-a/x_scenarios_1_abcdefgh.star", Kind: versions.KindVersion, State: versions.Pending}
