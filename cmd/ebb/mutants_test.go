@@ -35,15 +35,21 @@ var mutants = map[string][]mutant{
 		{does: "ours POLICY networkpolicies\n" + `patch networkpolicies $POLICY '{"spec":{"policyTypes":["Egress"]}}'`},
 		{does: `patch pods foo-1 '{"metadata":{"labels":{"app":null}}}'`, after: `patch pods foo-1 '{"metadata":{"labels":{"app":"foo"}}}'`},
 		{does: `patch networkpolicies krkn-deny-other '{"spec":{"ingress":[{"from":[{"podSelector":{}}]}]}}'`, after: `patch networkpolicies krkn-deny-other '{"spec":{"ingress":null}}'`},
+		{does: `patch networkpolicies krkn-deny-other '{"spec":{"ingress":[{"from":[{"ipBlock":{"cidr":"0.0.0.0/0"}}]}]}}'`, after: `patch networkpolicies krkn-deny-other '{"spec":{"ingress":null}}'`},
+		{does: "ours POLICY networkpolicies\n" + `patch networkpolicies $POLICY '{"spec":{"podSelector":{"matchExpressions":[{"key":"app","operator":"DoesNotExist"}]}}}'`},
+		{does: "remove pods foo-1", after: "apply pods foo.yaml\ndump before"},
 	},
 	"hog": {
 		{does: "ours HOG pods\nremove pods $HOG"},
 		{does: "ours HOG pods\nannotate pods $HOG sandbox/exit-code 137\nannotate pods $HOG sandbox/complete-after 1ms"},
-		{does: "ours HOG pods\nannotate pods $HOG sandbox/complete-after 1ms"}, // ended as if all were well, after a moment
+		{does: "ours HOG pods\nannotate pods $HOG sandbox/complete-after 1ms"},                          // ended as if all were well, after a moment
+		{does: "ours HOG pods\n" + `patch pods $HOG '{"metadata":{"labels":{"krkn-hog-group":null}}}'`}, // nobody counts it any more
 	},
 	"httpload": {
 		{does: "ours LOAD pods\nremove pods $LOAD"},
 		{does: "ours LOAD pods\nannotate pods $LOAD sandbox/complete-after 1ms"},
+		{does: "ours LOAD pods\nannotate pods $LOAD sandbox/exit-code 137\nannotate pods $LOAD sandbox/complete-after 1ms"},
+		{does: "ours LOAD pods\n" + `patch pods $LOAD '{"metadata":{"labels":{"ebb.dev/attack":null}}}'`},
 	},
 	"synflood": {
 		{does: "ours FLOOD pods\nremove pods $FLOOD"},
@@ -58,6 +64,13 @@ var mutants = map[string][]mutant{
 			does:  "ours POD pods\n" + `patch pods web-1 '{"metadata":{"labels":{"ebb.dev/service-hijacking":"'$POD'"}}}'`,
 			after: `patch pods web-1 '{"metadata":{"labels":{"ebb.dev/service-hijacking":null}}}'`,
 		},
+		{does: `patch services web '{"spec":{"ports":[{"port":80,"targetPort":9999}]}}'`, after: `patch services web '{"spec":{"ports":[{"port":80,"targetPort":"http-web-svc"}]}}'`},
+		{does: "ours POD pods\nannotate pods $POD sandbox/exit-code 1\nannotate pods $POD sandbox/complete-after 1ms"},
+		{
+			does: `exec sh -c 'printf "%s" "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: by-hand, labels: {kubernetes.io/service-name: web}}, addressType: IPv4, endpoints: [{addresses: [192.0.2.7]}], ports: [{port: 8080}]}" >slice.yaml'` +
+				"\napply endpointslices slice.yaml",
+			after: "remove endpointslices by-hand",
+		},
 	},
 	"netchaos": {
 		{does: "onnode $NODE - tc qdisc del dev eth0 root"},
@@ -67,6 +80,7 @@ var mutants = map[string][]mutant{
 	},
 	"netng_interface_down": {
 		{does: "onnode $NODE - ip link set dev eth0 up"},
+		{does: "onnode $NODE - sh -c 'ip link set dev eth0 up; sleep 1; ip link set dev eth0 down; ip link set dev eth0 up'"},
 	},
 	"netng_node_chaos": {
 		{does: "onnode $NODE - tc qdisc del dev eth0 root"},
@@ -94,10 +108,13 @@ var mutants = map[string][]mutant{
 	"netng_pod_filter": {
 		{does: `inpod web - sh -c 'iptables -S | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
 		{does: `inpod web - iptables -I INPUT -i eth0 -j ACCEPT`, after: `inpod web - iptables -D INPUT -i eth0 -j ACCEPT`},
+		{does: `inpod web - iptables -F INPUT`},
 	},
 	"pvc": {
 		{does: `inpod web - sh -c 'rm /data/kraken-?*.tmp && echo too >/data/kraken-.tmp'`},
 		{does: `inpod web - sh -c 'for file in /data/kraken-?*.tmp; do : >$file; done && echo too >/data/kraken-.tmp'`},
+		{does: `inpod web - sh -c 'for file in /data/kraken-?*.tmp; do size=$(stat -c %s $file); : >$file; truncate -s $size $file; done && echo too >/data/kraken-.tmp'`},
+		{does: `inpod web - sh -c 'for file in /data/kraken-?*.tmp; do truncate -s 1000 $file; done && echo too >/data/kraken-.tmp'`},
 	},
 	"throttle": {
 		{does: `inpod eye - sh -c 'cd /cgroups/kubepods/pod$1 && device=$(tail -n 1 io.max | cut -d " " -f 1) && echo "$device riops=max wiops=max" >>io.max' sh $UID`},
@@ -112,6 +129,9 @@ var mutants = map[string][]mutant{
 	"podnetwork": {
 		{does: `inpod web - sh -c 'iptables -S | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
 		{does: `inpod web - iptables -I OUTPUT -p tcp -j ACCEPT`, after: `inpod web - iptables -D OUTPUT -p tcp -j ACCEPT`},
+		{does: `inpod web - iptables -I OUTPUT ! -o lo -j RETURN`, after: `inpod web - iptables -D OUTPUT ! -o lo -j RETURN`},
+		{does: `inpod web - iptables -I OUTPUT -p tcp --dport 8000:9000 -j ACCEPT`, after: `inpod web - iptables -D OUTPUT -p tcp --dport 8000:9000 -j ACCEPT`},
+		{does: `inpod web - iptables -F OUTPUT`, after: `inpod web - iptables -A OUTPUT -p tcp --dport 8443 -j DROP`},
 	},
 	"node_block": {
 		{does: `onnode $NODE - sh -c 'iptables -S OUTPUT | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
@@ -129,9 +149,11 @@ var mutants = map[string][]mutant{
 	},
 	"node_crash": {
 		{edit: `node_scenarios 'echo c >"$1"' ':'`},
+		{edit: `node_scenarios 'echo c >"$1"' 'echo h >"$1"'`},
 	},
 	"node_reboot": {
 		{edit: `node_scenarios 'press(machine["instance"], **where)' 'None'`},
+		{edit: `node_scenarios 'press(machine["instance"], **where)' 'time.sleep(1)'`},
 	},
 	"node_termination": {
 		{
@@ -141,18 +163,24 @@ var mutants = map[string][]mutant{
 	},
 	"container": {
 		{first: `replace scenario.yaml 'time: 60' 'time: 1'`, edit: `container_scenarios 'kill "-$signal" "$pid"' ':'`},
+		{edit: `container_scenarios 'kill "-$signal" "$pid"' 'kill -0 "$pid"'`},
+		{edit: `container_scenarios 'kill "-$signal" "$pid"' 'kill -CONT "$pid"'`},
 	},
 	"poddisruption": {
 		{edit: `pod_disruption_scenarios 'k8s.delete, "Pod", meta["name"], meta["namespace"], uid = meta["uid"], ignore_not_found = True, grace_period = grace' 'k8s.get, "Pod", meta["name"], meta["namespace"]'`},
+		{edit: `pod_disruption_scenarios 'parallel(kill, pods, limit = TOGETHER)' 'parallel(kill, pods[1:], limit = TOGETHER)'`},
 	},
 	"servicedisruption": {
 		{does: "apply services services.yaml"},
 		{edit: `service_disruption_scenarios 'delete_objects(found.get(kind, []))' 'log.info(kind)'`},
 		{edit: `service_disruption_scenarios 'for kind in reversed(KINDS):' 'for kind in KINDS[:3]:'`},
+		{does: "apply deployments deployment.yaml"},
+		{does: "apply daemonsets daemonset.yaml"},
 	},
 	"managedcluster": {
 		{does: `patch configmaps agents '{"data":{"klusterlet":"2"}}'`},
 		{edit: `managedcluster_scenarios '{agent: 0 for agent in before}' 'before' 'cluster, before).ok, EXPIRY' 'cluster, before).ok, 1'`},
+		{does: `patch configmaps agents '{"data":{"klusterlet-registration-agent":"1"}}'`},
 	},
 	"kubevirt": {
 		{does: `patch virtualmachines vm-1 '{"spec":{"running":true}}'`},
@@ -166,6 +194,8 @@ var mutants = map[string][]mutant{
 	},
 	"time": {
 		{does: "onnode $NODE - sh -c 'echo 0 >/host/run/stand-in/offset'"},
+		{does: "onnode $NODE - sh -c 'echo 5 >/host/run/stand-in/offset'"},
+		{does: "onnode $NODE - sh -c 'echo -5 >/host/run/stand-in/offset'"},
 	},
 	"zone_gcp": {
 		{does: "cloud gcp p/zone-a/node-1 RUNNING"},
