@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -119,6 +120,10 @@ func (e *Engine) Call(ctx context.Context, fn starlark.Value, args ...starlark.V
 		result, err = starlark.Call(t, fn, args, nil)
 		return err
 	})
+	// Keep the modules of fn and args alive until here: err has its excerpt from them, and the caller
+	// may hold no other pointer to them.
+	runtime.KeepAlive(fn)
+	runtime.KeepAlive(args)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -117,9 +118,31 @@ func TestCancelStopsALoop(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { <-running; cancel() }()
 	_, err := e.Call(ctx, m.Get("f"))
-	wantError(t, err, "test.star:3:5: interrupted")
+	// No position: f may be at its first line still.
+	if err == nil || !strings.HasSuffix(err.Error(), ": interrupted") || !strings.HasPrefix(err.Error(), "test.star:") {
+		t.Errorf("got %v, want a position in test.star, and interrupted", err)
+	}
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v is not context.Canceled", err)
+	}
+}
+
+// The caller keeps no pointer to the module, and memory is collected all the time.
+func TestErrorOfForgottenModuleHasExcerpt(t *testing.T) {
+	collecting, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() {
+		for collecting.Err() == nil {
+			runtime.GC()
+		}
+	}()
+	e := engine.New(engine.Options{})
+	for range 1000 {
+		f := load(t, e, "x = {}\ndef f():\n    x['a'] = 1\n").Get("f")
+		_, err := e.Call(context.Background(), f)
+		if x := wantError(t, err, "test.star:3:6: cannot insert into frozen hash table"); !strings.Contains(x.Excerpt, "x['a'] = 1") {
+			t.Fatalf("got excerpt %q, want the line", x.Excerpt)
+		}
 	}
 }
 

@@ -109,14 +109,19 @@ func (e Entry) matches(f Filter) bool {
 // stable storage.
 func (d *Dir) Append(ctx context.Context, e Entry) (err error) {
 	defer exportChange(&err)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	line, err := e.completed(time.Now()).line()
+	line, err := newLine(ctx, e)
 	if err != nil {
 		return err
 	}
 	return d.lines.do(line, d.appendAll)
+}
+
+// newLine returns the line of an entry of now, or the error of ctx.
+func newLine(ctx context.Context, e Entry) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return e.completed(time.Now()).line()
 }
 
 // appendAll appends several lines of this process, with one sync.

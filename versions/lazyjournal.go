@@ -53,10 +53,7 @@ func (o *openJournal) close() error { return errors.Join(o.lines.Close(), o.root
 // AppendLazily implements LazyJournal.
 func (d *Dir) AppendLazily(ctx context.Context, e Entry) (err error) {
 	defer exportChange(&err)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	line, err := e.completed(time.Now()).line()
+	line, err := newLine(ctx, e)
 	if err != nil {
 		return err
 	}
