@@ -75,10 +75,11 @@ type Engine struct {
 	predeclared starlark.StringDict
 	signatures  map[string]Signature
 
-	// loaded has the source lines for the excerpts of errors. Its pointers are weak: an engine that
-	// replays files for days does not keep them in memory.
+	// loaded has the source lines for the excerpts of errors: by name, the modules that were loaded
+	// under it, the newest last. Its pointers are weak: an engine that replays files for days does
+	// not keep them in memory.
 	mu     sync.Mutex
-	loaded map[string]weak.Pointer[Module]
+	loaded map[string][]weak.Pointer[Module]
 }
 
 // New returns an engine.
@@ -89,7 +90,7 @@ func New(o Options) *Engine {
 		print:       o.Print,
 		limits:      o.Limits.withDefaults(),
 		predeclared: maps.Clone(o.Predeclared),
-		loaded:      map[string]weak.Pointer[Module]{},
+		loaded:      map[string][]weak.Pointer[Module]{},
 	}
 	if e.predeclared == nil {
 		e.predeclared = starlark.StringDict{}

@@ -127,22 +127,49 @@ func TestCancelStopsALoop(t *testing.T) {
 	}
 }
 
-// The caller keeps no pointer to the module, and memory is collected all the time.
-func TestErrorOfForgottenModuleHasExcerpt(t *testing.T) {
-	collecting, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		for collecting.Err() == nil {
+// collectAllTheTime collects memory until the test's end.
+func collectAllTheTime(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	var collector sync.WaitGroup
+	collector.Go(func() {
+		for ctx.Err() == nil {
 			runtime.GC()
 		}
-	}()
+	})
+	t.Cleanup(func() {
+		stop()
+		collector.Wait()
+	})
+}
+
+// wantExcerpt calls f, which inserts into a frozen dict in line 3, and fails unless the error has that
+// line.
+func wantExcerpt(t *testing.T, e *engine.Engine, f starlark.Value) {
+	t.Helper()
+	_, err := e.Call(context.Background(), f)
+	if x := wantError(t, err, "test.star:3:6: cannot insert into frozen hash table"); !strings.Contains(x.Excerpt, "x['a'] = 1") {
+		t.Fatalf("got excerpt %q, want the line", x.Excerpt)
+	}
+}
+
+// The caller keeps no pointer to the module, and memory is collected all the time.
+func TestErrorOfForgottenModuleHasExcerpt(t *testing.T) {
+	collectAllTheTime(t)
 	e := engine.New(engine.Options{})
 	for range 1000 {
-		f := load(t, e, "x = {}\ndef f():\n    x['a'] = 1\n").Get("f")
-		_, err := e.Call(context.Background(), f)
-		if x := wantError(t, err, "test.star:3:6: cannot insert into frozen hash table"); !strings.Contains(x.Excerpt, "x['a'] = 1") {
-			t.Fatalf("got excerpt %q, want the line", x.Excerpt)
-		}
+		wantExcerpt(t, e, load(t, e, "x = {}\ndef f():\n    x['a'] = 1\n").Get("f"))
+	}
+}
+
+// The same file is loaded once more, and that module is forgotten, as when it is checked beside its run.
+func TestErrorHasExcerptWhenANamesakeIsForgotten(t *testing.T) {
+	e := engine.New(engine.Options{})
+	const src = "x = {}\ndef f():\n    x['a'] = 1\n"
+	f := load(t, e, src).Get("f")
+	load(t, e, src)
+	for range 3 { // its memory is collected, and then its cleanup runs
+		runtime.GC()
+		wantExcerpt(t, e, f)
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"weak"
 
@@ -61,22 +62,29 @@ func (e *Engine) remember(m *Module) {
 	p := weak.Make(m)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.loaded[m.name] = p
+	e.loaded[m.name] = append(e.loaded[m.name], p)
 	runtime.AddCleanup(m, func(name string) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		// A newer module may have the name now.
-		if e.loaded[name] == p {
+		others := slices.DeleteFunc(e.loaded[name], func(other weak.Pointer[Module]) bool { return other == p })
+		if len(others) == 0 {
 			delete(e.loaded, name)
+			return
 		}
+		e.loaded[name] = others
 	}, m.name)
 }
 
-// module returns the module that was loaded under name, or nil if it is no longer in memory.
+// module returns the newest module in memory that was loaded under name, or nil if there is none.
 func (e *Engine) module(name string) *Module {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.loaded[name].Value()
+	for _, p := range slices.Backward(e.loaded[name]) {
+		if m := p.Value(); m != nil {
+			return m
+		}
+	}
+	return nil
 }
 
 // defined returns where a variable gets its value.

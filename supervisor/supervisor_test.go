@@ -213,7 +213,8 @@ func TestKill(t *testing.T) {
 		}
 		s.Kill()
 	}()
-	report, err := s.Replay(t.Context(), runner.ReplayOptions{})
+	// One at a time: the second file is restored before the first one is begun.
+	report, err := s.Replay(t.Context(), runner.ReplayOptions{Parallel: 1})
 	var incomplete *supervisor.IncompleteError
 	if !errors.As(err, &incomplete) {
 		t.Fatalf("got %v, want an IncompleteError", err)

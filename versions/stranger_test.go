@@ -51,11 +51,12 @@ func childOf(t *testing.T, user *syscall.Credential, role string, args ...string
 	// The test binary may stand where nobody else may look.
 	exe, err := os.Executable()
 	must(t, err)
-	content, err := os.ReadFile(exe)
-	must(t, err)
-	public := publicDir(t)
-	copied := filepath.Join(public, "child")
-	must(t, os.WriteFile(copied, content, 0o755))
+	copied := filepath.Join(publicDir(t), "child")
+	// Another process writes it: a child that this one starts at the same time would hold a descriptor
+	// that can write, for a moment, and what can be written can't be run.
+	if out, err := exec.Command("cp", exe, copied).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v: %s", err, out)
+	}
 	must(t, os.Chmod(copied, 0o755))
 	cmd := exec.Command(copied, args...)
 	cmd.Env = append(os.Environ(), childEnv+"="+role)

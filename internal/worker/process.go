@@ -16,7 +16,8 @@ import (
 const (
 	// beats is how many signs of life of a worker may be missing before it is ended.
 	beats = 10
-	// drainTimeout is how long events are read after the end of a worker.
+	// drainTimeout is how long after the end of a worker the next of its events, or of its output, is
+	// waited for.
 	drainTimeout = 2 * time.Second
 	// mostOrders is more than the number of orders that a worker is sent before it reads the first
 	// one.
@@ -50,8 +51,11 @@ type Process[O, E any] struct {
 	mu     sync.Mutex
 	orders chan O // nil once it is closed
 
-	heard atomic.Int64 // number of messages so far
-	fatal string
+	heard    atomic.Int64 // number of messages so far
+	handling atomic.Bool  // the latest of them is being handled
+	ended    atomic.Bool
+	fatal    string
+	drain    time.Duration // drainTimeout
 }
 
 // Start starts a worker.
@@ -67,7 +71,7 @@ func Start[O, E any](o Options) (*Process[O, E], error) {
 	if err != nil {
 		return nil, errors.Join(err, events.Close(), eventsIn.Close())
 	}
-	p := &Process[O, E]{silence: o.Silence, events: events, pipe: pipe, orders: make(chan O, mostOrders)}
+	p := &Process[O, E]{silence: o.Silence, events: events, pipe: pipe, orders: make(chan O, mostOrders), drain: drainTimeout}
 	p.cmd = &exec.Cmd{
 		Path: executable(), Args: o.Args, Env: mark(),
 		Stdin: os.Stdin, Stdout: o.Output, Stderr: &p.said, ExtraFiles: []*os.File{eventsIn, ordersOut},
@@ -133,6 +137,7 @@ func (p *Process[O, E]) Wait(handle func(E)) End {
 	over, silent := make(chan struct{}), make(chan bool, 1)
 	go func() { silent <- p.watch(over) }()
 	err := p.cmd.Wait()
+	p.ended.Store(true)
 	close(over)
 	p.endOrders()
 	var exit *exec.ExitError
@@ -140,7 +145,7 @@ func (p *Process[O, E]) Wait(handle func(E)) End {
 		err = nil // the process state has it
 	}
 	// The pipe ends with the worker, unless a process that the worker has started keeps it open.
-	err = errors.Join(err, p.events.SetReadDeadline(time.Now().Add(drainTimeout)), <-read, p.events.Close(), p.pipe.Close())
+	err = errors.Join(err, p.events.SetReadDeadline(time.Now().Add(p.drain)), <-read, p.events.Close(), p.pipe.Close())
 	wasSilent, state := <-silent, p.cmd.ProcessState
 	end := End{Said: p.said.String()}
 	switch {
@@ -168,9 +173,22 @@ type End struct {
 	Said string
 }
 
+// remaining reads the events. After the end of the worker, each read has the whole time: handling an
+// event may take longer than that, and those behind it are in the pipe.
+type remaining[O, E any] struct{ *Process[O, E] }
+
+func (r remaining[O, E]) Read(b []byte) (int, error) {
+	if r.ended.Load() {
+		if err := r.events.SetReadDeadline(time.Now().Add(r.drain)); err != nil {
+			return 0, err
+		}
+	}
+	return r.events.Read(b)
+}
+
 // read reads a worker's messages until its end.
 func (p *Process[O, E]) read(handle func(E)) error {
-	for decoder := gob.NewDecoder(p.events); ; {
+	for decoder := gob.NewDecoder(remaining[O, E]{p}); ; {
 		var message envelope[E]
 		err := decoder.Decode(&message)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -184,13 +202,16 @@ func (p *Process[O, E]) read(handle func(E)) error {
 			p.fatal = message.Fatal
 		}
 		if message.Event != nil {
+			p.handling.Store(true)
 			handle(*message.Event)
+			p.handling.Store(false)
 		}
 	}
 }
 
 // watch ends a worker that gives no sign of life, and returns true if it has. It counts ticks of
-// its own and not time: after Ctrl-Z, neither process has run.
+// its own and not time: after Ctrl-Z, neither process has run. While an event is handled, nobody
+// listens, and nothing is counted.
 func (p *Process[O, E]) watch(over <-chan struct{}) bool {
 	ticker := time.NewTicker(p.silence / beats)
 	defer ticker.Stop()
@@ -200,7 +221,7 @@ func (p *Process[O, E]) watch(over <-chan struct{}) bool {
 			return false
 		case <-ticker.C:
 		}
-		if now := p.heard.Load(); now != heard {
+		if now := p.heard.Load(); now != heard || p.handling.Load() {
 			missed, heard = 0, now
 			continue
 		}

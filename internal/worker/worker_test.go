@@ -136,7 +136,17 @@ func TestChildren(t *testing.T) {
 		t.Skip("SKIPPED: THERE IS NO /proc HERE")
 	}
 	for _, do := range []string{"start others", "start others, and hang"} {
-		told, _ := run(t, do, func(o *Options) { o.Silence = time.Second })
+		p, err := Start[order, event](Options{Args: []string{"worker"}, Output: os.Stderr, Silence: time.Minute, Memory: 4 << 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Order(order{do})
+		var told []string
+		p.Wait(func(e event) {
+			if told = append(told, e.Said); len(told) == 2 && do != "start others" {
+				p.Kill()
+			}
+		})
 		if len(told) != 2 {
 			t.Fatalf("%s: got %q, want two processes", do, told)
 		}
@@ -240,6 +250,53 @@ func TestEnds(t *testing.T) {
 				t.Errorf("it %s, want %q; it said:\n%s", end.How, c.how, end.Said)
 			}
 		})
+	}
+}
+
+// TestSlowListener: nothing that a worker has told is lost, however long what it told before is handled.
+func TestSlowListener(t *testing.T) {
+	t.Parallel()
+	p, err := Start[order, event](Options{Args: []string{"worker"}, Output: os.Stderr, Silence: time.Minute, Memory: 4 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.drain = time.Second
+	p.Order(order{"events, and end"})
+	told := 0
+	p.Wait(func(event) {
+		if told++; told > 1 {
+			return
+		}
+		for !p.ended.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(p.drain + 200*time.Millisecond)
+	})
+	if told != 1000 {
+		t.Errorf("got %d events, want all 1000", told)
+	}
+}
+
+// TestSilence: a worker that can't be heard is not silent. One that can be is ended.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &Process[order, event]{cmd: cmd, silence: 10 * time.Millisecond}
+	p.handling.Store(true)
+	over := make(chan struct{})
+	time.AfterFunc(10*p.silence, func() { close(over) })
+	if p.watch(over) {
+		t.Error("it was ended while an event of its was handled")
+	}
+	p.handling.Store(false)
+	if !p.watch(make(chan struct{})) {
+		t.Error("it was not ended")
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("it ended by itself")
 	}
 }
 
