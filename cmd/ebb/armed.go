@@ -19,17 +19,17 @@ import (
 	"github.com/ebb-chaos/ebb/scripts"
 )
 
-// The tests run a binary that is built with the tag ebbtest. It is the program itself, and takes
-// from its environment what tests set: EBB_KILL_AT has points at which it is killed or signalled
-// ([killpoint.Parse]), EBB_REPEAT_WINDOW, EBB_MEMORY, EBB_STORE_TIMES, EBB_REQUEST_TIME,
-// EBB_EFFECT_TIME, EBB_LOOK_TIME, EBB_LOOK_EVERY_TIME, EBB_COMMAND_TIME and EBB_VERIFY_TIME are limits,
-// EBB_PROC is what stands for the /proc of nodes, EBB_EVENTS has Kubernetes Events written.
+// The tests run a binary that is built with the tag ebbtest. It is the same program, but it reads
+// settings from its environment. EBB_KILL_AT lists the points at which it is killed or signalled
+// ([killpoint.Parse]). EBB_REPEAT_WINDOW, EBB_MEMORY, EBB_STORE_TIMES, EBB_REQUEST_TIME,
+// EBB_EFFECT_TIME, EBB_LOOK_TIME, EBB_LOOK_EVERY_TIME, EBB_COMMAND_TIME and EBB_VERIFY_TIME set
+// limits. EBB_PROC replaces the /proc of nodes. EBB_EVENTS turns on Kubernetes Events.
 func init() {
 	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
 	mines, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
 	mustSet("EBB_KILL_AT", err)
 	if mines.Armed() {
-		repeatWindow = 0 // each mine is a signal of its own
+		repeatWindow = 0 // every signal from a kill point counts
 		reached = func(p runner.Point) { mines.Reached(string(p)) }
 	}
 	eventsOff = os.Getenv("EBB_EVENTS") == ""
@@ -56,8 +56,8 @@ func init() {
 	}
 }
 
-// parseStoreTimes reads the times of holding an execution: lease, renew, stop and settle; and how long a
-// cluster is waited for that has a copy only.
+// parseStoreTimes reads the durations for holding an execution (lease, renew, stop and settle), and
+// how long to wait for a cluster that has only a copy.
 func parseStoreTimes(text string) error {
 	words := strings.Split(text, ",")
 	if len(words) != 4 && len(words) != 5 {
@@ -73,16 +73,16 @@ func parseStoreTimes(text string) error {
 	return nil
 }
 
-// mustSet ends a process whose limits the test got wrong.
+// mustSet ends the process if a test set an invalid limit.
 func mustSet(variable string, err error) {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
-		os.Exit(99) // no code that a test wants
+		os.Exit(99) // a code that no test expects
 	}
 }
 
-// procFS is the built-in scripts with another place for the kernel's files: those of the machine that
-// tests run on are nothing to play with.
+// procFS serves the built-in scripts with another path for the kernel's files. Tests must not
+// change the kernel settings of the machine that they run on.
 type procFS struct {
 	embed.FS
 	proc string

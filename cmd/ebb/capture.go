@@ -15,27 +15,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A capture is a copy of the log, for a report: a file to which this process and its workers append
-// each line in one write. They still write to the terminal themselves, so it keeps its colors and
-// its bars, and no process waits until another one has read.
+// A capture is a copy of the log, for a report. It is a file to which this process and its workers
+// append each line in one write. They still write to the terminal themselves. So the terminal keeps
+// its colors and bars, and no process waits for another one to read.
 //
-// The first line of the file is the number of log lines that could not be appended, by any of the
-// processes. It has a fixed width, so that it can be changed on a disk that is full.
+// The first line of the file is the number of log lines that none of the processes could append. It
+// has a fixed width, so that it can be changed even if the disk is full.
 type capture struct{ path string }
 
-// lostFormat is how the first line has the number of lost lines.
+// lostFormat is the format of the first line: the number of lost lines.
 const lostFormat = "%020d\n"
 
 const lostWidth = 21
 
-// So many lines of the beginning and of the end are kept.
+// How many lines are kept of the beginning and of the end.
 const (
 	firstLines = 200
 	lastLines  = 800
 )
 
-// newCapture creates the file in the directory of the report. A log can be too large for a temporary
-// file system.
+// newCapture creates the file in the directory of the report: a log can be too large for a
+// temporary file system.
 func newCapture(dir string) (*capture, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -49,10 +49,10 @@ func newCapture(dir string) (*capture, error) {
 	return &capture{f.Name()}, errors.Join(err, f.Close())
 }
 
-// capturedLog is what a capture has when the command ends.
+// capturedLog is what a capture contains when the command ends.
 type capturedLog struct {
 	lines []string
-	cut   int   // lines in the middle that were left out, because there are so many
+	cut   int   // lines left out in the middle, because there are too many
 	lost  int64 // lines that could not be written
 }
 
@@ -71,7 +71,7 @@ func (c *capture) end() (log capturedLog, err error) {
 	return log, err
 }
 
-// readLost reads the first line.
+// readLost reads the number in the first line.
 func readLost(r io.Reader) (int64, error) {
 	head := make([]byte, lostWidth)
 	if _, err := io.ReadFull(r, head); err != nil {
@@ -84,7 +84,8 @@ func readLost(r io.Reader) (int64, error) {
 	return lost, nil
 }
 
-// firstAndLast reads lines, and returns how many are left out in the middle.
+// firstAndLast reads lines. It returns the first and the last ones, and how many it left out in the
+// middle.
 func firstAndLast(all *bufio.Reader) (lines []string, left int, err error) {
 	var last []string
 	for {
@@ -123,8 +124,8 @@ func openCaptured(log io.Writer, path string) (*captured, error) {
 	return &captured{log, path, f}, err
 }
 
-// Write fails only if the log can't be written. If the copy can't, its lines are counted as lost,
-// and the log says so at once if even that fails.
+// Write fails only if the log can't be written. If the copy can't be written, its lines are counted
+// as lost. If even the count can't be written, the log says so at once.
 func (c *captured) Write(b []byte) (int, error) {
 	n, err := c.log.Write(b)
 	if _, copyErr := c.file.Write(colors.ReplaceAll(b, nil)); copyErr != nil {
@@ -136,7 +137,8 @@ func (c *captured) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// lose adds to the number of lost lines in the first line of the file. Several processes may.
+// lose adds to the number of lost lines in the first line of the file. Several processes may do so
+// at the same time.
 func (c *captured) lose(lines int) (err error) {
 	f, err := os.OpenFile(c.path, os.O_RDWR, 0)
 	if err != nil {

@@ -105,14 +105,14 @@ func runCheck(ctx context.Context, o checkOptions) error {
 	return nil
 }
 
-// A source is what is to be checked.
+// A source is a text to check.
 type source struct {
 	supervisor.Source         // without Content if it can't be read
 	refused           []error // why a replay, or a run of a script, would not take it
 	stored            bool    // it is a pending file of a store
 }
 
-// sources reads what is to be checked: the operands, or all that is pending.
+// sources reads the texts to check: the operands, or all pending files.
 func (s *setup) sources(ctx context.Context, o *commonOptions) ([]source, error) {
 	var sources []source
 	for _, operand := range o.operands {
@@ -154,10 +154,11 @@ func (s *setup) sources(ctx context.Context, o *commonOptions) ([]source, error)
 	return sources, nil
 }
 
-// starFiles returns the files that an operand means: itself, or those of a directory.
+// starFiles returns the files that an operand stands for: the file itself, or the files of a
+// directory.
 func starFiles(operand string) ([]string, error) {
 	if info, err := os.Stat(operand); err != nil || !info.IsDir() {
-		return []string{operand}, nil // whatever is wrong with it is found when it is read
+		return []string{operand}, nil // if anything is wrong with it, reading it says so
 	}
 	var files []string
 	err := filepath.WalkDir(operand, func(path string, d fs.DirEntry, err error) error {
@@ -178,7 +179,8 @@ func starFiles(operand string) ([]string, error) {
 }
 
 func newSource(name string, content []byte, errs ...error) source {
-	// Before it becomes part of lines: a name with a line end would begin one of its own.
+	// Cleaned before it becomes part of lines: a name with a line break would begin a line of its
+	// own.
 	x := source{Source: supervisor.Source{Name: console.Clean(name), Content: content}}
 	for _, err := range errs {
 		if err != nil {
@@ -190,8 +192,8 @@ func newSource(name string, content []byte, errs ...error) source {
 
 var declaresScenario = lazyregexp.New(`(?m)^scenario\s*=\s*Scenario\(`)
 
-// readSource reads a file that the user names, and finds out whether a replay or a run would take it: what they
-// refuse is refused here for the same reason.
+// readSource reads a file that the user names. What a replay or a run would refuse, it refuses for
+// the same reason.
 func readSource(ctx context.Context, by *caller, path string, trust versions.Trust) source {
 	content, err := schema.ReadFile(path)
 	if err != nil {
@@ -206,7 +208,7 @@ func readSource(ctx context.Context, by *caller, path string, trust versions.Tru
 		x.Script = absolute
 		return x
 	}
-	// A file that is no part of a versions directory yet still has to be fit for one.
+	// A file that is not yet in a versions directory must still be acceptable in one.
 	store, f, err := versions.Locate(path, versions.WithTrust(trust))
 	var insecure *versions.InsecureError
 	switch {
@@ -220,7 +222,8 @@ func readSource(ctx context.Context, by *caller, path string, trust versions.Tru
 	return x
 }
 
-// refusedScripts says what a run would refuse of a scenario script and the files beside it that it can load.
+// refusedScripts returns what a run would refuse about a scenario script and the files beside it
+// that it can load.
 func refusedScripts(path string) []error {
 	files := versions.SafeFS(filepath.Dir(path), schema.MaxSize)
 	libraries, err := fs.Glob(files, "lib/*.star")
@@ -270,7 +273,7 @@ func (c *caller) printFinding(w io.Writer, word string, f supervisor.Finding) er
 	return err
 }
 
-// findingText is a finding on several lines, with the line of the source and hints.
+// findingText formats a finding on several lines, with the source line and hints.
 func (c *caller) findingText(f supervisor.Finding) string {
 	lines := strings.Split(f.Detail, "\n")
 	if f.Detail == "" {

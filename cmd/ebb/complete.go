@@ -21,8 +21,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// completeName is the command that the shells' completion scripts ask. Its operands are the words
-// of the command line behind "ebb", up to the one that is completed, which may be empty.
+// completeName is the command that the completion scripts of the shells call. Its operands are the
+// words of the command line after "ebb", up to the one to complete, which may be empty.
 const completeName = "__complete"
 
 func completeCommand() *cli.Command {
@@ -45,17 +45,18 @@ func completeCommand() *cli.Command {
 	}
 }
 
-// line is a command line that is completed.
+// line is a command line to complete.
 type line struct {
 	command *cli.Command // nil before there is one
-	flag    string       // whose value is completed, "" for anything else
-	word    string       // that is completed
-	config  string       // what --config says
+	flag    string       // the flag whose value is completed, "" if none
+	word    string       // the word to complete
+	config  string       // the value of --config
 }
 
-// complete returns what the last word can become. Nothing means that the shell may offer files.
+// complete returns what the last word can be completed to. If it returns nothing, the shell may
+// offer files.
 func complete(ctx context.Context, app *cli.App, words []string) ([]string, error) {
-	// bash makes three words of --output=json.
+	// bash splits --output=json into three words.
 	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "=" })
 	if len(words) == 0 {
 		words = []string{""}
@@ -91,7 +92,7 @@ func complete(ctx context.Context, app *cli.App, words []string) ([]string, erro
 	return slices.Compact(found), err
 }
 
-// readLine reads the words before the one that is completed.
+// readLine reads the words before the one to complete.
 func readLine(app *cli.App, words []string) (l line) {
 	for i := 0; i < len(words); i++ {
 		if !strings.HasPrefix(words[i], "-") {
@@ -116,7 +117,7 @@ func readLine(app *cli.App, words []string) (l line) {
 	return l
 }
 
-// flags are those that can be written next. Before the command they may be those of any.
+// flags returns those that can come next. Before the command, they are the flags of all commands.
 func (l line) flags(app *cli.App) []string {
 	var all []string
 	add := func(flags []cli.Flag) {
@@ -138,7 +139,7 @@ func (l line) flags(app *cli.App) []string {
 	return append(all, "--help", "--version")
 }
 
-// values are those that a flag can have.
+// values returns the possible values of a flag.
 func (l line) values(ctx context.Context) ([]string, error) {
 	switch l.flag {
 	case "log-format":
@@ -173,7 +174,7 @@ func (l line) values(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// operands are those that a command can have.
+// operands returns the possible operands of a command.
 func (l line) operands(ctx context.Context) ([]string, error) {
 	switch l.command.Name {
 	case "completion":
@@ -196,7 +197,7 @@ func (l line) operands(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// versionFiles are the paths of pending files, and of executed ones.
+// versionFiles returns the paths of pending files and, if executed is set, of executed ones.
 func (l line) versionFiles(ctx context.Context, executed bool) ([]string, error) {
 	return l.stored(ctx, func(x versions.ExecutionInfo) (files []string) {
 		for _, f := range x.Files {
@@ -208,7 +209,7 @@ func (l line) versionFiles(ctx context.Context, executed bool) ([]string, error)
 	})
 }
 
-// asTyped is a path as it begins on the command line: relative to the working directory, unless the
+// asTyped returns a path as a user would type it: relative to the working directory, unless the
 // word is an absolute path or the file is elsewhere.
 func asTyped(path, word string) string {
 	if filepath.IsAbs(word) {
@@ -224,7 +225,7 @@ func asTyped(path, word string) string {
 	return path
 }
 
-// builtInTypes are the scenario types of ebb's own scripts, whose files are named after them.
+// builtInTypes returns the scenario types of ebb's own scripts. Their files are named after them.
 func builtInTypes() []string {
 	names, err := fs.Glob(scripts.FS, "*.star")
 	if err != nil {
@@ -248,10 +249,10 @@ func builtinNames() ([]string, error) {
 	return names, err
 }
 
-// stored gathers words from the executions of the store.
+// stored collects words from the executions of the store.
 func (l line) stored(ctx context.Context, of func(versions.ExecutionInfo) []string) ([]string, error) {
 	c, err := config.LoadForRollback(cmp.Or(l.config, defaultConfig))
-	if err != nil { // without a readable configuration there is still Krkn's directory
+	if err != nil { // without a readable configuration, use Krkn's default directory
 		c = &config.Config{VersionsDirectory: config.DefaultVersionsDirectory}
 	}
 	store, err := versions.NewDir(c.VersionsDirectory, versions.WithTrust(c.DirectoryTrust))

@@ -10,8 +10,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The scripts ask ebb itself, so that they never lag behind it: see complete.go. Where it knows
-// nothing, they offer files.
+// The scripts call ebb for each completion (complete.go), so that they never become outdated. If
+// ebb offers nothing, they offer files.
 var completionScripts = map[string]string{
 	"bash": `_ebb() {
   local found

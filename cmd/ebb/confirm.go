@@ -15,8 +15,8 @@ import (
 // onTerminal reports whether a person can answer.
 func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
-// ask asks a question. Anything but yes, and the end of the input, means no. The first signal ends
-// the question.
+// ask asks a question. Anything but yes means no, and so does the end of the input. The first
+// signal cancels the question.
 func (v *supervised) ask(question string) (yes bool, err error) {
 	if _, err := fmt.Fprintf(v.setup.stderr, "%s Only \"yes\" is accepted: ", question); err != nil {
 		return false, &untriedError{err}
@@ -32,7 +32,7 @@ func (v *supervised) ask(question string) (yes bool, err error) {
 	}()
 	select {
 	case <-v.ctx.Done():
-		_, err := fmt.Fprintln(v.setup.stderr) // below the question
+		_, err := fmt.Fprintln(v.setup.stderr) // end the line of the question
 		return false, errors.Join(context.Canceled, err)
 	case a := <-answer:
 		if a.err != nil && !errors.Is(a.err, io.EOF) {
@@ -42,7 +42,7 @@ func (v *supervised) ask(question string) (yes bool, err error) {
 	}
 }
 
-// confirm asks before something is restored. After a no it says what stays as it is.
+// confirm asks before something is restored. If the answer is no, it says what stays unchanged.
 func (v *supervised) confirm(question string) (yes bool, err error) {
 	if yes, err := v.ask(question); yes || err != nil {
 		return yes, err

@@ -8,8 +8,8 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// counter shows how far a replay has got. It counts what there is to do beside the replay, which does not
-// wait for it, from its first result on.
+// counter shows the progress of a replay. It counts the files in the background from the first
+// result on, so that the replay does not wait for it.
 type counter struct {
 	setup *setup
 	all   func() (ours, krkns int, err error)
@@ -31,7 +31,7 @@ func (s *setup) counterOf(all func() (ours, krkns int, err error)) *counter {
 	return &counter{setup: s, over: make(chan struct{}), all: all}
 }
 
-// count begins to count what there is, unless that was done.
+// count starts counting, unless that was done before.
 func (c *counter) count() {
 	c.once.Do(func() {
 		go func() {
@@ -43,7 +43,7 @@ func (c *counter) count() {
 	})
 }
 
-// counted waits until all is counted, and returns how many files only Krkn can replay.
+// counted waits for the count, and returns how many files only Krkn can replay.
 func (c *counter) counted() (krkns int, err error) {
 	c.count()
 	<-c.over
@@ -52,13 +52,14 @@ func (c *counter) counted() (krkns int, err error) {
 
 func (c *counter) total() int { return int(c.ours.Load()) }
 
-// begin shows the counter until its result is called. what is done to a file is a participle.
+// begin shows the counter until its result is called. what is a participle that says what is done
+// to a file.
 func (c *counter) begin(what string) (end func()) {
 	c.one, c.end = c.setup.progress.Count(c.setup.log, c.total, what)
 	return c.end
 }
 
-// finished is told of each file.
+// finished is called for each file.
 func (c *counter) finished(x runner.Result) {
 	c.count()
 	if c.one != nil {

@@ -16,8 +16,8 @@ import (
 // diffContext is how many unchanged lines a diff shows around a changed one.
 const diffContext = 2
 
-// diff returns what a planned change makes of its object, as the lines of a unified diff without its header.
-// A whole object that comes or goes is named by the change itself.
+// diff returns how a planned change alters its object, as the lines of a unified diff without its
+// header. Where a whole object is created or deleted, the change itself says so.
 func diff(c builtins.Change) ([]string, error) {
 	if c.Before == nil || c.After == nil {
 		return nil, nil
@@ -53,7 +53,7 @@ func textDiff(before, after string) ([]string, error) {
 	return lines, nil
 }
 
-// desired is an object as YAML, without what the API server writes into it.
+// desired returns an object as YAML, without the fields that the API server fills in.
 func desired(encoded json.RawMessage) (string, error) {
 	var object map[string]any
 	if err := utiljson.Unmarshal(encoded, &object); err != nil { // whole numbers stay whole

@@ -11,15 +11,15 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// documentVersion is that of what -o json prints. It changes when a field goes, or means something
-// else; a field that is added changes nothing. The shapes are in docs/json.md, their schemas in
-// docs/schema.
+// documentVersion is the version of the documents that -o json prints. It changes when a field is
+// removed, or when its meaning changes. Adding a field does not change it. docs/json.md describes
+// the documents, and docs/schema has their schemas.
 const documentVersion = 1
 
-// listVersion is that of the list: version 1 was one document for the whole store.
+// listVersion is the version of the list. Version 1 was one document for the whole store.
 const listVersion = 2
 
-// head begins each document.
+// head is the beginning of each document.
 type head struct {
 	Version int    `json:"version" jsonschema:"the version of the shape: it changes when a field goes or means something else"`
 	Kind    string `json:"kind" jsonschema:"what the document is"`
@@ -27,12 +27,13 @@ type head struct {
 
 // The documents, by the command that prints them.
 type (
-	// listDocument is a line of what list-rollback prints: an execution.
+	// listDocument is a line that list-rollback prints: an execution.
 	listDocument struct {
 		head
 		versions.ExecutionInfo
 	}
-	// listProblemDocument is such a line, too: an entry of the store that is no execution.
+	// listProblemDocument is another line that list-rollback prints: an entry of the store that is
+	// no execution.
 	listProblemDocument struct {
 		head
 		versions.Problem
@@ -75,7 +76,7 @@ type jsonFailure struct {
 	Hints   []string    `json:"hints,omitempty" jsonschema:"what can be done about it"`
 }
 
-// jsonRunFile is what came of one scenario file.
+// jsonRunFile is the result of one scenario file.
 type jsonRunFile struct {
 	Type      string       `json:"type"`
 	File      string       `json:"file"`
@@ -92,7 +93,7 @@ type jsonRunFile struct {
 	Pending   []string     `json:"pending,omitempty" jsonschema:"version files that were left for a replay, since auto_rollback is off"`
 }
 
-// jsonEffect is what was seen of the chaos.
+// jsonEffect is what was observed of the chaos.
 type jsonEffect struct {
 	State string   `json:"state" jsonschema:"in force, no effect, ended early or not observed"`
 	Hit   []string `json:"hit,omitempty" jsonschema:"what it was in force on"`
@@ -115,7 +116,7 @@ func writeJSON(w io.Writer, document any) error {
 	return e.Encode(document)
 }
 
-// instant is a time as documents have it, "" for none.
+// instant formats a time for documents; "" for none.
 func instant(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -150,7 +151,7 @@ func (c *caller) resultsOf(all []runner.Result) []jsonResult {
 	return results
 }
 
-// runFileOf is what came of a scenario, for a document.
+// runFileOf returns the result of a scenario, for a document.
 func (c *caller) runFileOf(x runner.ScenarioResult) jsonRunFile {
 	f := jsonRunFile{
 		Type: x.Scenario.Type, File: x.Scenario.Path, Listed: x.Scenario.From, Iteration: x.Position.Iteration,

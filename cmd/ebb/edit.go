@@ -52,7 +52,7 @@ What ebb wrote is kept; show-rollback shows what was changed.
 }
 
 func runEdit(ctx context.Context, o editOptions) error {
-	o.runs = true // what is edited is signed anew
+	o.runs = true // an edited file is signed again
 	s, err := load(&o.commonOptions, o.readIfNamed)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func runEdit(ctx context.Context, o editOptions) error {
 	return e.report()
 }
 
-// wrote reports whether the copy has a text that must not be lost.
+// wrote reports whether the copy has text of the user's that must not be lost.
 func (e *edit) wrote() bool {
 	text, err := os.ReadFile(e.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -126,7 +126,7 @@ func (e *edit) wrote() bool {
 	return err != nil || string(withoutErrors(text)) != string(e.original)
 }
 
-// notEditedError is why an edit did not become the file.
+// notEditedError says why the edited text was not saved as the file.
 type notEditedError struct {
 	error
 	file  string
@@ -138,30 +138,30 @@ func (e *notEditedError) Error() string {
 }
 func (e *notEditedError) Unwrap() error { return e.error }
 
-// Hints says where the text is, and how to go on.
+// Hints says where the text is, and how to continue.
 func (e *notEditedError) Hints() []string { return e.hints }
 
-// unchangedError means that nothing was written.
+// unchangedError means that the user changed nothing.
 type unchangedError struct{}
 
 func (*unchangedError) Error() string { return "the text is as it was" }
 
 // edit is one editing of a version file. The file is not locked while a person edits: an undo must
-// not wait for an editor that was left open. Whether somebody else was faster is found at the end,
-// under the lock.
+// not wait for an open editor. At the end, save takes the lock and checks whether the file has
+// changed meanwhile.
 type edit struct {
 	*setup
 	options  *commonOptions
 	file     versions.File
 	original []byte
-	path     string // of the copy
+	path     string // path of the copy
 	answers  *bufio.Reader
 }
 
-// makeCopy writes the private copy. Whatever kills this process from here on leaves the version file
-// as it is, up to the one step of save.
+// makeCopy writes the private copy. Until save replaces the version file, a kill leaves that file
+// unchanged.
 func (e *edit) makeCopy(text []byte) error {
-	dir, err := os.MkdirTemp("", "ebb-edit-") // only for us
+	dir, err := os.MkdirTemp("", "ebb-edit-") // private to this user
 	if err != nil {
 		return fmt.Errorf("no private copy: %w", err)
 	}
@@ -172,7 +172,7 @@ func (e *edit) makeCopy(text []byte) error {
 // errorMark begins the lines with errors at the top of a copy.
 const errorMark = "# error found by ebb, this line goes away: "
 
-// loop lets a person edit until the text has no errors, or until he gives up.
+// loop lets the user edit until the text has no errors, or until the user gives up.
 func (e *edit) loop(ctx context.Context) ([]byte, error) {
 	for {
 		if err := runEditor(ctx, e.path); err != nil {
@@ -212,7 +212,7 @@ func (e *edit) loop(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// check is check-rollback's.
+// check runs the checks of check-rollback.
 func (e *edit) check(ctx context.Context, text []byte) (supervisor.Diagnosis, error) {
 	none := supervisor.Diagnosis{}
 	v, err := e.supervise(ctx, e.options, e.settings(e.options, timeOptions{}))
@@ -230,7 +230,7 @@ func (e *edit) check(ctx context.Context, text []byte) (supervisor.Diagnosis, er
 	return found[0], nil
 }
 
-// ask asks until the answer is one. The end of the input gives up.
+// ask repeats the question until it gets a valid answer. The end of the input means giving up.
 func (e *edit) ask(errs int) (again bool, err error) {
 	for {
 		if _, err := fmt.Fprintf(e.options.stderr, "%d error(s): e to edit again, q to give up: ", errs); err != nil {
@@ -253,9 +253,9 @@ func (e *edit) ask(errs int) (again bool, err error) {
 	}
 }
 
-// save puts the text in the file's place, under the lock, if the file is still what was edited. A
-// process that is killed before Replace leaves the file as it was; one that is killed after it, the
-// new file, whose seal says that it was edited, without a line in the journal.
+// save replaces the version file with the text, under the lock, if the file is still the one that
+// was edited. After a kill before Replace, the file is the old one. After a kill later, it is the
+// new one: its seal says that it was edited, but the journal has no line about it.
 func (e *edit) save(ctx context.Context, text []byte) (err error) {
 	x, err := e.store.Open(ctx, e.file.Execution)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -296,7 +296,7 @@ func (e *edit) save(ctx context.Context, text []byte) (err error) {
 	return nil
 }
 
-// report says what came of it, and what to do next.
+// report prints the result, and what to do next.
 func (e *edit) report() error {
 	p := &printer{w: e.options.stdout, done: "edited"}
 	p.line("%s: edited", console.Clean(e.file.Location))
@@ -305,7 +305,7 @@ func (e *edit) report() error {
 	return p.failed()
 }
 
-// withErrors puts what is wrong at the top of a text.
+// withErrors puts the errors at the top of a text.
 func (e *edit) withErrors(text []byte, d supervisor.Diagnosis) []byte {
 	var b strings.Builder
 	for _, f := range d.Errors {
@@ -316,7 +316,7 @@ func (e *edit) withErrors(text []byte, d supervisor.Diagnosis) []byte {
 	return append([]byte(b.String()), text...)
 }
 
-// withoutErrors takes it away again.
+// withoutErrors removes them again.
 func withoutErrors(text []byte) []byte {
 	var lines []string
 	for line := range strings.SplitAfterSeq(string(text), "\n") {

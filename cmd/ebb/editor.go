@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// editorCommand is what the user has chosen, which may have arguments.
+// editorCommand returns the editor that the user has chosen. It may have arguments.
 func editorCommand() (string, error) {
 	for _, variable := range []string{"VISUAL", "EDITOR"} {
 		if editor := os.Getenv(variable); editor != "" {
@@ -28,17 +28,18 @@ func editorCommand() (string, error) {
 // notFound is the exit code of a shell that finds no such command.
 const notFound = 127
 
-// runEditor edits a file and waits for the editor. Its signals are its own: Ctrl-C in an editor must
-// not end this process, which has the text to look after.
+// runEditor edits a file and waits for the editor. Signals are left to the editor: Ctrl-C in it
+// must not end this process, which still has to save the text.
 func runEditor(ctx context.Context, path string) error {
 	editor, err := editorCommand()
 	if err != nil {
 		return err
 	}
 	ignored := make(chan os.Signal, 1)
-	signal.Notify(ignored, syscall.SIGINT, syscall.SIGQUIT) // and not Ignore, which the editor would inherit
+	signal.Notify(ignored, syscall.SIGINT, syscall.SIGQUIT) // not Ignore: the editor would inherit that
 	defer signal.Stop(ignored)
-	// By a shell, as git does: the variable may have arguments, and the path spaces.
+	// Run by a shell, as git does: the variable may have arguments, and the path may contain
+	// spaces.
 	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$@"`, editor, path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {

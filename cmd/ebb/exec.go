@@ -70,7 +70,7 @@ func runExec(ctx context.Context, o execOptions) error {
 	return v.replayed(report, err, o.Output)
 }
 
-// notOurs says that a file has to be imported first.
+// notOurs returns the error for a file that has to be imported first.
 func notOurs(s *setup, f versions.File) error {
 	return &usageError{err: fmt.Errorf("%q is Krkn's Python, want a version file of ebb's; to make one of it: %s", f.Location, s.next("import-rollback", f.Location))}
 }

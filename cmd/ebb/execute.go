@@ -113,7 +113,8 @@ func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 	s.again = s.next("execute-rollback", replayWords(o.KeepGoing, o.Force, o.words()...)...)
 	s.exitCode, s.counts = o.ExitCode, true
 	count := s.newCounter(ctx, o.selectionOptions)
-	// A slip in a selection must not pass for "nothing to do", and a person wants to see how much it is.
+	// A typing error in a selection must not look like "nothing to do", and a person wants to see
+	// how many files are selected.
 	if o.RunUUID != "" || o.ScenarioType != "" || onTerminal() {
 		if _, err := count.counted(); err != nil {
 			return &untriedError{err}
@@ -149,7 +150,7 @@ func executeRollback(ctx context.Context, o executeOptions, r *reporter) error {
 	return x.restore()
 }
 
-// execution is one execute-rollback.
+// execution is one call of execute-rollback.
 type execution struct {
 	*supervised
 	options executeOptions
@@ -175,7 +176,7 @@ func (x *execution) dryRun() error {
 	return x.replayed(report, err)
 }
 
-// askFirst shows what would be done, and asks. done means that nothing more is to be done.
+// askFirst shows what would be done, and asks. done means that there is nothing left to do.
 func (x *execution) askFirst() (done bool, err error) {
 	report, err := x.look()
 	if err == nil && report.Interrupted && !x.wasKilled() {
@@ -197,7 +198,7 @@ func (x *execution) askFirst() (done bool, err error) {
 	return false, nil
 }
 
-// restore does it.
+// restore replays the files.
 func (x *execution) restore() error {
 	defer x.count.begin("replayed")()
 	x.setup.log.Info("Executing rollback version files")
@@ -209,7 +210,7 @@ func (x *execution) restore() error {
 	return x.replayed(report, err)
 }
 
-// replayed says what came of it, and of what only Krkn can replay.
+// replayed reports the result, and the files that only Krkn can replay.
 func (x *execution) replayed(report *runner.Report, err error) error {
 	krkns, countErr := x.count.counted()
 	if err == nil && countErr != nil {

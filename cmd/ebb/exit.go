@@ -12,8 +12,8 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// The exit codes. Where several apply, the first of usage, pending, refused, interrupted and
-// failed is taken. A command that has changed something never exits with exitUsage.
+// The exit codes. If several apply, the first of usage, pending, refused, interrupted and failed
+// counts. A command that has changed something never exits with exitUsage.
 const (
 	exitDone        = 0
 	exitFailed      = 1
@@ -24,13 +24,13 @@ const (
 	exitInterrupted = 130
 )
 
-// exitLine is an exit code in a help text.
+// exitLine describes an exit code in a help text.
 type exitLine struct {
 	code int
 	text string
 }
 
-// What the exit codes mean. A help text has those that its command can have.
+// What the exit codes mean. A help text lists those that its command can return.
 var (
 	helpDone        = exitLine{exitDone, "done"}
 	helpUndone      = exitLine{exitDone, "done; everything that was asked for is restored"}
@@ -53,7 +53,7 @@ func exitHelp(lines ...exitLine) string {
 	return b.String()
 }
 
-// outcomeError is the exit code of a command that finished. Whatever a person needs to know
+// outcomeError is the exit code of a command that finished. Everything that a person needs to know
 // was printed before.
 type outcomeError int
 
@@ -93,8 +93,8 @@ func exitCodeOf(err error) int {
 	return exitFailed
 }
 
-// untriedError is why a replay could not begin. Whether anything is pending is not known then, and
-// nobody must take it for restored.
+// untriedError says why a replay could not begin. It is then unknown whether anything is pending,
+// and nobody may believe that all is restored.
 type untriedError struct{ error }
 
 func (e *untriedError) Unwrap() error { return e.error }

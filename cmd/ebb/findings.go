@@ -15,7 +15,7 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
-// checked is one file with what is wrong with it.
+// checked is a file and what is wrong with it.
 type checked struct {
 	source
 	supervisor.Diagnosis
@@ -24,7 +24,7 @@ type checked struct {
 // ok reports whether a replay, or a run, would take it.
 func (c checked) ok() bool { return len(c.refused) == 0 && c.Diagnosis.OK() }
 
-// finding is one thing that is wrong, as programs read it.
+// finding is one problem, for programs.
 type finding struct {
 	File    string      `json:"file"`
 	Line    int         `json:"line,omitempty" jsonschema:"from 1 on"`
@@ -36,7 +36,7 @@ type finding struct {
 	Hints   []string    `json:"hints,omitempty" jsonschema:"what can be done about it"`
 }
 
-// findings lists all that is wrong with a file.
+// findings lists all problems of a file.
 func (c checked) findings(by *caller) []finding {
 	var all []finding
 	for _, err := range c.refused {
@@ -51,7 +51,7 @@ func (c checked) findings(by *caller) []finding {
 	return all
 }
 
-// position is what a message of the interpreter begins with.
+// position matches the beginning of a message of the interpreter.
 var position = lazyregexp.New(`^(.+?):(\d+):(\d+): `)
 
 func (c checked) finding(by *caller, level string, f *runner.Failure) finding {
@@ -70,7 +70,7 @@ func (c checked) finding(by *caller, level string, f *runner.Failure) finding {
 	return x
 }
 
-// printChecked prints what a check found, in one of the formats.
+// printChecked prints the result of a check in one of the formats.
 func (c *caller) printChecked(w io.Writer, all []checked, format string) error {
 	switch format {
 	case "json":
@@ -112,7 +112,7 @@ func (c *caller) printFindings(w io.Writer, all []checked) error {
 	return writeJSON(w, d)
 }
 
-// The parts of SARIF 2.1.0 that a list of findings has.
+// The parts of SARIF 2.1.0 that a list of findings needs.
 type (
 	sarifLog struct {
 		Schema  string     `json:"$schema"`
@@ -175,7 +175,7 @@ func (c *caller) printSARIF(w io.Writer, all []checked) error {
 	})
 }
 
-// uriOf is a file's name as a URI: a blank would be none.
+// uriOf returns a file's name as a URI, in which a space must be escaped.
 func uriOf(file string) string { return (&url.URL{Path: filepath.ToSlash(file)}).String() }
 
 func (f finding) withHints(separator string) string {
@@ -186,7 +186,7 @@ func (f finding) withHints(separator string) string {
 	return text
 }
 
-// printGitHub prints the commands by which GitHub puts a finding beside its line.
+// printGitHub prints the workflow commands with which GitHub shows a finding at its source line.
 func (c *caller) printGitHub(w io.Writer, all []checked) error {
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")

@@ -8,8 +8,8 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// runForceConflict undoes one file, also what somebody else changed since. What that does is shown
-// first, and an object that is changed between the two is left alone.
+// runForceConflict undoes one file even if somebody else has changed its objects since. It shows
+// first what that would do. An object that is changed after that is left alone.
 func runForceConflict(ctx context.Context, o executeOptions) error {
 	o.force = o.Force
 	s, err := load(&o.commonOptions, o.readIfNamed)
@@ -51,13 +51,14 @@ func runForceConflict(ctx context.Context, o executeOptions) error {
 	return v.replayed(report, err, o.Output)
 }
 
-// shownVersions are the resource versions of the objects of a plan, by what the plan calls them.
+// shownVersions returns the resource versions of the objects in a plan, by the names that the plan
+// uses.
 func shownVersions(plan *runner.Report) map[string]string {
 	shown := map[string]string{}
 	for _, x := range plan.Results {
 		for _, c := range x.Changes {
 			if _, ok := shown[c.Object]; ok {
-				continue // what a later change finds is what an earlier one made of it
+				continue // a later change of the plan sees the result of an earlier one
 			}
 			var object struct {
 				Metadata struct {

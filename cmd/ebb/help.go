@@ -9,10 +9,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// helpWidth is the width of a terminal that nobody made wider.
+// helpWidth is the default width of a terminal.
 const helpWidth = 80
 
-// The library's templates break no lines.
+// The templates of the library don't break lines.
 func init() {
 	cli.HelpPrinter = func(w io.Writer, _ string, data any) {
 		text := ""
@@ -22,7 +22,7 @@ func init() {
 		case *cli.Command:
 			text = commandHelp(help)
 		}
-		// Nothing can be said about a help text that nobody can read.
+		// If the help text can't be written, no message about that can be either.
 		_, _ = io.WriteString(w, text)
 	}
 }
@@ -67,7 +67,7 @@ func helpFlags(b *strings.Builder, flags []cli.Flag) {
 	}
 }
 
-// flagHelp returns a flag as it is typed, and what it does.
+// flagHelp returns a flag as it is typed, and its description.
 func flagHelp(flag cli.Flag) (name, usage string, ok bool) {
 	f, ok := flag.(cli.DocGenerationFlag)
 	if !ok {
@@ -91,7 +91,7 @@ func flagHelp(flag cli.Flag) (name, usage string, ok bool) {
 	return name, usage, true
 }
 
-// unquote takes the name of a flag's value out of the back quotes that mark it in a usage.
+// unquote removes the back quotes that mark the name of a flag's value in a usage text.
 func unquote(usage string) (plain, value string) {
 	before, rest, _ := strings.Cut(usage, "`")
 	value, after, quoted := strings.Cut(rest, "`")
@@ -101,7 +101,7 @@ func unquote(usage string) (plain, value string) {
 	return before + value + after, value
 }
 
-// helpText writes paragraphs, broken into lines; lines that are indented stay as they are.
+// helpText writes paragraphs, and breaks them into lines. Indented lines stay as they are.
 func helpText(b *strings.Builder, text string) {
 	var paragraph []string
 	flush := func() {
@@ -123,8 +123,8 @@ func helpText(b *strings.Builder, text string) {
 	}
 }
 
-// helpEntry writes a name, and beside it a text that is broken into lines. indent is where the text
-// begins.
+// helpEntry writes a name and, beside it, a text that is broken into lines. indent is the column of
+// the text.
 func helpEntry(b *strings.Builder, name, text string, indent int) {
 	line := "   " + name
 	if len(line) > indent-2 {
@@ -134,7 +134,7 @@ func helpEntry(b *strings.Builder, name, text string, indent int) {
 	breakLines(b, line+strings.Repeat(" ", indent-len(line)), text, indent)
 }
 
-// breakLines writes the words of a text behind what the first line begins with.
+// breakLines writes the words of a text after the beginning of the first line.
 func breakLines(b *strings.Builder, line, text string, indent int) {
 	empty := true
 	for _, word := range strings.Fields(text) {

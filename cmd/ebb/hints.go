@@ -11,7 +11,7 @@ import (
 )
 
 // hints returns what can be done about an error: its own hints, and the flags and commands that
-// help against its kind. It is the only place that names those.
+// help with its kind. Only this function names flags and commands.
 func (c *caller) hints(err error) []string {
 	if err == nil {
 		return nil
@@ -25,8 +25,8 @@ func (c *caller) hints(err error) []string {
 	return append(found, c.configHints(err)...)
 }
 
-// resultHints are the hints about a file. A conflict always has a way on, and so has a mistake in the
-// file's own code.
+// resultHints returns the hints about a file. A conflict always has one, and so has an error in the
+// code of the file.
 func (c *caller) resultHints(x runner.Result) []string {
 	found := c.hints(x.Err)
 	if x.File.Name == "" {
@@ -49,12 +49,12 @@ func (c *caller) resultHints(x runner.Result) []string {
 	return append(found, "to restore something else: "+c.next("edit-rollback", file))
 }
 
-// hintList is for a name that is no version file's.
+// hintList is the hint about a name that belongs to no version file.
 func (c *caller) hintList() string {
 	return "to see the version files and their paths: " + c.next("list-rollback", "-o", "wide")
 }
 
-// mend is the way on from a version file that has mistakes.
+// mend is the hint about a version file that has errors.
 func (c *caller) mend(file string) string { return "mend it: " + c.next("edit-rollback", file) }
 
 func (c *caller) configHints(err error) []string {

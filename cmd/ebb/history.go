@@ -61,7 +61,7 @@ func runHistory(ctx context.Context, o historyOptions) error {
 		var torn *versions.JournalError
 		switch {
 		case errors.As(err, &torn):
-			// What a crash leaves; the other lines still tell.
+			// A crash can leave such a line. The other lines are still valid.
 			s.log.Warn(err.Error())
 			continue
 		case err != nil:
@@ -86,7 +86,7 @@ func runHistory(ctx context.Context, o historyOptions) error {
 		}
 	}
 	if !found && (o.RunUUID != "" || o.ScenarioType != "") {
-		// No error of a history, but it may be a slip.
+		// Not an error, but it may be a typing error.
 		s.log.Warn("the journal has no entry of what was asked for")
 		if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
 			s.log.Warn(err.Error())

@@ -31,7 +31,7 @@ func (o *hubOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "dir", Destination: &o.Dir, Usage: "write both files to `DIR`; a new directory for temporary files by default"},
 		&cli.StringFlag{Name: "versions-directory", Destination: &o.Versions, Usage: "the versions `DIR`; the configuration's default by default"},
 	}
-	// The configuration is what this command makes.
+	// This command writes the configuration itself.
 	inherited := slices.DeleteFunc(o.runOptions.flags(), func(f cli.Flag) bool { return f.Names()[0] == "config" })
 	return append(own, inherited...)
 }
@@ -103,11 +103,11 @@ func runHub(ctx context.Context, o hubOptions) error {
 	return runRun(ctx, o.runOptions)
 }
 
-// write writes the files of a scenario into a directory that others can't read: they may hold
+// write writes the files of a scenario into a directory that nobody else can read: they may contain
 // passwords.
 func (o *hubOptions) write(name string) (files *hub.Files, config string, err error) {
 	dir := o.Dir
-	if _, err = hub.Render(name, os.Getenv, "", o.Versions); err != nil { // before anything is made
+	if _, err = hub.Render(name, os.Getenv, "", o.Versions); err != nil { // before anything is written
 		return nil, "", err
 	}
 	if dir == "" {
@@ -129,7 +129,7 @@ func (o *hubOptions) write(name string) (files *hub.Files, config string, err er
 	return files, config, errors.Join(err, os.WriteFile(config, files.Config, 0o600))
 }
 
-// hubError makes an error of the environment or the operand one of usage.
+// hubError turns an error in the environment or the operand into a usage error.
 func (o *hubOptions) hubError(err error) error {
 	var unknown *hub.UnknownError
 	if errors.As(err, &unknown) {

@@ -18,7 +18,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// importScript is the built-in script that has the undo of what Krkn left.
+// importScript is the built-in script that can undo what Krkn left.
 const importScript = "krkn/rollbacks.star"
 
 type importOptions struct {
@@ -91,7 +91,7 @@ func runImport(ctx context.Context, o importOptions) error {
 	return p.failed()
 }
 
-// files finds what the operands name.
+// files finds the files that the operands name.
 func (o *importOptions) files(ctx context.Context) (*setup, []storedFile, error) {
 	if len(o.operands) == 0 {
 		s, err := load(&o.commonOptions, o.readRollback)
@@ -116,7 +116,7 @@ func (o *importOptions) files(ctx context.Context) (*setup, []storedFile, error)
 	return s, files, nil
 }
 
-// operand finds what one operand names.
+// operand finds the files that one operand names.
 func (o *importOptions) operand(ctx context.Context, s *setup, operand string) ([]storedFile, error) {
 	trust := o.trust(versions.TrustAuto)
 	info, err := os.Stat(operand)
@@ -215,10 +215,10 @@ func (s *setup) importFile(ctx context.Context, f storedFile, o importOptions, p
 	return nil
 }
 
-// foreignError is why a file of Krkn's is not imported.
+// foreignError says why a file of Krkn's is not imported.
 type foreignError struct {
 	err      error
-	doubtful bool // a person may decide otherwise
+	doubtful bool // a person may decide to import it all the same
 }
 
 func (e *foreignError) Error() string { return "not imported: " + e.err.Error() }

@@ -9,7 +9,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/console"
 )
 
-// JUnit's XML, as far as dashboards read it.
+// JUnit's XML: the parts that dashboards read.
 type (
 	junitSuites struct {
 		XMLName  xml.Name   `xml:"testsuites"`
@@ -50,9 +50,9 @@ type (
 	}
 )
 
-// junitOf makes JUnit's XML of a run: a test case for each scenario or, as with Krkn, one of the
-// given description for all. A scenario that failed is a failure. What is not restored, and a run
-// that did not begin, are errors.
+// junitOf returns the JUnit XML of a run. It has a test case for each scenario or, if a description
+// is given, a single one for the whole run, as Krkn writes it. A scenario that failed is a failure.
+// What is not restored is an error, and so is a run that did not begin.
 func junitOf(d *runDocument, description, testVersion string) ([]byte, error) {
 	suite := junitSuite{Name: "ebb", Timestamp: d.Began, Time: seconds(between(d.Began, d.Ended))}
 	if d.RunUUID != "" {
@@ -87,7 +87,7 @@ func junitOf(d *runDocument, description, testVersion string) ([]byte, error) {
 
 func seconds(n float64) string { return fmt.Sprintf("%.3f", n) }
 
-// between is how many seconds are between two instants of a document.
+// between returns the number of seconds between two times of a document.
 func between(from, to string) float64 {
 	began, err1 := time.Parse(time.RFC3339Nano, from)
 	ended, err2 := time.Parse(time.RFC3339Nano, to)
@@ -116,7 +116,7 @@ func junitProblemOf(e *jsonFailure) *junitProblem {
 	return &junitProblem{Message: console.Clean(e.Message), Type: string(e.Kind), Text: console.Clean(e.Message)}
 }
 
-// scenarioLines say what came of a scenario.
+// scenarioLines describes the result of a scenario.
 func scenarioLines(s jsonRunFile) []string {
 	lines := []string{s.Type + " " + s.File + ": " + s.Outcome}
 	if s.Error != nil {
@@ -142,7 +142,7 @@ func scenarioLines(s jsonRunFile) []string {
 	return lines
 }
 
-// junitWhole is the test case of a whole run.
+// junitWhole returns the test case of a whole run.
 func junitWhole(d *runDocument, took string) junitCase {
 	c := junitCase{Name: "run " + d.Config, Class: "ebb", Time: took}
 	var lines, failed []string

@@ -11,7 +11,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions/clusterstore"
 )
 
-// defaultKey is where a new key goes.
+// defaultKey is the default path of a new key.
 const defaultKey = "ebb-signing-key.pem"
 
 type keysOptions struct{ invocation }
@@ -66,7 +66,7 @@ func runKeys(_ context.Context, o keysOptions) error {
 	return p.failed()
 }
 
-// writeNew writes a file that is not there yet.
+// writeNew writes a file that does not exist yet.
 func writeNew(path string, content []byte, mode os.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {

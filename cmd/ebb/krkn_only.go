@@ -1,6 +1,6 @@
 package main
 
-// What Krkn's command line has and ebb's has not. It asks Prometheus about the past, and begins no chaos.
+// Commands that Krkn has and ebb lacks. They query past values in Prometheus, and start no chaos.
 const (
 	scoreCommand = "resiliency-score"
 	noScores     = "ebb computes no resiliency scores"
@@ -8,7 +8,7 @@ const (
 
 var scoreFlags = []string{"resiliency-score", "past-resiliency-score", "start-time", "end-time"}
 
-// scoreHints say where to get what somebody who asks for a score is after.
+// scoreHints says where to get a resiliency score.
 func (c *caller) scoreHints() []string {
 	return []string{
 		"for what a run came to: " + c.bare("run", "-o", "json"),

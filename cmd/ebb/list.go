@@ -64,7 +64,7 @@ func runList(ctx context.Context, o listOptions) error {
 		return err
 	}
 	if s.store.settings.Kind == config.StoreDirectory {
-		// Most of what a long list allocates is garbage at once: little of it may wait.
+		// Most of what a long list allocates is garbage at once. Collect it often.
 		defer debug.SetGCPercent(debug.SetGCPercent(listGCPercent))
 	}
 	stream := console.NewStream(s.stdout)
@@ -72,8 +72,8 @@ func runList(ctx context.Context, o listOptions) error {
 	if err != nil {
 		return err
 	}
-	// The tree is the directory's: by name, which is by age. The others begin with what is asked for
-	// most.
+	// The tree is in the order of the directory: by name, and so by age. The other formats begin
+	// with the files that users mostly look for.
 	filter := versions.Filter{
 		RunUUID: o.RunUUID, ScenarioType: o.ScenarioType, PendingOnly: o.Pending, OldestFirst: o.Output == "tree",
 	}
@@ -85,7 +85,7 @@ func runList(ctx context.Context, o listOptions) error {
 		return err
 	}
 	s.problems(l.problems)
-	// A filter that matches nothing is no error of a list, but it may be a slip.
+	// A filter that matches nothing is not an error of a list, but it may be a typing error.
 	if o.RunUUID != "" || o.ScenarioType != "" {
 		if _, _, err := s.selected(ctx, o.selectionOptions); err != nil {
 			s.log.Warn(err.Error())
@@ -100,7 +100,7 @@ func runList(ctx context.Context, o listOptions) error {
 	return nil
 }
 
-// listPrinter prints a list as it comes.
+// listPrinter prints each entry of a list as it is read.
 type listPrinter interface {
 	execution(versions.ExecutionInfo) error
 	problem(versions.Problem) error // of the store
@@ -118,10 +118,10 @@ func (s *setup) listPrinter(ctx context.Context, w io.Writer, output string) (li
 	return &treeList{tree}, err
 }
 
-// listing is what a list says when all is printed.
+// listing is the summary at the end of a list.
 type listing struct {
 	printer     listPrinter
-	filesOnly   bool // leaves out executions that have nothing to show
+	filesOnly   bool // leave out executions that have no files to show
 	problems    []versions.Problem
 	ours, krkns int // pending
 }
@@ -159,7 +159,7 @@ func (t *treeList) execution(x versions.ExecutionInfo) error {
 func (t *treeList) problem(versions.Problem) error { return nil }
 func (t *treeList) end() error                     { return t.Close() }
 
-// jsonList prints a document a line.
+// jsonList prints one document a line.
 type jsonList struct{ *json.Encoder }
 
 func (j *jsonList) execution(x versions.ExecutionInfo) error {
@@ -172,7 +172,7 @@ func (j *jsonList) problem(p versions.Problem) error {
 
 func (j *jsonList) end() error { return nil }
 
-// problems says what is wrong with entries of the store, which hides no others.
+// problems reports the entries of the store that can't be read. They don't hide the other entries.
 func (s *setup) problems(all []versions.Problem) {
 	for _, p := range all {
 		text := fmt.Sprintf("%s: %s", p.Location, p.What)
@@ -183,7 +183,7 @@ func (s *setup) problems(all []versions.Problem) {
 	}
 }
 
-// problemsOf are all problems of a listing.
+// problemsOf returns all problems of a listing.
 func problemsOf(listing versions.Listing) []versions.Problem {
 	all := slices.Clone(listing.Problems)
 	for _, x := range listing.Executions {

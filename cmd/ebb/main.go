@@ -1,8 +1,8 @@
 // Command ebb runs chaos scenarios on a Kubernetes cluster and undoes them.
 //
-// How ebb speaks: results go to standard output, logs and errors to standard
-// error. An error is one line that names the thing, in lower case and without a
-// full stop, and then hints, each with the next command to type.
+// Output: results go to standard output, logs and errors to standard error. An error is one line in
+// lower case, without a full stop. It names the object or file. Hints follow, each with the next
+// command to type.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
-// version is the release; the build sets it.
+// version is the release. The build sets it.
 var version = "0.1.0"
 
 func main() {
@@ -26,8 +26,7 @@ func main() {
 	worker.Exit(ebb(os.Args, os.Stdout, os.Stderr))
 }
 
-// The keys of what an app keeps: the arguments that it was called with and, once they are read, the
-// caller.
+// The keys of the app's metadata: the arguments and, once they are parsed, the caller.
 const (
 	argsKey   = "args"
 	callerKey = "caller"
@@ -69,11 +68,11 @@ As in Krkn, flags may also come before the command, and flags without a command
 mean "run".
 ` + exitHelp(helpDone, helpRunFailed, helpPending, helpRefused, helpSomeToDo, helpUsage, helpInterrupted),
 		Version:                   version,
-		HideVersion:               true, // arrange makes it the command
+		HideVersion:               true, // arrange turns --version into the command
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		DisableSliceFlagSeparator: true,
-		ExitErrHandler:            func(*cli.Context, error) {}, // main alone exits
+		ExitErrHandler:            func(*cli.Context, error) {}, // only main exits
 		OnUsageError:              onUsageError,
 		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"}},
 		Commands: []*cli.Command{
@@ -116,15 +115,15 @@ mean "run".
 	return app
 }
 
-// arrange puts flags that come before the command behind it, and makes "run" the command where
-// there are only flags: Krkn's command line is written so. ebb alone is run too, if there is a
-// configuration in Krkn's place; otherwise it is a question for help.
+// arrange moves flags that come before the command behind it. If there are only flags, it makes
+// "run" the command, as Krkn's command line has none. Without arguments, ebb runs if there is a
+// configuration where Krkn has it. Otherwise it prints help.
 func arrange(app *cli.App, args []string) []string {
-	if len(args) > 1 && args[1] == "--" { // the end of no flags
+	if len(args) > 1 && args[1] == "--" { // "--" with no flags before it
 		args = append([]string{args[0]}, args[2:]...)
 	}
 	args = unglued(app, args)
-	command := 1 // its place in args
+	command := 1 // index in args
 	help := false
 	for command < len(args) && strings.HasPrefix(args[command], "-") {
 		name, _, hasValue := strings.Cut(strings.TrimLeft(args[command], "-"), "=")
@@ -134,9 +133,9 @@ func arrange(app *cli.App, args []string) []string {
 		case name == "version" || name == "v":
 			return []string{args[0], "version"}
 		case !known:
-			return []string{args[0], args[command]} // the parser says so
+			return []string{args[0], args[command]} // the parser reports it
 		case takesValue && !hasValue:
-			command++ // its value
+			command++ // skip its value
 		}
 		command++
 	}
@@ -159,11 +158,10 @@ func arrange(app *cli.App, args []string) []string {
 	return args
 }
 
-// unglued takes values off flags of one letter that they are written behind, as in -cFILE, which
-// Krkn's parser takes, too.
+// unglued separates values from flags of one letter, as in -cFILE. Krkn's parser accepts that, too.
 func unglued(app *cli.App, args []string) []string {
 	all := args[:1:1]
-	value := false // whether the next one is a flag's value
+	value := false // whether the next argument is a flag's value
 	for i, arg := range args[1:] {
 		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		takesValue, known := flagNamed(app, name)
@@ -184,8 +182,8 @@ func unglued(app *cli.App, args []string) []string {
 	return all
 }
 
-// operandsLast puts the flags of a command before its operands: who tries a script again and again
-// adds flags at the end.
+// operandsLast moves the flags of a command before its operands: a user who repeats a command adds
+// flags at the end.
 func operandsLast(app *cli.App, args []string) []string {
 	flags, operands := slices.Clone(args[:2]), []string(nil)
 	for i := 2; i < len(args); i++ {

@@ -108,7 +108,7 @@ type manual struct{ strings.Builder }
 func newManual(name, usage string) *manual {
 	m := &manual{}
 	fmt.Fprintf(m, ".TH %s 1 \"\" \"ebb %s\"\n", strings.ToUpper(name), roff(version))
-	m.WriteString(".ad l\n.nh\n") // flags and paths are not torn apart
+	m.WriteString(".ad l\n.nh\n") // no hyphenation, left-aligned: keep flags and paths whole
 	m.section("NAME")
 	m.text(name + " - " + usage)
 	return m
@@ -128,8 +128,8 @@ func (m *manual) synopsis(usage string) {
 	m.WriteString(".PD\n")
 }
 
-// description writes paragraphs. What is indented in a help text stays as it is, and the exit codes
-// have a section of their own.
+// description writes paragraphs. Indented lines of a help text stay as they are. The exit codes get
+// a section of their own.
 func (m *manual) description(text string) {
 	m.section("DESCRIPTION")
 	verbatim := false

@@ -95,7 +95,7 @@ func runMark(ctx context.Context, o markOptions) error {
 	return errors.Join(append(errs, p.failed())...)
 }
 
-// sayMore says how many files of Krkn's are still pending beside those that were marked.
+// sayMore says how many of Krkn's files are still pending besides the marked ones.
 func (s *setup) sayMore(ctx context.Context, store versions.Store) {
 	files, err := foreignFiles(ctx, store, "")
 	if err != nil {
@@ -112,7 +112,7 @@ type storedFile struct {
 	store versions.Store
 }
 
-// toMark returns the files that are meant.
+// toMark returns the selected files.
 func (s *setup) toMark(ctx context.Context, o markOptions) ([]storedFile, error) {
 	var files []storedFile
 	for _, operand := range o.operands {
@@ -120,7 +120,7 @@ func (s *setup) toMark(ctx context.Context, o markOptions) ([]storedFile, error)
 		if err != nil {
 			return nil, err
 		}
-		// Krkn's own may be marked, too: nothing else takes them from the list.
+		// Krkn's own files may be marked, too: nothing else removes them from the list.
 		if file.State != versions.Pending {
 			return nil, &usageError{err: fmt.Errorf("%q is no pending version file", file.Location), hints: []string{s.next("show-rollback", file.Location)}}
 		}
@@ -145,7 +145,7 @@ func (s *setup) toMark(ctx context.Context, o markOptions) ([]storedFile, error)
 	return files, nil
 }
 
-// mark renames a file under its execution's lock, and says so in the journal.
+// mark renames a file under its execution's lock, and records that in the journal.
 func (s *setup) mark(ctx context.Context, f storedFile, reason string) (marked versions.File, err error) {
 	x, err := f.store.Open(ctx, f.Execution)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// metrics is what a watch tells of itself.
+// metrics is what a watch reports about itself.
 type metrics struct {
 	mu       sync.Mutex
 	leading  bool
@@ -44,10 +44,10 @@ func (m *metrics) replayed(outcome string) {
 	m.outcomes[outcome]++
 }
 
-// stale is how old the last look of a leader may be: a replay may take its time.
+// stale is the greatest age of a leader's last successful look. A replay may take long.
 const stale = 10 * time.Minute
 
-// healthy reports whether the watch does what it is for: it waits, or it has looked lately.
+// healthy reports whether the watch works: it is waiting for its turn, or it has looked recently.
 func (m *metrics) healthy(now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,7 +58,7 @@ func (m *metrics) healthy(now time.Time) bool {
 	return !m.leading || now.Sub(last) < stale
 }
 
-// text is in Prometheus' exposition format.
+// text returns the metrics in Prometheus' exposition format.
 func (m *metrics) text() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,7 +84,7 @@ ebb_watch_dead_executions %d
 	return text
 }
 
-// serve answers until stop is called.
+// serve answers requests until stop is called.
 func (m *metrics) serve(listener net.Listener, log *slog.Logger) (stop func()) {
 	mux := http.NewServeMux()
 	answer := func(w http.ResponseWriter, code int, text string) {

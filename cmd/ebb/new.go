@@ -18,10 +18,10 @@ import (
 //go:embed new
 var newFiles embed.FS
 
-// scenarioName is what may be a part of a scenario type, of file names and of objects' names.
+// scenarioName matches names that can be part of a scenario type, a file name and an object's name.
 var scenarioName = lazyregexp.New(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
-// longestName leaves room in the names of objects, which have 63 characters.
+// longestName leaves room in the names of objects, which have at most 63 characters.
 const longestName = 40
 
 const typeSuffix = "_scenarios"
@@ -50,7 +50,7 @@ func (o *newOptions) check() error {
 	return nil
 }
 
-// typeOf is the scenario type of a name.
+// typeOf returns the scenario type of a name.
 func typeOf(name string) string { return strings.TrimSuffix(name, typeSuffix) + typeSuffix }
 
 func newCommand() *cli.Command {

@@ -10,13 +10,12 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// caller is how ebb was called, for the commands that it prints. Each of them can be pasted: it finds
-// the files and the cluster that the command which prints it was told of. A nil one was called as ebb,
-// without flags.
+// caller is how ebb was called. The commands that it prints repeat those flags: each can be pasted,
+// and finds the same files and the same cluster. A nil caller stands for ebb without flags.
 type caller struct {
 	program    string   // the first argument
-	where      []string // flags with their values, as a shell reads them
-	image      string   // of krkn-hub, whose variables became the scenario file; "" for none
+	where      []string // flags with their values, quoted for a shell
+	image      string   // of krkn-hub, whose variables were turned into the scenario file; "" for none
 	imageFlags []string // the flags that say where the image's files are
 }
 
@@ -36,7 +35,7 @@ func newCaller(parsed *cli.Context, args []string) *caller {
 	return c
 }
 
-// callerOf is a caller whose flags are not known.
+// callerOf returns a caller whose flags are not known.
 func callerOf(args []string) *caller {
 	c := &caller{}
 	if len(args) > 0 {
@@ -45,15 +44,15 @@ func callerOf(args []string) *caller {
 	return c
 }
 
-// reads is told of a configuration that no flag names: a command that is given a file reads only one
-// that is named.
+// reads records the configuration that is read if no flag names one. A command that is given a file
+// reads only a configuration that is named.
 func (c *caller) reads(config string) {
 	if c != nil && !slices.Contains(c.where, "--config") {
 		c.where = append([]string{"--config", quoted(config)}, c.where...)
 	}
 }
 
-// next is a command that finds the same files and clusters as this one.
+// next returns a command that finds the same files and clusters as this one.
 func (c *caller) next(command string, words ...string) string {
 	all := []string{c.name(), command}
 	if c != nil {
@@ -65,17 +64,17 @@ func (c *caller) next(command string, words ...string) string {
 	return strings.Join(all, " ")
 }
 
-// hub is a command that runs the same image of krkn-hub.
+// hub returns a command that runs the same image of krkn-hub.
 func (c *caller) hub(words ...string) string {
 	return c.next("hub", slices.Concat(words, c.imageFlags, []string{c.image})...)
 }
 
-// bare is a command that needs no files of this one's.
+// bare returns a command that needs none of this one's flags.
 func (c *caller) bare(words ...string) string {
 	return strings.Join(append([]string{c.name()}, words...), " ")
 }
 
-// name is what a shell finds the program by.
+// name returns the name by which a shell finds the program.
 func (c *caller) name() string {
 	if c == nil {
 		return "ebb"
@@ -90,7 +89,7 @@ func (c *caller) name() string {
 	return "ebb"
 }
 
-// sameFile reports whether a shell finds a program by its name alone.
+// sameFile reports whether a shell finds the program by its name alone.
 func sameFile(name, program string) bool {
 	found, err := exec.LookPath(name)
 	if err != nil {
@@ -104,7 +103,7 @@ func sameFile(name, program string) bool {
 	return err == nil && os.SameFile(first, second)
 }
 
-// selection are the words of a selection.
+// words returns the flags of a selection.
 func (o *selectionOptions) words() []string {
 	var words []string
 	if o.RunUUID != "" {
@@ -116,7 +115,7 @@ func (o *selectionOptions) words() []string {
 	return words
 }
 
-// replayWords are those of a replay that is repeated.
+// replayWords returns the flags of a replay that is repeated.
 func replayWords(keepGoing, force bool, words ...string) []string {
 	if force {
 		words = append([]string{"--force"}, words...)

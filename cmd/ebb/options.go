@@ -18,20 +18,20 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// A command is a function of its options. The flags that it has are declared with the options, and
-// the parser writes into their fields: no command asks the parser for the value of a flag.
+// A command is a function of its options. Its flags are declared with the options, and the parser
+// writes their values into the fields. No command asks the parser for the value of a flag.
 
-// options is what the command line becomes.
+// options are parsed from the command line.
 type options interface {
 	flags() []cli.Flag // their destinations are fields of the options
-	check() error      // finds what the parser does not
+	check() error      // checks what the parser does not
 	called() *invocation
 }
 
-// invocation is how the program was called, and where it writes to.
+// invocation is how the program was called, and where it writes.
 type invocation struct {
 	*caller
-	args     []string // all of them, the program's name first
+	args     []string // all arguments, with the program's name first
 	operands []string
 	stdout   io.Writer
 	stderr   io.Writer
@@ -40,7 +40,7 @@ type invocation struct {
 func (i *invocation) called() *invocation { return i }
 func (i *invocation) flags() []cli.Flag   { return nil }
 
-// command completes the declaration of a command: run gets the options O.
+// command completes the declaration of a command. It calls run with the options O.
 func command[O any, P interface {
 	*O
 	options
@@ -76,8 +76,8 @@ func command[O any, P interface {
 	return c
 }
 
-// operandsOf returns the operands and refuses flags among them, which the parser does
-// not see there.
+// operandsOf returns the operands. It refuses flags among them, which the parser does not see
+// there.
 func operandsOf(c *cli.Context) ([]string, error) {
 	args := c.Args().Slice()
 	for i, arg := range args {
@@ -104,7 +104,7 @@ func (i *invocation) noOperands() error {
 	return nil
 }
 
-// oneFile is for commands that are about one version file.
+// oneFile is for commands with exactly one version file.
 func (i *invocation) oneFile(command string) error {
 	if len(i.operands) == 1 {
 		return nil
@@ -115,21 +115,21 @@ func (i *invocation) oneFile(command string) error {
 // commonOptions are those of every command that reads a configuration.
 type commonOptions struct {
 	invocation
-	Config     string // "" if it was not named
+	Config     string // "" if not given
 	Kubeconfig string
 	Context    string
 	LogFormat  string
 	LogLevel   string
 	NoColor    bool
-	Debug      string // Krkn's: true means that LogLevel is debug
-	Trust      string // "" as the configuration says
+	Debug      string // Krkn's: true means the log level debug
+	Trust      string // "" means: as the configuration says
 	storeOptions
 
-	color bool // the log goes to a terminal, through another process
+	color bool // the log ends at a terminal, and passes through another process
 	// logCopy is the file of a capture, "" for none.
 	logCopy string
-	runs    bool // version files are written
-	force   bool // those that are not proven to be a runner's are read
+	runs    bool // the command writes version files
+	force   bool // read files even if it is not proven that a runner wrote them
 }
 
 const defaultConfig = "config/config.yaml"
@@ -148,7 +148,7 @@ func (o *commonOptions) flags() []cli.Flag {
 }
 
 func (o *commonOptions) check() error {
-	// Not repeated: it would have the credentials in it.
+	// The value is not repeated: it could contain credentials.
 	if strings.ContainsAny(o.Kubeconfig, "\n{") {
 		return errors.New("--kubeconfig: got the text of a kubeconfig, want the path of its file")
 	}
@@ -168,7 +168,7 @@ func (o *commonOptions) check() error {
 	return o.storeOptions.check()
 }
 
-// trust is what the flag says, or else the configuration.
+// trust returns the flag's value or, without one, the configuration's.
 func (o *commonOptions) trust(configured versions.Trust) versions.Trust {
 	if trust, err := versions.ParseTrust(o.Trust); err == nil && o.Trust != "" {
 		return trust
@@ -176,7 +176,7 @@ func (o *commonOptions) trust(configured versions.Trust) versions.Trust {
 	return configured
 }
 
-// configFile is the configuration to read.
+// configFile returns the path of the configuration to read.
 func (o *commonOptions) configFile() string {
 	if o.Config == "" {
 		return defaultConfig
@@ -188,18 +188,18 @@ func (o *commonOptions) configFile() string {
 func (o *commonOptions) readRollback() (*config.Config, error) {
 	c, err := config.LoadForRollback(o.configFile())
 	if o.Config == "" && o.Store == config.StoreCluster && errors.Is(err, fs.ErrNotExist) {
-		return noConfig(), nil // the flags say all that is needed
+		return noConfig(), nil // the flags are sufficient
 	}
 	return c, err
 }
 
-// noConfig is the configuration where no file was read.
+// noConfig returns the configuration if no file was read.
 func noConfig() *config.Config {
 	return &config.Config{VersionsDirectory: config.DefaultVersionsDirectory, Events: true, Store: config.Store{Required: true}}
 }
 
-// readIfNamed is for commands that are given a version file: where it lies says what its store is,
-// and the configuration is read only if it was named.
+// readIfNamed is for commands that are given a version file. Its path tells which store it is in,
+// so the configuration is read only if it was named.
 func (o *commonOptions) readIfNamed() (*config.Config, error) {
 	if o.Config == "" {
 		return noConfig(), nil
@@ -207,7 +207,7 @@ func (o *commonOptions) readIfNamed() (*config.Config, error) {
 	return config.LoadForRollback(o.Config)
 }
 
-// selectionOptions choose version files by run and by scenario type.
+// selectionOptions select version files by run and by scenario type.
 type selectionOptions struct {
 	RunUUID      string
 	ScenarioType string
@@ -220,7 +220,7 @@ func (o *selectionOptions) flags() []cli.Flag {
 	}
 }
 
-// timeOptions bound what undoing may take. Zero means the runner's defaults.
+// timeOptions limit how long undoing may take. Zero means the runner's default.
 type timeOptions struct {
 	Timeout     time.Duration
 	FileTimeout time.Duration
@@ -248,7 +248,7 @@ func (o *timeOptions) check() error {
 	return errors.Join(errs...)
 }
 
-// oneOf checks the value of a flag that has a choice.
+// oneOf checks the value of a flag that has a fixed set of values.
 func oneOf(flag, got string, want ...string) error {
 	for _, w := range want {
 		if got == w {
@@ -258,7 +258,7 @@ func oneOf(flag, got string, want ...string) error {
 	return fmt.Errorf("--%s: got %q, want %s", flag, got, either(want))
 }
 
-// either joins words as a sentence does: "a, b or c".
+// either joins words for a sentence: "a, b or c".
 func either(words []string) string {
 	last := len(words) - 1
 	if last <= 0 {
@@ -267,7 +267,7 @@ func either(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// outputFlag says in which form the results are printed. The default is text.
+// outputFlag declares the flag for the output format. The default is text.
 func outputFlag(output *string, usage string) cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: output, Value: "text", Usage: usage}
 }

@@ -41,7 +41,7 @@ func pendingOf(x versions.ExecutionInfo) (ours, krkns int) {
 	return ours, krkns
 }
 
-// sayPending says at the start of a run what earlier runs have left.
+// sayPending says at the start of a run which files earlier runs have left.
 func (s *setup) sayPending(ctx context.Context) {
 	ours, krkns, err := countPending(ctx, s.store.Store, versions.Filter{PendingOnly: true})
 	if err != nil {
@@ -55,19 +55,19 @@ func (s *setup) sayPending(ctx context.Context) {
 	s.sayElsewhere(ctx)
 }
 
-// sayKrkns says how many files of Krkn's have to be imported before they can be replayed.
+// sayKrkns says how many of Krkn's files have to be imported before they can be replayed.
 func (s *setup) sayKrkns(n int) {
 	if n > 0 {
 		s.log.Error(fmt.Sprintf("%d pending version file(s) of Krkn's (.py) in %s are not restored; to make version files of ebb's of them: %s; what was restored by hand: %s", n, s.store.Location(), s.next("import-rollback"), s.next("mark-rollback", "--reason", "TEXT", "FILE")))
 	}
 }
 
-// sayElsewhere says what is pending in the directory that Krkn uses when its configuration names
-// none, where nobody who uses this one looks.
+// sayElsewhere reports what is pending in Krkn's default directory. Users of another directory
+// would not look there.
 func (s *setup) sayElsewhere(ctx context.Context) {
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return // then Krkn has none
+		return // then Krkn has no files there
 	}
 	path := filepath.Join(home, ".krkn", "rollback")
 	if path == s.store.Location() {
@@ -91,12 +91,13 @@ func (s *setup) sayElsewhere(ctx context.Context) {
 	}
 }
 
-// unknownTypeError is a scenario type that no version file has, although others are pending.
+// unknownTypeError is a scenario type that no version file has, although files of other types are
+// pending.
 type unknownTypeError struct {
 	name  string
 	known []string
 	other int
-	list  string // the command that shows what there is
+	list  string // the command that lists all files
 }
 
 func (e *unknownTypeError) Error() string {
@@ -107,16 +108,16 @@ func (e *unknownTypeError) Error() string {
 	return fmt.Sprintf("%s: %d pending file(s) are of %s", text, e.other, strings.Join(e.known, ", "))
 }
 
-// Hints says how to see what there is.
+// Hints says how to list all files.
 func (e *unknownTypeError) Hints() []string {
 	return []string{"to see what is pending: " + e.list}
 }
 
-// selected looks at what a selection matches: a mistyped type must not pass for "nothing to do".
-// The error is a *runner.UnknownRunError or an *unknownTypeError. ours and krkns count what it
-// matches.
+// selected checks what a selection matches: a mistyped scenario type must not look like "nothing to
+// do". The error is a *runner.UnknownRunError or an *unknownTypeError. ours and krkns count the
+// files that match.
 func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns int, err error) {
-	var runs []string // only if the one that is asked for may be none of them
+	var runs []string // filled only if the run that was asked for may not exist
 	types, pendingTypes := map[string]bool{}, map[string]bool{}
 	other := 0
 	for x, err := range versions.Executions(ctx, s.store.Store, versions.Filter{}) {
@@ -155,7 +156,7 @@ func (s *setup) selected(ctx context.Context, o selectionOptions) (ours, krkns i
 	return ours, krkns, nil
 }
 
-// unique returns words without repetition, in their order.
+// unique returns words without duplicates, in their order.
 func unique(words []string) []string {
 	var once []string
 	seen := map[string]bool{}

@@ -11,7 +11,8 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// printActions prints what a plan would do with a file: a line each, and below it the diff of the object.
+// printActions prints what a plan would do with a file. Each change is a line, followed by the diff
+// of the object.
 func printActions(w io.Writer, x runner.Result, color bool) error {
 	if x.Outcome == runner.Planned && len(x.Actions) == 0 {
 		_, err := fmt.Fprintln(w, "  nothing: it is restored already")
@@ -22,7 +23,7 @@ func printActions(w io.Writer, x runner.Result, color bool) error {
 			return err
 		}
 		if i >= len(x.Changes) {
-			continue // what the file says is restored already
+			continue // the version file says that this is restored already
 		}
 		lines, err := diff(x.Changes[i])
 		if err != nil {
@@ -49,7 +50,7 @@ func paint(line string, color bool) string {
 	return line
 }
 
-// planSummary counts what a plan would do, and the files that it would not undo.
+// planSummary counts the changes of a plan, and the files that it would not undo.
 func planSummary(report *runner.Report) string {
 	var verbs, outcomes []string
 	count := map[string]int{}

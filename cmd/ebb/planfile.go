@@ -15,11 +15,11 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// planFormat is that of the plan files that this program writes and reads.
+// planFormat is the format of the plan files that this program reads and writes.
 const planFormat = 1
 
-// planFile is what --dry-run --out writes and --plan carries out. It holds no code: a plan is carried
-// out by making it anew and comparing the two.
+// planFile is what --dry-run --out writes and --plan carries out. It contains no code. Before a
+// plan is carried out, ebb makes a new plan and compares the two.
 type planFile struct {
 	Format       int           `json:"format"`
 	Ebb          string        `json:"ebb"`
@@ -44,11 +44,11 @@ type plannedChange struct {
 	Object string `json:"object"`
 	Text   string `json:"text"`
 	UID    string `json:"uid,omitempty"`
-	Before string `json:"before_sha256,omitempty"` // of what a person writes into the object, and not of its status
+	Before string `json:"before_sha256,omitempty"` // of the fields that users write, without the status
 	After  string `json:"after_sha256,omitempty"`
 }
 
-// plan makes a plan file of what a dry run found.
+// plan makes a plan file from the result of a dry run.
 func (x *execution) plan(report *runner.Report) (*planFile, error) {
 	p := &planFile{
 		Format: planFormat, Ebb: version, Created: time.Now().UTC(), Versions: x.setup.store.Location(),
@@ -115,7 +115,7 @@ func (x *execution) writePlan(report *runner.Report) error {
 	return nil
 }
 
-// readPlan reads a plan file, which has to be for the versions directory.
+// readPlan reads a plan file. It must have been made for the same versions directory.
 func (s *setup) readPlan(path string) (*planFile, error) {
 	directory := s.store.Location()
 	content, err := schema.ReadFile(path)
@@ -136,8 +136,8 @@ func (s *setup) readPlan(path string) (*planFile, error) {
 	return nil, &usageError{err: err, hints: []string{"make a new one: " + s.next("execute-rollback", "--dry-run", "--out", path)}}
 }
 
-// follow makes sure that a plan is still what a replay would do. done means that nothing more is to
-// be done.
+// follow checks that a plan is still what a replay would do. done means that there is nothing left
+// to do.
 func (x *execution) follow(wanted *planFile) (done bool, err error) {
 	report, err := x.look()
 	if err != nil {
@@ -161,7 +161,7 @@ func (x *execution) follow(wanted *planFile) (done bool, err error) {
 	return false, nil
 }
 
-// drift says what is not as the plan says.
+// drift lists the differences between two plans.
 func (p *planFile) drift(now *planFile) []string {
 	var found []string
 	for _, f := range now.Files {

@@ -6,8 +6,8 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// shared counts the files that failed for one and the same reason that is not their own, where
-// there are several.
+// shared counts the files that failed for the same reason, where several did and the reason lies
+// outside the file.
 func shared(report *runner.Report) map[runner.Trouble]int {
 	troubles := map[runner.Trouble]int{}
 	for _, x := range report.Results {

@@ -17,7 +17,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// reporter collects what a report shows. A nil one collects nothing.
+// reporter collects the contents of a report. A nil reporter collects nothing.
 type reporter struct {
 	*caller
 	dir   string
@@ -26,18 +26,18 @@ type reporter struct {
 	facts []htmlreport.Fact
 
 	mu       sync.Mutex
-	finished map[string]time.Time // when the replay of a file ended, by its key
+	finished map[string]time.Time // when the replay of a file ended, by the file's key
 	run      *runner.RunReport
 	replay   *runner.Report
-	document func(outcome error) *runDocument // of a run; nil for a replay
+	document func(outcome error) *runDocument // makes the document of a run; nil for a replay
 }
 
-// reported has a command write a report into dir; "" for none.
+// reported runs a command that writes a report into dir. If dir is "", there is no report.
 func reported(o *commonOptions, dir, title string, command func(*reporter) error) error {
 	if dir == "" {
 		return command(nil)
 	}
-	// Before anything is done: a report that can't be written should not be found missing afterwards.
+	// Before anything else: it is too late to learn afterwards that the report can't be written.
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return &usageError{err: fmt.Errorf("--report: %w", err)}
 	}
@@ -66,7 +66,7 @@ func reported(o *commonOptions, dir, title string, command func(*reporter) error
 	return err
 }
 
-// warnLost says on the log that the one in the report is incomplete.
+// warnLost logs that the copy of the log in the report is incomplete.
 func warnLost(o *commonOptions, lost int64) error {
 	s, err := newSetup(o)
 	if err == nil {
@@ -93,7 +93,7 @@ func (r *reporter) fact(name, value string) {
 	}
 }
 
-// fileFinished is told of each file that was replayed.
+// fileFinished is called for each file that was replayed.
 func (r *reporter) fileFinished(x runner.Result) {
 	if r == nil {
 		return
@@ -103,7 +103,7 @@ func (r *reporter) fileFinished(x runner.Result) {
 	r.finished[x.File.Key()] = time.Now()
 }
 
-// ran and replayed are told what came of it. Both may be nil.
+// ran and replayed take the results. Both may be nil.
 func (r *reporter) ran(report *runner.RunReport) {
 	if r != nil {
 		r.run = report
@@ -116,7 +116,7 @@ func (r *reporter) replayed(report *runner.Report) {
 	}
 }
 
-// write writes report.html, and report.json for programs; of a run, junit.xml too.
+// write writes report.html, and report.json for programs. For a run, it also writes junit.xml.
 func (r *reporter) write(log capturedLog, outcome error) error {
 	page := htmlreport.Report{Title: r.title, Began: r.began, Ended: time.Now(), Facts: r.facts, Log: log.lines, LogCut: log.cut, LogLost: log.lost}
 	switch {
@@ -146,7 +146,7 @@ func (r *reporter) write(log capturedLog, outcome error) error {
 	)
 }
 
-// writeDocument writes what -o json prints.
+// writeDocument writes the same document as -o json.
 func (r *reporter) writeDocument(outcome error) error {
 	path := filepath.Join(r.dir, "report.json")
 	if r.document == nil {
@@ -169,7 +169,7 @@ func (r *reporter) writeDocument(outcome error) error {
 	)
 }
 
-// writeFile writes a file that somebody may be reading: whole, or not at all.
+// writeFile replaces a file in one step: a reader sees all of the old or all of the new content.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".report-")
 	if err != nil {
@@ -251,7 +251,7 @@ func (c *caller) scenarioOf(x runner.ScenarioResult) htmlreport.Scenario {
 	return s
 }
 
-// reportedName is the name of a file on the page, which has its whole path, too.
+// reportedName returns the name of a file for the page, which also shows its whole path.
 func reportedName(f versions.File) string {
 	if f.ScenarioType == "" {
 		return filepath.Base(f.Location)

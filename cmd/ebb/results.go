@@ -11,10 +11,10 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// finish prints a report and returns what its exit code is.
+// finish prints a report and returns an error with the exit code.
 func (s *setup) finish(report *runner.Report, output string) error {
 	if err := s.print(report, output); err != nil {
-		// What was undone is undone: the exit code has to tell, if nothing else can.
+		// The undo is done all the same. The exit code is the only way left to say so.
 		s.log.Error(fmt.Sprintf("the results can't be printed: %v", err))
 		if report.Pending()+report.Refused() == 0 {
 			return outcomeError(exitFailed)
@@ -67,20 +67,20 @@ func planned(report *runner.Report) bool {
 	return slices.ContainsFunc(report.Results, func(x runner.Result) bool { return x.Outcome == runner.Planned })
 }
 
-// unconfigured reports whether nothing was tried because the cluster can't be reached as it is
-// configured.
+// unconfigured reports whether nothing was tried because the configured connection to the cluster
+// can't work.
 func unconfigured(report *runner.Report) bool {
 	return !slices.ContainsFunc(report.Results, func(x runner.Result) bool {
 		return x.Outcome != runner.Blocked && runner.KindOf(x.Err) != runner.KindConfiguration
 	})
 }
 
-// shortName is what of the name of a file mostly distinguishes it.
+// shortName returns the part of a file's name that mostly distinguishes it.
 func shortName(f versions.File) string {
 	return f.ScenarioType + "_…" + f.Name[max(0, strings.LastIndexByte(f.Name, '_')):]
 }
 
-// shortNames name files by what distinguishes them: mostly the type and the letters by chance.
+// shortNames shortens the names of files: mostly to the scenario type and the random letters.
 func (s *setup) shortNames(results []runner.Result) func(runner.Result) string {
 	times := map[string]int{}
 	for _, x := range results {
@@ -94,8 +94,8 @@ func (s *setup) shortNames(results []runner.Result) func(runner.Result) string {
 	}
 }
 
-// printText prints the results. On a terminal, where a person has called for them, files have short
-// names; the log has the whole ones.
+// printText prints the results. On a terminal, files that a user asked for have short names. The
+// log has the whole names.
 func (s *setup) printText(report *runner.Report) error {
 	w, color := s.stdout, s.color(s.stdout)
 	location := func(x runner.Result) string { return x.File.Location }
@@ -141,7 +141,7 @@ func (s *setup) printText(report *runner.Report) error {
 	return nil
 }
 
-// countNotBegun counts the files that an interruption came before.
+// countNotBegun counts the files that were not begun because of an interruption.
 func countNotBegun(report *runner.Report) int {
 	n := 0
 	for _, x := range report.Results {
@@ -152,17 +152,17 @@ func countNotBegun(report *runner.Report) int {
 	return n
 }
 
-// jsonResult is the shape of -o json.
+// jsonResult is a result in the output of -o json.
 type jsonResult struct {
 	File      string             `json:"file"`
 	RunUUID   string             `json:"run_uuid"`
 	Outcome   string             `json:"outcome"`
-	Kind      runner.Kind        `json:"kind,omitempty"` // of the error: what a program decides by
+	Kind      runner.Kind        `json:"kind,omitempty"` // of the error; programs decide by it
 	Error     string             `json:"error,omitempty"`
 	Hints     []string           `json:"hints,omitempty"`
 	BlockedBy string             `json:"blocked_by,omitempty"`
 	Integrity versions.SealState `json:"integrity,omitempty"` // written, edited, replaced or unsealed
 	Actions   []string           `json:"actions,omitempty"`
-	Changes   []builtins.Change  `json:"changes,omitempty"` // of a dry run: each object as it is and as it would be
+	Changes   []builtins.Change  `json:"changes,omitempty"` // of a dry run: each object before and after the change
 	Seconds   float64            `json:"seconds"`
 }

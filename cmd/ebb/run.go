@@ -24,7 +24,7 @@ type runOptions struct {
 	SkipUnsupported  bool
 	SkipPreflight    bool
 	IgnoreSafetyKeys bool
-	// AllowIrreversible runs scenarios that do what can't be undone.
+	// AllowIrreversible lets scenarios make changes that can't be undone.
 	AllowIrreversible bool
 	CheckOnly         bool
 }
@@ -74,7 +74,7 @@ func runRun(ctx context.Context, o runOptions) error {
 	return o.write(ran.document(o.configFile(), began, err), err)
 }
 
-// run runs the scenarios. What came of them is in ran.
+// run runs the scenarios, and stores their results in ran.
 func (o *runOptions) run(ctx context.Context, ran *ranRun, r *reporter) error {
 	o.runs = true
 	s, err := load(&o.commonOptions, func() (*config.Config, error) {
@@ -128,7 +128,7 @@ func (o *runOptions) run(ctx context.Context, ran *ranRun, r *reporter) error {
 	return v.ran(report, err)
 }
 
-// ran says what came of a run and returns what its exit code is.
+// ran reports the result of a run and returns an error with the exit code.
 func (v *supervised) ran(report *runner.RunReport, err error) error {
 	var incomplete *supervisor.IncompleteError
 	s := v.setup
@@ -152,7 +152,7 @@ func (v *supervised) ran(report *runner.RunReport, err error) error {
 	return s.finishRun(report, s.again)
 }
 
-// sayHints says what can be done about what failed in a run, each once.
+// sayHints prints the hints about all failures of a run, each once.
 func (s *setup) sayHints(report *runner.RunReport) {
 	said := map[string]bool{}
 	say := func(hints []string) {
@@ -171,7 +171,7 @@ func (s *setup) sayHints(report *runner.RunReport) {
 	}
 }
 
-// finishRun says what came of a run and returns what its exit code is.
+// finishRun reports the result of a run and returns an error with the exit code.
 func (s *setup) finishRun(report *runner.RunReport, replay string) error {
 	s.sayHints(report)
 	switch pending := report.Pending(); {
@@ -195,7 +195,7 @@ func (s *setup) finishRun(report *runner.RunReport, replay string) error {
 	return nil
 }
 
-// whatIsPending says of pending files whether what they undo is still to be undone.
+// whatIsPending says whether what the pending files undo still has to be undone.
 func whatIsPending(report *runner.Report, pending int) string {
 	undone := 0
 	for _, x := range report.Results {

@@ -15,9 +15,9 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// reportOptions say where what came of a run is written to, besides the log.
+// reportOptions say where the result of a run is written, besides the log.
 type reportOptions struct {
-	Output       string // text, json or a file
+	Output       string // text, json or the path of a file
 	JUnit        string
 	TestCase     string // Krkn's --junit-testcase
 	TestCasePath string
@@ -52,7 +52,7 @@ func (o *reportOptions) check() error {
 	}
 	for _, file := range o.files(time.Time{}) {
 		if o.TestCasePath != "" && filepath.Dir(file) == filepath.Clean(o.TestCasePath) {
-			continue // said above
+			continue // reported above
 		}
 		if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
 			errs = append(errs, fmt.Errorf("report %q: there is no directory %q", file, filepath.Dir(file)))
@@ -61,7 +61,7 @@ func (o *reportOptions) check() error {
 	return errors.Join(errs...)
 }
 
-// files are those that are written at the end: the report, then JUnit's.
+// files returns the paths that are written at the end: the report, then JUnit's.
 func (o *reportOptions) files(began time.Time) []string {
 	var files []string
 	if o.Output != "text" && o.Output != "json" {
@@ -81,7 +81,7 @@ func (o *reportOptions) junitFiles(began time.Time) []string {
 	return files
 }
 
-// ranRun is what came of a run, as far as it came.
+// ranRun is the result of a run, as far as the run came.
 type ranRun struct {
 	*caller
 	uuid   string
@@ -103,8 +103,8 @@ func (r *ranRun) document(config string, began time.Time, err error) *runDocumen
 	return d
 }
 
-// write writes what the options ask for. A run whose report can't be written is not done; what it
-// otherwise came to goes first.
+// write writes the files that the options ask for. A report that can't be written is an error of
+// the run, unless the run has one of its own.
 func (o *runOptions) write(d *runDocument, err error) error {
 	var errs []error
 	if o.Output == "json" {

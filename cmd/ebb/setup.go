@@ -14,7 +14,7 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// setup is what the flags and the configuration make of a command.
+// setup is what a command makes of its flags and the configuration.
 type setup struct {
 	*config.Config
 	*caller
@@ -25,15 +25,15 @@ type setup struct {
 	stderr   io.Writer
 	plain    bool // --no-color
 
-	again    string // the command that goes on with a replay
-	krkns    int    // pending files that a replay selects and only Krkn can replay
-	exitCode bool   // a plan with something to do has an exit code of its own
-	counts   bool   // progress counts files while workers write to the log
+	again    string // the command that continues a replay
+	krkns    int    // selected pending files that only Krkn can replay
+	exitCode bool   // a plan that has changes gets an exit code of its own
+	counts   bool   // the progress bar counts files, while workers write to the log
 	finished func(runner.Result)
 	reporter *reporter // nil without a report
 }
 
-// newSetup is what a command has without a configuration: it can speak.
+// newSetup makes the setup without a configuration. It is sufficient to print messages.
 func newSetup(o *commonOptions) (*setup, error) {
 	s := &setup{caller: o.caller, stdout: o.stdout, stderr: o.stderr, plain: o.NoColor, progress: console.NewProgress(o.stderr)}
 	color := (console.Color(s.progress) || o.color) && !o.NoColor
@@ -50,10 +50,10 @@ func newSetup(o *commonOptions) (*setup, error) {
 	return s, nil
 }
 
-// color reports whether what is written to w may have colours.
+// color reports whether output to w may be coloured.
 func (s *setup) color(w io.Writer) bool { return !s.plain && console.Color(w) }
 
-// load reads the configuration with read, and says what is doubtful in it.
+// load reads the configuration with read, and warns about its doubtful parts.
 func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error) {
 	s, err := newSetup(o)
 	if err != nil {
@@ -90,7 +90,7 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 	return s, nil
 }
 
-// wait shows a wait until it is told that it is over.
+// wait shows that ebb waits, until its result is called.
 func (s *setup) wait(d time.Duration, what string) func() {
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})

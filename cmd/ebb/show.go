@@ -48,7 +48,7 @@ no cluster.
 }
 
 func runShow(ctx context.Context, o showOptions) error {
-	o.force = true // nothing of it is run: a person looks whether it can be trusted
+	o.force = true // nothing of the file is run: the user looks whether it can be trusted
 	s, err := load(&o.commonOptions, o.readIfNamed)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ type shownFile struct {
 	RunUUID   string             `json:"run_uuid"`
 	SHA256    string             `json:"sha256"`
 	Integrity versions.SealState `json:"integrity"`
-	InUse     string             `json:"in_use,omitempty"` // by whom
+	InUse     string             `json:"in_use,omitempty"` // by which process
 	Scenario  string             `json:"scenario,omitempty"`
 	Cluster   string             `json:"cluster_uid,omitempty"`
 	Created   string             `json:"created,omitempty"`
@@ -86,11 +86,11 @@ type shownFile struct {
 	Verify    runner.Function    `json:"verify_callable"`
 	Problem   string             `json:"problem,omitempty"`
 	History   []versions.Entry   `json:"history"`
-	Diff      []string           `json:"diff,omitempty"` // from what ebb wrote to what is there
+	Diff      []string           `json:"diff,omitempty"` // between what ebb wrote and the present content
 	Unkept    bool               `json:"original_unknown,omitempty"`
 }
 
-// lookAt gathers what is known of a file.
+// lookAt collects what is known about a file.
 func lookAt(ctx context.Context, store versions.Store, file versions.File) (*shownFile, error) {
 	content, err := store.Read(ctx, file)
 	if err != nil {
@@ -105,7 +105,7 @@ func lookAt(ctx context.Context, store versions.Store, file versions.File) (*sho
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return nil, err
-		case err != nil: // what a crash leaves; history says so
+		case err != nil: // a crash can leave this; history reports it
 			continue
 		case (versions.File{Execution: entry.Execution, Name: entry.File}).Key() != file.Key():
 			continue
@@ -133,7 +133,7 @@ func (s *shownFile) describe(d runner.Description) {
 	}
 }
 
-// compare finds out what a person has changed.
+// compare finds out what a user has changed in the file.
 func (s *shownFile) compare(ctx context.Context, store versions.Store, content []byte) error {
 	original, err := store.Original(ctx, s.File)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -147,15 +147,15 @@ func (s *shownFile) compare(ctx context.Context, store versions.Store, content [
 	return err
 }
 
-// printer remembers the first error of what it prints.
+// printer prints lines, and remembers the first error.
 type printer struct {
 	w    io.Writer
-	done string // what was done before it is printed, such as "marked"; "" for nothing
+	done string // what was done before the results are printed, such as "marked"; "" for nothing
 	err  error
 }
 
-// failed is why something was not printed. What was done is done, and who reads no results has to
-// know it.
+// failed says why something was not printed. The work is done by then, and a user who sees no
+// results has to be told so.
 func (p *printer) failed() error {
 	if p.err != nil && p.done != "" {
 		return fmt.Errorf("it was %s, but the results can't be printed: %w", p.done, p.err)
@@ -169,7 +169,7 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-// text prints text from outside, indented, each line cleaned.
+// text prints text from outside, indented, with each line cleaned.
 func (p *printer) text(indent, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		p.line("%s%s", indent, console.Clean(line))
@@ -264,7 +264,7 @@ func (s *shownFile) printEdit(p *printer, color bool) {
 	}
 }
 
-// next are the commands that a reader may want now.
+// next returns the commands that a reader is likely to want now.
 func (s *shownFile) next(by *caller) []string {
 	file := s.File.Location
 	switch {
@@ -289,7 +289,8 @@ func (s *shownFile) next(by *caller) []string {
 	return next
 }
 
-// lastOutcome is that of the latest attempt, "" if the file was edited since, or never tried.
+// lastOutcome returns the outcome of the last attempt. It is "" if the file was never tried, or was
+// edited since.
 func (s *shownFile) lastOutcome() string {
 	last := ""
 	for _, e := range s.History {
@@ -315,7 +316,7 @@ func sealText(s versions.SealState) string {
 	return "none: written by hand"
 }
 
-// age is how long ago something was, in its largest unit.
+// age returns how long ago something was, in the largest unit that fits.
 func age(t time.Time) string {
 	switch d := time.Since(t); {
 	case d < time.Minute:
@@ -329,5 +330,5 @@ func age(t time.Time) string {
 	}
 }
 
-// quoted is a word as a shell reads it.
+// quoted returns a word quoted for a shell.
 func quoted(word string) string { return durable.Quote(word) }

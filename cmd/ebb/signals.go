@@ -12,20 +12,21 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
-// exitTimeout is what a process has after its grace: it is over by then, unless something waits
-// that can't be told to stop, such as a credential plugin that hangs or a terminal that reads no more.
-// With the default grace that is less than the 30 s after which Kubernetes kills a pod.
+// exitTimeout is how long a process may take to exit after its grace. By then only something that
+// can't be interrupted is left, such as a credential plugin that hangs, or a terminal that reads
+// nothing. Together with the default grace, it is less than the 30 s after which Kubernetes kills a
+// pod.
 const exitTimeout = 3 * time.Second
 
-// repeatWindow is how soon after a signal another one is the same request: timeout(1) sends one to the
-// process and then to its group, and a wrapper sends SIGTERM on to its child when a terminal has sent
-// SIGINT to both. No person is that fast.
+// repeatWindow is how long after a signal another one counts as the same request. timeout(1) sends
+// a signal to the process and then to its group. A wrapper sends SIGTERM to its child after a
+// terminal has sent SIGINT to both. No person is that fast.
 var repeatWindow = time.Second
 
-// interruption decides which signals are new.
+// interruption decides which signals are new requests.
 type interruption struct {
-	last os.Signal // that was new; nil before the first
-	at   time.Time // when it was heard
+	last os.Signal // the last new signal; nil before the first
+	at   time.Time // when it arrived
 }
 
 // What a signal means.
@@ -33,15 +34,15 @@ type meaning int
 
 const (
 	nothingNew meaning = iota
-	undo               // what was begun
+	undo               // undo what was begun
 	exitAtOnce
 )
 
-// hear takes in a signal. Times are compared by their monotonic clock.
+// hear records a signal and returns its meaning. Times are compared by their monotonic clock.
 func (i *interruption) hear(sig os.Signal, at time.Time) meaning {
 	first := i.last == nil
 	switch {
-	case !first && sig == syscall.SIGHUP: // a terminal that closes sends two, and systemd one after SIGTERM
+	case !first && sig == syscall.SIGHUP: // a terminal that closes sends two, and systemd sends one after SIGTERM
 		return nothingNew
 	case !first && at.Sub(i.at) < repeatWindow:
 		return nothingNew
@@ -53,13 +54,13 @@ func (i *interruption) hear(sig os.Signal, at time.Time) meaning {
 	return exitAtOnce
 }
 
-// heardSignal is a signal with the time at which it came.
+// heardSignal is a signal with its time of arrival.
 type heardSignal struct {
 	os.Signal
 	at time.Time
 }
 
-// listen is signal.Notify with times: who handles a signal may take a while for it.
+// listen is signal.Notify with times of arrival: a signal may be handled much later.
 func listen() (heard <-chan heardSignal, stop func()) {
 	signals, out := make(chan os.Signal, 8), make(chan heardSignal, 8)
 	signal.Notify(signals, supervisor.Signals()...)
@@ -67,7 +68,7 @@ func listen() (heard <-chan heardSignal, stop func()) {
 		for sig := range signals {
 			select {
 			case out <- heardSignal{sig, time.Now()}:
-			default: // nobody needs that many
+			default: // more signals than anybody needs
 			}
 		}
 	}()
@@ -77,11 +78,11 @@ func listen() (heard <-chan heardSignal, stop func()) {
 	}
 }
 
-// onSignals calls first for the first signal. It calls last, which ends the process, for a
-// second SIGINT or SIGTERM, and when what was begun is still not done after the grace.
+// onSignals calls first for the first signal. It calls last, which ends the process, after a second
+// SIGINT or SIGTERM, or if the undo is not done when the grace ends.
 func onSignals(grace time.Duration, first, last func(why string)) (stop func()) {
-	// A line that nobody reads is an error of its write, and not the end of the undo: who reads the log may
-	// end first, as Ctrl-C ends the tee behind ebb as well.
+	// With this, a write to a closed pipe is an error, and does not end the undo. The reader of the
+	// log may end first: Ctrl-C also ends a tee behind ebb.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	heard, deaf := listen()
 	over := make(chan struct{})
@@ -111,7 +112,7 @@ func onSignals(grace time.Duration, first, last func(why string)) (stop func()) 
 	}
 }
 
-// sayInterrupted says what is done after a signal.
+// sayInterrupted says what ebb does after a signal.
 func (s *setup) sayInterrupted(sig, doing string) {
 	s.say(slog.LevelWarn, fmt.Sprintf("received %s, %s; a second signal exits at once", sig, doing))
 }
@@ -121,8 +122,8 @@ func (s *setup) sayEnding(why, replay string) {
 	s.say(slog.LevelError, fmt.Sprintf("%s: exiting at once, what is not restored stays pending; replay it with: %s", why, replay))
 }
 
-// say logs what has to do with a signal. It waits a second at most: a log that nobody
-// reads must not keep the process.
+// say logs a message about a signal. It waits for a second at most: a log that nobody reads must
+// not keep the process from ending.
 func (s *setup) say(level slog.Level, message string) {
 	said := make(chan struct{})
 	go func() {

@@ -3,7 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"sync"
-	_ "time/tzdata" // an image with nothing but this program has no time zones either
+	_ "time/tzdata" // an image that contains only this program has no time zones
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 	"k8s.io/client-go/rest"
@@ -11,9 +11,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// publicRoots has the certificates of public authorities believed where the system has none, as in
-// an image with nothing but this program. It is called before a connection is made that may need
-// them: to read them takes longer than many a command.
+// publicRoots makes Go trust the certificates of public authorities if the system has none, as in
+// an image that contains only this program. It is called just before a connection may need them:
+// reading them takes longer than many a command.
 var publicRoots = sync.OnceFunc(func() { x509.SetFallbackRoots(bundledRoots()) })
 
 func bundledRoots() *x509.CertPool {
@@ -21,7 +21,7 @@ func bundledRoots() *x509.CertPool {
 	for root := range bundle.Roots() {
 		certificate, err := x509.ParseCertificate(root.Certificate)
 		switch {
-		case err != nil: // a system that can't read one can do without it
+		case err != nil: // a system whose certificates can't be read gets none
 		case root.Constraint == nil:
 			pool.AddCert(certificate)
 		default:
@@ -31,7 +31,7 @@ func bundledRoots() *x509.CertPool {
 	return pool
 }
 
-// loadConfig reads a kubeconfig, for a connection to its cluster.
+// loadConfig reads a kubeconfig that will be used for a connection.
 func loadConfig(path, context string) (*rest.Config, error) {
 	c, err := kube.LoadConfig(path, context)
 	if err == nil && len(c.CAData) == 0 && c.CAFile == "" {
@@ -40,7 +40,7 @@ func loadConfig(path, context string) (*rest.Config, error) {
 	return c, err
 }
 
-// online is a function that makes connections to a cloud.
+// online wraps a function that connects to a cloud.
 func online[A, B any](f func(A) (B, error)) func(A) (B, error) {
 	return func(a A) (B, error) {
 		publicRoots()

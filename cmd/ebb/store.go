@@ -19,14 +19,14 @@ import (
 	"github.com/ebb-chaos/ebb/versions/mirror"
 )
 
-// storeTimes are for tests.
+// storeTimes is set by tests.
 var storeTimes clusterstore.Times
 
-// bothPatience is how long the copy in the cluster is waited for where there is one on the disk. It is a
-// variable for tests.
+// bothPatience is how long to wait for the copy in the cluster if there is also one on the disk.
+// Tests change it.
 var bothPatience = 15 * time.Second
 
-// storeOptions say where the version files are, in place of the configuration.
+// storeOptions say where the version files are. They replace the configuration.
 type storeOptions struct {
 	Store           string
 	StoreKubeconfig string
@@ -52,15 +52,15 @@ func (o *storeOptions) check() error {
 	return oneOf("store", o.Store, config.StoreDirectory, config.StoreCluster, config.StoreBoth)
 }
 
-// storeSettings are what a store is opened with, in this process and in its workers.
+// storeSettings are the parameters with which this process and its workers open a store.
 type storeSettings struct {
 	Kind       string
 	Directory  string
 	Trust      versions.Trust
-	Kubeconfig string // of the cluster that has the store
+	Kubeconfig string // of the cluster that holds the store
 	Context    string
-	Target     string // kubeconfig of the cluster that is changed
-	TargetsOwn bool   // the store is in that cluster
+	Target     string // kubeconfig of the cluster that scenarios change
+	TargetsOwn bool   // the store is in the cluster that scenarios change
 	Namespace  string
 	Required   bool
 	Signing    ed25519.PrivateKey // nil in commands that only replay
@@ -71,14 +71,14 @@ type storeSettings struct {
 	Observed   map[string]clusterstore.Observation
 }
 
-// place is a store, and how to open it again.
+// place is a store, and the settings to open it again.
 type place struct {
 	versions.Store
 	settings storeSettings
 }
 
-// storeSettings puts the flags and the configuration together. runs says that version files are
-// written.
+// storeSettings combines the flags and the configuration. runs says that the command writes version
+// files.
 func (s *setup) storeSettings(o *commonOptions, runs bool) (storeSettings, error) {
 	c := s.Store
 	w := storeSettings{
@@ -99,7 +99,7 @@ func (s *setup) storeSettings(o *commonOptions, runs bool) (storeSettings, error
 	return w, s.keys(&w, o, runs)
 }
 
-// at says where in the configuration a path of keys is, unless a flag has it.
+// at adds to an error where the path of a key was configured, unless a flag gave it.
 func at(flag, place string, err error) error {
 	if err == nil || flag != "" || place == "" {
 		return err
@@ -107,7 +107,7 @@ func at(flag, place string, err error) error {
 	return fmt.Errorf("%s: %w", place, err)
 }
 
-// keys reads the keys. Who only replays has no use for a private key but to know its public one.
+// keys reads the keys. A command that only replays uses a private key only for its public part.
 func (s *setup) keys(w *storeSettings, o *commonOptions, runs bool) error {
 	signing, public := cmp.Or(o.SigningKey, s.Store.SigningKey), cmp.Or(o.PublicKeys, s.Store.PublicKeys)
 	if public != "" {
@@ -128,7 +128,8 @@ func (s *setup) keys(w *storeSettings, o *commonOptions, runs bool) error {
 			w.Signing = key
 		}
 	case runs:
-		// The workers of this process can replay what one of them wrote, and nobody else can.
+		// A temporary key: the workers of this process can replay what one of them wrote, and
+		// nobody else can.
 		key, err := clusterstore.NewKey()
 		if err != nil {
 			return err
@@ -139,13 +140,13 @@ func (s *setup) keys(w *storeSettings, o *commonOptions, runs bool) error {
 	return nil
 }
 
-// target is the kubeconfig of the cluster that is changed.
+// target returns the kubeconfig of the cluster that scenarios change.
 func (s *setup) target(o *commonOptions) string {
 	switch {
 	case o.Kubeconfig != "":
 		return o.Kubeconfig
 	case s.Kubeconfig != "" && missing(s.Kubeconfig) && !missing(config.ServiceAccount):
-		return "" // as settings says
+		return "" // the same rule as in settings
 	}
 	return s.Kubeconfig
 }
@@ -199,7 +200,8 @@ func (w storeSettings) openCluster(log *slog.Logger) (*clusterstore.Store, error
 	return clusterstore.New(options)
 }
 
-// targetUID is that of the cluster that is changed, which is not the one that has the store.
+// targetUID returns the UID of the cluster that scenarios change, which is not the cluster of the
+// store.
 func (w storeSettings) targetUID(ctx context.Context) (string, error) {
 	path, err := config.KubeconfigPath(w.Target)
 	if err != nil {
@@ -217,8 +219,8 @@ func (w storeSettings) targetUID(ctx context.Context) (string, error) {
 	return client.ClusterUID(ctx)
 }
 
-// locate finds the version file that an operand names: by its path or, in a cluster, by its location
-// there. One that is not there is a mistake in the operand.
+// locate finds the version file that an operand names: by its path or, in a cluster, by its
+// location there. A file that does not exist is a usage error.
 func (s *setup) locate(ctx context.Context, o *commonOptions, operand string) (place, versions.File, error) {
 	if s.store.settings.Kind == config.StoreCluster || strings.HasPrefix(operand, clusterstore.Scheme) {
 		return s.locateInCluster(ctx, o, operand)
@@ -232,7 +234,7 @@ func (s *setup) locate(ctx context.Context, o *commonOptions, operand string) (p
 		return place{}, file, err
 	}
 	if store.Location() == s.store.Location() {
-		return s.store, file, nil // which may have a second copy
+		return s.store, file, nil // the store may have a second copy
 	}
 	return place{store, storeSettings{Kind: config.StoreDirectory, Directory: store.Location(), Trust: trust}}, file, nil
 }

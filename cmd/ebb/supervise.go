@@ -13,26 +13,27 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
-// maxMemory is what a worker may take; 0 is the supervisor's default. A binary for tests sets it.
+// maxMemory limits the memory of a worker; 0 is the supervisor's default. The binary for tests sets
+// it.
 var maxMemory uint64
 
-// supervised is a command whose work is done by workers.
+// supervised is a command whose work is done in workers.
 type supervised struct {
 	*supervisor.Supervisor
 	setup  *setup
 	ctx    context.Context // cancelled by the first signal
-	killed chan struct{}   // closed by what ends the process at once
+	killed chan struct{}   // closed when the process is ended at once
 	once   sync.Once
-	stop   func() // frees what it holds
+	stop   func() // releases its resources
 }
 
-// supervise makes ready for the work of a command. The first signal stops it, a second one, and the
-// end of the grace, end this process.
+// supervise prepares a command that works in workers. The first signal stops the work. A second one
+// ends this process, and so does the end of the grace.
 func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSettings) (*supervised, error) {
 	v := &supervised{setup: s, killed: make(chan struct{})}
 	output := o.stderr
 	if console.IsTerminal(s.progress) {
-		if s.counts { // the bar is this process's
+		if s.counts { // this process draws the bar
 			output, w.Color = s.progress.Lines(), s.color(s.progress)
 		} else {
 			s.progress.Share()
@@ -41,7 +42,7 @@ func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSetting
 	var err error
 	v.Supervisor, err = supervisor.New(buildRunner, w, supervisor.Options{
 		Log: s.log, Output: output, Args: o.args, Abort: s.abort, Finished: s.finished,
-		Grace:  w.Times.Grace + time.Hour, // onSignals is sooner
+		Grace:  w.Times.Grace + time.Hour, // onSignals ends it sooner
 		Memory: maxMemory,
 	})
 	if err != nil {
@@ -57,30 +58,31 @@ func (s *setup) supervise(ctx context.Context, o *commonOptions, w workerSetting
 	return v, nil
 }
 
-// superviseReplay makes ready for a replay. It comes to an end, however often the server goes away.
+// superviseReplay prepares a replay. Its total waiting time is limited, so that it ends even if the
+// server fails again and again.
 func (s *setup) superviseReplay(ctx context.Context, o *commonOptions, times timeOptions, force bool) (*supervised, error) {
 	settings := s.settings(o, times)
 	settings.Force, settings.TotalPatience = force, times.Timeout
 	return s.supervise(ctx, o, settings)
 }
 
-// abort ends this process, which works itself because it could start no other, and which nothing else
-// can end. why completes a sentence whose subject is the process.
+// abort ends this process at once. It is for a process that does the work itself because it could
+// not start a worker. why completes a sentence whose subject is the process.
 func (s *setup) abort(why string) {
 	s.log.Error("this process " + why + " and ends: what is not restored stays pending")
 	os.Exit(exitPending)
 }
 
-// end ends the worker, and with it this process.
+// end ends the worker and then this process.
 func (v *supervised) end(why string) {
 	v.setup.sayEnding(why, v.setup.again)
-	// Whatever holds the worker up must not hold up this process.
+	// If ending the worker takes too long, this process ends all the same.
 	time.AfterFunc(time.Second, func() { os.Exit(exitPending) })
 	v.once.Do(func() { close(v.killed) })
 	v.Kill()
 }
 
-// wasKilled reports whether the work was ended at once; it was said why.
+// wasKilled reports whether the work was ended at once. The reason was logged then.
 func (v *supervised) wasKilled() bool {
 	select {
 	case <-v.killed:
@@ -90,7 +92,7 @@ func (v *supervised) wasKilled() bool {
 	}
 }
 
-// afterKill takes away what the worker has left on the terminal, and returns the exit code.
+// afterKill clears what the worker has left on the terminal, and returns the exit code.
 func (v *supervised) afterKill() error {
 	if err := v.setup.progress.Clear(); err != nil {
 		v.setup.log.Debug(fmt.Sprintf("progress: %v", err))
@@ -98,7 +100,7 @@ func (v *supervised) afterKill() error {
 	return outcomeError(exitPending)
 }
 
-// replayed says what came of a replay and returns what its exit code is.
+// replayed reports the result of a replay and returns an error with the exit code.
 func (v *supervised) replayed(report *runner.Report, err error, output string) error {
 	var incomplete *supervisor.IncompleteError
 	v.setup.reporter.replayed(report)

@@ -10,10 +10,11 @@ import (
 	"github.com/ebb-chaos/ebb/versions/clusterstore"
 )
 
-// mostEvents bounds the Events of an execution: it may have thousands of pods.
+// mostEvents limits the Events of one execution: it may have thousands of pods.
 const mostEvents = 20
 
-// tell says once that the runner of an execution is dead: in the log, and by Events on what it left.
+// tell announces once that the runner of an execution is dead: in the log, and with Events on the
+// objects that it left changed.
 func (w *watcher) tell(ctx context.Context, x clusterstore.Sight) {
 	if w.told[x.ID] {
 		return
@@ -36,8 +37,8 @@ func (w *watcher) tell(ctx context.Context, x clusterstore.Sight) {
 	}
 }
 
-// undoes returns what the pending files of an execution are for. Files that are not proven to be a
-// runner's say nothing.
+// undoes returns the objects that the pending files of an execution undo. It skips files if it is
+// not proven that a runner wrote them.
 func (w *watcher) undoes(ctx context.Context, x clusterstore.Sight) []builtins.Ref {
 	r, err := runner.New(w.store, runner.Options{})
 	if err != nil {
@@ -58,7 +59,7 @@ func (w *watcher) undoes(ctx context.Context, x clusterstore.Sight) []builtins.R
 	return refs
 }
 
-// event makes an Event on an object of the cluster that was changed.
+// event creates an Event about an object of the cluster that the scenario changed.
 func (w *watcher) event(ctx context.Context, x clusterstore.Sight, ref builtins.Ref) error {
 	client, err := w.target()
 	if err != nil {

@@ -91,7 +91,7 @@ func runTest(ctx context.Context, o testOptions) error {
 	settings := s.settings(&o.commonOptions, o.timeOptions)
 	settings.Scripts, settings.OnlyScript = filepath.Dir(path), filepath.Base(path)
 	settings.OnStop, settings.AllowIrreversible = "rolling back", o.AllowIrreversible
-	settings.Events = false // of 15 runs, nobody wants to read them
+	settings.Events = false // a trial makes about 15 runs: nobody wants all their Events
 	s.again = s.next("execute-rollback")
 	v, err := s.supervise(ctx, &o.commonOptions, settings)
 	if err != nil {
@@ -117,7 +117,7 @@ func runTest(ctx context.Context, o testOptions) error {
 	return t.finish(t.all())
 }
 
-// filesOf are the scenario files of a type.
+// filesOf returns the scenario files of a type.
 func (s *setup) filesOf(kind string) []runner.ScenarioFile {
 	var files []runner.ScenarioFile
 	for _, scenario := range s.Scenarios {
@@ -133,7 +133,7 @@ func (s *setup) filesOf(kind string) []runner.ScenarioFile {
 	return files
 }
 
-// checkScript finds what check-rollback finds, and reads what the script declares.
+// checkScript runs the checks of check-rollback, and reads the declarations of the script.
 func (t *trial) checkScript(ctx context.Context) error {
 	name := t.options.operands[0]
 	source := readSource(ctx, t.setup.caller, name, versions.TrustAuto)
@@ -163,7 +163,7 @@ func (t *trial) checkScript(ctx context.Context) error {
 	return nil
 }
 
-// permitted makes sure that this is a cluster for tests.
+// permitted checks that this cluster may be used for tests.
 func (t *trial) permitted() error {
 	if t.options.Yes {
 		return nil

@@ -10,13 +10,14 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// From so many files on, a replay ends with a table: the list of its results is longer than a screen.
+// manyFiles is the number of files from which on a replay ends with a table: its list of results is
+// then longer than a screen.
 const manyFiles = 20
 
-// worstReasons is how many reasons the table has.
+// worstReasons is the number of reasons in the table.
 const worstReasons = 3
 
-// paintOutcome colours an outcome by what it asks of the reader.
+// paintOutcome colours an outcome by its urgency.
 func paintOutcome(o runner.Outcome, color bool) string {
 	const red, green, yellow, plain = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 	paint := yellow
@@ -31,7 +32,7 @@ func paintOutcome(o runner.Outcome, color bool) string {
 	return paint + string(o) + plain
 }
 
-// sayTotals says how many files had which outcome, in what time, and why most of them failed.
+// sayTotals logs how many files had which outcome, how long that took, and why most of them failed.
 func (s *setup) sayTotals(report *runner.Report) {
 	if len(report.Results) >= manyFiles {
 		s.log.Info(totals(report))

@@ -18,8 +18,8 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// trial is one ebb test. Each run and each replay of it has a worker of its own, which is told over
-// its pipe where it ends.
+// trial is one call of ebb test. Each of its runs and replays has a worker of its own. The pipe to
+// the worker says at which point it is killed.
 type trial struct {
 	*supervised
 	options  testOptions
@@ -28,29 +28,29 @@ type trial struct {
 	script   *runner.Declared
 	files    []runner.ScenarioFile
 
-	client  *kube.Client // nil: no cluster is needed
+	client  *kube.Client // nil if no cluster is needed
 	kinds   []kube.Resource
 	unseen  []string // what is not compared, and why
 	before  *snapshot.Snapshot
 	scope   snapshot.Scope
-	inCloud map[string]bool // refs of what no cluster has
+	inCloud map[string]bool // refs of objects that are not in the cluster but in a cloud
 
-	passed map[runner.Point]int // in the whole run
+	passed map[runner.Point]int // by the whole run
 	runs   []string             // UUIDs
 	steps  []trialStep
 }
 
-// The points in the order in which a scenario passes them.
+// The points, in the order in which a scenario passes them.
 var pointsInOrder = []runner.Point{
 	runner.BeforeFlush, runner.Rehearsal, runner.AfterFlush, runner.AfterChange, runner.EffectSeen,
 	runner.BeforeUndo, runner.DuringUndo, runner.BeforeRename, runner.AfterRename,
 }
 
-// errStop ends a trial: what came of it is in its steps.
+// errStop ends a trial. The steps have the results.
 var errStop = errors.New("the trial is over")
 
-// all makes all steps. After one that failed nothing else is tried, since the cluster is perhaps
-// not what the next would begin with.
+// all makes all steps. It stops after a step that failed: the cluster may then not be in the state
+// with which the next step has to begin.
 func (t *trial) all() error {
 	t.printStep(t.steps[0])
 	if err := t.snapshot(); err != nil {
@@ -62,7 +62,7 @@ func (t *trial) all() error {
 	for _, p := range pointsInOrder {
 		times := []int{1, t.passed[p]}
 		if p == runner.EffectSeen {
-			times[1] = 1 // how often is a matter of time
+			times[1] = 1 // the number of passes depends on timing
 		}
 		if t.passed[p] == 0 {
 			continue
@@ -83,10 +83,10 @@ func (t *trial) all() error {
 	return t.twice()
 }
 
-// work has something done by a worker of its own.
+// work is a job for a worker of its own.
 type work struct {
 	*supervisor.Supervisor
-	log bytes.Buffer // what it said
+	log bytes.Buffer // the worker's log
 }
 
 func (t *trial) work(kill *supervisor.KillAt, passed func(runner.Point)) (*work, error) {
@@ -100,7 +100,8 @@ func (t *trial) work(kill *supervisor.KillAt, passed func(runner.Point)) (*work,
 	return w, err
 }
 
-// run runs the scenarios once, perhaps to a point. killed reports whether it came there.
+// run runs the scenarios once, to the end or to a point. killed reports whether the point was
+// reached.
 func (t *trial) run(step *trialStep, kill *supervisor.KillAt, passed func(runner.Point)) (report *runner.RunReport, killed bool, err error) {
 	w, err := t.work(kill, passed)
 	if err != nil {
@@ -121,7 +122,8 @@ func (t *trial) run(step *trialStep, kill *supervisor.KillAt, passed func(runner
 	return report, false, err
 }
 
-// replay undoes what a run left. A signal does not stop it: whoever kills a run cleans up after it.
+// replay undoes what a run left. A signal does not stop it: what was changed before a signal still
+// has to be undone.
 func (t *trial) replay(step *trialStep, kill *supervisor.KillAt) (report *runner.Report, killed bool, err error) {
 	w, err := t.work(kill, nil)
 	if err != nil {
@@ -137,13 +139,13 @@ func (t *trial) replay(step *trialStep, kill *supervisor.KillAt) (report *runner
 	switch {
 	case errors.As(err, &incomplete) && incomplete.Killed:
 		return report, true, nil
-	case errors.As(err, &unknown): // the run had not begun anything
+	case errors.As(err, &unknown): // the run was killed before it began anything
 		return &runner.Report{}, false, nil
 	}
 	return report, false, err
 }
 
-// touched takes in what version files are for: that is where to look.
+// touched records which objects the version files name: the comparison looks at them.
 func (t *trial) touched(results []runner.Result) {
 	for _, x := range results {
 		for _, ref := range x.Undoes {
@@ -166,7 +168,7 @@ func (t *trial) add(ref builtins.Ref) {
 	}
 }
 
-// whole runs the scenario to its end, and counts the points.
+// whole runs the scenario to its end, and counts the points that it passes.
 func (t *trial) whole() error {
 	step := &trialStep{Name: "whole run"}
 	report, _, err := t.run(step, nil, func(p runner.Point) { t.passed[p]++ })
@@ -186,7 +188,7 @@ func (t *trial) whole() error {
 	return t.compare(step)
 }
 
-// failed says what went wrong in a run, "" if nothing did.
+// failed says why a run failed, "" if it did not.
 func failed(report *runner.RunReport) string {
 	for _, x := range report.Scenarios {
 		for _, r := range x.Results {
@@ -201,7 +203,7 @@ func failed(report *runner.RunReport) string {
 	return ""
 }
 
-// effectsOf says what was seen of the chaos.
+// effectsOf describes what was observed of the chaos.
 func effectsOf(report *runner.RunReport) string {
 	text := ""
 	for _, x := range report.Scenarios {
@@ -244,7 +246,8 @@ func (t *trial) killed(at supervisor.KillAt) error {
 	return t.compare(step)
 }
 
-// replayKilled kills a run at its last change, then its replay at a point, and replays once more.
+// replayKilled kills a run at its last change, then kills its replay at a point, and replays once
+// more.
 func (t *trial) replayKilled(at supervisor.KillAt) error {
 	step := &trialStep{Name: "replay killed at " + at.String(), Point: string(at.Point), Nth: at.Nth}
 	report, killed, err := t.run(step, &supervisor.KillAt{Point: runner.AfterChange, Nth: t.passed[runner.AfterChange]}, nil)
@@ -277,7 +280,7 @@ func (t *trial) restore(step *trialStep) error {
 	return t.judge(step, report)
 }
 
-// judge looks at what came of a replay, and at the cluster.
+// judge checks the result of a replay, and the cluster.
 func (t *trial) judge(step *trialStep, report *runner.Report) error {
 	counts := map[runner.Outcome]int{}
 	for _, x := range report.Results {
@@ -299,7 +302,7 @@ func (t *trial) judge(step *trialStep, report *runner.Report) error {
 	return nil
 }
 
-// twice undoes once more what the latest run left and a replay has restored.
+// twice undoes what the last run left once more, after a replay has restored it.
 func (t *trial) twice() error {
 	step := &trialStep{Name: "undone twice"}
 	listing, err := t.setup.store.List(t.ctx, versions.Filter{RunUUID: t.runs[len(t.runs)-1]})

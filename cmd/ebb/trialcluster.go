@@ -16,11 +16,11 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// comparePause is how often the cluster is looked at while it is not as before.
+// comparePause is the pause between two comparisons while the cluster differs from before.
 const comparePause = 250 * time.Millisecond
 
-// openCluster opens the cluster, and finds out what can be compared. A scenario without rights
-// needs none.
+// openCluster opens the cluster, and finds out what can be compared. A scenario that needs no
+// rights needs no cluster.
 func (t *trial) openCluster() error {
 	t.inCloud, t.scope.Objects = map[string]bool{}, map[string]bool{}
 	if len(t.script.Rights) == 0 {
@@ -34,8 +34,8 @@ func (t *trial) openCluster() error {
 	return nil
 }
 
-// snapshot looks at the cluster before anything is done. Where the scenario will change it is not
-// known yet, so that it looks at all namespaces.
+// snapshot reads the cluster before anything is changed. It reads all namespaces, as it is not
+// known yet which ones the scenario will change.
 func (t *trial) snapshot() error {
 	if t.client == nil {
 		return nil
@@ -54,8 +54,7 @@ func (t *trial) snapshot() error {
 	return err
 }
 
-// compare ends a step: nothing may be pending, and the cluster has to be as it was, if not at once
-// then soon.
+// compare ends a step: nothing may be pending, and the cluster must soon be as it was before.
 func (t *trial) compare(step *trialStep) error {
 	if left := t.left(step.RunUUID); left != "" {
 		return t.fail(step, left)
@@ -81,7 +80,7 @@ func (t *trial) compare(step *trialStep) error {
 	}
 }
 
-// left says what of a run is still pending, "" for nothing.
+// left says what is still pending of a run, "" for nothing.
 func (t *trial) left(run string) string {
 	if run == "" {
 		return ""
@@ -104,7 +103,7 @@ func (t *trial) left(run string) string {
 func (t *trial) pendingLeft() (int, error) {
 	count := 0
 	for _, run := range t.runs {
-		// A signal that ended the trial does not end this question.
+		// This still works after a signal has ended the trial.
 		ours, _, err := countPending(context.WithoutCancel(t.ctx), t.setup.store.Store, versions.Filter{RunUUID: run, PendingOnly: true})
 		if err != nil {
 			return count, err
@@ -114,7 +113,7 @@ func (t *trial) pendingLeft() (int, error) {
 	return count, nil
 }
 
-// tidy removes the executed files of a trial that passed: nobody will want them.
+// tidy removes the executed files of a trial that passed.
 func (t *trial) tidy() error {
 	var errs []error
 	for _, run := range t.runs {
@@ -124,7 +123,7 @@ func (t *trial) tidy() error {
 	return errors.Join(errs...)
 }
 
-// compared says in words what was compared.
+// compared describes what was compared.
 func (t *trial) compared() []string {
 	var kinds, all []string
 	for _, r := range t.kinds {
@@ -140,7 +139,7 @@ func (t *trial) compared() []string {
 	return append(all, slices.Sorted(maps.Keys(t.scope.Objects))...)
 }
 
-// notCompared says what was not, and why.
+// notCompared describes what was not compared, and why.
 func (t *trial) notCompared() []string {
 	all := slices.Clone(t.unseen)
 	for _, ref := range slices.Sorted(maps.Keys(t.inCloud)) {
@@ -149,8 +148,8 @@ func (t *trial) notCompared() []string {
 	return all
 }
 
-// unlisted notes an object that a version file names and that no snapshot has, since the scenario
-// declares no right on its kind.
+// unlisted records an object that a version file names but that no snapshot contains, because the
+// scenario declares no right on its kind.
 func (t *trial) unlisted(ref builtins.Ref) {
 	known := slices.ContainsFunc(t.kinds, func(r kube.Resource) bool { return r.Kind == ref.Kind })
 	text := ref.Kind + ": the scenario declares no right on it, or it can't be listed"

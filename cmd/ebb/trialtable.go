@@ -13,7 +13,7 @@ import (
 	"github.com/ebb-chaos/ebb/runner"
 )
 
-// What came of a step.
+// The results of a step.
 const (
 	stepPassed     = "passed"
 	stepFailed     = "failed"
@@ -30,7 +30,7 @@ type trialStep struct {
 	Differences []string `json:"differences,omitempty" jsonschema:"what in the cluster is not as before"`
 	RunUUID     string   `json:"run_uuid,omitempty"`
 
-	log []byte // of the workers
+	log []byte // of its workers
 }
 
 // testDocument is what test prints with -o json.
@@ -52,7 +52,7 @@ type testDocument struct {
 	NotCompared []string     `json:"not_compared"`
 }
 
-// end takes in a step that did not fail.
+// end finishes a step that did not fail.
 func (t *trial) end(step *trialStep) error {
 	if step.Result == "" {
 		step.Result = stepPassed
@@ -62,7 +62,7 @@ func (t *trial) end(step *trialStep) error {
 	return nil
 }
 
-// fail takes in a step that failed, and what the workers said in it.
+// fail finishes a step that failed, and prints its workers' logs.
 func (t *trial) fail(step *trialStep, why string) error {
 	step.Result, step.Detail = stepFailed, why
 	t.steps = append(t.steps, *step)
@@ -75,7 +75,7 @@ func (t *trial) fail(step *trialStep, why string) error {
 	return errStop
 }
 
-// interrupted ends a trial whose run was interrupted, and undone.
+// interrupted ends a trial whose run was interrupted and undone.
 func (t *trial) interrupted(step *trialStep) error {
 	step.Detail = "interrupted, and undone"
 	if left := t.left(step.RunUUID); left != "" {
@@ -99,7 +99,7 @@ func (t *trial) printStep(step trialStep) {
 	}
 }
 
-// countsText is "2 restored, 1 already restored".
+// countsText formats counts: "2 restored, 1 already restored".
 func countsText(counts map[runner.Outcome]int) string {
 	var all []string
 	for _, o := range slices.Sorted(maps.Keys(counts)) {
@@ -108,7 +108,7 @@ func countsText(counts map[runner.Outcome]int) string {
 	return strings.Join(all, ", ")
 }
 
-// neverPassed are the points that the whole run did not come to, and what that means.
+// neverPassed lists the points that the whole run did not pass, and what that means.
 func (t *trial) neverPassed() []string {
 	var all []string
 	for _, p := range pointsInOrder {
@@ -127,7 +127,7 @@ func (t *trial) neverPassed() []string {
 	return all
 }
 
-// finish says what came of a trial, and returns what its exit code is.
+// finish prints the result of a trial, and returns an error with the exit code.
 func (t *trial) finish(err error) error {
 	s := t.setup
 	passed := err == nil

@@ -11,7 +11,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// usageError is a mistake in the command line or the configuration, found before anything was done.
+// usageError is an error in the command line or the configuration, found before anything was done.
 type usageError struct {
 	err   error
 	hints []string
@@ -21,7 +21,7 @@ func (e *usageError) Error() string   { return e.err.Error() }
 func (e *usageError) Unwrap() error   { return e.err }
 func (e *usageError) Hints() []string { return e.hints }
 
-// onUsageError words what the parser of the command line has to say.
+// onUsageError rewords the errors of the command line's parser.
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	by := callerOf(appArgs(c.App))
 	help := []string{by.bare("--help")}
@@ -43,7 +43,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	}
 	flags := c.Command.Flags
 	if c.Command.Name == c.App.Name {
-		flags = nil // at this place, those of any command may come
+		flags = nil // before the command, the flags of all commands are allowed
 		for _, command := range c.App.Commands {
 			flags = append(flags, command.Flags...)
 		}
@@ -61,10 +61,10 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	return &usageError{err: fmt.Errorf("%s", text), hints: help}
 }
 
-// badValue is what the parser says of a value that is not of its flag's type.
+// badValue matches the parser's message about a value of the wrong type.
 var badValue = lazyregexp.New(`^invalid value (".*?") for flag -([a-zA-Z_-]+): `)
 
-// wantedValue says what values a flag takes.
+// wantedValue describes the values that a flag takes.
 func wantedValue(flags []cli.Flag, name string) string {
 	for _, flag := range flags {
 		if !slices.Contains(flag.Names(), name) {
@@ -80,7 +80,7 @@ func wantedValue(flags []cli.Flag, name string) string {
 	return "another value"
 }
 
-// dashed is a flag as it is typed.
+// dashed returns a flag as it is typed.
 func dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -88,7 +88,8 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// nearest returns the name that was probably meant. A single letter resembles any other.
+// nearest returns the name that was probably meant. A single letter resembles every other, so it
+// has none.
 func nearest(name string, known []string) string {
 	long := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return len(k) == 1 })
 	return suggest.Nearest(name, long)

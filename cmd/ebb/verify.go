@@ -106,7 +106,7 @@ func runVerify(ctx context.Context, o verifyOptions) error {
 	return s.finishVerify(report, o.Output, err != nil)
 }
 
-// countVerifiable counts the files whose verify is to be called.
+// countVerifiable counts the files whose verify will be called.
 func (s *setup) countVerifiable(ctx context.Context, o runner.ReplayOptions) (int, error) {
 	if len(o.Only) > 0 {
 		return len(o.Only), nil
@@ -125,11 +125,12 @@ func (s *setup) countVerifiable(ctx context.Context, o runner.ReplayOptions) (in
 	return n, nil
 }
 
-// finishVerify prints what came of it. What could not be asked is not taken for restored.
+// finishVerify prints the results. A file whose verify could not be called does not count as
+// restored.
 func (s *setup) finishVerify(report *runner.Report, output string, incomplete bool) error {
 	unprinted := s.print(report, output)
 	if unprinted != nil {
-		// What was found counts more than that nobody can read it.
+		// What is not restored matters more than the failed output.
 		s.log.Error(fmt.Sprintf("the results can't be printed: %v", unprinted))
 	}
 	count := map[runner.Outcome]int{}
@@ -168,10 +169,10 @@ func (s *setup) finishVerify(report *runner.Report, output string, incomplete bo
 	return nil
 }
 
-// mostSaid is how many of the files that are not restored get a command of their own.
+// mostSaid is for how many files that are not restored a command of their own is printed.
 const mostSaid = 3
 
-// sayUnverified says how to restore what is not, also if it was once.
+// sayUnverified says how to restore what is not restored, including what was restored once.
 func (s *setup) sayUnverified(report *runner.Report) {
 	said := 0
 	for _, x := range report.Results {

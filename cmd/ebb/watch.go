@@ -55,26 +55,27 @@ the runners. If it lacks the credentials for an undo, it says so.
 	}, runWatch)
 }
 
-// watcher is the one that looks, while it leads.
+// watcher looks at the store while it is the leader.
 type watcher struct {
 	*setup
 	options *watchOptions
 	store   *clusterstore.Store
-	target  func() (*kube.Client, error) // opened when it is needed
+	target  func() (*kube.Client, error) // opened when it is first needed
 	times   clusterstore.Times
 	metrics *metrics
 
-	told     map[string]bool      // executions that were told of
+	told     map[string]bool      // executions that were announced
 	keysSaid string               // why the public keys could not be read again; "" if they could
-	retry    map[string]time.Time // those that could not be restored, and when to try again
+	retry    map[string]time.Time // executions that could not be restored, and when to try again
 }
 
-// lookPart is how often a watch looks, as a part of how long a Lease lasts: every 5 s.
+// lookPart sets how often a watch looks: the duration of a Lease, divided by this. That is every 5
+// s.
 const lookPart = 12
 
 func runWatch(ctx context.Context, o watchOptions) error {
 	if o.Store == "" || o.Store == config.StoreBoth {
-		o.Store = config.StoreCluster // there is nothing else to watch
+		o.Store = config.StoreCluster // only a store in a cluster can be watched
 	}
 	s, err := load(&o.commonOptions, o.readRollback)
 	if err != nil {
@@ -112,7 +113,7 @@ func runWatch(ctx context.Context, o watchOptions) error {
 	return nil
 }
 
-// openTarget opens the cluster that is changed, at the first call.
+// openTarget opens the cluster that scenarios change, at the first call.
 func (s *setup) openTarget(o *commonOptions) func() (*kube.Client, error) {
 	var client *kube.Client
 	return func() (*kube.Client, error) {
@@ -131,7 +132,7 @@ func (s *setup) openTarget(o *commonOptions) func() (*kube.Client, error) {
 	}
 }
 
-// lead works while this watch is the leader, and waits for its turn otherwise.
+// lead looks at the store while this watch is the leader, and otherwise waits for its turn.
 func (w *watcher) lead(ctx context.Context) {
 	w.log.Info(fmt.Sprintf("waiting to lead: %s of %s", w.store.Location(), w.store.Server()))
 	w.store.Lead(ctx, clusterstore.Leader{
@@ -141,7 +142,7 @@ func (w *watcher) lead(ctx context.Context) {
 	})
 }
 
-// work looks again and again.
+// work looks at the store at regular intervals.
 func (w *watcher) work(ctx context.Context) {
 	w.metrics.leads(true)
 	defer context.AfterFunc(ctx, func() { w.metrics.leads(false) })()
@@ -170,7 +171,7 @@ func (w *watcher) work(ctx context.Context) {
 	}
 }
 
-// look is one look at the store.
+// look reads the store once.
 func (w *watcher) look(ctx context.Context) error {
 	sights, problems, err := w.store.Look(ctx)
 	if err != nil {
@@ -192,7 +193,7 @@ func (w *watcher) look(ctx context.Context) error {
 		case x.Dead:
 			dead++
 			w.tell(ctx, x)
-			if again && time.Now().Before(at) { // its Lease could not be taken
+			if again && time.Now().Before(at) { // its Lease could not be taken the last time
 				continue
 			}
 		case again && !x.Held && time.Now().After(at):
@@ -207,7 +208,7 @@ func (w *watcher) look(ctx context.Context) error {
 	return nil
 }
 
-// readKeys reads the public keys again: a watch lives for longer than a key.
+// readKeys reads the public keys again: a watch runs longer than a key is in use.
 func (w *watcher) readKeys() {
 	fresh, err := w.storeSettings(&w.options.commonOptions, false)
 	said := ""
@@ -222,8 +223,8 @@ func (w *watcher) readKeys() {
 	w.keysSaid = said
 }
 
-// replay undoes one execution in a worker, and looks once more when whatever the dead runner sent
-// must have landed.
+// replay undoes one execution in a worker. It looks once more when every request that the dead
+// runner may have sent must have arrived.
 func (w *watcher) replay(ctx context.Context, x clusterstore.Sight) {
 	var keys []string
 	for _, f := range x.Files {
@@ -254,7 +255,7 @@ func (w *watcher) replay(ctx context.Context, x clusterstore.Sight) {
 	w.log.Error(fmt.Sprintf("%s is not all restored: trying again in %s", x.ID, w.times.Lease*5))
 }
 
-// sayUndoable says of a file what can't be undone from here, whoever tries.
+// sayUndoable says which part of a file nobody can undo from here.
 func (w *watcher) sayUndoable(result runner.Result) {
 	switch runner.KindOf(result.Err) {
 	case runner.KindCredentials:

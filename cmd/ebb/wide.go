@@ -15,7 +15,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// wide lists version files in a table. Each is printed as soon as it is known: there may be a hundred
+// wide lists version files in a table. It prints each as soon as it is read: there may be a hundred
 // thousand.
 type wide struct {
 	ctx     context.Context // of the command
@@ -25,11 +25,11 @@ type wide struct {
 	journal map[string]journaled
 }
 
-// journaled is what the journal tells of a file.
+// journaled is what the journal says about a file.
 type journaled struct {
-	by      string // who wrote it
-	flushed string // its SHA-256 then
-	last    string // what came of it the last time, and why
+	by      string // who wrote the file
+	flushed string // the SHA-256 of the file at that time
+	last    string // the outcome of the last attempt, and its reason
 }
 
 func (s *setup) newWide(ctx context.Context, w io.Writer) (*wide, error) {
@@ -45,7 +45,7 @@ func (s *setup) newWide(ctx context.Context, w io.Writer) (*wide, error) {
 func (t *wide) execution(x versions.ExecutionInfo) error {
 	owner, err := t.owner(t.ctx, x.ID)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed meanwhile
+		return nil // removed since it was listed
 	}
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (t *wide) readJournal(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			continue // what a crash leaves; history says so
+			continue // a crash can leave this; history reports it
 		}
 		key := versions.File{Execution: e.Execution, Name: e.File}.Key()
 		known := t.journal[key]
@@ -89,7 +89,7 @@ func (t *wide) readJournal(ctx context.Context) error {
 	return nil
 }
 
-// owner says who is at work on an execution; "" if nobody is.
+// owner returns the process that uses an execution, "" for none.
 func (t *wide) owner(ctx context.Context, id string) (string, error) {
 	err := t.store.Busy(ctx, id)
 	var locked *versions.LockedError
@@ -117,7 +117,7 @@ func (t *wide) file(ctx context.Context, f versions.File, owner string) error {
 	content, err := t.store.Read(ctx, f)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil // executed meanwhile, or removed
+		return nil // executed or removed since it was listed
 	case err == nil && f.Kind == versions.KindForeign:
 		seal = "krkn"
 	case err == nil:

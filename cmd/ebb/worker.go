@@ -20,46 +20,48 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// Scripts and version files are run by workers, which are this program again: see the package
-// supervisor. The process that the user started reads the command line and the configuration, and
-// tells its workers what they need of both; they read neither.
+// Scripts and version files run in workers: this program, started again (see the package
+// supervisor). The process that the user started reads the command line and the configuration. It
+// passes the settings on to its workers, which read neither.
 
-// reached is set in a binary for tests, which ends the process at a point.
+// reached is set in the binary for tests. It ends the process at a point.
 var reached func(runner.Point)
 
-// builtinScripts are those of the package scripts. Tests change what is a danger to their machine.
+// builtinScripts are the scripts of the package scripts. Tests replace what would be dangerous for
+// their machine.
 var builtinScripts fs.FS = scripts.FS
 
-// eventsOff is set in a binary for tests: most of them count requests, or faults that the n-th meets.
+// eventsOff is set in the binary for tests: most of them count requests, or let the n-th request
+// fail.
 var eventsOff bool
 
-// stopping is closed when a worker has heard of a signal.
+// stopping is closed when a worker has received a signal.
 var stopping = make(chan struct{})
 
-// workerSettings are what a worker needs of the command line and the configuration.
+// workerSettings are what a worker needs from the command line and the configuration.
 type workerSettings struct {
 	Store      storeSettings
-	Scripts    string // a directory of scenario scripts; "" for none beside the built-in ones
-	OnlyScript string // the only one of that directory that counts; "" for all
-	Kubeconfig string // "" for what Kubernetes' own tools take
+	Scripts    string // a directory of scenario scripts; "" for only the built-in ones
+	OnlyScript string // the only script of that directory to use; "" for all
+	Kubeconfig string // "" for the file that Kubernetes' own tools would use
 	Context    string
 	LogFormat  string
 	LogLevel   string
 	NoColor    bool
-	Color      bool // what the log goes through ends at a terminal
+	Color      bool // the log ends at a terminal
 	LogCopy    string
 	Times      timeOptions
-	// TotalPatience bounds all waiting for one server; 0 is no bound: the timeout is for each
-	// outage.
+	// TotalPatience limits all waiting for one server together. 0 means no limit in total: the
+	// timeout then applies to each outage.
 	TotalPatience time.Duration
 	Force         bool
-	Events        bool // Kubernetes Events
-	// AllowIrreversible lets scenarios do what can't be undone.
+	Events        bool // write Kubernetes Events
+	// AllowIrreversible lets scenarios make changes that can't be undone.
 	AllowIrreversible bool
-	OnStop            string // what is done after a signal, for messages
+	OnStop            string // what happens after a signal, for messages
 }
 
-// settings makes those of a command.
+// settings makes the settings of a worker from the options of a command.
 func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	w := workerSettings{
 		Store: s.store.settings, Scripts: s.ScriptsDirectory, Kubeconfig: s.Kubeconfig, Context: o.Context,
@@ -70,7 +72,7 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	if o.Kubeconfig != "" {
 		w.Kubeconfig = o.Kubeconfig
 	} else if w.Kubeconfig != "" && missing(w.Kubeconfig) && !missing(config.ServiceAccount) {
-		// As Krkn in a pod, whose configuration often names a file of the machine that it was
+		// As Krkn does in a pod: its configuration often names a file of the machine that it was
 		// written on.
 		s.log.Warn(fmt.Sprintf("kubeconfig_path %q does not exist: using the pod's service account", w.Kubeconfig))
 		w.Kubeconfig = ""
@@ -78,11 +80,11 @@ func (s *setup) settings(o *commonOptions, times timeOptions) workerSettings {
 	return w
 }
 
-// podNamespace is what each pod with a service account has.
+// podNamespace is a file that each pod with a service account has.
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// ownPod is the pod that this program runs in, as namespace/name, "" for none. EBB_POD says it where
-// the host's name does not, as in a pod in its node's network.
+// ownPod returns the pod that this program runs in, as namespace/name, or "". EBB_POD names the pod
+// where the host name does not, as in a pod in its node's network.
 func ownPod() string {
 	if pod := os.Getenv("EBB_POD"); pod != "" {
 		return pod
@@ -98,8 +100,8 @@ func ownPod() string {
 	return strings.TrimSpace(string(namespace)) + "/" + host
 }
 
-// missing reports whether there is certainly no such file. A home may be no directory: /dev/null. What may
-// not be looked for may be there, and name another cluster.
+// missing reports whether a file certainly does not exist. The home directory may be no directory
+// at all: /dev/null. If a path may not be read, the file may exist, and may name another cluster.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
@@ -166,7 +168,7 @@ func buildRunner(w workerSettings, worker *supervisor.Worker) (*runner.Runner, e
 	return runner.New(store.Store, options)
 }
 
-// oneScript is a directory of scenario scripts of which only one is seen, with what it can load.
+// oneScript is a directory of scenario scripts that shows only one of them, and what it can load.
 type oneScript struct {
 	fs.FS
 	name string
