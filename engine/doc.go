@@ -5,7 +5,7 @@
 //
 // Make an engine with [New]. Load a file with [Engine.Load], or a script of several files with
 // [Engine.LoadScript]. Get a function with [Module.Get], and call it with [Engine.Call].
-// [Engine.Carve] writes functions into a file. [Engine.Check] finds errors without running
+// [Engine.Extract] writes functions into a file. [Engine.Check] finds errors without running
 // anything. [Engine.CheckModule] finds calls in a loaded file that would fail.
 //
 // A builtin of the host finds its [Context] on the thread. If the world outside gives an error, it
@@ -37,14 +37,14 @@
 // # Promised
 //
 //   - The variables of a module are frozen before anything in it can be called from outside. So a
-//     function behaves the same in the script and in the file that Carve writes.
+//     function behaves the same in the script and in the file that Extract writes.
 //   - A call ends soon after its context ends, after its last step, or after a Go panic. The error
 //     is always an [*Error]. A builtin that waits must watch its [Context], because the interpreter
 //     can't interrupt it.
 //   - An error names file, line and column, and has a hint where one is known.
 //   - Source that is too large, not UTF-8, truncated, or nested too deeply (about 70 brackets) is
 //     refused with an [*Error].
-//   - The result of [Engine.Carve] can be parsed, resolved and compiled with the same builtins. Its
+//   - The result of [Engine.Extract] can be parsed, resolved and compiled with the same builtins. Its
 //     values and functions equal the originals.
 //   - No goroutine outlives the call that started it.
 //

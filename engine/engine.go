@@ -45,9 +45,9 @@ type Options struct {
 // Limits bound the work on one file or of one call. A zero field takes the default.
 type Limits struct {
 	Steps        uint64 // of one call, of loading one module, or of one item of parallel; default 50 million, about 0.5 s
-	SourceBytes  int    // of one file, loaded or written by Carve; default 1 MiB
-	LiteralNodes int    // values in one literal of Carve; a shared value counts each time; default 100,000
-	LiteralDepth int    // nesting of one literal of Carve; default 64
+	SourceBytes  int    // of one file, loaded or written by Extract; default 1 MiB
+	LiteralNodes int    // values in one literal of Extract; a shared value counts each time; default 100,000
+	LiteralDepth int    // nesting of one literal of Extract; default 64
 }
 
 func (l Limits) withDefaults() Limits {

@@ -35,7 +35,7 @@ func Example() {
 	// Output: ["hog-a", "hog-b"] <nil>
 }
 
-func ExampleEngine_Carve() {
+func ExampleEngine_Extract() {
 	ctx := context.Background()
 	e := engine.New(engine.Options{})
 	m, err := e.Load(ctx, "hogs.star", []byte(hogs))
@@ -43,7 +43,7 @@ func ExampleEngine_Carve() {
 		fmt.Println(err)
 		return
 	}
-	src, err := e.Carve(m, "# Written before the change.", []engine.Export{
+	src, err := e.Extract(m, "# Written before the change.", []engine.Export{
 		{Name: "rollback_content", Value: m.Get("content"), Comment: "What to restore."},
 		{Name: "rollback_callable", Value: m.Get("rollback")},
 	})
@@ -94,13 +94,13 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-func BenchmarkCarve(b *testing.B) {
+func BenchmarkExtract(b *testing.B) {
 	e := engine.New(engine.Options{})
 	m := load(b, e, hogs)
 	exports := []engine.Export{{Name: "rollback_content", Value: m.Get("content")}, {Name: "rollback_callable", Value: m.Get("rollback")}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := e.Carve(m, "# header", exports); err != nil {
+		if _, err := e.Extract(m, "# header", exports); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -36,7 +36,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		// Whatever can be extracted can be loaded.
 		for name, value := range m.Globals() {
-			src, err := e.Carve(m, "# header", []engine.Export{{Name: "export_" + name, Value: value}})
+			src, err := e.Extract(m, "# header", []engine.Export{{Name: "export_" + name, Value: value}})
 			if err != nil {
 				if _, ok := err.(*engine.Error); !ok {
 					t.Fatalf("got %T: %v", err, err)

@@ -84,9 +84,9 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-// One directory's worth of scripts an archive; carve.star exports f and value.
-func TestCarve(t *testing.T) {
-	archives, err := filepath.Glob("testdata/carve-*.txtar")
+// One directory's worth of scripts an archive; extract.star exports f and value.
+func TestExtract(t *testing.T) {
+	archives, err := filepath.Glob("testdata/extract-*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatal(archives, err)
 	}
@@ -101,7 +101,7 @@ func TestCarve(t *testing.T) {
 				files[f.Name] = &fstest.MapFile{Data: f.Data}
 			}
 			e := engine.New(engine.Options{Predeclared: predeclared()})
-			got := carveScript(t, e, files)
+			got := extractScript(t, e, files)
 			want, err := fs.ReadFile(files, "want")
 			if err != nil && !*update {
 				t.Fatal(err)
@@ -126,8 +126,8 @@ func TestCarve(t *testing.T) {
 	}
 }
 
-func carveScript(t *testing.T, e *engine.Engine, files fs.FS) string {
-	m, err := e.LoadScript(context.Background(), files, "carve.star")
+func extractScript(t *testing.T, e *engine.Engine, files fs.FS) string {
+	m, err := e.LoadScript(context.Background(), files, "extract.star")
 	if err != nil {
 		t.Fatal(detail(err))
 	}
@@ -138,7 +138,7 @@ func carveScript(t *testing.T, e *engine.Engine, files fs.FS) string {
 	if verify := m.Get("verify"); verify != nil {
 		exports = append(exports, engine.Export{Name: "verify_callable", Value: verify})
 	}
-	src, err := e.Carve(m, "#!/usr/bin/env -S ebb exec\n# A header.", exports)
+	src, err := e.Extract(m, "#!/usr/bin/env -S ebb exec\n# A header.", exports)
 	if err != nil {
 		return detail(err) + "\n"
 	}
@@ -156,7 +156,7 @@ func carveScript(t *testing.T, e *engine.Engine, files fs.FS) string {
 		t.Errorf("the extracted function returned %s, want %s", got, want)
 	}
 	// Extracting from the extracted file changes nothing.
-	again, err := e.Carve(extracted, "#!/usr/bin/env -S ebb exec\n# A header.", []engine.Export{
+	again, err := e.Extract(extracted, "#!/usr/bin/env -S ebb exec\n# A header.", []engine.Export{
 		{Name: "rollback_content", Value: extracted.Get("rollback_content"), Comment: "What to restore."},
 		{Name: "rollback_callable", Value: extracted.Get("rollback_callable")},
 	})

@@ -12,7 +12,7 @@ import (
 const peekLines = 20_000
 
 // Peek returns the value of a variable from the first statement of a file. It neither loads the
-// file nor reads further. The statement must have the form that Carve writes: literals, lists, and
+// file nor reads further. The statement must have the form that Extract writes: literals, lists, and
 // calls of the named constructors with such arguments. ok is false for any other file; only Load
 // can read that.
 func (e *Engine) Peek(src []byte, variable string, constructors ...string) (value starlark.Value, ok bool) {

@@ -97,7 +97,7 @@ func TestLiteralsRoundTrip(t *testing.T) {
 	script := load(t, e, "x = 1")
 	rapid.Check(t, func(t *rapid.T) {
 		want := anyValue(4).Draw(t, "value")
-		src, err := e.Carve(script, "# header", []engine.Export{{Name: "value", Value: want, Comment: "above"}})
+		src, err := e.Extract(script, "# header", []engine.Export{{Name: "value", Value: want, Comment: "above"}})
 		must(t, err)
 		m, err := e.Load(context.Background(), "extracted", src)
 		if err != nil {
@@ -110,7 +110,7 @@ func TestLiteralsRoundTrip(t *testing.T) {
 		if !same || got.String() != want.String() {
 			t.Fatalf("got %s, want %s, from\n%s", got, want, src)
 		}
-		again, err := e.Carve(m, "# header", []engine.Export{{Name: "value", Value: got, Comment: "above"}})
+		again, err := e.Extract(m, "# header", []engine.Export{{Name: "value", Value: got, Comment: "above"}})
 		must(t, err)
 		if string(again) != string(src) {
 			t.Fatalf("extracted again:\n%s\nat first:\n%s", again, src)
@@ -120,7 +120,7 @@ func TestLiteralsRoundTrip(t *testing.T) {
 
 // A chain of functions and constants, whichever way they need each other, does the same after
 // extracting.
-func TestCarvedChainsDoTheSame(t *testing.T) {
+func TestExtractedChainsBehaveTheSame(t *testing.T) {
 	e := engine.New(engine.Options{})
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 8).Draw(t, "functions")
@@ -156,7 +156,7 @@ func TestCarvedChainsDoTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s\n%s", detail(err), b)
 		}
-		src, err := e.Carve(script, "", []engine.Export{{Name: "entry", Value: script.Get("f0")}})
+		src, err := e.Extract(script, "", []engine.Export{{Name: "entry", Value: script.Get("f0")}})
 		if err != nil {
 			t.Fatalf("%s\n%s", detail(err), b)
 		}
@@ -187,7 +187,7 @@ func TestCarvedChainsDoTheSame(t *testing.T) {
 	})
 }
 
-func TestCarveLimits(t *testing.T) {
+func TestExtractLimits(t *testing.T) {
 	e := engine.New(engine.Options{Limits: engine.Limits{LiteralNodes: 1000, SourceBytes: 4000}})
 	script := load(t, e, "x = 1")
 	shared := starlark.NewList([]starlark.Value{starlark.None})
@@ -216,7 +216,7 @@ func TestCarveLimits(t *testing.T) {
 		"wrong":   {reference{starlark.None, "1"}, "the extracted file can't be loaded: extracted file:1:5: undefined: ref"},
 		"syntax":  {reference{starlark.None, "("}, "is no expression"},
 	} {
-		_, err := e.Carve(script, "", []engine.Export{{Name: "v", Value: test.value}})
+		_, err := e.Extract(script, "", []engine.Export{{Name: "v", Value: test.value}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		}
@@ -227,10 +227,10 @@ func TestCarveLimits(t *testing.T) {
 		`export "a-b": want an identifier`:   {{Name: "a-b", Value: one}},
 		`export "class": want an identifier`: {{Name: "class", Value: one}},
 	} {
-		_, err := e.Carve(script, "", exports)
+		_, err := e.Extract(script, "", exports)
 		wantError(t, err, want)
 	}
-	_, err := e.Carve(script, "# fine\nnot()", nil)
+	_, err := e.Extract(script, "# fine\nnot()", nil)
 	wantError(t, err, `header: got line "not()", want comments only`)
 }
 

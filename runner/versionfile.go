@@ -64,7 +64,7 @@ func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0
 func (r *Runner) composeWith(from *engine.Module, header string, v builtins.Version, rb builtins.Rollback) ([]byte, error) {
 	v.Format = 1
 	v.Undoes = rb.Undoes
-	content, err := r.engine.Carve(from, header, []engine.Export{
+	content, err := r.engine.Extract(from, header, []engine.Export{
 		{Name: nameVersion, Value: v.Value()},
 		{Name: nameContent, Value: rb.Content, Comment: "# What to restore."},
 		{Name: nameCallable, Value: rb.Callable, Comment: "# Actual rollback callable."},
