@@ -27,7 +27,7 @@ CRASHES  ?= 20
 FUZZTIME ?= 60s
 # More flags of bench, such as BENCH='-rows undo'.
 BENCH    ?=
-FIGURES  := TestCrash|TestWokenRunner|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
+FIGURES  := TestCrash|TestPausedRunner|TestMutants|TestWrongAnswersEverywhere|TestRace|TestHostileInputs|TestKill|TestSignalMatrix|TestFaultsAtRandom
 # The race detector gets nothing of these: each reads sources as long as a file may be, in one goroutine.
 SOURCES  := TestLoadRefusesLongChains|TestLoadSurvivesNesting|TestCheckFindsNoMoreThanAPersonReads|TestBounded
 

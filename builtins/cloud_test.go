@@ -268,7 +268,7 @@ func TestCloudSettles(t *testing.T) {
 }
 
 // What a request that was cut off has made may not show yet when it can't land any more.
-func TestDoubtIsLookedInto(t *testing.T) {
+func TestUnknownOutcomeIsChecked(t *testing.T) {
 	for _, doubt := range []bool{true, false} {
 		s := newSky(t, builtins.Undo)
 		s.ec2.AddACL("vpc-1", "acl-new")

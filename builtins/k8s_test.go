@@ -45,7 +45,7 @@ func TestChangeNeedsRef(t *testing.T) {
 	}
 }
 
-func TestRefusedCreateKeepsCover(t *testing.T) {
+func TestRefusedCreateKeepsRef(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, builtins.Run, sandboxtest.Kubeconfig(t))
 	h.create(t, "a", nil)
@@ -200,7 +200,7 @@ func TestModes(t *testing.T) {
 
 // A request whose answer was lost may still land: its mark has to stay, or a
 // replay would believe that what it made is absent.
-func TestMarkStaysWhileFateIsOpen(t *testing.T) {
+func TestMarkStaysWhileOutcomeIsUnknown(t *testing.T) {
 	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	h := newHost(t, builtins.Run, kubeconfig)
@@ -221,7 +221,7 @@ func TestMarkStaysWhileFateIsOpen(t *testing.T) {
 }
 
 // The first look of a replay may come before the create of the killed process does.
-func TestAbsenceIsNotBelievedTooSoon(t *testing.T) {
+func TestAbsenceIsCheckedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, builtins.Undo, sandboxtest.Kubeconfig(t))
 	r := builtins.Ref{Kind: "ConfigMap", Name: "late", Namespace: h.namespace}
@@ -271,7 +271,7 @@ func TestPresenceNeedsNoWait(t *testing.T) {
 }
 
 // A create that was answered at the second attempt: the first may land when all is undone.
-func TestMarkStaysForALostAttempt(t *testing.T) {
+func TestMarkStaysAfterLostAttempt(t *testing.T) {
 	t.Parallel()
 	proxy, kubeconfig := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	h := newHost(t, builtins.Run, kubeconfig)

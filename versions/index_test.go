@@ -239,7 +239,7 @@ func ignoreMissing(err error) error {
 
 // Whatever happens to a store between two looks, those of two processes that keep an index tell the same as
 // one of a process that has none.
-func TestIndexTellsWhatIsThere(t *testing.T) {
+func TestIndexMatchesDirectory(t *testing.T) {
 	names := slices.Sorted(maps.Keys(changes))
 	base := fastDir(t)
 	rapid.Check(t, func(t *rapid.T) {

@@ -26,11 +26,11 @@ import (
 // limits. EBB_PROC replaces the /proc of nodes. EBB_EVENTS turns on Kubernetes Events.
 func init() {
 	_, isWorker := os.LookupEnv("EBB_WORKER_OF")
-	mines, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
+	triggers, err := killpoint.Parse(os.Getenv("EBB_KILL_AT"), killpoint.Process{Worker: isWorker, Stopping: stopping})
 	mustSet("EBB_KILL_AT", err)
-	if mines.Armed() {
+	if triggers.Armed() {
 		repeatWindow = 0 // every signal from a kill point counts
-		reached = func(p runner.Point) { mines.Reached(string(p)) }
+		reached = func(p runner.Point) { triggers.Reached(string(p)) }
 	}
 	eventsOff = os.Getenv("EBB_EVENTS") == ""
 	for variable, d := range map[string]*time.Duration{

@@ -55,9 +55,9 @@ def verify_step(rollback_content):
         fail("config map %s still exists" % rollback_content.resource_identifier)
 `
 
-// TestServerGoesAway has a real API server end, start again, and be silent, in the middle of
+// TestServerOutage has a real API server end, start again, and be silent, in the middle of
 // runs and of replays.
-func TestServerGoesAway(t *testing.T) {
+func TestServerOutage(t *testing.T) {
 	t.Parallel()
 	a := &away{server: sandboxtest.Own(t)}
 	config, err := clientcmd.BuildConfigFromFlags("", a.server.Kubeconfig)

@@ -55,13 +55,13 @@ func TestBuild(t *testing.T) {
 	root, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
 	binary := filepath.Join(root, "ebb")
 	runMake(t, "image", "BINARY="+binary, "IMAGE="+image)
-	t.Run("static", func(t *testing.T) { needsNothing(t, binary) })
-	t.Run("image", func(t *testing.T) { imageHas(t, image, binary) })
-	t.Run("container", func(t *testing.T) { runsInContainers(t, image) })
+	t.Run("static", func(t *testing.T) { checkStatic(t, binary) })
+	t.Run("image", func(t *testing.T) { checkImage(t, image, binary) })
+	t.Run("container", func(t *testing.T) { checkContainers(t, image) })
 }
 
-// needsNothing: it runs where there is nothing else, no libc and no loader.
-func needsNothing(t *testing.T, binary string) {
+// checkStatic: it runs where there is nothing else, no libc and no loader.
+func checkStatic(t *testing.T, binary string) {
 	file, err := elf.Open(binary)
 	if err != nil {
 		t.Fatal(err)

@@ -24,8 +24,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
-// sky is a script's clouds, and the nodes that the proxy adds to the cluster.
-type sky struct {
+// scriptClouds is a script's clouds, and the nodes that the proxy adds to the cluster.
+type scriptClouds struct {
 	ec2     *cloudtest.AWS
 	compute *cloudtest.GCP
 
@@ -36,7 +36,7 @@ type sky struct {
 	replaces bool
 }
 
-var skies sync.Map // of *sky, by *testscript.TestScript
+var cloudsOf sync.Map // of *scriptClouds, by *testscript.TestScript
 
 // cloudVariables are what a program finds the clouds by.
 var cloudVariables = []string{
@@ -74,20 +74,20 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: cloud start|gcp|aws|node|zone|acl|allow|subnet|state|ready|replaces|volume|at|has|acls|fault|wait ARG...")
 	}
 	if args[0] == "start" {
-		s := &sky{ec2: cloudtest.NewAWS(testOf(ts)), compute: cloudtest.NewGCP(testOf(ts))}
+		s := &scriptClouds{ec2: cloudtest.NewAWS(testOf(ts)), compute: cloudtest.NewGCP(testOf(ts))}
 		for _, env := range []map[string]string{s.ec2.Env(), s.compute.Env()} {
 			for name, value := range env {
 				ts.Setenv(name, value)
 			}
 		}
-		skies.Store(ts, s)
+		cloudsOf.Store(ts, s)
 		return
 	}
-	value, ok := skies.Load(ts)
+	value, ok := cloudsOf.Load(ts)
 	if !ok {
 		ts.Fatalf("no cloud: start it first")
 	}
-	s := value.(*sky)
+	s := value.(*scriptClouds)
 	want := map[string]int{"gcp": 3, "aws": 3, "node": 3, "zone": 2, "acl": 2, "allow": 2, "subnet": 3, "state": 3, "ready": 2, "volume": 5, "at": 3, "has": 3, "wait": 3}[args[0]]
 	if want != 0 && len(args) != want {
 		ts.Fatalf("cloud %s: got %d arguments, want %d", args[0], len(args)-1, want-1)
@@ -148,7 +148,7 @@ func cmdCloud(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // checkACLs checks that there is one network ACL for each pattern, in their order.
-func (s *sky) checkACLs(ts *testscript.TestScript, patterns []string) {
+func (s *scriptClouds) checkACLs(ts *testscript.TestScript, patterns []string) {
 	got := s.ec2.ACLs()
 	if !slices.EqualFunc(got, patterns, func(acl, pattern string) bool { return whole(pattern).MatchString(acl) }) {
 		ts.Fatalf("the network ACLs are %q, want %q", got, patterns)
@@ -156,7 +156,7 @@ func (s *sky) checkACLs(ts *testscript.TestScript, patterns []string) {
 }
 
 // fault gives the next requests of a call their faults.
-func (s *sky) fault(ts *testscript.TestScript, call string, names []string) {
+func (s *scriptClouds) fault(ts *testscript.TestScript, call string, names []string) {
 	for _, name := range names {
 		fault, ok := cloudFaults[name]
 		if !ok {
@@ -170,14 +170,14 @@ func (s *sky) fault(ts *testscript.TestScript, call string, names []string) {
 func whole(pattern string) *regexp.Regexp { return regexp.MustCompile("^(?:" + pattern + ")$") }
 
 // state returns the state of an instance of either cloud.
-func (s *sky) state(name string) string {
+func (s *scriptClouds) state(name string) string {
 	if strings.Contains(name, "/") {
 		return s.compute.State(name)
 	}
 	return s.ec2.State(name)
 }
 
-func (s *sky) checkStates(ts *testscript.TestScript, names *regexp.Regexp, want string) {
+func (s *scriptClouds) checkStates(ts *testscript.TestScript, names *regexp.Regexp, want string) {
 	found := false
 	for _, name := range append(s.compute.Names(), s.ec2.Names()...) {
 		if !names.MatchString(name) {
@@ -193,7 +193,7 @@ func (s *sky) checkStates(ts *testscript.TestScript, names *regexp.Regexp, want 
 	}
 }
 
-func (s *sky) checkReady(ts *testscript.TestScript, names *regexp.Regexp) {
+func (s *scriptClouds) checkReady(ts *testscript.TestScript, names *regexp.Regexp) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := false
@@ -214,7 +214,7 @@ func (s *sky) checkReady(ts *testscript.TestScript, names *regexp.Regexp) {
 }
 
 // addNode has the proxy show a node. Its name is that of the instance, which runs.
-func (s *sky) addNode(ts *testscript.TestScript, zone, providerID string) {
+func (s *scriptClouds) addNode(ts *testscript.TestScript, zone, providerID string) {
 	value, ok := proxies.Load(ts)
 	if !ok {
 		ts.Fatalf("no proxy: start it first")
@@ -240,7 +240,7 @@ func (s *sky) addNode(ts *testscript.TestScript, zone, providerID string) {
 const leasesPath = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"
 
 // nodeRequests answers what is asked about the nodes of the sky in the API server's place.
-func (s *sky) nodeRequests(r *http.Request) sandboxtest.Fault {
+func (s *scriptClouds) nodeRequests(r *http.Request) sandboxtest.Fault {
 	if r.Method != http.MethodGet {
 		return nil
 	}
@@ -262,7 +262,7 @@ func (s *sky) nodeRequests(r *http.Request) sandboxtest.Fault {
 }
 
 // answer answers with an object, if the server lets the client ask for it.
-func (s *sky) answer(object func() (any, error)) sandboxtest.Fault {
+func (s *scriptClouds) answer(object func() (any, error)) sandboxtest.Fault {
 	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 		server := httptest.NewRecorder()
 		forward.ServeHTTP(server, r)
@@ -290,7 +290,7 @@ func (s *sky) answer(object func() (any, error)) sandboxtest.Fault {
 }
 
 // nodeNow returns a node as it is, which is a look at its machine.
-func (s *sky) nodeNow(node corev1.Node) (*corev1.Node, error) {
+func (s *scriptClouds) nodeNow(node corev1.Node) (*corev1.Node, error) {
 	ask := s.ec2.Node
 	if strings.Contains(node.Annotations["instance"], "/") {
 		ask = s.compute.Node
@@ -310,7 +310,7 @@ func (s *sky) nodeNow(node corev1.Node) (*corev1.Node, error) {
 	return &node, nil
 }
 
-func (s *sky) nodeList(query string) (*corev1.NodeList, error) {
+func (s *scriptClouds) nodeList(query string) (*corev1.NodeList, error) {
 	selector, err := labels.Parse(query)
 	if err != nil {
 		return nil, err
@@ -332,7 +332,7 @@ func (s *sky) nodeList(query string) (*corev1.NodeList, error) {
 }
 
 // lease returns what a node's kubelet renewed at the last look that saw it ready.
-func (s *sky) lease(node corev1.Node) (*coordinationv1.Lease, error) {
+func (s *scriptClouds) lease(node corev1.Node) (*coordinationv1.Lease, error) {
 	now, err := s.nodeNow(node)
 	if err != nil {
 		return nil, err

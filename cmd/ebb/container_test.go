@@ -84,9 +84,9 @@ func (c *container) runc(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runsInContainers: as a pod's containers are, ebb runs a scenario as process 1, and undoes it when the
+// checkContainers: as a pod's containers are, ebb runs a scenario as process 1, and undoes it when the
 // pod is asked to end.
-func runsInContainers(t *testing.T, image string) {
+func checkContainers(t *testing.T, image string) {
 	if os.Geteuid() != 0 {
 		t.Skip("NO CONTAINER WAS RUN: ONLY ROOT CAN")
 	}

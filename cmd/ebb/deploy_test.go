@@ -109,12 +109,12 @@ func deploy(t *testing.T, client *kube.Client, file string, object kube.Object) 
 		t.Errorf("%s: %v", file, err)
 	}
 	for _, args := range argsOf(object) {
-		takes(t, file, args)
+		checkParses(t, file, args)
 	}
 }
 
-// takes: a command that is written somewhere is one of the program's.
-func takes(t *testing.T, where string, args []string) {
+// checkParses: a command that is written somewhere is one of the program's.
+func checkParses(t *testing.T, where string, args []string) {
 	t.Helper()
 	looking.Lock()
 	defer looking.Unlock()
@@ -154,7 +154,7 @@ func TestOperations(t *testing.T) {
 			code = !code
 		case !code:
 		case strings.HasPrefix(line, "ebb "):
-			takes(t, "docs/operations.md", words[1:])
+			checkParses(t, "docs/operations.md", words[1:])
 			ours++
 		case strings.HasPrefix(line, "kubectl apply "):
 			if _, err := os.Stat("../../" + words[len(words)-1]); err != nil {
@@ -281,11 +281,11 @@ func storePolicy(t *testing.T) {
 			t.Errorf("%s: got %v, want it denied: %t", test.who, err, test.denied)
 		}
 	}
-	onlyTheState(t, admin, runner, denied)
+	checkImmutable(t, admin, runner, denied)
 }
 
-// onlyTheState: nobody changes what a version file says that it is, or has one undone a second time.
-func onlyTheState(t *testing.T, admin, runner *kube.Client, denied func(error) bool) {
+// checkImmutable: nobody changes what a version file says that it is, or has one undone a second time.
+func checkImmutable(t *testing.T, admin, runner *kube.Client, denied func(error) bool) {
 	secrets, name := kube.Resource{Version: "v1", Kind: "Secret", Plural: "secrets", Namespaced: true}, "ebb-test-of-the-policy-1"
 	labels := kube.Object{"ebb.dev/state": "pending", "ebb.dev/execution": "test"}
 	_, err := runner.Create(t.Context(), secrets, "ebb", kube.Object{

@@ -156,8 +156,8 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// aRun is a run of three scenarios: one passed, one failed and was undone, one is not restored.
-func aRun() *runDocument {
+// exampleRun is a run of three scenarios: one passed, one failed and was undone, one is not restored.
+func exampleRun() *runDocument {
 	began := time.Date(2026, 11, 27, 18, 0, 0, 123456789, time.UTC)
 	scenario := func(name string, err error, outcome runner.Outcome) runner.ScenarioResult {
 		return runner.ScenarioResult{
@@ -175,7 +175,7 @@ func aRun() *runDocument {
 // A run's document has what a pipeline decides by, and fits its schema.
 func TestRunDocument(t *testing.T) {
 	t.Parallel()
-	d := aRun()
+	d := exampleRun()
 	var out bytes.Buffer
 	if err := writeJSON(&out, d); err != nil {
 		t.Fatal(err)
@@ -213,12 +213,12 @@ func TestJUnit(t *testing.T) {
 		}
 		return suites
 	}
-	all := read(aRun(), "")
+	all := read(exampleRun(), "")
 	if cases := all.Suite.Cases; all.Tests != 3 || all.Failures != 1 || all.Errors != 1 || len(cases) != 3 ||
 		cases[0].Failure != nil || cases[0].Error != nil || cases[1].Failure == nil || cases[2].Error == nil || !strings.Contains(cases[1].Failure.Message, `"node" & <more>`) {
 		t.Errorf("got %+v", all)
 	}
-	one := read(aRun(), "[sig-etcd] it survives")
+	one := read(exampleRun(), "[sig-etcd] it survives")
 	if cases := one.Suite.Cases; one.Tests != 1 || one.Errors != 1 || len(cases) != 1 || cases[0].Name != "[sig-etcd] it survives" || !strings.Contains(cases[0].Error.Message, "c.yml: not restored") {
 		t.Errorf("got %+v", one)
 	}

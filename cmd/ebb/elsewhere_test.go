@@ -55,7 +55,7 @@ func (a *away) storeElsewhere(t *testing.T) {
 	run := w.startWith(quick, "", "run", "--config", "config.yaml", "--timeout", "5s")
 	changes(run)
 	a.server.Kill(t)
-	h := &harmed{world: w}
+	h := &faultedRun{world: w}
 	h.openGate()
 	if code := w.finish(run); code != "3" || len(w.objects()) > 0 {
 		t.Errorf("without its store: exit code %s, want 3 since that can't be written, and left: %v\n%s", code, w.objects(), w.said(run))

@@ -216,7 +216,7 @@ func TestNewerPending(t *testing.T) {
 	if kind := runner.KindOf(err); kind != runner.KindNewerPending {
 		t.Fatalf("got %v of kind %q, want %q", err, kind, runner.KindNewerPending)
 	}
-	want := said{Reason: err.Error(), Hints: plain.hints(err)}
+	want := said{Reason: err.Error(), Hints: bareCaller.hints(err)}
 	if len(want.Hints) != 1 || !strings.HasPrefix(want.Hints[0], "replay them all: ebb execute-rollback --run_uuid ") {
 		t.Errorf("got the hints %q", want.Hints)
 	}

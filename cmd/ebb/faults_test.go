@@ -94,7 +94,7 @@ func (f *faulting) one(t *testing.T, namespace string, random *rand.Rand) {
 	}
 	auto := []string{"True", "False"}[random.IntN(2)]
 	w.write("config.yaml", autoConfig, kubeconfig, auto, list.String())
-	w.write("calm.yaml", autoConfig, admin, auto, list.String())
+	w.write("plain.yaml", autoConfig, admin, auto, list.String())
 
 	likelihood := []float64{0.05, 0.15, 0.3, 0.5}[random.IntN(4)]
 	var limits []string
@@ -105,13 +105,13 @@ func (f *faulting) one(t *testing.T, namespace string, random *rand.Rand) {
 		limits = []string{"--timeout", []string{"1s", "5s", "20s"}[random.IntN(3)], "--file-timeout", "30s"}
 	}
 	w.what = fmt.Sprintf("%s, auto_rollback %s, %.0f %% faults, %s", types, auto, 100*likelihood, limits)
-	calm := f.trouble(proxy, random, likelihood, silence)
+	stop := f.trouble(proxy, random, likelihood, silence)
 
 	w.phase(random, append([]string{"run", "--config", "config.yaml"}, limits...), 3)
 	w.phase(random, append([]string{"execute-rollback", "--config", "config.yaml"}, limits...), 4)
-	calm()
+	stop()
 
-	if code, said := w.ebb("", "execute-rollback", "--config", "calm.yaml"); code != "0" {
+	if code, said := w.ebb("", "execute-rollback", "--config", "plain.yaml"); code != "0" {
 		t.Errorf("%s: execute-rollback without faults: exit code %s:\n%s", w.what, code, said)
 	}
 	if left := w.left(); len(left) > 0 {
@@ -285,7 +285,7 @@ var helperPattern = regexp.MustCompile(`"name": "(pvc-helper-[a-z]+)"`)
 
 // trouble gives each request a fault or none, and takes the API server away now and then. The
 // function that it returns ends that.
-func (f *faulting) trouble(proxy *sandboxtest.Proxy, random *rand.Rand, likelihood float64, silence bool) (calm func()) {
+func (f *faulting) trouble(proxy *sandboxtest.Proxy, random *rand.Rand, likelihood float64, silence bool) (stop func()) {
 	// Requests ask the proxy's, one after the other, and the outages have their own.
 	ours := rand.New(rand.NewPCG(random.Uint64(), 0))
 	down := rand.New(rand.NewPCG(random.Uint64(), 0))

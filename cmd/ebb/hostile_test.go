@@ -21,13 +21,13 @@ import (
 // hostileInputs is how many there are in the tables below. Documentation quotes it.
 const hostileInputs = 128
 
-// stranger is a user that is neither root nor us.
-const stranger = 65534
+// otherUser is a user that is neither root nor us.
+const otherUser = 65534
 
 // hostileInput is something that somebody put where ebb reads.
 type hostileInput struct {
 	name  string
-	plant func(h *house)
+	plant func(h *hostileStore)
 
 	code int    // of execute-rollback
 	says string // what it prints, a regular expression
@@ -54,64 +54,64 @@ const hide = "x\x1b]0;title\x07\x1b[2J\u009b31m\u202egpj\x7f\xff\nFORGED: everyt
 
 // hostileFiles stand in the place of a version file.
 var hostileFiles = []hostileInput{
-	{name: "of another user", plant: func(h *house) { h.give(h.file) }, code: 4, says: "is a file of user 65534, want", hint: `\(umask 077 && cp `, run: 4},
-	{name: "writable by a group", plant: func(h *house) { h.chmod(h.file, 0o720) }, code: 4, says: `others can write to \(mode 0720\)`, hint: `\(umask 077 && cp `},
-	{name: "writable by all", plant: func(h *house) { h.chmod(h.file, 0o702) }, code: 4, says: `others can write to \(mode 0702\)`, hint: `\(umask 077 && cp `},
-	{name: "set-uid and writable", plant: func(h *house) { h.chmod(h.file, 0o722|fs.ModeSetuid|fs.ModeSetgid) }, code: 4, says: `others can write to \(mode 6722\)`, hint: `\(umask 077 && cp `},
-	{name: "writable by an access control list", plant: func(h *house) { h.acl(h.file) }, code: 4, says: `others can write to \(mode 0760\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
-	{name: "link of ours", plant: func(h *house) { h.moved(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: `\(umask 077 && cp `},
-	{name: "link of another user", plant: func(h *house) { h.moved(h.file); h.give(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: `\(umask 077 && cp `},
-	{name: "link to nothing", plant: func(h *house) {
+	{name: "of another user", plant: func(h *hostileStore) { h.give(h.file) }, code: 4, says: "is a file of user 65534, want", hint: `\(umask 077 && cp `, run: 4},
+	{name: "writable by a group", plant: func(h *hostileStore) { h.chmod(h.file, 0o720) }, code: 4, says: `others can write to \(mode 0720\)`, hint: `\(umask 077 && cp `},
+	{name: "writable by all", plant: func(h *hostileStore) { h.chmod(h.file, 0o702) }, code: 4, says: `others can write to \(mode 0702\)`, hint: `\(umask 077 && cp `},
+	{name: "set-uid and writable", plant: func(h *hostileStore) { h.chmod(h.file, 0o722|fs.ModeSetuid|fs.ModeSetgid) }, code: 4, says: `others can write to \(mode 6722\)`, hint: `\(umask 077 && cp `},
+	{name: "writable by an access control list", plant: func(h *hostileStore) { h.acl(h.file) }, code: 4, says: `others can write to \(mode 0760\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "link of ours", plant: func(h *hostileStore) { h.moved(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: `\(umask 077 && cp `},
+	{name: "link of another user", plant: func(h *hostileStore) { h.moved(h.file); h.give(h.file) }, code: 4, says: "is a symbolic link, not a regular file", hint: `\(umask 077 && cp `},
+	{name: "link to nothing", plant: func(h *hostileStore) {
 		h.instead(h.file, func(p string) error { return os.Symlink("nowhere", p) })
 	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
-	{name: "link to itself", plant: func(h *house) {
+	{name: "link to itself", plant: func(h *hostileStore) {
 		h.instead(h.file, func(p string) error { return os.Symlink(p, p) })
 	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
-	{name: "link to a device", plant: func(h *house) {
+	{name: "link to a device", plant: func(h *hostileStore) {
 		h.instead(h.file, func(p string) error { return os.Symlink("/dev/zero", p) })
 	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
-	{name: "link to our own undo", plant: func(h *house) {
+	{name: "link to our own undo", plant: func(h *hostileStore) {
 		h.instead(h.file, func(p string) error { return os.Symlink(h.good, p) })
 	}, code: 4, says: "is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
-	{name: "hard link", plant: func(h *house) { h.must(os.Link(h.file, filepath.Join(h.dir, "elsewhere"))) }, code: 4, says: `a file with 2 names \(hard links\), want 1`, hint: `\(umask 077 && cp `},
-	{name: "hard link of our own undo", plant: func(h *house) {
+	{name: "hard link", plant: func(h *hostileStore) { h.must(os.Link(h.file, filepath.Join(h.dir, "elsewhere"))) }, code: 4, says: `a file with 2 names \(hard links\), want 1`, hint: `\(umask 077 && cp `},
+	{name: "hard link of our own undo", plant: func(h *hostileStore) {
 		h.instead(h.file, func(p string) error { return os.Link(h.victim, p) })
 	}, code: 4, says: `a file with 2 names \(hard links\), want 1`, hint: `\(umask 077 && cp `},
-	{name: "FIFO", plant: func(h *house) { h.instead(h.file, fifo) }, code: 4, says: "is a FIFO, not a regular file", hint: `mv `, run: 4},
-	{name: "FIFO with a silent writer", plant: func(h *house) {
+	{name: "FIFO", plant: func(h *hostileStore) { h.instead(h.file, fifo) }, code: 4, says: "is a FIFO, not a regular file", hint: `mv `, run: 4},
+	{name: "FIFO with a silent writer", plant: func(h *hostileStore) {
 		h.instead(h.file, fifo)
 		writer, err := os.OpenFile(h.file, os.O_RDWR, 0)
 		h.must(err)
 		h.Cleanup(func() { h.must(writer.Close()) })
 	}, code: 4, says: "is a FIFO, not a regular file", hint: `mv `, run: 4},
-	{name: "socket", plant: func(h *house) { h.instead(h.file, h.socket) }, code: 4, says: "is a socket, not a regular file", hint: `mv `},
-	{name: "device", plant: func(h *house) { h.instead(h.file, h.device) }, code: 4, says: "is a device, not a regular file", hint: `mv `},
-	{name: "directory", plant: func(h *house) {
+	{name: "socket", plant: func(h *hostileStore) { h.instead(h.file, h.socket) }, code: 4, says: "is a socket, not a regular file", hint: `mv `},
+	{name: "device", plant: func(h *hostileStore) { h.instead(h.file, h.device) }, code: 4, says: "is a device, not a regular file", hint: `mv `},
+	{name: "directory", plant: func(h *hostileStore) {
 		h.instead(h.file, func(p string) error { return os.Mkdir(p, 0o700) })
 		h.write(filepath.Join(h.file, "precious"), "x")
 	}, code: 4, says: "is a directory, not a regular file", hint: `mv `},
-	{name: "2 GiB", plant: func(h *house) { h.instead(h.file, sparse(2<<30)) }, code: 3, says: "is too long: want at most 1048576 bytes"},
-	{name: "1 MiB and a byte", plant: func(h *house) {
+	{name: "2 GiB", plant: func(h *hostileStore) { h.instead(h.file, sparse(2<<30)) }, code: 3, says: "is too long: want at most 1048576 bytes"},
+	{name: "1 MiB and a byte", plant: func(h *hostileStore) {
 		h.instead(h.file, text("#"+strings.Repeat("x", 1<<20-1)+"\n"))
 	}, code: 3, says: "is too long: want at most 1048576 bytes"},
-	{name: "empty", plant: func(h *house) { h.instead(h.file, text("")) }, code: 3, says: "line 1:1: the file is empty"},
-	{name: "NUL bytes", plant: func(h *house) { h.instead(h.file, sparse(3000)) }, code: 3, says: "line 1:1: a NUL byte"},
-	{name: "not UTF-8", plant: func(h *house) { h.instead(h.file, text("x = '\xff\x1b[2J'\n")) }, code: 3, says: "line 1:6: byte 0xff is not UTF-8"},
-	{name: "escape codes in the source", plant: func(h *house) { h.instead(h.file, text("x = 1 \x1b[2J\u202e\n")) }, code: 3, says: "line 1:"},
-	{name: "escape codes in an undefined name's line", plant: func(h *house) { h.instead(h.file, text("x = y # \x1b]0;t\x07\u202e\u009b\n")) }, code: 3, says: "undefined: y"},
-	{name: "an error full of escape codes", plant: func(h *house) {
+	{name: "empty", plant: func(h *hostileStore) { h.instead(h.file, text("")) }, code: 3, says: "line 1:1: the file is empty"},
+	{name: "NUL bytes", plant: func(h *hostileStore) { h.instead(h.file, sparse(3000)) }, code: 3, says: "line 1:1: a NUL byte"},
+	{name: "not UTF-8", plant: func(h *hostileStore) { h.instead(h.file, text("x = '\xff\x1b[2J'\n")) }, code: 3, says: "line 1:6: byte 0xff is not UTF-8"},
+	{name: "escape codes in the source", plant: func(h *hostileStore) { h.instead(h.file, text("x = 1 \x1b[2J\u202e\n")) }, code: 3, says: "line 1:"},
+	{name: "escape codes in an undefined name's line", plant: func(h *hostileStore) { h.instead(h.file, text("x = y # \x1b]0;t\x07\u202e\u009b\n")) }, code: 3, says: "undefined: y"},
+	{name: "an error full of escape codes", plant: func(h *hostileStore) {
 		h.instead(h.file, text(strings.Replace(goodFile, `log.info("GOOD RAN")`, `fail("\x1b[2J\u202e\u009b\x7f\nFORGED: restored")`, 1)))
 	}, code: 3, says: `\\x1b\[2J`},
-	{name: "a log line full of escape codes", plant: func(h *house) {
+	{name: "a log line full of escape codes", plant: func(h *hostileStore) {
 		h.instead(h.file, text(strings.Replace(goodFile, `"GOOD RAN"`, `"\x1b[2J\u202e\u009b\x7f\nFORGED: restored"`, 1)))
 	}, code: 0, says: `\\x1b\[2J`},
-	{name: "brackets without end", plant: func(h *house) {
+	{name: "brackets without end", plant: func(h *hostileStore) {
 		h.instead(h.file, text("x = "+strings.Repeat("(", 1<<20-100)))
 	}, code: 3, says: "excessive nesting"},
-	{name: "clauses without end", plant: func(h *house) {
+	{name: "clauses without end", plant: func(h *hostileStore) {
 		h.instead(h.file, text("x = [1 for _ in [1] "+strings.Repeat("if 1 ", 1<<17)+"]"))
 	}, code: 3, says: "clauses in a comprehension, at most 100"},
-	{name: "the name for what is done is taken", plant: func(h *house) {
+	{name: "the name for what is done is taken", plant: func(h *hostileStore) {
 		h.write(h.file, strings.Replace(goodFile, "GOOD", "ALSO", 1))
 		h.must(os.Symlink(h.victim, h.file+".executed"))
 	}, code: 3, says: "everything is undone, but .* could not be renamed or removed: .*file exists"},
@@ -149,11 +149,11 @@ var hostileNames = func() []hostileInput {
 		if strings.EqualFold(filepath.Ext(entry), ".star") {
 			code = 4 // it may have been one, and renamed
 		}
-		inputs = append(inputs, hostileInput{name: "named: " + name, runs: entry == hide, code: code, says: "which is no version file's <scenario type>_<timestamp ns>_", plant: func(h *house) {
+		inputs = append(inputs, hostileInput{name: "named: " + name, runs: entry == hide, code: code, says: "which is no version file's <scenario type>_<timestamp ns>_", plant: func(h *hostileStore) {
 			h.must(os.Rename(h.file, filepath.Join(h.x, entry)))
 		}})
 	}
-	return append(inputs, hostileInput{name: "named: 3,000 of them", code: 4, says: "which is no version file's", plant: func(h *house) {
+	return append(inputs, hostileInput{name: "named: 3,000 of them", code: 4, says: "which is no version file's", plant: func(h *hostileStore) {
 		for i := range 3000 {
 			h.must(os.WriteFile(filepath.Join(h.x, fmt.Sprintf("%s%d.star", hide, i)), nil, 0o700))
 		}
@@ -163,117 +163,117 @@ var hostileNames = func() []hostileInput {
 
 // hostileDirectories stand in the place of an execution's directory.
 var hostileDirectories = []hostileInput{
-	{name: "directory of another user", plant: func(h *house) { h.give(h.x) }, code: 4, says: "is a directory of user 65534, want", hint: `(\(umask 077 && cp -R |mkdir |mv )`, run: 4},
-	{name: "directory writable by all", plant: func(h *house) { h.chmod(h.x, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
-	{name: "directory writable by a group", plant: func(h *house) { h.chmod(h.x, 0o770) }, code: 4, says: `others can write to \(mode 0770\)`, hint: `chmod go-w `},
-	{name: "directory with a sticky bit", plant: func(h *house) { h.chmod(h.x, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: `chmod go-w `},
-	{name: "directory writable by an access control list", plant: func(h *house) { h.acl(h.x) }, code: 4, says: `others can write to \(mode 0760\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
-	{name: "directory a link", plant: func(h *house) { h.moved(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `, runs: true},
-	{name: "directory a link of another user", plant: func(h *house) { h.moved(h.x); h.give(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory a link to the good one", plant: func(h *house) {
+	{name: "directory of another user", plant: func(h *hostileStore) { h.give(h.x) }, code: 4, says: "is a directory of user 65534, want", hint: `(\(umask 077 && cp -R |mkdir |mv )`, run: 4},
+	{name: "directory writable by all", plant: func(h *hostileStore) { h.chmod(h.x, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "directory writable by a group", plant: func(h *hostileStore) { h.chmod(h.x, 0o770) }, code: 4, says: `others can write to \(mode 0770\)`, hint: `chmod go-w `},
+	{name: "directory with a sticky bit", plant: func(h *hostileStore) { h.chmod(h.x, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: `chmod go-w `},
+	{name: "directory writable by an access control list", plant: func(h *hostileStore) { h.acl(h.x) }, code: 4, says: `others can write to \(mode 0760\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "directory a link", plant: func(h *hostileStore) { h.moved(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `, runs: true},
+	{name: "directory a link of another user", plant: func(h *hostileStore) { h.moved(h.x); h.give(h.x) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a link to the good one", plant: func(h *hostileStore) {
 		h.instead(h.x, func(p string) error { return os.Symlink(filepath.Dir(h.good), p) })
 	}, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory a link to the root", plant: func(h *house) {
+	{name: "directory a link to the root", plant: func(h *hostileStore) {
 		h.instead(h.x, func(p string) error { return os.Symlink("/", p) })
 	}, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory a file", plant: func(h *house) { h.instead(h.x, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory a FIFO", plant: func(h *house) { h.instead(h.x, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory a socket", plant: func(h *house) { h.instead(h.x, h.socket) }, code: 4, says: "is a socket, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory a device", plant: func(h *house) { h.instead(h.x, h.device) }, code: 4, says: "is a device, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "directory with escape codes", plant: func(h *house) { h.must(os.Rename(h.x, filepath.Join(h.versions, hide))) }, says: "which is no execution's <timestamp ns>-<run uuid>", code: 4},
-	{name: "directory with a line of its own", plant: func(h *house) { h.must(os.Rename(h.x, h.x+"\nFORGED")) }, code: 4, says: "which is no execution's"},
-	{name: "directory from beyond all times", plant: func(h *house) {
+	{name: "directory a file", plant: func(h *hostileStore) { h.instead(h.x, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a FIFO", plant: func(h *hostileStore) { h.instead(h.x, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a socket", plant: func(h *hostileStore) { h.instead(h.x, h.socket) }, code: 4, says: "is a socket, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory a device", plant: func(h *hostileStore) { h.instead(h.x, h.device) }, code: 4, says: "is a device, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "directory with escape codes", plant: func(h *hostileStore) { h.must(os.Rename(h.x, filepath.Join(h.versions, hide))) }, says: "which is no execution's <timestamp ns>-<run uuid>", code: 4},
+	{name: "directory with a line of its own", plant: func(h *hostileStore) { h.must(os.Rename(h.x, h.x+"\nFORGED")) }, code: 4, says: "which is no execution's"},
+	{name: "directory from beyond all times", plant: func(h *hostileStore) {
 		h.must(os.Rename(h.x, filepath.Join(h.versions, "99999999999999999999-x")))
 	}, code: 4, says: "which is no execution's"},
-	{name: "directory with leading zeros", plant: func(h *house) { h.must(os.Rename(h.x, filepath.Join(h.versions, "01755488223093251001-x"))) }, code: 4, says: "which is no execution's"},
-	{name: "directory with 255 bytes", plant: func(h *house) {
+	{name: "directory with leading zeros", plant: func(h *hostileStore) { h.must(os.Rename(h.x, filepath.Join(h.versions, "01755488223093251001-x"))) }, code: 4, says: "which is no execution's"},
+	{name: "directory with 255 bytes", plant: func(h *hostileStore) {
 		h.must(os.Rename(h.x, filepath.Join(h.versions, "1755488223093251001-"+strings.Repeat("x", 235))))
 	}, code: 4, says: "which is no execution's"},
 }
 
 // hostileRoots are about the versions directory itself: nothing in it can be trusted.
 var hostileRoots = []hostileInput{
-	{name: "versions directory writable by all", plant: func(h *house) { h.chmod(h.versions, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
-	{name: "versions directory with a sticky bit", plant: func(h *house) { h.chmod(h.versions, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: `chmod go-w `},
-	{name: "versions directory of another user", plant: func(h *house) { h.give(h.versions) }, code: 4, says: "is a directory of user 65534, want", hint: `(\(umask 077 && cp -R |mkdir |mv )`},
-	{name: "versions directory a link", plant: func(h *house) { h.moved(h.versions) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "versions directory a file", plant: func(h *house) { h.instead(h.versions, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "versions directory a FIFO", plant: func(h *house) { h.instead(h.versions, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "versions directory a socket", plant: func(h *house) { h.instead(h.versions, h.socket) }, code: 4, says: "is a socket, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "versions directory a device", plant: func(h *house) { h.instead(h.versions, h.device) }, code: 4, says: "is a device, not a directory", hint: `(mv|mkdir|readlink) `},
-	{name: "parent writable by all", plant: func(h *house) { h.chmod(filepath.Dir(h.versions), 0o777) }, code: 4, says: "is a parent directory that others can write to .* without the sticky bit", hint: "chmod go-w "},
-	{name: "parent of another user", plant: func(h *house) { h.give(filepath.Dir(h.versions)) }, code: 4, says: "is a parent directory of user 65534, want", hint: `mkdir `},
-	{name: "parent a link of another user", plant: func(h *house) {
+	{name: "versions directory writable by all", plant: func(h *hostileStore) { h.chmod(h.versions, 0o777) }, code: 4, says: `others can write to \(mode 0777\)`, hint: `(chmod go-w |\(umask 077 && cp )`},
+	{name: "versions directory with a sticky bit", plant: func(h *hostileStore) { h.chmod(h.versions, 0o777|fs.ModeSticky) }, code: 4, says: `others can write to \(mode 1777\)`, hint: `chmod go-w `},
+	{name: "versions directory of another user", plant: func(h *hostileStore) { h.give(h.versions) }, code: 4, says: "is a directory of user 65534, want", hint: `(\(umask 077 && cp -R |mkdir |mv )`},
+	{name: "versions directory a link", plant: func(h *hostileStore) { h.moved(h.versions) }, code: 4, says: "is a symbolic link, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a file", plant: func(h *hostileStore) { h.instead(h.versions, text("x")) }, code: 4, says: "is a regular file, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a FIFO", plant: func(h *hostileStore) { h.instead(h.versions, fifo) }, code: 4, says: "is a FIFO, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a socket", plant: func(h *hostileStore) { h.instead(h.versions, h.socket) }, code: 4, says: "is a socket, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "versions directory a device", plant: func(h *hostileStore) { h.instead(h.versions, h.device) }, code: 4, says: "is a device, not a directory", hint: `(mv|mkdir|readlink) `},
+	{name: "parent writable by all", plant: func(h *hostileStore) { h.chmod(filepath.Dir(h.versions), 0o777) }, code: 4, says: "is a parent directory that others can write to .* without the sticky bit", hint: "chmod go-w "},
+	{name: "parent of another user", plant: func(h *hostileStore) { h.give(filepath.Dir(h.versions)) }, code: 4, says: "is a parent directory of user 65534, want", hint: `mkdir `},
+	{name: "parent a link of another user", plant: func(h *hostileStore) {
 		h.moved(filepath.Dir(h.versions))
 		h.give(filepath.Dir(h.versions))
 	}, code: 4, says: "is a symbolic link of user 65534, want", hint: `mkdir `},
-	{name: "parent a link to itself", plant: func(h *house) {
+	{name: "parent a link to itself", plant: func(h *hostileStore) {
 		h.instead(filepath.Dir(h.versions), func(p string) error { return os.Symlink(p, p) })
 	}, code: 3, says: "too many levels of symbolic links", run: 4},
-	{name: "parent a file", plant: func(h *house) { h.instead(filepath.Dir(h.versions), text("x")) }, code: 3, says: "not a directory", run: 4},
+	{name: "parent a file", plant: func(h *hostileStore) { h.instead(filepath.Dir(h.versions), text("x")) }, code: 3, says: "not a directory", run: 4},
 }
 
 // hostileNotes are ebb's own bookkeeping. What is undone never depends on it, but for the marks of requests that may still land.
 var hostileNotes = []hostileInput{
-	{name: "journal a link", plant: func(h *house) { h.journal(func(p string) error { return os.Symlink(h.victim, p) }) }, says: "journal.jsonl.* is a symbolic link"},
-	{name: "journal a FIFO", plant: func(h *house) { h.journal(fifo) }, says: "journal.jsonl.* is a FIFO"},
-	{name: "journal a socket", plant: func(h *house) { h.journal(h.socket) }, says: "journal.jsonl.* is a socket"},
-	{name: "journal a device", plant: func(h *house) { h.journal(h.device) }, says: "journal.jsonl.* is a device"},
-	{name: "journal a directory", plant: func(h *house) { h.journal(func(p string) error { return os.Mkdir(p, 0o700) }) }, says: "journal.jsonl.* is a directory"},
-	{name: "journal of another user", plant: func(h *house) { h.journal(text("")); h.give(filepath.Join(h.versions, "journal.jsonl")) }, says: "journal.jsonl.* is a file of user 65534"},
-	{name: "journal writable by all", plant: func(h *house) { h.journal(text("")); h.chmod(filepath.Join(h.versions, "journal.jsonl"), 0o666) }, says: "journal.jsonl.* others can write to"},
-	{name: "journal a hard link", plant: func(h *house) { h.journal(func(p string) error { return os.Link(h.victim, p) }) }, says: "journal.jsonl.* 2 names"},
-	{name: "journal of one long line", plant: func(h *house) { h.journal(text(strings.Repeat("x", 4<<20))) }, says: "GOOD RAN"},
-	{name: "journal of bytes", plant: func(h *house) { h.journal(text("\x00\xff\x1b[2J\n{\n\"\n[]\nnull\n7\n")) }, says: "GOOD RAN"},
-	{name: "journal of 512 MiB", plant: func(h *house) { h.journal(sparse(512 << 20)) }, says: "GOOD RAN"},
-	{name: "journal full of escape codes", plant: func(h *house) {
+	{name: "journal a link", plant: func(h *hostileStore) { h.journal(func(p string) error { return os.Symlink(h.victim, p) }) }, says: "journal.jsonl.* is a symbolic link"},
+	{name: "journal a FIFO", plant: func(h *hostileStore) { h.journal(fifo) }, says: "journal.jsonl.* is a FIFO"},
+	{name: "journal a socket", plant: func(h *hostileStore) { h.journal(h.socket) }, says: "journal.jsonl.* is a socket"},
+	{name: "journal a device", plant: func(h *hostileStore) { h.journal(h.device) }, says: "journal.jsonl.* is a device"},
+	{name: "journal a directory", plant: func(h *hostileStore) { h.journal(func(p string) error { return os.Mkdir(p, 0o700) }) }, says: "journal.jsonl.* is a directory"},
+	{name: "journal of another user", plant: func(h *hostileStore) { h.journal(text("")); h.give(filepath.Join(h.versions, "journal.jsonl")) }, says: "journal.jsonl.* is a file of user 65534"},
+	{name: "journal writable by all", plant: func(h *hostileStore) { h.journal(text("")); h.chmod(filepath.Join(h.versions, "journal.jsonl"), 0o666) }, says: "journal.jsonl.* others can write to"},
+	{name: "journal a hard link", plant: func(h *hostileStore) { h.journal(func(p string) error { return os.Link(h.victim, p) }) }, says: "journal.jsonl.* 2 names"},
+	{name: "journal of one long line", plant: func(h *hostileStore) { h.journal(text(strings.Repeat("x", 4<<20))) }, says: "GOOD RAN"},
+	{name: "journal of bytes", plant: func(h *hostileStore) { h.journal(text("\x00\xff\x1b[2J\n{\n\"\n[]\nnull\n7\n")) }, says: "GOOD RAN"},
+	{name: "journal of 512 MiB", plant: func(h *hostileStore) { h.journal(sparse(512 << 20)) }, says: "GOOD RAN"},
+	{name: "journal full of escape codes", plant: func(h *hostileStore) {
 		h.journal(text(`{"event":"outcome","message":"\u001b[2J\u202e\u009b\u007f\nFORGED: restored","user":"\u001b]0;t\u0007","file":"\r\nFORGED"}` + "\n"))
 	}, says: "GOOD RAN"},
-	{name: "lock a link", plant: func(h *house) { h.note(".lock", func(p string) error { return os.Symlink(h.victim, p) }) }, says: "GOOD RAN"},
-	{name: "lock a FIFO", plant: func(h *house) { h.note(".lock", fifo) }, says: "GOOD RAN"},
-	{name: "lock a directory", plant: func(h *house) { h.note(".lock", func(p string) error { return os.Mkdir(p, 0o700) }) }, says: "WARNING.*\\.lock"},
-	{name: "lock of 1 GiB", plant: func(h *house) { h.note(".lock", sparse(1<<30)) }, says: "GOOD RAN"},
-	{name: "lock of garbage", plant: func(h *house) { h.note(".lock", text("{\"pid\":\"\x1b[2J\"")) }, says: "GOOD RAN"},
-	{name: "lock full of escape codes", plant: func(h *house) {
+	{name: "lock a link", plant: func(h *hostileStore) { h.note(".lock", func(p string) error { return os.Symlink(h.victim, p) }) }, says: "GOOD RAN"},
+	{name: "lock a FIFO", plant: func(h *hostileStore) { h.note(".lock", fifo) }, says: "GOOD RAN"},
+	{name: "lock a directory", plant: func(h *hostileStore) { h.note(".lock", func(p string) error { return os.Mkdir(p, 0o700) }) }, says: "WARNING.*\\.lock"},
+	{name: "lock of 1 GiB", plant: func(h *hostileStore) { h.note(".lock", sparse(1<<30)) }, says: "GOOD RAN"},
+	{name: "lock of garbage", plant: func(h *hostileStore) { h.note(".lock", text("{\"pid\":\"\x1b[2J\"")) }, says: "GOOD RAN"},
+	{name: "lock full of escape codes", plant: func(h *hostileStore) {
 		h.note(".lock", text(`{"host":"\u001b[2J\nFORGED: restored","pid":7,"command":"\u202e"}`))
 	}, says: `left by PID 7 on host`},
-	{name: "mark a FIFO", plant: func(h *house) { h.note(".inflight-1", fifo) }, code: 4, says: "inflight-1.* is a FIFO", hint: `mv `},
-	{name: "mark a link", plant: func(h *house) { h.note(".inflight-1", func(p string) error { return os.Symlink(h.victim, p) }) }, code: 4, says: "inflight-1.* is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
-	{name: "mark of another user", plant: func(h *house) {
+	{name: "mark a FIFO", plant: func(h *hostileStore) { h.note(".inflight-1", fifo) }, code: 4, says: "inflight-1.* is a FIFO", hint: `mv `},
+	{name: "mark a link", plant: func(h *hostileStore) { h.note(".inflight-1", func(p string) error { return os.Symlink(h.victim, p) }) }, code: 4, says: "inflight-1.* is a symbolic link", hint: `(\(umask 077 && cp |mv |readlink |mkdir )`},
+	{name: "mark of another user", plant: func(h *hostileStore) {
 		h.note(".inflight-1", text("{}"))
 		h.give(filepath.Join(filepath.Dir(h.good), ".inflight-1"))
 	}, code: 4, says: "inflight-1.* of user 65534", hint: `\(umask 077 && cp `},
-	{name: "mark of 1 GiB", plant: func(h *house) { h.note(".inflight-1", sparse(1<<30)) }, code: 3, says: "inflight-1.* is too long"},
-	{name: "mark of garbage", plant: func(h *house) { h.note(".inflight-1", text("\x1b[2J{")) }, says: "GOOD RAN"},
-	{name: "temporary directory", plant: func(h *house) { h.note(".tmp-0", func(p string) error { return os.Mkdir(p, 0o700) }) }, says: "WARNING.*\\.tmp-0"},
+	{name: "mark of 1 GiB", plant: func(h *hostileStore) { h.note(".inflight-1", sparse(1<<30)) }, code: 3, says: "inflight-1.* is too long"},
+	{name: "mark of garbage", plant: func(h *hostileStore) { h.note(".inflight-1", text("\x1b[2J{")) }, says: "GOOD RAN"},
+	{name: "temporary directory", plant: func(h *hostileStore) { h.note(".tmp-0", func(p string) error { return os.Mkdir(p, 0o700) }) }, says: "WARNING.*\\.tmp-0"},
 }
 
 // hostileInputFiles are the configuration, which the operator names, and scenario scripts.
 var hostileInputFiles = []hostileInput{
-	{name: "configuration a FIFO", plant: func(h *house) { h.instead(h.config(), fifo) }, code: 64, says: "empty", all: true},
-	{name: "configuration a directory", plant: func(h *house) {
+	{name: "configuration a FIFO", plant: func(h *hostileStore) { h.instead(h.config(), fifo) }, code: 64, says: "empty", all: true},
+	{name: "configuration a directory", plant: func(h *hostileStore) {
 		h.instead(h.config(), func(p string) error { return os.Mkdir(p, 0o700) })
 	}, code: 64, says: "is a directory", all: true},
-	{name: "configuration a device", plant: func(h *house) { h.instead(h.config(), h.device) }, code: 64, says: "larger than 1024 KiB", all: true},
-	{name: "configuration of 2 GiB", plant: func(h *house) { h.instead(h.config(), sparse(2<<30)) }, code: 64, says: "larger than 1024 KiB", all: true},
-	{name: "configuration of escape codes", plant: func(h *house) { h.instead(h.config(), text("kraken:\n  \x1b[2J: 1\n")) }, code: 64, says: "config.yaml", all: true},
-	{name: "configuration with a hidden directory", plant: func(h *house) {
+	{name: "configuration a device", plant: func(h *hostileStore) { h.instead(h.config(), h.device) }, code: 64, says: "larger than 1024 KiB", all: true},
+	{name: "configuration of 2 GiB", plant: func(h *hostileStore) { h.instead(h.config(), sparse(2<<30)) }, code: 64, says: "larger than 1024 KiB", all: true},
+	{name: "configuration of escape codes", plant: func(h *hostileStore) { h.instead(h.config(), text("kraken:\n  \x1b[2J: 1\n")) }, code: 64, says: "config.yaml", all: true},
+	{name: "configuration with a hidden directory", plant: func(h *hostileStore) {
 		h.instead(h.config(), text("kraken:\n  rollback_versions_directory: \"/nowhere/\\e[2J\\u202e\\nFORGED\"\n"))
 	}, code: 0, says: "Nothing to do", all: true},
-	{name: "scenario a FIFO", plant: func(h *house) { h.instead(h.scenario(), fifo) }, says: "GOOD RAN", run: 64},
-	{name: "scenario a device", plant: func(h *house) { h.instead(h.scenario(), h.device) }, says: "GOOD RAN", run: 64},
-	{name: "scenario of escape codes", plant: func(h *house) { h.instead(h.scenario(), text("\"\\e[2J\\u202e\": 1\n")) }, says: "GOOD RAN", run: 64},
-	{name: "scripts a link", plant: func(h *house) { h.moved(h.scripts()) }, says: "GOOD RAN", run: 4},
-	{name: "scripts writable by all", plant: func(h *house) { h.chmod(h.scripts(), 0o777) }, says: "GOOD RAN", run: 4},
-	{name: "scripts of another user", plant: func(h *house) { h.give(h.scripts()) }, says: "GOOD RAN", run: 4},
-	{name: "script a link", plant: func(h *house) { h.moved(h.script()) }, says: "GOOD RAN", run: 4},
-	{name: "script a FIFO", plant: func(h *house) { h.instead(h.script(), fifo) }, says: "GOOD RAN", run: 4},
-	{name: "script writable by all", plant: func(h *house) { h.chmod(h.script(), 0o666) }, says: "GOOD RAN", run: 4},
-	{name: "script of another user", plant: func(h *house) { h.give(h.script()) }, says: "GOOD RAN", run: 4},
-	{name: "script of 2 GiB", plant: func(h *house) { h.instead(h.script(), sparse(2<<30)) }, says: "GOOD RAN", run: 64},
-	{name: "script named with escape codes", plant: func(h *house) { h.write(filepath.Join(h.scripts(), hide+".star"), "x") }, says: "GOOD RAN", run: 64},
-	{name: "kubeconfig a FIFO", plant: func(h *house) { h.instead(h.kubeconfig(), fifo) }, says: "GOOD RAN", run: 1},
-	{name: "kubeconfig a device", plant: func(h *house) { h.instead(h.kubeconfig(), h.device) }, says: "GOOD RAN", run: 1},
+	{name: "scenario a FIFO", plant: func(h *hostileStore) { h.instead(h.scenario(), fifo) }, says: "GOOD RAN", run: 64},
+	{name: "scenario a device", plant: func(h *hostileStore) { h.instead(h.scenario(), h.device) }, says: "GOOD RAN", run: 64},
+	{name: "scenario of escape codes", plant: func(h *hostileStore) { h.instead(h.scenario(), text("\"\\e[2J\\u202e\": 1\n")) }, says: "GOOD RAN", run: 64},
+	{name: "scripts a link", plant: func(h *hostileStore) { h.moved(h.scripts()) }, says: "GOOD RAN", run: 4},
+	{name: "scripts writable by all", plant: func(h *hostileStore) { h.chmod(h.scripts(), 0o777) }, says: "GOOD RAN", run: 4},
+	{name: "scripts of another user", plant: func(h *hostileStore) { h.give(h.scripts()) }, says: "GOOD RAN", run: 4},
+	{name: "script a link", plant: func(h *hostileStore) { h.moved(h.script()) }, says: "GOOD RAN", run: 4},
+	{name: "script a FIFO", plant: func(h *hostileStore) { h.instead(h.script(), fifo) }, says: "GOOD RAN", run: 4},
+	{name: "script writable by all", plant: func(h *hostileStore) { h.chmod(h.script(), 0o666) }, says: "GOOD RAN", run: 4},
+	{name: "script of another user", plant: func(h *hostileStore) { h.give(h.script()) }, says: "GOOD RAN", run: 4},
+	{name: "script of 2 GiB", plant: func(h *hostileStore) { h.instead(h.script(), sparse(2<<30)) }, says: "GOOD RAN", run: 64},
+	{name: "script named with escape codes", plant: func(h *hostileStore) { h.write(filepath.Join(h.scripts(), hide+".star"), "x") }, says: "GOOD RAN", run: 64},
+	{name: "kubeconfig a FIFO", plant: func(h *hostileStore) { h.instead(h.kubeconfig(), fifo) }, says: "GOOD RAN", run: 1},
+	{name: "kubeconfig a device", plant: func(h *hostileStore) { h.instead(h.kubeconfig(), h.device) }, says: "GOOD RAN", run: 1},
 }
 
 // TestHostileInputs plants one thing a time and lets every command at it. Nothing hangs, nothing planted is run, the
@@ -293,7 +293,7 @@ func TestHostileInputs(t *testing.T) {
 		}
 	}
 	for i, input := range hostileInputFiles {
-		hostileInputFiles[i].plant = func(h *house) {
+		hostileInputFiles[i].plant = func(h *hostileStore) {
 			h.must(os.RemoveAll(h.x)) // nothing hostile in the versions directory
 			input.plant(h)
 		}
@@ -309,7 +309,7 @@ func TestHostileInputs(t *testing.T) {
 		for _, input := range every(6, inputs) {
 			t.Run(input.name, func(t *testing.T) {
 				t.Parallel()
-				input.test(newHouse(t, namespace))
+				input.test(newHostileStore(t, namespace))
 			})
 		}
 	})
@@ -319,7 +319,7 @@ func TestHostileInputs(t *testing.T) {
 	t.Logf("figures: %d hostile inputs refused", len(inputs))
 }
 
-func (input hostileInput) test(h *house) {
+func (input hostileInput) test(h *hostileStore) {
 	input.plant(h)
 	before := h.snapshot()
 	// Looking changes nothing.

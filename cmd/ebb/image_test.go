@@ -89,9 +89,9 @@ func unpack(t *testing.T, layer []byte, dir string) (names []string) {
 	}
 }
 
-// imageHas: nothing but the binary is in it, nobody runs it as root, and the same binary makes the
+// checkImage: nothing but the binary is in it, nobody runs it as root, and the same binary makes the
 // same image.
-func imageHas(t *testing.T, image, binary string) {
+func checkImage(t *testing.T, image, binary string) {
 	config, layer, digest := layoutOf(t, image)
 	dir := t.TempDir()
 	if names := fmt.Sprint(unpack(t, layer, dir)); names != "[tmp/ ebb]" {
@@ -117,12 +117,12 @@ func imageHas(t *testing.T, image, binary string) {
 			t.Errorf("%s: got %v, want %v", check.what, check.got, check.want)
 		}
 	}
-	sameFromElsewhere(t, want, digest)
+	checkReproducible(t, want, digest)
 }
 
-// sameFromElsewhere: the same sources in another directory, without git's, make the same binary and the
+// checkReproducible: the same sources in another directory, without git's, make the same binary and the
 // same image, byte for byte.
-func sameFromElsewhere(t *testing.T, binary []byte, digest string) {
+func checkReproducible(t *testing.T, binary []byte, digest string) {
 	t.Helper()
 	files := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	files.Dir = "../.."

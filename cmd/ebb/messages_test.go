@@ -151,15 +151,15 @@ func failuresOfAllKinds(t *testing.T) string {
 		return ok && len(constant.Names) == 1 && strings.HasPrefix(constant.Names[0].Name, "Kind")
 	}) {
 		fmt.Fprintf(&b, "# a failure of the kind %s\n", kind)
-		plain.report(&b, &runner.Failure{Kind: runner.Kind(kind), Message: "what failed: what was got, what was wanted", Details: details})
+		bareCaller.report(&b, &runner.Failure{Kind: runner.Kind(kind), Message: "what failed: what was got, what was wanted", Details: details})
 		b.WriteByte('\n')
 	}
-	plain.report(&b, &runner.Failure{
+	bareCaller.report(&b, &runner.Failure{
 		Kind: runner.KindInsecure, Message: `"/tmp" is a parent directory that others can write to`, Remedies: []string{"mkdir -m 0700 /var/lib/ebb"},
 	})
-	plain.report(&b, &runner.Failure{Kind: runner.KindStore, Message: "no version file can be written to cluster://ebb/1-a: a quota is used up"})
-	plain.report(&b, &config.SafetyError{})
-	plain.report(&b, &config.MissingError{})
+	bareCaller.report(&b, &runner.Failure{Kind: runner.KindStore, Message: "no version file can be written to cluster://ebb/1-a: a quota is used up"})
+	bareCaller.report(&b, &config.SafetyError{})
+	bareCaller.report(&b, &config.MissingError{})
 	file := versions.File{Name: "x_scenarios_1_abcdefgh.star", Location: "/var/lib/ebb/1-a/x_scenarios_1_abcdefgh.star", Kind: versions.KindVersion, State: versions.Pending}
 	for _, outcome := range []struct {
 		of      string
@@ -171,7 +171,7 @@ func failuresOfAllKinds(t *testing.T) string {
 		{"failed", runner.Failed, runner.Failure{Kind: runner.KindScript}},
 	} {
 		fmt.Fprintf(&b, "\n# a version file with the outcome %s\n", outcome.of)
-		for _, hint := range plain.resultHints(runner.Result{File: file, Outcome: outcome.outcome, Err: &outcome.failure}) {
+		for _, hint := range bareCaller.resultHints(runner.Result{File: file, Outcome: outcome.outcome, Err: &outcome.failure}) {
 			fmt.Fprintln(&b, "hint: "+hint)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
-// TestLogReaderGoes: who reads the log may end before ebb does, as head does, or the tee that
+// TestLogReaderEnds: who reads the log may end before ebb does, as head does, or the tee that
 // gets the same Ctrl-C. SIGPIPE must not end a run that has changed something, nor an undo.
-func TestLogReaderGoes(t *testing.T) {
+func TestLogReaderEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		duration string

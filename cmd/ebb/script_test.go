@@ -95,7 +95,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"freeze":         cmdFreeze,
 			"waitlog":        cmdWaitLog,
 			"event":          cmdEvent,
-			"told":           cmdTold,
+			"events":         cmdEvents,
 			"recipes":        cmdRecipes,
 			"scrape":         cmdScrape,
 			"dumpworkloads":  cmdDumpWorkloads,

@@ -53,9 +53,9 @@ def run(config):
     said.append(str(secret))
     said.append("%r" % k8s.list("Secret", ns))
     for refused in [
-        attempt(k8s.get, "ConfigMap", "parrot", ns),
+        attempt(k8s.get, "ConfigMap", "echo", ns),
         attempt(k8s.list, "Deployment", ns),
-        attempt(k8s.exec, "parrot", ns, ["true"], read_only = True),
+        attempt(k8s.exec, "echo", ns, ["true"], read_only = True),
         attempt(cloud.aws.describe, ["i-0123456789abcdef0"]),
         attempt(cloud.gcp.describe, ["p/z/i"]),
         attempt(k8s.get, "ConfigMap", "busy", ns),
@@ -98,24 +98,24 @@ def verify(rollback_content):
         fail("got", other)
 `
 
-// vault is a directory with secrets all around, and what ebb said in it.
-type vault struct {
+// secretsTest is a directory with secrets all around, and what ebb said in it.
+type secretsTest struct {
 	*testing.T
 	dir       string
 	namespace string
-	server    *parrot
+	server    *echoProxy
 	env       []string
 	output    bytes.Buffer
 }
 
-func (v *vault) must(err error) {
+func (v *secretsTest) must(err error) {
 	v.Helper()
 	if err != nil {
 		v.Fatal(err)
 	}
 }
 
-func (v *vault) write(name, content string) string {
+func (v *secretsTest) write(name, content string) string {
 	v.Helper()
 	path := filepath.Join(v.dir, name)
 	v.must(os.MkdirAll(filepath.Dir(path), 0o700))
@@ -123,7 +123,7 @@ func (v *vault) write(name, content string) string {
 	return path
 }
 
-func (v *vault) command(args ...string) *exec.Cmd {
+func (v *secretsTest) command(args ...string) *exec.Cmd {
 	if args[0] == "run" {
 		// What a gateway answers is waited out as an outage is.
 		args = slices.Insert(args, 1, "--timeout", "2s")
@@ -134,7 +134,7 @@ func (v *vault) command(args ...string) *exec.Cmd {
 }
 
 // ebb runs a command, keeps what it says, and checks how it ended.
-func (v *vault) ebb(code int, args ...string) string {
+func (v *secretsTest) ebb(code int, args ...string) string {
 	v.Helper()
 	out, err := v.command(args...).CombinedOutput()
 	var exit *exec.ExitError
@@ -162,11 +162,11 @@ kraken:
 tunings: {wait_duration: 0}
 `
 
-// TestSecretsStayInside runs, fails, is killed, plans, replays and tells of it, with secrets everywhere and a server that repeats what it is
+// TestNoSecretInOutput runs, fails, is killed, plans, replays and tells of it, with secrets everywhere and a server that repeats what it is
 // sent. None of them is in any output, at any level, nor in any file that ebb wrote.
-func TestSecretsStayInside(t *testing.T) {
+func TestNoSecretInOutput(t *testing.T) {
 	t.Parallel()
-	v := newVault(t)
+	v := newSecretsTest(t)
 	v.runs()
 	v.killed()
 	v.mistakes()
@@ -181,9 +181,9 @@ func TestSecretsStayInside(t *testing.T) {
 	v.search()
 }
 
-// newVault has a Secret in the cluster, and secrets in the kubeconfig, the environment and the scenario.
-func newVault(t *testing.T) *vault {
-	v := &vault{T: t, dir: t.TempDir(), namespace: sandboxtest.Namespace(t), server: newParrot(t)}
+// newSecretsTest has a Secret in the cluster, and secrets in the kubeconfig, the environment and the scenario.
+func newSecretsTest(t *testing.T) *secretsTest {
+	v := &secretsTest{T: t, dir: t.TempDir(), namespace: sandboxtest.Namespace(t), server: newEchoProxy(t)}
 	secrets := adminClient(t).Resource(kinds["configmaps"].GroupVersion().WithResource("secrets")).Namespace(v.namespace)
 	if _, err := secrets.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Secret", "stringData": map[string]any{"password": "hush-cluster-secret"},
@@ -206,7 +206,7 @@ func newVault(t *testing.T) *vault {
 }
 
 // kubeconfig writes a file NAME that reaches a server as a user.
-func (v *vault) kubeconfig(name, address, user string) {
+func (v *secretsTest) kubeconfig(name, address, user string) {
 	v.Helper()
 	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: v.server.secure.Certificate().Raw}))
 	v.write(name, fmt.Sprintf(`
@@ -220,13 +220,13 @@ users: [{name: u, user: %s}]
 }
 
 // scenario writes the scenario file, with more lines.
-func (v *vault) scenario(more string) {
+func (v *secretsTest) scenario(more string) {
 	v.Helper()
 	v.write("secret.yaml", fmt.Sprintf("namespace: %s\npassword: hush-made-secret\n%s\n", v.namespace, more))
 }
 
 // runs is a run that ends well, and one that fails.
-func (v *vault) runs() {
+func (v *secretsTest) runs() {
 	v.Helper()
 	v.scenario("")
 	out := v.ebb(0, "run", "--config", "config.yaml", "--log-level", "debug", "--report", "written/passed", "--junit", "written/passed.xml")
@@ -234,7 +234,7 @@ func (v *vault) runs() {
 		v.Errorf("want a run that handled secrets, got:\n%s", out)
 	}
 	if v.server.repeated.Load() < 6 {
-		v.Errorf("the parrot repeated %d credentials, want one at each of six calls", v.server.repeated.Load())
+		v.Errorf("the proxy repeated %d credentials, want one at each of six calls", v.server.repeated.Load())
 	}
 	v.scenario("fail: true")
 	out = v.ebb(1, "run", "--config", "config.yaml", "--log-level", "debug", "--log-format", "json", "-o", "json", "--report", "written/failed", "--junit", "written/failed.xml")
@@ -244,7 +244,7 @@ func (v *vault) runs() {
 }
 
 // killed is a run that is killed, and what is asked about it.
-func (v *vault) killed() {
+func (v *secretsTest) killed() {
 	v.Helper()
 	v.scenario("duration: 600")
 	cmd := v.command("run", "--config", "config.yaml", "--log-level", "debug")
@@ -285,7 +285,7 @@ func (v *vault) killed() {
 }
 
 // mistakes are the operator's, which errors are about.
-func (v *vault) mistakes() {
+func (v *secretsTest) mistakes() {
 	v.Helper()
 	v.kubeconfig("down", "http://alice:hush-url-password@127.0.0.1:1", "{}")
 	v.ebb(3, "execute-rollback", "--config", "config.yaml", "--kubeconfig", "down", "--timeout", "100ms", "--log-level", "debug")
@@ -301,7 +301,7 @@ func (v *vault) mistakes() {
 }
 
 // loads is http_load, with a mistake and with a pod that is refused.
-func (v *vault) loads() {
+func (v *secretsTest) loads() {
 	v.Helper()
 	v.write("http.yaml", fmt.Sprintf(`
 - http_load_scenario:
@@ -327,7 +327,7 @@ func (v *vault) loads() {
 }
 
 // search looks for the secrets in all that was said and written.
-func (v *vault) search() {
+func (v *secretsTest) search() {
 	v.Helper()
 	for place, marker := range markers {
 		for what, form := range map[string]string{"as it is": marker, "in base64": base64.StdEncoding.EncodeToString([]byte(marker)), "escaped": url.QueryEscape(marker)} {
@@ -342,7 +342,7 @@ func (v *vault) search() {
 }
 
 // files adds all that ebb wrote to what is searched.
-func (v *vault) files() {
+func (v *secretsTest) files() {
 	v.Helper()
 	n := 0
 	add := func(path string, d fs.DirEntry, err error) error {

@@ -12,33 +12,33 @@ import (
 // signalCell is one process that is signalled on its way. A healthy API server and the
 // whole grace leave no doubt about its exit code.
 type signalCell struct {
-	command string // run, execute-rollback or exec
-	mines   string
-	want    string // exit codes: several where the signal and the end of the work are a race
+	command  string // run, execute-rollback or exec
+	triggers string
+	want     string // exit codes: several where the signal and the end of the work are a race
 }
 
-func (c signalCell) String() string { return c.command + "," + c.mines }
+func (c signalCell) String() string { return c.command + "," + c.triggers }
 
 // signalCells are what is tried. Those that every run of the tests tries are the ones that
 // differ; EBB_MATRIX=all makes it each signal at each point.
 func signalCells() []signalCell {
 	var cells []signalCell
-	add := func(command, want string, mines ...string) {
-		for _, m := range mines {
+	add := func(command, want string, triggers ...string) {
+		for _, m := range triggers {
 			cells = append(cells, signalCell{command, m, want})
 		}
 	}
 	all := os.Getenv("EBB_MATRIX") == "all"
 	for _, sig := range []string{"term", "int", "hup"} {
 		at := func(points ...string) []string {
-			var mines []string
+			var triggers []string
 			for _, p := range points {
 				// Twice, where the scenario's other step makes no difference.
 				if all || sig == "term" && strings.HasSuffix(p, ":1") || p == "after-change:2" || p == "before-rename:2" {
-					mines = append(mines, sig+"@"+p)
+					triggers = append(triggers, sig+"@"+p)
 				}
 			}
-			return mines
+			return triggers
 		}
 		add("run", "130", at("before-flush:1", "before-flush:2", "rehearsal:1", "rehearsal:3", "after-flush:1", "after-flush:2", "after-change:1", "after-change:2",
 			"before-undo:1", "before-undo:2", "during-undo:1", "during-undo:2", "before-rename:1", "after-rename:1")...)
@@ -97,7 +97,7 @@ func TestSignalMatrix(t *testing.T) {
 				older = w.oldest()
 				args = append(args, w.newest())
 			}
-			code, said := w.ebb(c.mines, args...)
+			code, said := w.ebb(c.triggers, args...)
 			if !slices.Contains(strings.Fields(c.want), code) {
 				t.Errorf("got exit code %s, want %s; it said:\n%s", code, c.want, said)
 			}

@@ -72,12 +72,12 @@ func cmdStandIn(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	k := &standIn{kubeconfig: ts.Getenv("KUBECONFIG"), node: args[0], renewed: metav1.NowMicro()}
 	if len(args) == 2 {
-		value, ok := skies.Load(ts)
+		value, ok := cloudsOf.Load(ts)
 		if !ok {
 			ts.Fatalf("no cloud: start it first")
 		}
 		k.machine = func() (bool, string) {
-			ready, boot, _ := value.(*sky).compute.Node(args[1])
+			ready, boot, _ := value.(*scriptClouds).compute.Node(args[1])
 			return ready, boot
 		}
 		_, k.boot = k.machine()
@@ -210,7 +210,7 @@ func cmdMachine(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: machine VAR NODE")
 	}
-	value, ok := skies.Load(ts)
+	value, ok := cloudsOf.Load(ts)
 	if !ok {
 		ts.Fatalf("no cloud: start it first")
 	}
@@ -218,6 +218,6 @@ func cmdMachine(ts *testscript.TestScript, neg bool, args []string) {
 	patch := fmt.Appendf(nil, `{"spec":{"providerID":"gce://%s"}}`, instance)
 	_, err := clientset(ts).CoreV1().Nodes().Patch(context.Background(), args[1], types.MergePatchType, patch, metav1.PatchOptions{})
 	ts.Check(err)
-	value.(*sky).compute.AddInstance(instance, "RUNNING")
+	value.(*scriptClouds).compute.AddInstance(instance, "RUNNING")
 	ts.Setenv(args[0], instance)
 }

@@ -106,13 +106,13 @@ type running struct {
 }
 
 // start starts ebb with points armed, as EBB_KILL_AT has them.
-func (w *world) start(mines string, args ...string) *running {
+func (w *world) start(triggers string, args ...string) *running {
 	w.Helper()
-	return w.startWith(nil, mines, args...)
+	return w.startWith(nil, triggers, args...)
 }
 
 // startWith has set change the command before.
-func (w *world) startWith(set func(*exec.Cmd), mines string, args ...string) *running {
+func (w *world) startWith(set func(*exec.Cmd), triggers string, args ...string) *running {
 	w.Helper()
 	path, err := exec.LookPath("ebb")
 	if err != nil {
@@ -124,7 +124,7 @@ func (w *world) startWith(set func(*exec.Cmd), mines string, args ...string) *ru
 	}
 	p := &running{Cmd: exec.Command(path, args...), out: out, ended: make(chan struct{})}
 	p.Dir, p.Stdout, p.Stderr = w.dir, out, out
-	p.Env = append(os.Environ(), "EBB_KILL_AT="+mines)
+	p.Env = append(os.Environ(), "EBB_KILL_AT="+triggers)
 	if set != nil {
 		set(p.Cmd)
 	}
@@ -181,9 +181,9 @@ func (w *world) finish(p *running) string {
 }
 
 // ebb runs a command to its end.
-func (w *world) ebb(mines string, args ...string) (code, said string) {
+func (w *world) ebb(triggers string, args ...string) (code, said string) {
 	w.Helper()
-	p := w.start(mines, args...)
+	p := w.start(triggers, args...)
 	code = w.finish(p)
 	return code, w.said(p)
 }

@@ -140,10 +140,10 @@ type wrongFigures struct {
 	ends         map[string]int
 }
 
-// calm is how many requests a run and a replay make when nothing is wrong, by script.
-var calm sync.Map
+// plainRequests is how many requests a run and a replay make when nothing is wrong, by script.
+var plainRequests sync.Map
 
-type calmRequests struct{ run, replay int }
+type requestCounts struct{ run, replay int }
 
 // wrong PHASE MODE AT KIND runs the scenario and undoes it, in this process, and gives one request
 // of the run or of the replay a wrong answer of that kind, or with MODE always each one from there
@@ -160,18 +160,18 @@ func (f *wrongFigures) wrong(ts *testscript.TestScript, scenarioType string, arg
 		ts.Fatalf("no wrong answer is named %q", args[3])
 	}
 	w := &wrongWorld{ts: ts, t: testOf(ts), scenarioType: scenarioType, kind: kinds[i], always: args[1] == "always"}
-	known, ok := calm.Load(ts)
+	known, ok := plainRequests.Load(ts)
 	if !ok {
-		counts := calmRequests{w.run(-1), 0}
+		counts := requestCounts{w.run(-1), 0}
 		w.leave()
 		counts.replay = w.replay(-1)
 		w.checkNothingPending("a replay without faults")
 		known = counts
-		calm.Store(ts, known)
+		plainRequests.Store(ts, known)
 	}
-	total := known.(calmRequests).run
+	total := known.(requestCounts).run
 	if args[0] == "replay" {
-		total = known.(calmRequests).replay
+		total = known.(requestCounts).replay
 	}
 	at, err := strconv.Atoi(strings.TrimSuffix(args[2], "%"))
 	ts.Check(err)

@@ -144,9 +144,9 @@ func TestSend(t *testing.T) {
 	if err != nil || answer.Status != 503 || answer.After != 7*time.Second {
 		t.Errorf("got %+v, %v, want status 503 and a wish of 7s", answer, err)
 	}
-	stranger := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	untrusting := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var e *Error
-	if _, err := send(stranger, server.URL); !errors.As(err, &e) || e.Reason != Untrusted {
+	if _, err := send(untrusting, server.URL); !errors.As(err, &e) || e.Reason != Untrusted {
 		t.Errorf("got %v, want the certificate refused for good", err)
 	}
 	// A port where nobody listens: the listener is closed before the request.
@@ -158,7 +158,7 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again *Retry
-	if _, err := send(stranger, "http://"+listener.Addr().String()); !errors.As(err, &again) || again.Sent {
+	if _, err := send(untrusting, "http://"+listener.Addr().String()); !errors.As(err, &again) || again.Sent {
 		t.Errorf("got %v, want another attempt: nothing was sent", err)
 	}
 }

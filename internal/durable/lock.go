@@ -28,7 +28,7 @@ const lookersPatience = time.Second
 // its own, not both can miss it. So nobody has to know which of the two an earlier process took.
 func (d *Dir) TryLock() (bool, error) {
 	free, err := tryLock(d.f)
-	if err != nil || !free && !strangersHold(d.f) {
+	if err != nil || !free && !heldByOtherUser(d.f) {
 		return false, err
 	}
 	return d.tryLockFile(free)
@@ -63,7 +63,7 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
-	case !fileFree && !strangersHold(file):
+	case !fileFree && !heldByOtherUser(file):
 		return false, nil
 	case !fileFree && !free:
 		return false, &InsecureError{d.Path(), "is locked by another user's process, and so is " + LockFile + " in it", CopyDir(d.Path())}
@@ -74,7 +74,7 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 		return false, err
 	}
 	if !free {
-		if free, err = tryLock(d.f); err != nil || !free && !strangersHold(d.f) {
+		if free, err = tryLock(d.f); err != nil || !free && !heldByOtherUser(d.f) {
 			return false, err
 		}
 	}
@@ -102,7 +102,7 @@ func (d *Dir) Locked() (bool, error) {
 
 func isLocked(f *os.File) (bool, error) {
 	free, err := lookAt(f)
-	return err == nil && !free && !strangersHold(f), err
+	return err == nil && !free && !heldByOtherUser(f), err
 }
 
 // tryLock takes a lock. It is not kept from it by those who only look, which share the lock for a
@@ -113,7 +113,7 @@ func tryLock(f *os.File) (bool, error) {
 		if got || err != nil {
 			return got, err
 		}
-		if free, err := lookAt(f); err != nil || !free || strangersHold(f) || time.Now().After(until) {
+		if free, err := lookAt(f); err != nil || !free || heldByOtherUser(f) || time.Now().After(until) {
 			return false, err
 		}
 	}

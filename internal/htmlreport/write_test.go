@@ -74,7 +74,7 @@ func TestWrite(t *testing.T) {
 }
 
 // Nothing of a picture is outside of it, whatever the clocks said.
-func TestTimelineStaysInside(t *testing.T) {
+func TestTimelineFits(t *testing.T) {
 	r := sample()
 	r.Scenarios[0].Began, r.Scenarios[0].Ended = at(-1000), at(5000)
 	r.Scenarios[1].Undo[0].Took = time.Hour

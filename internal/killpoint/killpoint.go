@@ -1,7 +1,7 @@
 // Package killpoint ends a process, or signals it, at exact points of its work. Only a program that
 // is built for tests has it.
 //
-// Start with [Parse], and call [Mines.Reached] at each point.
+// Start with [Parse], and call [Triggers.Reached] at each point.
 //
 // Avoid it in a program that users run: nothing in it may be armed from outside.
 //
@@ -33,24 +33,24 @@ type Process struct {
 	Stopping <-chan struct{} // closed when a worker has heard that it is to stop
 }
 
-// Mines are signals that wait at points.
-type Mines struct {
-	process Process
-	mines   []*mine
-	sent    atomic.Int64
+// Triggers are signals that wait at points.
+type Triggers struct {
+	process  Process
+	triggers []*trigger
+	sent     atomic.Int64
 }
 
-type mine struct {
+type trigger struct {
 	signal syscall.Signal
 	point  string
 	left   atomic.Int64
 }
 
-// Parse reads mines: term@after-change:2,int@during-undo:1 sends SIGTERM when the process passes the
+// Parse reads triggers: term@after-change:2,int@during-undo:1 sends SIGTERM when the process passes the
 // first of these points for the second time, and SIGINT when it passes the other. Without a signal it
-// is SIGKILL, without a number it is the first time. No text is no mines.
-func Parse(text string, p Process) (*Mines, error) {
-	m := &Mines{process: p}
+// is SIGKILL, without a number it is the first time. No text is no triggers.
+func Parse(text string, p Process) (*Triggers, error) {
+	m := &Triggers{process: p}
 	for _, part := range strings.Split(text, ",") {
 		if part == "" {
 			continue
@@ -59,12 +59,12 @@ func Parse(text string, p Process) (*Mines, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.mines = append(m.mines, one)
+		m.triggers = append(m.triggers, one)
 	}
 	return m, nil
 }
 
-func parse(text string) (*mine, error) {
+func parse(text string) (*trigger, error) {
 	name, at, ok := strings.Cut(text, "@")
 	if !ok {
 		name, at = "kill", text
@@ -81,17 +81,17 @@ func parse(text string) (*mine, error) {
 			return nil, fmt.Errorf("%q: got the number %q, want 1 or more", text, count)
 		}
 	}
-	m := &mine{signal: sig, point: point}
+	m := &trigger{signal: sig, point: point}
 	m.left.Store(left)
 	return m, nil
 }
 
 // Armed reports whether there are any.
-func (m *Mines) Armed() bool { return len(m.mines) > 0 }
+func (m *Triggers) Armed() bool { return len(m.triggers) > 0 }
 
 // Reached sends the signals that wait at a point.
-func (m *Mines) Reached(point string) {
-	for _, one := range m.mines {
+func (m *Triggers) Reached(point string) {
+	for _, one := range m.triggers {
 		if one.point == point && one.left.Add(-1) == 0 {
 			m.shoot(one.signal)
 		}
@@ -100,7 +100,7 @@ func (m *Mines) Reached(point string) {
 
 // shoot sends a signal to the process that the user sees, and returns when it has heard it. Of two
 // processes, that is the one that was started; its worker hears of it a moment later.
-func (m *Mines) shoot(sig syscall.Signal) {
+func (m *Triggers) shoot(sig syscall.Signal) {
 	ends := sig == syscall.SIGKILL || (sig == syscall.SIGINT || sig == syscall.SIGTERM) && m.sent.Load() > 0
 	m.sent.Add(1)
 	if sig == worker {

@@ -142,7 +142,7 @@ func TestForbiddenNamesVerbResourceUser(t *testing.T) {
 	}
 }
 
-func TestQuotaKeepsTheServersWords(t *testing.T) {
+func TestQuotaKeepsTheServersMessage(t *testing.T) {
 	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	quota, err := c.Resolve(t.Context(), "", "ResourceQuota")

@@ -198,7 +198,7 @@ func TestExecSilentUpgradeEndsWithContext(t *testing.T) {
 	}
 }
 
-func TestExecInPodThatGoes(t *testing.T) {
+func TestExecInDeletedPod(t *testing.T) {
 	t.Parallel()
 	c, ns := admin(t), sandboxtest.Namespace(t)
 	runningPod(t, c, ns, "a")

@@ -216,7 +216,7 @@ func TestCreateLeavesForeignObjectsForeign(t *testing.T) {
 }
 
 // The old object of the same run is on its way out: it is not the one to be created.
-func TestCreateIsNotFooledByAnEndingObject(t *testing.T) {
+func TestCreateWaitsForEndingObject(t *testing.T) {
 	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)
@@ -261,7 +261,7 @@ func TestCreateLandsLate(t *testing.T) {
 }
 
 // The delete lands, its answer does not, and a successor takes the name: it must live.
-func TestDeleteSparesASuccessor(t *testing.T) {
+func TestDeleteKeepsRecreatedObject(t *testing.T) {
 	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, direct, ns := open(t, file, Options{}), admin(t), sandboxtest.Namespace(t)

@@ -15,7 +15,7 @@ import (
 )
 
 // A redirect to another host would take the credentials along.
-func TestRedirectsStayHere(t *testing.T) {
+func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int64
 	other := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))

@@ -259,7 +259,7 @@ func TestListStartsOverWhenItExpires(t *testing.T) {
 
 // The API server answers 500 here, but it is fine: waiting would be in vain, and the
 // patience of all calls would go with it.
-func TestHopeless500s(t *testing.T) {
+func TestPermanent500s(t *testing.T) {
 	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	c, ns := open(t, file, Options{}), sandboxtest.Namespace(t)

@@ -326,8 +326,8 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-// TestGoesWithItsStarter: a worker ends when the process that started it is killed.
-func TestGoesWithItsStarter(t *testing.T) {
+// TestEndsWithParent: a worker ends when the process that started it is killed.
+func TestEndsWithParent(t *testing.T) {
 	t.Parallel()
 	p, err := Start[order, event](Options{Args: []string{"worker"}, Output: os.Stderr, Silence: time.Minute, Memory: 4 << 30})
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// strangersHold reports whether it is certain that a lock is held, and by no living process of ours
+// heldByOtherUser reports whether it is certain that a lock is held, and by no living process of ours
 // or root's. The kernel names the process that took a lock. One that is gone left its lock to a
 // child, which no lock of ours ever goes to. Where the kernel names nobody (another PID namespace,
 // a file system whose inodes stat shows otherwise), nothing is certain.
-func strangersHold(f *os.File) bool {
+func heldByOtherUser(f *os.File) bool {
 	var st unix.Stat_t
 	if err := at(f, "stat", ".", func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
 		return false
@@ -35,7 +35,7 @@ func strangersHold(f *os.File) bool {
 			continue
 		}
 		pid, err := strconv.Atoi(fields[4])
-		if err != nil || pid <= 0 || !isStranger(pid) {
+		if err != nil || pid <= 0 || !isOtherUsers(pid) {
 			return false
 		}
 		found = true
@@ -43,9 +43,9 @@ func strangersHold(f *os.File) bool {
 	return found
 }
 
-// isStranger reports whether a process is another user's, or is not there. Its real user counts: a
+// isOtherUsers reports whether a process is another user's, or is not there. Its real user counts: a
 // program that is root's by its set-user-ID bit is still run by somebody else.
-func isStranger(pid int) bool {
+func isOtherUsers(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return true // gone, or hidden from all but its user and root

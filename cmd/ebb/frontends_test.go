@@ -17,18 +17,18 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
-// way is a way for another program to have the work done.
-type way interface {
+// frontend is a frontend for another program to have the work done.
+type frontend interface {
 	Replay(context.Context, runner.ReplayOptions) (*runner.Report, error)
 	Run(context.Context, supervisor.Scenarios, runner.RunOptions) (*runner.RunReport, error)
 	Check(context.Context, []supervisor.Source) ([]supervisor.Diagnosis, error)
 }
 
-// alone is a runner without any supervisor.
-type alone struct{ *runner.Runner }
+// unsupervised is a runner without any supervisor.
+type unsupervised struct{ *runner.Runner }
 
-// Run implements way.
-func (a alone) Run(ctx context.Context, all supervisor.Scenarios, o runner.RunOptions) (*runner.RunReport, error) {
+// Run implements frontend.
+func (a unsupervised) Run(ctx context.Context, all supervisor.Scenarios, o runner.RunOptions) (*runner.RunReport, error) {
 	prepared, err := a.Prepare(ctx, all.Files, all.SkipUnsupported)
 	if err != nil {
 		return nil, err
@@ -36,8 +36,8 @@ func (a alone) Run(ctx context.Context, all supervisor.Scenarios, o runner.RunOp
 	return a.Runner.Run(ctx, prepared, o)
 }
 
-// Check implements way.
-func (a alone) Check(ctx context.Context, sources []supervisor.Source) ([]supervisor.Diagnosis, error) {
+// Check implements frontend.
+func (a unsupervised) Check(ctx context.Context, sources []supervisor.Source) ([]supervisor.Diagnosis, error) {
 	var all []supervisor.Diagnosis
 	for _, source := range sources {
 		d := supervisor.Diagnosis{Name: source.Name}
@@ -53,15 +53,15 @@ func (a alone) Check(ctx context.Context, sources []supervisor.Source) ([]superv
 	return all, nil
 }
 
-// plain is who called ebb without flags.
-var plain *caller
+// bareCaller is who called ebb without flags.
+var bareCaller *caller
 
 // noProgram is no name that a process can be started under.
 const noProgram = "ebb\x00"
 
-// ways are all of them: in a worker, in this process because no worker can be started, and without a
+// frontends are all of them: in a worker, in this process because no worker can be started, and without a
 // supervisor.
-func (w *failing) ways() map[string]way {
+func (w *failing) frontends() map[string]frontend {
 	w.Helper()
 	settings := workerSettings{
 		Store: storeSettings{Kind: config.StoreDirectory, Directory: filepath.Join(w.dir, "versions")}, Scripts: filepath.Join(w.dir, "steps"), Kubeconfig: w.kubeconfig,
@@ -72,10 +72,10 @@ func (w *failing) ways() map[string]way {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return map[string]way{
+	return map[string]frontend{
 		"in a worker":            w.supervised(settings, "ebb", false),
 		"without a worker":       w.supervised(settings, noProgram, true),
-		"without any supervisor": alone{r},
+		"without any supervisor": unsupervised{r},
 	}
 }
 
@@ -100,14 +100,14 @@ func (w *failing) supervised(settings workerSettings, program string, here bool)
 // packages has the packages meet the failure in a replay, as another program would use them.
 func (w *failing) packages(want said) {
 	w.Helper()
-	for name, way := range w.ways() {
-		report, err := way.Replay(w.Context(), runner.ReplayOptions{})
+	for name, frontend := range w.frontends() {
+		report, err := frontend.Replay(w.Context(), runner.ReplayOptions{})
 		if err != nil || len(report.Results) != 1 {
 			w.Errorf("a replay %s: got %v and %+v, want one result", name, err, report)
 			continue
 		}
 		r := report.Results[0]
-		w.same("a replay "+name, said{runner.KindOf(r.Err), string(r.Outcome), r.Reason(), plain.resultHints(r)}, want, "")
+		w.same("a replay "+name, said{runner.KindOf(r.Err), string(r.Outcome), r.Reason(), bareCaller.resultHints(r)}, want, "")
 	}
 }
 
@@ -128,13 +128,13 @@ func (w *failing) check() {
 	if len(want) == 0 || want[0].Level != "error" || want[0].Kind != w.kind {
 		w.Errorf("check-rollback: got %+v, want an error of kind %q", want, w.kind)
 	}
-	for name, way := range w.ways() {
-		found, err := way.Check(w.Context(), []supervisor.Source{{Name: w.file, Content: content}})
+	for name, frontend := range w.frontends() {
+		found, err := frontend.Check(w.Context(), []supervisor.Source{{Name: w.file, Content: content}})
 		if err != nil || len(found) != 1 {
 			w.Errorf("a check %s: got %v and %+v, want one diagnosis", name, err, found)
 			continue
 		}
-		got := checked{newSource(w.file, content), found[0]}.findings(plain)
+		got := checked{newSource(w.file, content), found[0]}.findings(bareCaller)
 		if diff := gocmp.Diff(want, got); diff != "" {
 			w.Errorf("a check %s says something else than check-rollback -o json (-) does:\n%s", name, diff)
 		}

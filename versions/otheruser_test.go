@@ -18,14 +18,14 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// stranger is another user's process that holds a lock.
-type stranger struct {
+// otherUser is another user's process that holds a lock.
+type otherUser struct {
 	in  io.WriteCloser
 	cmd *exec.Cmd
 }
 
-// newStranger has another user lock a path, as flock(1) would.
-func newStranger(t *testing.T, how string, path string) *stranger {
+// newOtherUser has another user lock a path, as flock(1) would.
+func newOtherUser(t *testing.T, how string, path string) *otherUser {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("NEEDS ROOT: only root can be another user")
@@ -38,9 +38,9 @@ func newStranger(t *testing.T, how string, path string) *stranger {
 	must(t, cmd.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || line != "locked\n" {
-		t.Fatalf("got %q, %v, want a stranger with a lock", line, err)
+		t.Fatalf("got %q, %v, want a process of another user with a lock", line, err)
 	}
-	s := &stranger{in, cmd}
+	s := &otherUser{in, cmd}
 	t.Cleanup(func() { s.end(t) })
 	return s
 }
@@ -76,8 +76,8 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// end makes the stranger give its lock up.
-func (s *stranger) end(t *testing.T) {
+// end releases the lock.
+func (s *otherUser) end(t *testing.T) {
 	t.Helper()
 	if s.cmd.ProcessState == nil {
 		must(t, s.in.Close())
@@ -85,7 +85,7 @@ func (s *stranger) end(t *testing.T) {
 	}
 }
 
-// holdLock is the stranger's side. How is "shared", "exclusive", or "flapping": again and again.
+// holdLock is the part of the other user's process. How is "shared", "exclusive", or "flapping": again and again.
 func holdLock(how, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -143,12 +143,12 @@ func openToOthers(t *testing.T) (*versions.Dir, versions.File) {
 
 // Any user may lock a directory that he may read, for as long as he likes. That keeps nobody of us
 // out, and two of us keep each other out all the same.
-func TestStrangerHoldsTheDirectory(t *testing.T) {
+func TestOtherUserHoldsTheDirectory(t *testing.T) {
 	for _, how := range []string{"exclusive", "shared"} {
 		t.Run(how, func(t *testing.T) {
 			d, f := openToOthers(t)
 			versions.NoteAtOnce(d)
-			s := newStranger(t, how, filepath.Dir(f.Location))
+			s := newOtherUser(t, how, filepath.Dir(f.Location))
 			if err := d.Busy(t.Context(), f.Execution); err != nil {
 				t.Errorf("busy: got %v, want that nobody of us has it", err)
 			}
@@ -164,7 +164,7 @@ func TestStrangerHoldsTheDirectory(t *testing.T) {
 					}
 				}
 			}
-			locked("beside the stranger")
+			locked("beside another user's lock")
 			s.end(t)
 			locked("when the directory's own lock is free")
 			must(t, first.Close())
@@ -221,15 +221,15 @@ func TestDeadHolderIsNotNamed(t *testing.T) {
 	must(t, e.Close())
 }
 
-// Where a stranger has both locks, nothing is guessed, and the remedy puts a directory in its place
+// If another user holds both locks, nothing is guessed, and the remedy puts a directory in its place
 // that he does not have.
-func TestStrangerHoldsBoth(t *testing.T) {
+func TestOtherUserHoldsBoth(t *testing.T) {
 	d, f := openToOthers(t)
 	lock := filepath.Join(filepath.Dir(f.Location), ".flock")
 	must(t, os.WriteFile(lock, nil, 0o644))
 	must(t, os.Chmod(lock, 0o644))
-	newStranger(t, "exclusive", filepath.Dir(f.Location))
-	newStranger(t, "shared", lock)
+	newOtherUser(t, "exclusive", filepath.Dir(f.Location))
+	newOtherUser(t, "shared", lock)
 	_, err := d.Open(t.Context(), f.Execution)
 	var insecure *versions.InsecureError
 	if !errors.As(err, &insecure) || !strings.Contains(insecure.Problem, "is locked by another user's process") {
@@ -245,10 +245,10 @@ func TestStrangerHoldsBoth(t *testing.T) {
 	must(t, e.Close())
 }
 
-// Of many that try while a stranger comes and goes, no two have an execution at once.
-func TestStrangerComesAndGoes(t *testing.T) {
+// Of many that try while another user takes and releases the lock, no two have an execution at once.
+func TestOtherUserComesAndGoes(t *testing.T) {
 	d, f := openToOthers(t)
-	newStranger(t, "flapping", filepath.Dir(f.Location))
+	newOtherUser(t, "flapping", filepath.Dir(f.Location))
 	var holding, opened atomic.Int32
 	var group sync.WaitGroup
 	for range 4 {
@@ -275,7 +275,7 @@ func TestStrangerComesAndGoes(t *testing.T) {
 		})
 	}
 	group.Wait()
-	t.Logf("figures: %d opened beside a stranger", opened.Load())
+	t.Logf("figures: %d opened beside another user's lock", opened.Load())
 	if opened.Load() == 0 {
 		t.Error("nobody ever had it")
 	}

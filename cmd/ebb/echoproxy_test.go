@@ -21,14 +21,14 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
-// parrot is a broken proxy: it repeats what it was sent, and otherwise passes it on to the API server.
-type parrot struct {
+// echoProxy is a broken proxy: it repeats what it was sent, and otherwise passes it on to the API server.
+type echoProxy struct {
 	plain    *httptest.Server
 	secure   *httptest.Server // credential plugins are for TLS only
 	repeated atomic.Int64     // how often it saw a credential and repeated it
 }
 
-func newParrot(t *testing.T) *parrot {
+func newEchoProxy(t *testing.T) *echoProxy {
 	config, err := clientcmd.BuildConfigFromFlags("", sandboxtest.Kubeconfig(t))
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func newParrot(t *testing.T) *parrot {
 		r.SetURL(target)
 		r.Out.Header.Del("Authorization")
 	}}
-	p := &parrot{}
+	p := &echoProxy{}
 	var busy atomic.Int64
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Warning", fmt.Sprintf(`299 - "you said %s"`, r.Header.Get("Authorization")))
@@ -57,7 +57,7 @@ func newParrot(t *testing.T) *parrot {
 			w.Header().Set("Content-Type", kind)
 			w.WriteHeader(status)
 			if _, err := io.WriteString(w, body); err != nil {
-				t.Errorf("parrot: %v", err)
+				t.Errorf("echo proxy: %v", err)
 			}
 		}
 		switch path := r.URL.Path; {
@@ -75,11 +75,11 @@ func newParrot(t *testing.T) *parrot {
 				t.Error(err)
 			}
 			refuse(403, "application/json", string(body))
-		case strings.HasSuffix(path, "/pods/parrot"):
-			refuse(200, "application/json", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"parrot"},"status":{"phase":"Running"}}`)
+		case strings.HasSuffix(path, "/pods/echo"):
+			refuse(200, "application/json", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"echo"},"status":{"phase":"Running"}}`)
 		case strings.HasSuffix(path, "/configmaps/busy") && busy.Add(1)%2 == 1:
 			refuse(503, "text/plain", "busy with "+echo)
-		case strings.HasSuffix(path, "/configmaps/busy"), strings.HasSuffix(path, "/configmaps/parrot"), strings.HasSuffix(path, "/pods/parrot/exec"):
+		case strings.HasSuffix(path, "/configmaps/busy"), strings.HasSuffix(path, "/configmaps/echo"), strings.HasSuffix(path, "/pods/echo/exec"):
 			refuse(400, "text/html", "<h1>Bad request</h1> "+echo)
 		case strings.HasSuffix(path, "/deployments"):
 			body, err := json.Marshal(metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: 422, Reason: "Invalid", Message: echo})

@@ -9,7 +9,7 @@ import (
 
 // What was answered at the second attempt may still come a second time. Not where a
 // precondition fails then, and not where the first was seen to have landed.
-func TestStragglersAreTold(t *testing.T) {
+func TestLateNote(t *testing.T) {
 	t.Parallel()
 	direct := admin(t)
 	for verb, v := range verbCases {

@@ -13,11 +13,11 @@ import (
 
 func init() { kinds["namespaces"] = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"} }
 
-// told REASON KIND NAME N waits until kubectl describe would show N Events with a reason: those on an
+// events REASON KIND NAME N waits until kubectl describe would show N Events with a reason: those on an
 // object of that kind, name and UID. Those on objects without a namespace are in the namespace default.
-func cmdTold(ts *testscript.TestScript, neg bool, args []string) {
+func cmdEvents(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
-		ts.Fatalf("usage: told REASON KIND NAME N")
+		ts.Fatalf("usage: events REASON KIND NAME N")
 	}
 	want, err := strconv.Atoi(args[3])
 	ts.Check(err)

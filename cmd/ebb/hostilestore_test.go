@@ -23,9 +23,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
-// house is a versions directory with one file that has to be restored whatever else is there, and room for
+// hostileStore is a versions directory with one file that has to be restored whatever else is there, and room for
 // something hostile.
-type house struct {
+type hostileStore struct {
 	*testing.T
 	dir      string // of everything
 	versions string
@@ -59,45 +59,45 @@ rollback_callable = rollback
 verify_callable = verify
 `
 
-func (h *house) must(err error) {
+func (h *hostileStore) must(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
 	}
 }
 
-func (h *house) write(path, content string) {
+func (h *hostileStore) write(path, content string) {
 	h.Helper()
 	h.must(os.MkdirAll(filepath.Dir(path), 0o700))
 	h.must(os.WriteFile(path, []byte(content), 0o700))
 }
 
 // instead puts something in the place of path.
-func (h *house) instead(path string, put func(path string) error) {
+func (h *hostileStore) instead(path string, put func(path string) error) {
 	h.Helper()
 	h.must(os.RemoveAll(path))
 	h.must(os.MkdirAll(filepath.Dir(path), 0o700))
 	h.must(put(path))
 }
 
-func (h *house) chmod(path string, mode fs.FileMode) { h.Helper(); h.must(os.Chmod(path, mode)) }
+func (h *hostileStore) chmod(path string, mode fs.FileMode) { h.Helper(); h.must(os.Chmod(path, mode)) }
 
-func (h *house) give(path string) {
+func (h *hostileStore) give(path string) {
 	h.Helper()
 	if os.Geteuid() != 0 {
 		h.Skip("NEEDS ROOT: only root can give files away")
 	}
-	h.must(os.Lchown(path, stranger, -1))
+	h.must(os.Lchown(path, otherUser, -1))
 }
 
 // moved moves path away and leaves a link to it.
-func (h *house) moved(path string) {
+func (h *hostileStore) moved(path string) {
 	h.Helper()
 	h.must(os.Rename(path, filepath.Join(h.dir, "moved")))
 	h.must(os.Symlink(filepath.Join(h.dir, "moved"), path))
 }
 
-func (h *house) device(path string) error {
+func (h *hostileStore) device(path string) error {
 	err := syscall.Mknod(path, syscall.S_IFCHR|0o700, 1<<8|5) // /dev/zero
 	if errors.Is(err, syscall.EPERM) {
 		h.Skip("NEEDS ROOT: only root can make devices")
@@ -106,7 +106,7 @@ func (h *house) device(path string) error {
 }
 
 // socket binds under a short name, since a socket's address has at most 107 bytes.
-func (h *house) socket(path string) error {
+func (h *hostileStore) socket(path string) error {
 	dir, err := os.MkdirTemp("", "s")
 	if err != nil {
 		return err
@@ -122,40 +122,40 @@ func (h *house) socket(path string) error {
 }
 
 // acl gives another user the right to write, which a mode alone does not say.
-func (h *house) acl(path string) {
+func (h *hostileStore) acl(path string) {
 	entry := func(tag, perm uint16, id uint32) []byte {
 		return []byte{byte(tag), byte(tag >> 8), byte(perm), byte(perm >> 8), byte(id), byte(id >> 8), byte(id >> 16), byte(id >> 24)}
 	}
 	const none = 0xffffffff
-	list := slices.Concat([]byte{2, 0, 0, 0}, entry(0x01, 7, none), entry(0x02, 6, stranger), entry(0x04, 0, none), entry(0x10, 6, none), entry(0x20, 0, none))
+	list := slices.Concat([]byte{2, 0, 0, 0}, entry(0x01, 7, none), entry(0x02, 6, otherUser), entry(0x04, 0, none), entry(0x10, 6, none), entry(0x20, 0, none))
 	if err := setACL(path, list); err != nil {
 		h.Skipf("NO ACCESS CONTROL LISTS ON THIS FILE SYSTEM: %v", err)
 	}
 }
 
-func (h *house) config() string     { return filepath.Join(h.dir, "config.yaml") }
-func (h *house) scenario() string   { return filepath.Join(h.dir, "steps.yaml") }
-func (h *house) scripts() string    { return filepath.Join(h.dir, "scripts") }
-func (h *house) script() string     { return filepath.Join(h.scripts(), "steps.star") }
-func (h *house) kubeconfig() string { return filepath.Join(h.dir, "kubeconfig") }
+func (h *hostileStore) config() string     { return filepath.Join(h.dir, "config.yaml") }
+func (h *hostileStore) scenario() string   { return filepath.Join(h.dir, "steps.yaml") }
+func (h *hostileStore) scripts() string    { return filepath.Join(h.dir, "scripts") }
+func (h *hostileStore) script() string     { return filepath.Join(h.scripts(), "steps.star") }
+func (h *hostileStore) kubeconfig() string { return filepath.Join(h.dir, "kubeconfig") }
 
 // journal puts something in the journal's place. There is nothing hostile beside it.
-func (h *house) journal(put func(string) error) {
+func (h *hostileStore) journal(put func(string) error) {
 	h.Helper()
 	h.must(os.RemoveAll(h.x))
 	h.must(put(filepath.Join(h.versions, "journal.jsonl")))
 }
 
 // note puts something beside the good file. There is nothing hostile in the other execution.
-func (h *house) note(name string, put func(string) error) {
+func (h *hostileStore) note(name string, put func(string) error) {
 	h.Helper()
 	h.must(os.RemoveAll(h.x))
 	h.must(put(filepath.Join(filepath.Dir(h.good), name)))
 }
 
-func newHouse(t *testing.T, namespace string) *house {
+func newHostileStore(t *testing.T, namespace string) *hostileStore {
 	dir := t.TempDir()
-	h := &house{T: t, dir: dir, versions: filepath.Join(dir, "parent", "versions"), victim: filepath.Join(dir, "victim")}
+	h := &hostileStore{T: t, dir: dir, versions: filepath.Join(dir, "parent", "versions"), victim: filepath.Join(dir, "victim")}
 	h.good = filepath.Join(h.versions, "1755488223093251000-good", "good_scenarios_1755488223093251000_aaaaaaaa.star")
 	h.x = filepath.Join(h.versions, "1755488223093251001-x")
 	h.file = filepath.Join(h.x, "x_scenarios_1755488223093251001_aaaaaaaa.star")
@@ -185,7 +185,7 @@ kraken:
 var looking sync.Mutex
 
 // look is a command in this process: the program without its last line, which exits.
-func (h *house) look(args ...string) (int, string) {
+func (h *hostileStore) look(args ...string) (int, string) {
 	h.Helper()
 	var stdout, stderr bytes.Buffer
 	done := make(chan int, 1)
@@ -204,7 +204,7 @@ func (h *house) look(args ...string) (int, string) {
 }
 
 // ebb is a command in a process of its own.
-func (h *house) ebb(args ...string) (int, string) {
+func (h *hostileStore) ebb(args ...string) (int, string) {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
 	defer cancel()
@@ -221,7 +221,7 @@ func (h *house) ebb(args ...string) (int, string) {
 }
 
 // clean checks what a command printed.
-func (h *house) clean(command, out string) {
+func (h *hostileStore) clean(command, out string) {
 	h.Helper()
 	if !utf8.ValidString(out) {
 		h.Errorf("ebb %s prints what is no UTF-8: %q", command, out)
@@ -244,7 +244,7 @@ func (h *house) clean(command, out string) {
 var forged = regexp.MustCompile(`(?m)^\s*FORGED: everything|^FORGED`)
 
 // snapshot describes all files, but for the journal.
-func (h *house) snapshot() string {
+func (h *hostileStore) snapshot() string {
 	h.Helper()
 	var b strings.Builder
 	h.must(filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
@@ -270,7 +270,7 @@ func (h *house) snapshot() string {
 }
 
 // planted says what happened to the file that links lead to.
-func (h *house) planted() string {
+func (h *hostileStore) planted() string {
 	content, err := os.ReadFile(h.victim)
 	if err != nil || !strings.Contains(string(content), "PLANTED RAN") {
 		return fmt.Sprintf("what a link leads to was changed: %v %q", err, content)

@@ -153,7 +153,7 @@ func TestAWrongAnswerOnce(t *testing.T) {
 }
 
 // A cache that leaves the selector out of its keys answers with what was never selected.
-func TestListsAreHeldAgainstTheirSelectors(t *testing.T) {
+func TestListsMatchTheirSelectors(t *testing.T) {
 	t.Parallel()
 	proxy, file := sandboxtest.FaultProxy(t, sandboxtest.Kubeconfig(t))
 	direct, ns := admin(t), sandboxtest.Namespace(t)

@@ -19,7 +19,7 @@ import (
 )
 
 // refuse has a policy refuse what is done with Secrets.
-func (h *harmed) refuse(operations ...admissionv1.OperationType) {
+func (h *faultedRun) refuse(operations ...admissionv1.OperationType) {
 	h.Helper()
 	meta, policies, bindings := metav1.ObjectMeta{Name: h.store}, h.admin.AdmissionregistrationV1().ValidatingAdmissionPolicies(), h.admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := policies.Create(h.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta, Spec: admissionv1.ValidatingAdmissionPolicySpec{
@@ -44,14 +44,14 @@ func (h *harmed) refuse(operations ...admissionv1.OperationType) {
 }
 
 // permit takes the policy back.
-func (h *harmed) permit() {
+func (h *faultedRun) permit() {
 	h.Helper()
 	h.check(h.admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(h.Context(), h.store, metav1.DeleteOptions{}))
 	h.tries(admissionv1.Update, false)
 }
 
 // tries waits until something with Secrets is refused, or is not.
-func (h *harmed) tries(operation admissionv1.OperationType, refused bool) {
+func (h *faultedRun) tries(operation admissionv1.OperationType, refused bool) {
 	h.Helper()
 	secrets, dry := h.admin.CoreV1().Secrets(h.store), []string{metav1.DryRunAll}
 	var err error
@@ -70,7 +70,7 @@ func (h *harmed) tries(operation admissionv1.OperationType, refused bool) {
 }
 
 // openGate lets the scenario go on.
-func (h *harmed) openGate() {
+func (h *faultedRun) openGate() {
 	h.Helper()
 	_, err := h.client.Resource(kinds["configmaps"]).Namespace(h.namespace).Create(h.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "gate"},
@@ -78,7 +78,7 @@ func (h *harmed) openGate() {
 	h.check(err)
 }
 
-func (h *harmed) closeGate() {
+func (h *faultedRun) closeGate() {
 	h.Helper()
 	h.check(h.client.Resource(kinds["configmaps"]).Namespace(h.namespace).Delete(h.Context(), "gate", metav1.DeleteOptions{}))
 }
@@ -92,7 +92,7 @@ type rights map[string][]string
 func allRights() rights { return rights{"secrets": storeVerbs, "leases": storeVerbs} }
 
 // allow gives the runner rights in the store's namespace, and no others.
-func (h *harmed) allow(resources ...string) {
+func (h *faultedRun) allow(resources ...string) {
 	h.Helper()
 	given := rights{}
 	for _, name := range resources {
@@ -102,7 +102,7 @@ func (h *harmed) allow(resources ...string) {
 }
 
 // forbid takes one right from all of those in the store's namespace.
-func (h *harmed) forbid(verb, resource string) {
+func (h *faultedRun) forbid(verb, resource string) {
 	h.Helper()
 	given := allRights()
 	given[resource] = slices.DeleteFunc(slices.Clone(storeVerbs), func(other string) bool { return other == verb })
@@ -114,7 +114,7 @@ var storeGroups = map[string]string{"secrets": "", "leases": "coordination.k8s.i
 
 // grant gives the runner rights in the store's namespace, and no others, and waits until the API
 // server goes by them.
-func (h *harmed) grant(given rights) {
+func (h *faultedRun) grant(given rights) {
 	h.Helper()
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "store"}}
 	for name, verbs := range given {
@@ -136,7 +136,7 @@ func (h *harmed) grant(given rights) {
 }
 
 // may asks the API server whether the runner has a right.
-func (h *harmed) may(verb, group, resource string) bool {
+func (h *faultedRun) may(verb, group, resource string) bool {
 	h.Helper()
 	answer, err := h.admin.AuthorizationV1().SubjectAccessReviews().Create(h.Context(), &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{User: h.store, ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -148,12 +148,12 @@ func (h *harmed) may(verb, group, resource string) bool {
 }
 
 // outlive waits until the holder of a Lease that can't be renewed stops.
-func (h *harmed) outlive() {
+func (h *faultedRun) outlive() {
 	since := time.Now()
 	eventually(func() bool { return time.Since(since) > 6*time.Second })
 }
 
-func (h *harmed) deleteNamespace() {
+func (h *faultedRun) deleteNamespace() {
 	h.Helper()
 	h.check(h.admin.CoreV1().Namespaces().Delete(h.Context(), h.store, metav1.DeleteOptions{}))
 	if !eventually(func() bool {
@@ -164,11 +164,11 @@ func (h *harmed) deleteNamespace() {
 	}
 }
 
-func (h *harmed) deleteSecrets() {
+func (h *faultedRun) deleteSecrets() {
 	h.check(h.admin.CoreV1().Secrets(h.store).DeleteCollection(h.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "ebb.dev/store"}))
 }
 
-func (h *harmed) labelSecrets(state string) {
+func (h *faultedRun) labelSecrets(state string) {
 	h.Helper()
 	list, err := h.admin.CoreV1().Secrets(h.store).List(h.Context(), metav1.ListOptions{LabelSelector: "ebb.dev/store=version-file"})
 	h.check(err)
@@ -180,11 +180,11 @@ func (h *harmed) labelSecrets(state string) {
 	}
 }
 
-func (h *harmed) deleteLeases() {
+func (h *faultedRun) deleteLeases() {
 	h.check(h.admin.CoordinationV1().Leases(h.store).DeleteCollection(h.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 }
 
-func (h *harmed) patchLease(patch string) {
+func (h *faultedRun) patchLease(patch string) {
 	h.Helper()
 	list, err := h.admin.CoordinationV1().Leases(h.store).List(h.Context(), metav1.ListOptions{})
 	h.check(err)
@@ -195,7 +195,7 @@ func (h *harmed) patchLease(patch string) {
 }
 
 // useUpQuota allows as many Secrets as there are.
-func (h *harmed) useUpQuota() {
+func (h *faultedRun) useUpQuota() {
 	h.Helper()
 	list, err := h.admin.CoreV1().Secrets(h.store).List(h.Context(), metav1.ListOptions{})
 	h.check(err)
@@ -213,7 +213,7 @@ func (h *harmed) useUpQuota() {
 }
 
 // pendingSecrets counts the version files in the store that say that they are pending.
-func (h *harmed) pendingSecrets() int {
+func (h *faultedRun) pendingSecrets() int {
 	h.Helper()
 	list, err := h.admin.CoreV1().Secrets(h.store).List(context.Background(), metav1.ListOptions{LabelSelector: "ebb.dev/store=version-file,ebb.dev/state=pending"})
 	h.check(err)

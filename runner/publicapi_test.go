@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestDoor: no type of an internal package is in what other programs see of the packages that they
+// TestPublicAPI: no type of an internal package is in what other programs see of the packages that they
 // are to use. They could not name it.
-func TestDoor(t *testing.T) {
+func TestPublicAPI(t *testing.T) {
 	for _, pkg := range []string{
 		"runner", "supervisor", "engine", "schema", "scripts", "versions", "versions/clusterstore", "versions/mirror",
 	} {

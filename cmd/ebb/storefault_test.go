@@ -15,7 +15,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
-// gatedSteps is a scenario that is harmed between its two changes: it waits for a config map.
+// gatedSteps is a scenario that is faultedRun between its two changes: it waits for a config map.
 const gatedSteps = `"""Creates a config map, waits for another one's, and creates a second one."""
 
 scenario = Scenario(
@@ -58,11 +58,11 @@ def verify_step(rollback_content):
         fail("config map %s still exists" % rollback_content.resource_identifier)
 `
 
-// harmTimes are those of the stores here: a holder that could not renew its Lease for 5 s stops.
-const harmTimes = "60s,1s,5s,200ms,300ms"
+// storeFaultTimes are those of the stores here: a holder that could not renew its Lease for 5 s stops.
+const storeFaultTimes = "60s,1s,5s,200ms,300ms"
 
-// harmed is a run whose version files are in a namespace that something happens to.
-type harmed struct {
+// faultedRun is a run whose version files are in a namespace that something happens to.
+type faultedRun struct {
 	*world
 	admin *kubernetes.Clientset
 	store string // the namespace
@@ -76,111 +76,111 @@ const (
 	bestEffort = "rollback_store: both, rollback_store_required: False"
 )
 
-// harm is what becomes of a store in the middle of a run. Whatever it is, the run undoes what it did,
+// storeFault is what becomes of a store in the middle of a run. Whatever it is, the run undoes what it did,
 // unless somebody else has the execution.
-type harm struct {
-	name string
-	do   func(h *harmed)
-	seen string            // a pattern of what the run says once it has noticed; "" if it need not, before it goes on
-	mend func(h *harmed)   // before another machine looks; nil: nothing is to be mended
-	want map[string]string // the exit code, by the way of keeping; a pattern
-	said string            // a pattern of what the run says
-	left bool              // its change is left, and the execution is somebody else's
+type storeFault struct {
+	name   string
+	do     func(h *faultedRun)
+	seen   string              // a pattern of what the run says once it has noticed; "" if it need not, before it goes on
+	repair func(h *faultedRun) // before another machine looks; nil: nothing is to be mended
+	want   map[string]string   // the exit code, by the way of keeping; a pattern
+	said   string              // a pattern of what the run says
+	left   bool                // its change is left, and the execution is somebody else's
 
 	admin bool // the runner may do everything, everywhere
 	away  bool // the store's API server does not answer
 }
 
-var harms = []harm{
+var storeFaults = []storeFault{
 	{
-		name: "no right to Secrets", do: func(h *harmed) { h.allow("leases") }, mend: func(h *harmed) { h.allow("secrets", "leases") },
+		name: "no right to Secrets", do: func(h *faultedRun) { h.allow("leases") }, repair: func(h *faultedRun) { h.allow("secrets", "leases") },
 		want: map[string]string{inCluster: "3", required: "3", bestEffort: "0"}, said: `may not create secrets`,
 	},
 	{
-		name: "no right to Leases", do: func(h *harmed) { h.allow("secrets"); h.outlive() }, mend: func(h *harmed) { h.allow("secrets", "leases") },
+		name: "no right to Leases", do: func(h *faultedRun) { h.allow("secrets"); h.outlive() }, repair: func(h *faultedRun) { h.allow("secrets", "leases") },
 		want: map[string]string{inCluster: "1", bestEffort: "1"}, said: `its Lease was last renewed [\d.]+s ago`,
 	},
 	{
-		name: "no right to list Secrets", do: func(h *harmed) { h.forbid("list", "secrets") },
+		name: "no right to list Secrets", do: func(h *faultedRun) { h.forbid("list", "secrets") },
 		want: map[string]string{inCluster: "1"}, said: `may not list secrets`,
 	},
 	{
-		name: "no right to delete Secrets", do: func(h *harmed) { h.forbid("delete", "secrets") }, mend: func(h *harmed) { h.grant(allRights()) },
+		name: "no right to delete Secrets", do: func(h *faultedRun) { h.forbid("delete", "secrets") }, repair: func(h *faultedRun) { h.grant(allRights()) },
 		want: map[string]string{inCluster: "3", required: "3"}, said: `may not delete secrets`,
 	},
 	{
-		name: "namespace deleted, and the rights in it", do: (*harmed).deleteNamespace,
+		name: "namespace deleted, and the rights in it", do: (*faultedRun).deleteNamespace,
 		want: map[string]string{inCluster: "3", bestEffort: "[01]"}, said: `may not (create secrets|patch leases)`,
 	},
 	{
-		name: "namespace deleted", do: (*harmed).deleteNamespace, admin: true, want: map[string]string{inCluster: "1"}, said: `not found|deleted`,
+		name: "namespace deleted", do: (*faultedRun).deleteNamespace, admin: true, want: map[string]string{inCluster: "1"}, said: `not found|deleted`,
 	},
 	{
-		name: "Secrets deleted", do: (*harmed).deleteSecrets, want: map[string]string{inCluster: "0"}, said: "was deleted or changed by somebody",
+		name: "Secrets deleted", do: (*faultedRun).deleteSecrets, want: map[string]string{inCluster: "0"}, said: "was deleted or changed by somebody",
 	},
 	{
-		name: "Secrets labelled as undone", do: func(h *harmed) { h.labelSecrets("executed") }, want: map[string]string{inCluster: "0"}, said: "was deleted or changed by somebody",
+		name: "Secrets labelled as undone", do: func(h *faultedRun) { h.labelSecrets("executed") }, want: map[string]string{inCluster: "0"}, said: "was deleted or changed by somebody",
 	},
 	{
-		name: "Lease deleted", do: (*harmed).deleteLeases, seen: "was not renewed", want: map[string]string{inCluster: "1", bestEffort: "1"}, said: `its Lease was deleted or emptied by somebody`,
+		name: "Lease deleted", do: (*faultedRun).deleteLeases, seen: "was not renewed", want: map[string]string{inCluster: "1", bestEffort: "1"}, said: `its Lease was deleted or emptied by somebody`,
 	},
 	{
-		name: "Lease emptied", do: func(h *harmed) { h.patchLease(`{"spec":{"holderIdentity":null}}`) }, seen: "was not renewed",
+		name: "Lease emptied", do: func(h *faultedRun) { h.patchLease(`{"spec":{"holderIdentity":null}}`) }, seen: "was not renewed",
 		want: map[string]string{inCluster: "1"}, said: `its Lease was deleted or emptied by somebody`,
 	},
 	{
-		name: "Lease annotated", do: func(h *harmed) { h.patchLease(`{"metadata":{"annotations":{"note":"by hand"}}}`) },
+		name: "Lease annotated", do: func(h *faultedRun) { h.patchLease(`{"metadata":{"annotations":{"note":"by hand"}}}`) },
 		want: map[string]string{inCluster: "0"},
 	},
 	{
-		name: "Lease of another holder", do: func(h *harmed) { h.patchLease(`{"spec":{"holderIdentity":"bob"}}`) }, seen: "was taken over by", left: true,
-		mend: func(h *harmed) {
+		name: "Lease of another holder", do: func(h *faultedRun) { h.patchLease(`{"spec":{"holderIdentity":"bob"}}`) }, seen: "was taken over by", left: true,
+		repair: func(h *faultedRun) {
 			h.patchLease(`{"metadata":{"annotations":{"ebb.dev/holder":null}},"spec":{"holderIdentity":null}}`)
 		},
 		want: map[string]string{inCluster: "3"}, said: `was taken over by .*bob`,
 	},
 	{
-		name: "policy refuses new Secrets", do: func(h *harmed) { h.refuse("CREATE") },
+		name: "policy refuses new Secrets", do: func(h *faultedRun) { h.refuse("CREATE") },
 		want: map[string]string{inCluster: "1", required: "1", bestEffort: "0"}, said: `secrets`,
 	},
 	{
-		name: "policy refuses changes", do: func(h *harmed) { h.refuse("UPDATE", "DELETE") }, mend: (*harmed).permit,
+		name: "policy refuses changes", do: func(h *faultedRun) { h.refuse("UPDATE", "DELETE") }, repair: (*faultedRun).permit,
 		want: map[string]string{inCluster: "3", required: "3", bestEffort: "0"}, said: `secrets`,
 	},
 	{
-		name: "quota used up", do: (*harmed).useUpQuota, want: map[string]string{inCluster: "1", bestEffort: "0"}, said: `secrets.*quota`,
+		name: "quota used up", do: (*faultedRun).useUpQuota, want: map[string]string{inCluster: "1", bestEffort: "0"}, said: `secrets.*quota`,
 	},
 	{
-		name: "away", away: true, do: func(h *harmed) { h.check(h.proxy.Stop()) }, mend: func(h *harmed) { h.check(h.proxy.Start()) },
+		name: "away", away: true, do: func(h *faultedRun) { h.check(h.proxy.Stop()) }, repair: func(h *faultedRun) { h.check(h.proxy.Start()) },
 		want: map[string]string{inCluster: "3", required: "3", bestEffort: "[01]"}, said: `does not answer`,
 	},
 }
 
-// TestStoreHarmed harms the store in the middle of a run, and looks at what the cluster has afterwards:
+// TestStoreFaults storeFaults the store in the middle of a run, and looks at what the cluster has afterwards:
 // of the chaos nothing, whatever became of its version files.
-func TestStoreHarmed(t *testing.T) {
+func TestStoreFaults(t *testing.T) {
 	t.Parallel()
 	key := newKeyFile(t)
 	t.Run("policy refuses Secrets before the first change", func(t *testing.T) {
 		t.Parallel()
-		newHarmed(t, required, key, false).refusedBefore()
+		newFaultedRun(t, required, key, false).refusedBefore()
 	})
-	for _, x := range harms {
+	for _, x := range storeFaults {
 		for how, code := range x.want {
 			t.Run(x.name+"/"+strings.ReplaceAll(how, "rollback_", ""), func(t *testing.T) {
 				t.Parallel()
-				x.try(newHarmed(t, how, key, x.admin), how, code, key)
+				x.try(newFaultedRun(t, how, key, x.admin), how, code, key)
 			})
 		}
 	}
 }
 
-func newHarmed(t *testing.T, how, key string, asAdmin bool) *harmed {
+func newFaultedRun(t *testing.T, how, key string, asAdmin bool) *faultedRun {
 	admin, err := kubernetes.NewForConfig(adminConfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harmed{
+	h := &faultedRun{
 		world: &world{T: t, client: adminClient(t), namespace: sandboxtest.Namespace(t), dir: t.TempDir()},
 		admin: admin, store: sandboxtest.Namespace(t),
 	}
@@ -212,15 +212,15 @@ func newHarmed(t *testing.T, how, key string, asAdmin bool) *harmed {
 	return h
 }
 
-func (h *harmed) check(err error) {
+func (h *faultedRun) check(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
 	}
 }
 
-func (x harm) try(h *harmed, how, code, key string) {
-	quick := func(c *exec.Cmd) { c.Env = append(c.Env, "EBB_STORE_TIMES="+harmTimes) }
+func (x storeFault) try(h *faultedRun, how, code, key string) {
+	quick := func(c *exec.Cmd) { c.Env = append(c.Env, "EBB_STORE_TIMES="+storeFaultTimes) }
 	timeout := "30s" // for a machine with much to do
 	if x.away {
 		timeout = "5s" // its other cluster has as much, on a machine with much to do
@@ -247,11 +247,11 @@ func (x harm) try(h *harmed, how, code, key string) {
 			h.Errorf("pending after exit code %s: %q", got, files)
 		}
 	}
-	if x.mend == nil {
+	if x.repair == nil {
 		return
 	}
 	// Another machine has the store, the public key and the cluster, and no directory.
-	x.mend(h)
+	x.repair(h)
 	replay := h.startWith(quick, "", "execute-rollback", "--store", "cluster", "--store-kubeconfig", "store.kubeconfig", "--store-namespace", h.store,
 		"--public-keys", key+".pub", "--kubeconfig", sandboxtest.Kubeconfig(h.T))
 	if got := h.finish(replay); got != "0" {

@@ -26,7 +26,7 @@ func newKeyFile(t *testing.T) string {
 }
 
 // moveAway has the holders of all Leases be on another machine, where nobody can look for their processes.
-func (h *harmed) moveAway() {
+func (h *faultedRun) moveAway() {
 	h.Helper()
 	list, err := h.admin.CoordinationV1().Leases(h.store).List(h.Context(), metav1.ListOptions{})
 	h.check(err)
@@ -41,7 +41,7 @@ func (h *harmed) moveAway() {
 }
 
 // begin starts a run and returns once its first change is made.
-func (h *harmed) begin(set func(*exec.Cmd), timeout string) *running {
+func (h *faultedRun) begin(set func(*exec.Cmd), timeout string) *running {
 	h.Helper()
 	run := h.startWith(set, "", "run", "--config", "config.yaml", "--timeout", timeout)
 	over := false
@@ -60,7 +60,7 @@ func (h *harmed) begin(set func(*exec.Cmd), timeout string) *running {
 
 // refusedBefore has a policy refuse Secrets from the start: nothing is changed, and the message says what is
 // refused, and what helps.
-func (h *harmed) refusedBefore() {
+func (h *faultedRun) refusedBefore() {
 	h.refuse("CREATE")
 	h.openGate()
 	code, said := h.ebb("", "run", "--config", "config.yaml", "--timeout", "30s")
@@ -80,7 +80,7 @@ func TestKillWatched(t *testing.T) {
 		t.Skip("takes two minutes: make soak runs it")
 	}
 	key := newKeyFile(t)
-	h := newHarmed(t, inCluster, key, false)
+	h := newFaultedRun(t, inCluster, key, false)
 	run := h.begin(nil, "30s")
 	h.moveAway()
 	watch := h.start("", "watch", "--store-kubeconfig", "store.kubeconfig", "--store-namespace", h.store,

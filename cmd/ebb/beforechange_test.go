@@ -16,8 +16,8 @@ import (
 	"github.com/ebb-chaos/ebb/supervisor"
 )
 
-// unbegun are failures that keep a run from its first change.
-var unbegun = map[string]failure{
+// beforeChange are failures that keep a run from its first change.
+var beforeChange = map[string]failure{
 	"full disk": {
 		disk: "48k", begin: func(*failing) {},
 		kind: runner.KindStore, code: "4",
@@ -59,11 +59,11 @@ var unbegun = map[string]failure{
 	},
 }
 
-// TestUnbegun has each of them met by a run, as text and as JSON, and by a run in a worker, in a process that
+// TestFailuresBeforeChange has each of them met by a run, as text and as JSON, and by a run in a worker, in a process that
 // can start none, and without any supervisor: all say the same of it, and nothing is changed.
-func TestUnbegun(t *testing.T) {
+func TestFailuresBeforeChange(t *testing.T) {
 	t.Parallel()
-	for name, f := range unbegun {
+	for name, f := range beforeChange {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newFailing(t, f)
@@ -80,12 +80,12 @@ func TestUnbegun(t *testing.T) {
 				t.Fatal(err)
 			}
 			scenarios := supervisor.Scenarios{Files: []runner.ScenarioFile{{Type: "steps_scenarios", Path: "steps.yaml", Data: data}}}
-			for name, way := range w.ways() {
-				report, err := way.Run(w.Context(), scenarios, runner.RunOptions{})
+			for name, frontend := range w.frontends() {
+				report, err := frontend.Run(w.Context(), scenarios, runner.RunOptions{})
 				if err == nil && len(report.Scenarios) == 1 {
 					err = report.Scenarios[0].Err
 				}
-				got := said{Kind: runner.KindOf(err), Hints: plain.hints(err)}
+				got := said{Kind: runner.KindOf(err), Hints: bareCaller.hints(err)}
 				if err != nil {
 					got.Reason = err.Error()
 				}

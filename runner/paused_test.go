@@ -108,14 +108,14 @@ func (r roundTrip) WrappedRoundTripper() http.RoundTripper { return r.next }
 
 // The times of the race. A runner that is stopped is dead after a Lease; requests of one that is not
 // stopped may take long where the machine has much to do.
-var wokenTimes = clusterstore.Times{Lease: 5 * time.Second, Renew: time.Second, Stop: 3 * time.Second, Settle: 500 * time.Millisecond}
+var pausedTimes = clusterstore.Times{Lease: 5 * time.Second, Renew: time.Second, Stop: 3 * time.Second, Settle: 500 * time.Millisecond}
 
-// TestWokenRunner stops a runner at any of its requests, before it is sent or after it was answered,
+// TestPausedRunner stops a runner at any of its requests, before it is sent or after it was answered,
 // and wakes it before a watch takes its execution over, meanwhile, or when the watch has restored and
 // verified everything. Whatever the order: nothing is left, nobody changes anything after the watch
 // has verified, and the runner says who took over. EBB_SOAK_KILLS says how often, EBB_SOAK_SEED
 // repeats it.
-func TestWokenRunner(t *testing.T) {
+func TestPausedRunner(t *testing.T) {
 	t.Parallel()
 	b := newRace(t)
 	whole := newSleeper(0, false, false) // nothing stops it
@@ -195,7 +195,7 @@ func newRace(t *testing.T) *race {
 }
 
 func (b *race) open(config *rest.Config, namespace string, key ed25519.PrivateKey) (*clusterstore.Store, *runner.Runner, error) {
-	store, err := clusterstore.New(clusterstore.Options{Cluster: config, Namespace: namespace, SigningKey: key, Times: wokenTimes, Patience: time.Minute})
+	store, err := clusterstore.New(clusterstore.Options{Cluster: config, Namespace: namespace, SigningKey: key, Times: pausedTimes, Patience: time.Minute})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -250,11 +250,11 @@ func (b *race) race(ctx context.Context, place string, s *sleeper, order, name s
 		case <-ended: // it made fewer requests than the other one
 		}
 		if order == "before" {
-			time.AfterFunc(rand.N(wokenTimes.Lease), wake)
+			time.AfterFunc(rand.N(pausedTimes.Lease), wake)
 		}
 		taken, err = b.watch(ctx, watched, watch, id, ended, wake, func() {
 			if order == "meanwhile" {
-				time.AfterFunc(rand.N(2*wokenTimes.Settle), wake)
+				time.AfterFunc(rand.N(2*pausedTimes.Settle), wake)
 			}
 		})
 		s.over.Store(taken)
@@ -275,7 +275,7 @@ func (b *race) race(ctx context.Context, place string, s *sleeper, order, name s
 // verified. It calls dead when it begins with that, and wakes a runner that leaves it nothing to do.
 func (b *race) watch(ctx context.Context, store *clusterstore.Store, r *runner.Runner, id string, ended chan struct{}, wake, dead func()) (taken bool, err error) {
 	idle, began := time.Now(), false
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(wokenTimes.Lease / 20) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(pausedTimes.Lease / 20) {
 		over := false
 		select {
 		case <-ended:
@@ -289,7 +289,7 @@ func (b *race) watch(ctx context.Context, store *clusterstore.Store, r *runner.R
 		case len(sights) == 0 && over:
 			return false, nil
 		case len(sights) == 0:
-			if time.Since(idle) > wokenTimes.Lease+wokenTimes.Renew {
+			if time.Since(idle) > pausedTimes.Lease+pausedTimes.Renew {
 				wake()
 			}
 			continue
