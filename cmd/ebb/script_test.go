@@ -101,6 +101,7 @@ func scriptParams(t *testing.T) testscript.Params {
 			"dumpworkloads":  cmdDumpWorkloads,
 			"mutant":         cmdMutant,
 			"kubelet":        cmdKubelet,
+			"shapes":         cmdShapes,
 			"kubevirt":       cmdKubeVirt,
 			"policykinds":    cmdPolicyKinds,
 			"managedcluster": cmdManagedCluster,
@@ -227,10 +228,11 @@ func cmdUser(ts *testscript.TestScript, neg bool, args []string) {
 
 // proxy start puts a proxy in front of the API server, whose kubeconfig is
 // $KUBECONFIG_PROXY; proxy down and proxy up stop and start it; proxy faults METHOD
-// FAULT... gives the next requests of a method their faults, proxy all FAULT all that follow.
+// FAULT... gives the next requests of a method their faults, proxy all FAULT all that follow;
+// proxy nodes NAME has a list of the nodes be one of this node, since others are other scripts'.
 func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: proxy start|down|up|all FAULT|faults METHOD FAULT...")
+		ts.Fatalf("usage: proxy start|down|up|all FAULT|faults METHOD FAULT...|nodes NAME")
 	}
 	if args[0] == "start" {
 		p, file := sandboxtest.FaultProxy(testOf(ts), ts.Getenv("KUBECONFIG"))
@@ -257,8 +259,24 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 	case "all":
 		fault := faultOf(ts, args[1])
 		p.Handle(func(*http.Request) sandboxtest.Fault { return fault })
+	case "nodes":
+		p.Handle(func(r *http.Request) sandboxtest.Fault { return onlyNode(r, args[1]) })
 	default:
 		ts.Fatalf("proxy: got %q", args[0])
+	}
+}
+
+// onlyNode has a list of the nodes be one of a node alone.
+func onlyNode(r *http.Request, name string) sandboxtest.Fault {
+	if r.Method != http.MethodGet || r.URL.Path != "/api/v1/nodes" {
+		return nil
+	}
+	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		query := r.URL.Query()
+		query.Set("fieldSelector", "metadata.name="+name)
+		r = r.Clone(r.Context())
+		r.URL.RawQuery = query.Encode()
+		forward.ServeHTTP(w, r)
 	}
 }
 

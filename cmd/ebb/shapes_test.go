@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/tools/txtar"
-
 	"github.com/ebb-chaos/ebb/internal/config"
 	"github.com/ebb-chaos/ebb/runner"
 	"github.com/ebb-chaos/ebb/scripts"
@@ -21,13 +19,9 @@ import (
 // error that names those that there are.
 func TestKrknShapes(t *testing.T) {
 	t.Parallel()
-	archive := &txtar.Archive{}
-	for _, name := range []string{"shapes", "slips", "siblings"} {
-		part, err := txtar.ParseFile("../../testdata/krkn/" + name + ".txtar")
-		if err != nil {
-			t.Fatal(err)
-		}
-		archive.Files = append(archive.Files, part.Files...)
+	all, err := shapeFiles()
+	if err != nil {
+		t.Fatal(err)
 	}
 	var warnings strings.Builder
 	log := slog.New(slog.NewTextHandler(&warnings, nil))
@@ -42,7 +36,7 @@ func TestKrknShapes(t *testing.T) {
 	// All at once, so that each script is loaded once. Each error and each warning names its file.
 	var files []runner.ScenarioFile
 	failed := map[string][]error{}
-	for _, file := range archive.Files {
+	for _, file := range all {
 		scenarioType, _, _ := strings.Cut(file.Name, "/")
 		if scenarioType != "config" {
 			files = append(files, runner.ScenarioFile{Type: scenarioType, Path: file.Name, From: file.Name + ":1", Data: file.Data})
@@ -57,16 +51,16 @@ func TestKrknShapes(t *testing.T) {
 		}
 	}
 	if _, err := r.Prepare(t.Context(), files, false); err != nil {
-		all, ok := err.(interface{ Unwrap() []error })
+		joined, ok := err.(interface{ Unwrap() []error })
 		if !ok {
 			t.Fatal(err)
 		}
-		for _, err := range all.Unwrap() {
+		for _, err := range joined.Unwrap() {
 			name, _, _ := strings.Cut(err.Error(), ":")
 			failed[name] = append(failed[name], err)
 		}
 	}
-	for _, file := range archive.Files {
+	for _, file := range all {
 		verdict, _, _ := strings.Cut(string(file.Data), "\n")
 		scenarioType, _, _ := strings.Cut(file.Name, "/")
 		err := errors.Join(failed[file.Name]...)
