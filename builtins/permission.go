@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// permission is that of one changing request, for as long as it takes.
+// permission is the permission for one changing request, for as long as the request takes.
 type permission struct {
 	session *Session
 	mu      sync.Mutex
@@ -18,7 +18,7 @@ func (s *Session) permission(ctx context.Context) (*permission, error) {
 	return p, p.ask(ctx)
 }
 
-// ask asks once more.
+// ask asks again.
 func (p *permission) ask(ctx context.Context) error {
 	if p.session.Permit == nil {
 		return nil
@@ -33,7 +33,7 @@ func (p *permission) ask(ctx context.Context) error {
 	return nil
 }
 
-// check is for the moment at which a request is sent: it asks nobody.
+// check is called when the request is sent. It sends no request itself.
 func (p *permission) check() error {
 	p.mu.Lock()
 	check := p.last

@@ -13,42 +13,43 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// Change is one change that a [Plan] session would have made. Before and After are the object as
-// JSON, without the values of secrets and of environment variables; nil where there is none.
+// Change is a change that a [Plan] session would have made. Before and After are the object as
+// JSON, without the values of secrets and environment variables. They are nil if there is no
+// object.
 type Change struct {
-	Verb   string          `json:"verb"`   // create, apply, patch, delete, exec, or a cloud's
-	Object string          `json:"object"` // for a reader: Pod "a" in namespace "b"
+	Verb   string          `json:"verb"`   // create, apply, patch, delete, exec, or the verb of a cloud
+	Object string          `json:"object"` // for people: Pod "a" in namespace "b"
 	Text   string          `json:"text"`   // the whole change on one line
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
 }
 
-// plan notes a change that has no object to show.
+// plan records a change that has no object to show.
 func (s *Session) plan(verb string, r Ref, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changesPlanned = append(s.changesPlanned, Change{Verb: verb, Object: r.Text(), Text: fmt.Sprintf(format, args...)})
 }
 
-// Planned returns what a [Plan] session would have done, in order.
+// Planned returns the changes that a [Plan] session would have made, in order.
 func (s *Session) Planned() []Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Change(nil), s.changesPlanned...)
 }
 
-// intent is a change of an object that a plan asks about.
+// intent is a change of an object, for which a plan asks the API server.
 type intent struct {
 	verb, text string
-	before     kube.Object                                // nil: it is read
-	local      func(before kube.Object) kube.Object       // what the change makes of it, as far as can be told here
+	before     kube.Object                                // nil: planObject reads it
+	local      func(before kube.Object) kube.Object       // returns the result of the change, as far as it can be computed here
 	send       func(context.Context) (kube.Object, error) // the change
 }
 
-// planObject asks the API server what it would make of a change, and notes that. The server checks
-// rights, admission, preconditions and the object, and stores nothing. It does not know what was
-// planned before: then, and where a webhook can't answer such a question, what the change makes of
-// the object is told here.
+// planObject sends a change to the API server as a dry run, and records the result. The server
+// checks rights, admission, preconditions and the object, and stores nothing. It does not know the
+// changes that were planned before. In that case, and if a webhook does not support dry runs, the
+// result of the change is computed here.
 func (s *Session) planObject(ctx context.Context, o *object, i intent) (after kube.Object, err error) {
 	before, known := s.believed(o.ref)
 	if !known {
@@ -81,8 +82,8 @@ func (s *Session) planObject(ctx context.Context, o *object, i intent) (after ku
 	return after, err
 }
 
-// noDryRun reports whether an admission webhook has effects of its own, so that the API server does
-// not ask it.
+// noDryRun reports whether an admission webhook has side effects, so that the API server does not
+// call it in a dry run.
 func noDryRun(err error) bool {
 	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
 }
@@ -107,8 +108,8 @@ func merge(obj, patch kube.Object) kube.Object {
 	return out
 }
 
-// Beliefs are objects as the plans of several undos, one after the other, would leave them: what the
-// first one changes is how the next one finds it. The zero value is ready.
+// Beliefs are objects in the state in which planned undos would leave them. They pass the result of
+// one planned undo to the next. The zero value is ready for use.
 type Beliefs struct {
 	mu      sync.Mutex
 	objects map[Ref]kube.Object // nil: deleted
@@ -130,7 +131,7 @@ func (b *Beliefs) get(r Ref) (kube.Object, bool) {
 	return obj, ok
 }
 
-// beliefs are those that the session was given, or its own.
+// beliefs returns those that the session was given, or its own.
 func (s *Session) beliefs() *Beliefs {
 	if s.Beliefs != nil {
 		return s.Beliefs
@@ -138,7 +139,7 @@ func (s *Session) beliefs() *Beliefs {
 	return &s.ownBeliefs
 }
 
-// believed returns an object as a plan has changed it.
+// believed returns an object with the planned changes.
 func (s *Session) believed(r Ref) (kube.Object, bool) {
 	if s.Mode != Plan {
 		return nil, false
@@ -146,8 +147,8 @@ func (s *Session) believed(r Ref) (kube.Object, bool) {
 	return s.beliefs().get(r)
 }
 
-// withoutIdentity leaves out what the API server chose for an object that it did not store: another
-// plan would get another one.
+// withoutIdentity removes the fields that the API server generates even for an object that it does
+// not store. They would differ in the next plan.
 func withoutIdentity(obj kube.Object) kube.Object {
 	meta := maps.Clone(nested(obj, "metadata"))
 	if meta == nil {
@@ -161,7 +162,8 @@ func withoutIdentity(obj kube.Object) kube.Object {
 	return obj
 }
 
-// believedOf returns a list as a plan has changed it: without what it would have deleted.
+// believedOf returns a list of objects after the planned changes: without those that would have
+// been deleted.
 func (s *Session) believedOf(r kube.Resource, objects []kube.Object) []kube.Object {
 	var there []kube.Object
 	for _, obj := range objects {
@@ -175,7 +177,7 @@ func (s *Session) believedOf(r kube.Resource, objects []kube.Object) []kube.Obje
 	return there
 }
 
-// shown is an object as a person may see it.
+// shown returns an object as people may see it.
 func shown(r kube.Resource, obj kube.Object) (json.RawMessage, error) {
 	if obj == nil {
 		return nil, nil

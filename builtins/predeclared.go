@@ -9,8 +9,8 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// table is every function that scripts can call. Each was made by builtin, which is the one
-// way that a call takes.
+// table lists every function that scripts can call. The function builtin made each of them, so all
+// calls take the same path.
 var table = slices.Concat(
 	declarationFunctions,
 	rollbackFunctions,
@@ -30,11 +30,10 @@ var table = slices.Concat(
 
 var predeclared = modules(table)
 
-// Predeclared returns what scripts can call, by name. Whoever joins an
-// interpreter adds that one's own functions.
+// Predeclared returns what scripts can call, by name. An interpreter adds its own functions.
 func Predeclared() starlark.StringDict { return maps.Clone(predeclared) }
 
-// Signatures returns how everything in [Predeclared] is called, by name: "k8s.get".
+// Signatures returns the parameters of everything in [Predeclared], by name: "k8s.get".
 func Signatures() map[string]Signature {
 	signatures := make(map[string]Signature, len(table))
 	for _, f := range table {
@@ -43,8 +42,8 @@ func Signatures() map[string]Signature {
 	return signatures
 }
 
-// modules puts functions under their names: those of "cloud.aws.start" are a module
-// cloud, a module cloud.aws in it, and start.
+// modules puts functions under their names. "cloud.aws.start" becomes a module cloud, which
+// contains a module cloud.aws, which contains start.
 func modules(functions []*function) starlark.StringDict {
 	top := starlark.StringDict{}
 	for _, f := range functions {

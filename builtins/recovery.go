@@ -18,8 +18,8 @@ var recoveryFunctions = []*function{
 	builtin("await_recovery", Read, recoveryArgs{Message: "waiting for the recovery"}, awaitRecovery),
 }
 
-// awaitRecovery waits for what nobody can undo. It takes as long as it takes, which is the script's
-// to bound and not the file's.
+// awaitRecovery waits for a recovery that nobody can force. The script limits the wait. It does not
+// count towards the time limit of the file.
 func awaitRecovery(c *call, a *recoveryArgs) (starlark.Value, error) {
 	limit := time.Duration(a.Seconds)
 	if c.Mode == Plan {

@@ -8,9 +8,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// Ref names one thing that a step changes. Kind is a Kubernetes kind ("Pod"), or
-// a cloud's word for what is not in the cluster. Namespace is empty for what has
-// none. Refs are equal when all three are.
+// Ref names one thing that a step changes. Kind is a Kubernetes kind ("Pod") or, for a thing in a
+// cloud, a name with a dot ("aws.Instance"). Namespace is empty if the thing has none. Refs are
+// equal if all three fields are.
 type Ref struct{ Kind, Name, Namespace string }
 
 var (
@@ -18,7 +18,7 @@ var (
 	_ starlark.HasAttrs   = Ref{}
 )
 
-// Literal returns the expression that makes r again.
+// Literal returns the Starlark expression that makes r.
 func (r Ref) Literal() string {
 	if r.Namespace == "" {
 		return fmt.Sprintf("ref(%s, %s)", syntax.Quote(r.Kind, false), syntax.Quote(r.Name, false))
@@ -26,7 +26,7 @@ func (r Ref) Literal() string {
 	return fmt.Sprintf("ref(%s, %s, %s)", syntax.Quote(r.Kind, false), syntax.Quote(r.Name, false), syntax.Quote(r.Namespace, false))
 }
 
-// Text is r for a reader: Pod "x" in namespace "y".
+// Text returns r for people: Pod "x" in namespace "y".
 func (r Ref) Text() string {
 	if r.Namespace == "" {
 		return r.Kind + " " + strconv.Quote(r.Name)
@@ -34,7 +34,7 @@ func (r Ref) Text() string {
 	return r.Kind + " " + strconv.Quote(r.Name) + " in namespace " + strconv.Quote(r.Namespace)
 }
 
-// Short is for a table: Pod shop/a.
+// Short returns r for a table: Pod shop/a.
 func (r Ref) Short() string {
 	if r.Namespace == "" {
 		return r.Kind + " " + r.Name

@@ -29,7 +29,7 @@ func regexMatch(_ *call, a *regexArgs) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The leftmost match is the one at the start, if there is one there.
+	// The leftmost match is at the start, if there is one there.
 	found := re.FindStringIndex(a.Text)
 	return starlark.Bool(found != nil && found[0] == 0), nil
 }

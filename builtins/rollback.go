@@ -9,12 +9,12 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// ConflictError is an undo that found something which somebody else changed
-// meanwhile: it was left alone, and a person has to look.
+// ConflictError means that an undo found an object that somebody else has changed since. The object
+// was left alone, and a person has to look at it.
 type ConflictError struct {
 	Message string
 
-	// Forcible: with [Session.TakeOver], the undo goes on.
+	// Forcible means that the undo can continue with [Session.TakeOver].
 	Forcible bool
 }
 
@@ -23,8 +23,8 @@ func (e *ConflictError) Error() string { return e.Message }
 // Catch lets attempt catch the error.
 func (e *ConflictError) Catch() (reason string, code int) { return "Conflict", 0 }
 
-// OverlapError is something that another run has changed and that still has to be undone: it may be
-// recorded in another store, and is seen in the cluster or the cloud.
+// OverlapError means that another run has changed the object, and that this is not undone yet. That
+// run may use another store: its change was found in the cluster or the cloud.
 type OverlapError struct{ Message, RunUUID string }
 
 func (e *OverlapError) Error() string { return e.Message }
@@ -78,7 +78,7 @@ func undo(c *call, _ *struct{}) (starlark.Value, error) {
 	if c.Mode != Run {
 		return nil, fmt.Errorf("can't be called %s", c.Mode)
 	}
-	// Whatever comes of it, no change is granted any more: its file may be gone.
+	// Revoke the grants even after an error: the file may be gone.
 	c.revokeChanges()
 	return starlark.None, c.Recorder.Undo(c.ctx)
 }

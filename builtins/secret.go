@@ -10,8 +10,8 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// hidden stands in a script for a value of a Secret. It does not hold the value: what a script
-// never had can reach no log, plan, version file or journal, whatever the script does with it.
+// hidden replaces a value of a Secret in a script. It does not contain the value. So, whatever the
+// script does, the value can't reach a log, plan, version file or journal.
 type hidden struct{}
 
 var errHidden = errors.New("this is a value of a Secret, which scripts do not get")
@@ -31,20 +31,21 @@ func (hidden) Truth() starlark.Bool { return starlark.True }
 // Hash implements starlark.Value.
 func (hidden) Hash() (uint32, error) { return 0, errHidden }
 
-// CompareSameType implements starlark.Comparable. All of them look the same, so that "is it as
-// before" would always be true.
+// CompareSameType implements starlark.Comparable. It returns an error: all hidden values look the
+// same, so a check for a change would never find one.
 func (hidden) CompareSameType(syntax.Token, starlark.Value, int) (bool, error) {
 	return false, errHidden
 }
 
 var _ starlark.Comparable = hidden{}
 
-// lastApplied is where kubectl apply keeps a copy of the manifest, with all that is secret in it.
+// lastApplied is the annotation in which kubectl apply keeps a copy of the manifest, including its
+// secrets.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 func isSecret(r kube.Resource) bool { return r.Group == "" && r.Kind == "Secret" }
 
-// withoutSecrets returns obj, or a copy with the values of a Secret hidden.
+// withoutSecrets returns obj or, for a Secret, a copy with hidden values.
 func withoutSecrets(r kube.Resource, obj kube.Object) kube.Object {
 	if !isSecret(r) || obj == nil {
 		return obj
@@ -67,7 +68,7 @@ func withoutSecrets(r kube.Resource, obj kube.Object) kube.Object {
 	return obj
 }
 
-// hide keeps the keys, and None, which removes one.
+// hide hides values. It keeps the keys, and None, which removes a key.
 func hide(values map[string]any) map[string]any {
 	out := make(map[string]any, len(values))
 	for key, value := range values {
@@ -79,8 +80,8 @@ func hide(values map[string]any) map[string]any {
 	return out
 }
 
-// withoutEnvironment returns v with the values of environment variables hidden, which is where
-// manifests have passwords.
+// withoutEnvironment returns v with the values of environment variables hidden: manifests often
+// contain passwords there.
 func withoutEnvironment(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -20,15 +20,15 @@ import (
 type Mode int
 
 const (
-	// Init is a module loading: nothing outside is in reach.
+	// Init is the loading of a module. It can reach nothing outside the module.
 	Init Mode = iota
-	// Run is a scenario: it reads, and changes what a flushed rollback refers to.
+	// Run is a scenario. It reads, and changes what a recorded rollback names.
 	Run
-	// Undo is a rollback callable: it reads and changes.
+	// Undo is a rollback callable. It reads and changes.
 	Undo
-	// Verify is a verify callable: it only reads.
+	// Verify is a verify callable. It only reads.
 	Verify
-	// Plan is a rollback callable whose changes are listed instead of made.
+	// Plan is a rollback callable whose changes are listed and not made.
 	Plan
 )
 
@@ -36,148 +36,150 @@ func (m Mode) String() string {
 	return [...]string{"while the module loads", "in run", "in a rollback callable", "in a verify callable", "in a dry run"}[m]
 }
 
-// Session is one call into a script. Its exported fields are set before the call
-// and not changed afterwards; several threads may then share it.
+// Session is one call into a script. Its exported fields are set before the call and not changed
+// afterwards, so several threads may share it.
 type Session struct {
 	Mode Mode
 	Log  *slog.Logger
 
-	// RunUUID and ScenarioType own what the session creates. RunUUID may be empty
-	// in [Undo] mode, for a hand-written version file that names no run.
+	// RunUUID and ScenarioType become labels of the objects that the session creates. RunUUID may
+	// be empty in [Undo] mode, for a hand-written version file that names no run.
 	RunUUID, ScenarioType string
 
-	// Cluster opens the cluster at the first call that needs it, and refuses the
-	// wrong one. Nil where there is none.
+	// Cluster opens the cluster at the first call that needs it. It returns an error if it is the
+	// wrong cluster. Nil if there is no cluster.
 	Cluster func(context.Context) (*kube.Client, error)
 
-	// GCP and AWS reach the clouds around the cluster. Nil where there is none.
+	// GCP and AWS are clients of the clouds. Nil if there is none.
 	GCP *gcp.Client
 	AWS *aws.Client
 
-	// OwnPod is the pod that this program runs in. Zero: none, or it is not known.
+	// OwnPod is the pod that this program runs in. The zero value means none, or unknown.
 	OwnPod Ref
 
-	// Look looks at the chaos that a scenario made. Nil where the scenario can't see it.
+	// Look checks the chaos of a scenario. Nil if the scenario can't check it.
 	Look func(context.Context) Sight
 
-	// Recorder makes rollbacks durable; required in [Run] mode.
+	// Recorder makes rollbacks durable. It is required in [Run] mode.
 	Recorder Recorder
 
-	// Mark records that a changing request is about to be sent, until its answer
-	// has come. Nil records nothing.
+	// Mark records that a changing request is about to be sent. unmark is called when its answer is
+	// known. If Mark is nil, nothing is recorded.
 	Mark func(verb string, r Ref, until time.Time) (unmark func() error, err error)
 
-	// Permit asks, before a changing request, whether this process may still make changes, and returns
-	// what checks it once more when the request is written. Nil: nothing else can.
+	// Permit asks, before a changing request, whether this process may still make changes. check is
+	// called when the request is written. Nil means that no other process can take over.
 	Permit func(context.Context) (check func() error, err error)
 
-	// Unsettled are requests of a killed process whose answer never came.
+	// Unsettled are requests of a killed process that were not answered.
 	Unsettled []Unsettled
 
-	// Absences are shared by an undo and the verify that follows it at once. Nil: each asks for itself.
+	// Absences are shared by an undo and the verify right after it. If nil, each call reads for
+	// itself.
 	Absences *Absences
 
-	// Beliefs are shared by the plans of undos that are done one after the other. Nil: each starts from
-	// the cluster as it is.
+	// Beliefs are shared by the plans of several undos in a row. If nil, each plan starts from the
+	// present state of the cluster.
 	Beliefs *Beliefs
 
-	// TakeOver has an undo also change what somebody else changed since: a person has asked for it.
+	// TakeOver lets an undo also change what somebody else has changed since, because a person
+	// asked for it.
 	TakeOver bool
 
-	// Expected are the resource versions of objects as a person was shown them, "" for one that was not
-	// there, by [Ref.Text]. An undo leaves an object alone that is another one by now.
+	// Expected are the resource versions of the objects that a person was shown, by [Ref.Text]; ""
+	// for an object that did not exist. An undo leaves an object alone if its version differs.
 	Expected map[string]string
 
-	// AllowIrreversible lets a script do what can't be undone.
+	// AllowIrreversible lets a script make changes that can't be undone.
 	AllowIrreversible bool
 
-	// Quiet logs what a script says, and what it catches, at debug level: nothing of it happens.
+	// Quiet logs the messages and the caught errors of a script at debug level, because nothing
+	// really happens.
 	Quiet bool
 
-	// Changed is called after each change was answered, and its mark removed. Nil is fine.
+	// Changed is called after each answered change, when its mark is removed. May be nil.
 	Changed func()
 
-	// Told is told of each change that the API server or a cloud has made. Nil is fine.
+	// Told is called for each change that the API server or a cloud has made. May be nil.
 	Told func(verb string, r Ref, id Identity)
 
-	// Observe is told of each call of a builtin that has ended, also of one that failed.
-	// It must be safe for concurrent use. Nil is fine.
+	// Observe is called at the end of each call of a builtin, also of a failed one. It must be safe
+	// for concurrent use. May be nil.
 	Observe func(Call)
 
-	// Waiting counts the time until done is called as spent on waiting, not on the call itself. Nil
-	// counts nothing.
+	// Waiting counts the time until done is called as waiting time, and not as time of the call. If
+	// nil, nothing is counted.
 	Waiting func() (done func())
 
-	// Progress is told of a wait of d; it returns what ends the display. Nil shows nothing.
+	// Progress shows a wait of d, until done is called. If nil, nothing is shown.
 	Progress func(d time.Duration, what string) (done func())
 
 	mu             sync.Mutex
-	granted        map[Ref]bool // refs of recorded rollbacks that no change has used
-	lateRequests   []Unsettled  // attempts of this call whose answers were lost
+	granted        map[Ref]bool // refs of recorded rollbacks that no change has used yet
+	lateRequests   []Unsettled  // requests of this call whose answers were lost
 	changes        int
 	effect         Effect
-	made           map[Ref]bool     // what this call created
-	notes          []string         // what already_restored said
-	changesPlanned []Change         // what Plan would have done
-	ownBeliefs     Beliefs          // where Beliefs is nil
-	unseen         []string         // what not_observed said
-	identities     map[Ref]Identity // of objects that were read or made
-	forcible       atomic.Bool      // there was a conflict that TakeOver takes over
-	touched        map[Ref]bool     // what this call changed: it is not what was expected any more
+	made           map[Ref]bool     // created by this call
+	notes          []string         // messages of already_restored
+	changesPlanned []Change         // changes that Plan mode would have made
+	ownBeliefs     Beliefs          // used if Beliefs is nil
+	unseen         []string         // messages of not_observed
+	identities     map[Ref]Identity // of objects that were read or created
+	forcible       atomic.Bool      // a conflict occurred that TakeOver would have resolved
+	touched        map[Ref]bool     // changed by this call: Expected no longer applies
 }
 
-// Unsettled is a request that may still land until the given time. Without a Ref it may be any
-// request.
+// Unsettled is a request that may still arrive at the server until the given time. Without a Ref,
+// it may be any request.
 type Unsettled struct {
 	Verb  string
 	Ref   Ref
 	Until time.Time
 }
 
-// Recorder makes rollbacks durable for a scenario that runs.
+// Recorder makes the rollbacks of a running scenario durable.
 type Recorder interface {
-	// Record returns nil only when r is on stable storage and can be replayed.
+	// Record returns nil only if r is on stable storage and can be replayed.
 	Record(ctx context.Context, r Rollback) error
-	// Undo replays what the scenario recorded so far, newest first, and forgets it.
+	// Undo replays what the scenario has recorded so far, newest first, and then forgets it.
 	Undo(ctx context.Context) error
 }
 
-// Rollback is what set_rollback_callable was given.
+// Rollback holds the arguments of set_rollback_callable.
 type Rollback struct {
 	Callable, Verify *starlark.Function
 	Content          starlark.Value
 	Undoes           []Ref
 }
 
-// Changes counts the changes that the session made. Something that it created and
-// deleted again, such as a pod to look through, is none.
+// Changes counts the changes that the session made. An object that it created and deleted again,
+// such as a helper pod, does not count.
 func (s *Session) Changes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changes
 }
 
-// AlreadyRestored returns what the script said with already_restored.
+// AlreadyRestored returns the messages of already_restored.
 func (s *Session) AlreadyRestored() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.notes...)
 }
 
-// NotObserved returns what the script said with not_observed.
+// NotObserved returns the messages of not_observed.
 func (s *Session) NotObserved() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.unseen...)
 }
 
-// Catch logs an error that the script caught: it may be all that a reader of the
-// log has to go by.
+// Catch logs an error that the script has caught. It may be the only trace of a problem.
 func (s *Session) Catch(err error) {
 	s.Log.Log(context.Background(), s.level(slog.LevelInfo), fmt.Sprintf("caught: %v", err))
 }
 
-// level is the level of what is worth it in a session that does what it says. A dry run does not.
+// level lowers a log level in a quiet session: there, nothing really happens.
 func (s *Session) level(at slog.Level) slog.Level {
 	if s.Quiet || s.Mode == Plan {
 		return slog.LevelDebug
@@ -208,7 +210,7 @@ func (s *Session) changed(verb string, r Ref) {
 
 type sessionKey struct{}
 
-// WithSession returns a context for calls under s.
+// WithSession returns a context for calls in the session s.
 func WithSession(ctx context.Context, s *Session) context.Context {
 	return context.WithValue(ctx, sessionKey{}, s)
 }
@@ -221,8 +223,8 @@ func SessionOf(ctx context.Context) *Session {
 
 const contextLocal = "ebb.dev/builtins context"
 
-// Bind lets the builtins that run on t find ctx. An interpreter calls it for
-// every thread that it makes.
+// Bind lets the builtins that run on t find ctx. An interpreter calls it for every thread that it
+// creates.
 func Bind(ctx context.Context, t *starlark.Thread) { t.SetLocal(contextLocal, ctx) }
 
 // session returns the context and the session of a thread.

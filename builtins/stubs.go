@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The types of parameters in the words of a [Signature], as Python's stubs have them.
+// The Python types of parameters, by their types in a [Signature].
 var stubTypes = map[string]string{
 	"string": "str", "bool": "bool", "int": "int", "number": "float", "any": "Any", "dict": "Mapping[str, Any]",
 	"list": "Iterable[Any]", "function": "Callable[..., Any]", "number or duration": "float | _Duration",
@@ -13,13 +13,13 @@ var stubTypes = map[string]string{
 	"field": "_Field", "dict of field": "Mapping[str, _Field]", "right": "_Right", "list of right": "Iterable[_Right]", "ref": "_Ref", "list of ref": "Iterable[_Ref]",
 }
 
-// stubParams are parameters whose types no word says.
+// stubParams are the types of parameters that a [Signature] does not tell.
 var stubParams = map[string]string{
 	"int.default": "int | None", "k8s.delete.grace_period": "int | None",
 }
 
-// stubResults are what functions return; None where it is not here. An object is Any, or each look at
-// one that may be missing would be a mistake to the checker.
+// stubResults are the types of results; a function that is not listed returns None. An object is
+// Any: otherwise the type checker would report each access to one that may be missing.
 var stubResults = map[string]string{
 	"Scenario": "_Scenario", "field": "_Field", "right": "_Right", "ref": "_Ref", "RollbackContent": "Any", "RollbackVersion": "_RollbackVersion",
 	"await_recovery": "bool", "unsettled": "bool", "conflict": "bool", "overlap": "NoReturn", "fail": "NoReturn", "attempt": "_Attempt", "parallel": "list[Any]", "struct": "Any",
@@ -67,8 +67,8 @@ def enumerate(iterable: Iterable[Any], start: int = 0) -> list[Any]: ...
 def zip(*iterables: Iterable[Any]) -> list[Any]: ...
 `
 
-// Stubs returns the signatures and the documentation of everything that scripts can call, with types:
-// a __builtins__.pyi as Python's checkers read it.
+// Stubs returns the signatures and the documentation of everything that scripts can call, with
+// types. It is the content of a __builtins__.pyi for Python type checkers.
 func Stubs() (string, error) {
 	docs, err := Docs()
 	if err != nil {
@@ -111,8 +111,8 @@ type stubModule struct {
 
 type stubFunction struct{ name, params, result, text string }
 
-// write writes the functions of a module: those of the top as they are, those of others as static ones of a
-// class.
+// write writes the functions of a module. Those of the top level stay functions. Those of other
+// modules become static methods of a class.
 func (m *stubModule) write(b *strings.Builder, indent string) {
 	for _, f := range m.functions {
 		b.WriteString("\n")
@@ -129,8 +129,8 @@ func (m *stubModule) write(b *strings.Builder, indent string) {
 	}
 }
 
-// stubParameters are the parameters of a function with their types. Those of the interpreter's own
-// functions have none.
+// stubParameters returns the parameters of a function with their types. The interpreter's own
+// functions have no types.
 func stubParameters(d Doc, signatures map[string]Signature) (string, error) {
 	s, ok := signatures[d.Name]
 	var params []string
@@ -163,7 +163,7 @@ func stubParameters(d Doc, signatures map[string]Signature) (string, error) {
 		case p.Optional:
 			params = append(params, fmt.Sprintf("%s: %s = ...", p.Name, kind))
 			optional = true
-		case optional: // required, which Python can't say behind one that may be left out
+		case optional: // required, which Python can't express after an optional one
 			params = append(params, fmt.Sprintf("%s: %s = ...", p.Name, kind))
 		default:
 			params = append(params, fmt.Sprintf("%s: %s", p.Name, kind))

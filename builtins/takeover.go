@@ -10,7 +10,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/kube"
 )
 
-// takeOver returns a conflict, unless an undo may go on all the same: then it says so.
+// takeOver returns a conflict. If the undo may continue all the same, it logs that instead.
 func (s *Session) takeOver(ctx context.Context, found, leftAlone string) error {
 	if s.TakeOver {
 		s.Log.Log(context.WithoutCancel(ctx), s.level(slog.LevelWarn), "taken over: "+found)
@@ -20,8 +20,8 @@ func (s *Session) takeOver(ctx context.Context, found, leftAlone string) error {
 	return &ConflictError{Message: leftAlone, Forcible: true}
 }
 
-// expected returns the resource version that an object must still have. ok is false where any will
-// do, as after the first change of this call.
+// expected returns the resource version that an object must still have. ok is false if any version
+// will do, as after the first change of this call.
 func (s *Session) expected(r Ref) (version string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +29,7 @@ func (s *Session) expected(r Ref) (version string, ok bool) {
 	return version, ok && !s.touched[r] && s.Mode == Undo
 }
 
-// asShown fails if an object is another one than a person was shown.
+// asShown returns an error if an object differs from what a person was shown.
 func (s *Session) asShown(r Ref, obj kube.Object) error {
 	want, ok := s.expected(r)
 	if got := resourceVersionOf(obj); ok && got != want {
@@ -45,8 +45,8 @@ type conflictArgs struct {
 	Forcible bool   `star:"forcible?"`
 }
 
-// conflict ends the call. A script may raise a conflict again that it has caught: with [Session.TakeOver],
-// that one would not have come.
+// conflict ends the call. A script may catch a conflict and raise it again: with
+// [Session.TakeOver], it would not have been raised in the first place.
 func conflict(c *call, a *conflictArgs) (starlark.Value, error) {
 	switch {
 	case a.Forcible:

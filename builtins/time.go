@@ -23,7 +23,7 @@ type parseDurationArgs struct {
 	D duration `star:"d"`
 }
 
-// duration is a duration, or a text such as "1h30m".
+// duration is a duration, or a string such as "1h30m".
 type duration struct{ starlarktime.Duration }
 
 func (duration) typeName() string { return "string" }

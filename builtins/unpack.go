@@ -17,13 +17,13 @@ import (
 	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
-// field is a parameter as a field of the struct that holds the arguments.
+// field is a parameter: a field of the struct that holds the arguments.
 type field struct {
 	index    int
 	tag      string // for starlark.UnpackArgs
 	name     string
 	optional bool
-	rest     bool // it holds the arguments of all further names
+	rest     bool // it collects the remaining arguments by name
 }
 
 func fieldsOf(t reflect.Type) []field {
@@ -56,7 +56,7 @@ func signature(name string, access Access, fields []field, defaults reflect.Valu
 	return s
 }
 
-// unpack puts the arguments of a call into the struct that a points to.
+// unpack stores the arguments of a call in the struct that a points to.
 func (f *function) unpack(a any, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	if f.Named && len(args) > 0 {
 		return fmt.Errorf("%s: got a positional argument %s, want name = value", f.Name, args[0])
@@ -72,11 +72,11 @@ func (f *function) unpack(a any, args starlark.Tuple, kwargs []starlark.Tuple) e
 		pairs = append(pairs, field.tag, values.Field(field.index).Addr().Interface())
 	}
 	if err := starlark.UnpackArgs(f.Name, args, kwargs, pairs...); err != nil {
-		// A parameter is quoted only where it was given by name: one form is easier to read and to
-		// find.
+		// One form of the message, whether or not the parameter was given by name: it is easier to
+		// read and to find.
 		return errors.New(quotedParameter.ReplaceAllString(err.Error(), "${1}for parameter $2:"))
 	}
-	// UnpackArgs takes everything behind the first optional parameter for optional.
+	// UnpackArgs treats every parameter after an optional one as optional.
 	for i, field := range f.fields {
 		given := i < len(args) || slices.ContainsFunc(kwargs, func(kv starlark.Tuple) bool { return kv[0] == starlark.String(field.name) })
 		if !field.optional && !field.rest && !given {
@@ -88,10 +88,10 @@ func (f *function) unpack(a any, args starlark.Tuple, kwargs []starlark.Tuple) e
 
 var quotedParameter = lazyregexp.New(`^([\w.]+: )for parameter "(\w+)":`)
 
-// parameter is implemented by the types of arguments that are read in a way of their own.
+// parameter is implemented by types of arguments that unpack themselves.
 type parameter interface{ typeName() string }
 
-// typeName is what a parameter takes, for people.
+// typeName describes for people which values a parameter takes.
 func typeName(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case parameter:
@@ -110,7 +110,7 @@ func typeName(v reflect.Value) string {
 	panic(fmt.Sprintf("a parameter can't be a %s", v.Type()))
 }
 
-// literal is the default of a parameter as Starlark writes it.
+// literal returns the default of a parameter as Starlark source.
 func literal(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case interface{ literal() string }:
@@ -155,7 +155,7 @@ func (s *seconds) Unpack(v starlark.Value) error {
 func (seconds) typeName() string  { return "number or duration" }
 func (s seconds) literal() string { return fmt.Sprint(time.Duration(s).Seconds()) }
 
-// wholeSeconds is a number of whole seconds; nil where none is given.
+// wholeSeconds is a number of whole seconds; nil if none is given.
 type wholeSeconds struct{ *int64 }
 
 // Unpack implements starlark.Unpacker.
@@ -171,7 +171,7 @@ func (s *wholeSeconds) Unpack(v starlark.Value) error {
 func (wholeSeconds) typeName() string { return "int" }
 func (wholeSeconds) literal() string  { return "None" }
 
-// names is a list of strings, each of which is there once.
+// names is a list of strings without duplicates.
 type names []string
 
 // Unpack implements starlark.Unpacker.
@@ -197,7 +197,7 @@ func (n *names) Unpack(v starlark.Value) error {
 
 func (names) typeName() string { return "list of strings" }
 
-// words is a command.
+// words is a command with its arguments.
 type words []string
 
 // Unpack implements starlark.Unpacker.
@@ -217,7 +217,7 @@ func (w *words) Unpack(v starlark.Value) (err error) {
 
 func (words) typeName() string { return "list of strings" }
 
-// dict is a dict that has a JSON form, as Go values of the script's own.
+// dict is a dict that can be written as JSON, converted to Go values.
 type dict map[string]any
 
 // Unpack implements starlark.Unpacker.
@@ -229,7 +229,7 @@ func (d *dict) Unpack(v starlark.Value) error {
 
 func (dict) typeName() string { return "dict" }
 
-// unpackList reads something to iterate over.
+// unpackList unpacks an iterable.
 func unpackList[T any](v starlark.Value, element func(i int, x starlark.Value) (T, error)) ([]T, error) {
 	iterable, ok := v.(starlark.Iterable)
 	if !ok {
