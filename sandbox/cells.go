@@ -20,32 +20,32 @@ import (
 	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
-// The sizes, in bytes, of what a container can fill. All of it is memory.
+// The sizes, in bytes, of what a container can fill. All of it is in memory.
 const (
 	volumeLimit = 64 << 20
 	podLimit    = 4 << 20 // logs
 )
 
-// cells are the processes of the pods: a room, in it a cell for each node, in that
-// one for each pod, in that one for each container. All are made when they are first
-// needed: most tests never do.
+// cells are the processes of the pods. The room contains a cell for each node, which contains one
+// for each pod, which contains one for each container. Each is made when it is first needed: most
+// tests need none.
 type cells struct {
 	client kubernetes.Interface
 	log    io.Writer
 
-	mu     sync.Mutex // held while the room or one of its volumes is made or ended
+	mu     sync.Mutex // held while the room or a volume is made or removed
 	closed bool
 	room   *cell.Cell
 	nodes  map[string]*nodeCell
 }
 
-// A nodeCell is a node's cell, with those of its pods. Those of different nodes are made at the
-// same time: a test that has a node of its own waits for no other.
+// A nodeCell is the cell of a node, with those of its pods. Cells of different nodes are made at
+// the same time: a test with a node of its own does not wait for others.
 type nodeCell struct {
-	mu sync.Mutex // held while a cell of the node is made or ended; cells.mu is taken after it
+	mu sync.Mutex // held while a cell of the node is made or removed; cells.mu is taken after it
 
 	*cell.Cell            // nil before it is first needed
-	shell      *cell.Cell // for looks from outside
+	shell      *cell.Cell // for commands that tests run on the node
 	pods       map[types.UID]*podCell
 }
 
@@ -54,7 +54,7 @@ type podCell struct {
 	containers map[string]*cell.Cell
 }
 
-// close ends all cells for good, and returns when nothing of them is left.
+// close ends all cells for good, and returns when all of their processes have ended.
 func (c *cells) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,19 +91,19 @@ func logPath(pod *corev1.Pod, container string) string {
 	return path.Join(podPath(pod.UID), "log", container)
 }
 
-// recordPath is where the stub of crictl looks for a pod, below its node's path.
+// recordPath is where the stub of crictl finds a pod, below the path of its node.
 func recordPath(uid types.UID) string { return path.Join(cell.CrictlDir, string(uid)) }
 
-// processesPath is where the processes of a node are shown to its hostPID pods.
+// processesPath is where the processes of a node are visible to its hostPID pods.
 func processesPath(node string) string { return path.Join("procs", node) }
 
-// container returns the cell of a running pod's container.
+// container returns the cell of a container in a running pod.
 func (c *cells) container(ctx context.Context, pod *corev1.Pod, container *corev1.Container) (*cell.Cell, error) {
 	mounts, volumes, err := c.mounts(ctx, pod, container)
 	if err != nil {
 		return nil, err
 	}
-	// What may look for other pods' processes has to find them.
+	// A container that sees the node's root must also see the other pods' processes.
 	neighbours, err := c.neighbours(ctx, pod, mounts)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (c *cells) container(ctx context.Context, pod *corev1.Pod, container *corev
 	return made, nil
 }
 
-// neighbours returns the node's pods if the mounts show the node's root.
+// neighbours returns the other pods of the node if the mounts contain the node's root.
 func (c *cells) neighbours(ctx context.Context, pod *corev1.Pod, mounts []cell.Mount) ([]corev1.Pod, error) {
 	if !slices.ContainsFunc(mounts, func(m cell.Mount) bool { return m.Commands }) {
 		return nil, nil
@@ -187,12 +187,12 @@ func (c *cells) inRoom(do func(room *cell.Cell) error) error {
 	return do(c.room)
 }
 
-// makeVolume makes one volume at a time: pods of several nodes may have the same claim.
+// makeVolume makes one volume at a time: pods on several nodes may share a claim.
 func (c *cells) makeVolume(v cell.Volume) error {
 	return c.inRoom(func(room *cell.Cell) error { return room.Volume(v) })
 }
 
-// node returns a node's cell, with its lock held. The functions below are called so, too.
+// node returns the cell of a node with its lock held. The functions below need that lock, too.
 func (c *cells) node(ctx context.Context, name string) (*nodeCell, error) {
 	var n *nodeCell
 	err := c.inRoom(func(*cell.Cell) error {
@@ -262,7 +262,7 @@ func (c *cells) pod(ctx context.Context, n *nodeCell, pod *corev1.Pod) (*podCell
 		}})
 	}
 	if err == nil {
-		// Whoever ends the cells of pods that end has not heard of this one before.
+		// The pod may have ended before its cell existed. Then nothing else would end the cell.
 		err = c.stillRuns(ctx, pod)
 	}
 	if err != nil {
@@ -274,7 +274,7 @@ func (c *cells) pod(ctx context.Context, n *nodeCell, pod *corev1.Pod) (*podCell
 	return n.pods[pod.UID], nil
 }
 
-// pods makes the cells of pods that were listed. One that has ended since needs none.
+// pods makes the cells of listed pods. It skips pods that have ended since.
 func (c *cells) pods(ctx context.Context, n *nodeCell, listed []corev1.Pod) error {
 	for _, pod := range listed {
 		if _, err := c.pod(ctx, n, &pod); err != nil && !errors.Is(err, errPodEnded) {
@@ -295,7 +295,7 @@ func (c *cells) stillRuns(ctx context.Context, pod *corev1.Pod) error {
 	return err
 }
 
-// podEnded ends what runs in a pod and removes its volumes.
+// podEnded ends everything that runs in a pod, and removes its volumes.
 func (c *cells) podEnded(node string, uid types.UID) error {
 	c.mu.Lock()
 	n := c.nodes[node]
@@ -322,7 +322,7 @@ func (c *cells) endPod(n *nodeCell, node string, uid types.UID) error {
 	return errors.Join(errs...)
 }
 
-// removeVolumes needs no room: with it, they are gone.
+// removeVolumes needs no room: if there is none, there are no volumes either.
 func (c *cells) removeVolumes(paths ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -336,12 +336,12 @@ func (c *cells) removeVolumes(paths ...string) error {
 	return errors.Join(errs...)
 }
 
-// claimEnded removes the volume of a claim that is gone.
+// claimEnded removes the volume of a deleted claim.
 func (c *cells) claimEnded(namespace, claim string) error {
 	return c.removeVolumes(claimPath(namespace, claim))
 }
 
-// shell returns a privileged cell on a node that is no pod's.
+// shell returns a privileged cell on a node that belongs to no pod.
 func (c *cells) shell(ctx context.Context, node string) (*cell.Cell, error) {
 	pods, err := c.runningOn(ctx, node)
 	if err != nil {
@@ -365,8 +365,8 @@ func (c *cells) shell(ctx context.Context, node string) (*cell.Cell, error) {
 	return n.shell, err
 }
 
-// readLog returns what the container's first process, and who writes to its
-// outputs, has said. No cell means that nobody has.
+// readLog returns what the first process of a container, and all that share its outputs, have
+// written. Without a cell, that is nothing.
 func (c *cells) readLog(ctx context.Context, pod *corev1.Pod, container string) (string, error) {
 	c.mu.Lock()
 	node, room := c.nodes[pod.Spec.NodeName], c.room
@@ -389,7 +389,7 @@ func (c *cells) readLog(ctx context.Context, pod *corev1.Pod, container string) 
 
 func hostname(pod *corev1.Pod) string {
 	if pod.Spec.HostNetwork {
-		return "" // the node's
+		return "" // it has the node's host name
 	}
 	if pod.Spec.Hostname != "" {
 		return pod.Spec.Hostname

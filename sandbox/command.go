@@ -17,7 +17,7 @@ import (
 	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
-// streams are a command's. Nil ones are not there.
+// streams are the standard streams of a command. Nil means none.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -25,8 +25,8 @@ type streams struct {
 	resize   <-chan remotecommand.TerminalSize
 }
 
-// runCommand runs a command to its end, and kills it when ctx ends or nobody takes
-// its output any more. It does not wait for what the command leaves running.
+// runCommand runs a command to its end. It kills the command when ctx ends or nobody reads its
+// output any more. It does not wait for processes that the command leaves running.
 func runCommand(ctx context.Context, c *cell.Cell, command cell.Command, s streams) (code int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -41,7 +41,7 @@ func runCommand(ctx context.Context, c *cell.Cell, command cell.Command, s strea
 		return 0, errors.Join(err, files.close())
 	}
 	process, err := c.Start(command, files.theirs[0], files.theirs[1], files.theirs[2])
-	files.theirs = [3]*os.File{} // the cell's
+	files.theirs = [3]*os.File{} // the cell has them now
 	if err != nil {
 		return 0, errors.Join(err, files.close())
 	}
@@ -51,8 +51,8 @@ func runCommand(ctx context.Context, c *cell.Cell, command cell.Command, s strea
 	}
 	if s.in != nil {
 		go func() {
-			// It ends with the client's stream, or with the pipe when the
-			// command is gone; neither is an error of ours.
+			// The copy ends with the client's stream or, when the command has ended, with the pipe.
+			// Neither is an error.
 			if _, err := io.Copy(files.in, s.in); err == nil && !s.terminal {
 				files.closeIn()
 			}
@@ -61,7 +61,7 @@ func runCommand(ctx context.Context, c *cell.Cell, command cell.Command, s strea
 	if s.terminal && s.resize != nil {
 		go func() {
 			for size := range s.resize {
-				// A terminal that is closed needs no size.
+				// A closed terminal needs no size.
 				if err := files.setSize(size); err != nil {
 					return
 				}
@@ -72,7 +72,7 @@ func runCommand(ctx context.Context, c *cell.Cell, command cell.Command, s strea
 	stop := context.AfterFunc(ctx, func() { killed <- process.Kill() })
 	code, err = process.Wait()
 	if !stop() {
-		// The other end of the conversation may have been closed by now.
+		// The other end of the conversation may be closed by now.
 		if kerr := <-killed; kerr != nil && !errors.Is(kerr, syscall.ENOTCONN) && !errors.Is(kerr, os.ErrClosed) && !errors.Is(kerr, syscall.EPIPE) {
 			err = errors.Join(err, kerr)
 		}
@@ -83,14 +83,14 @@ func runCommand(ctx context.Context, c *cell.Cell, command cell.Command, s strea
 	return code, errors.Join(err, files.close())
 }
 
-// result is what a command that was captured left.
+// result is the result of a captured command.
 type result struct {
 	Stdout string `json:"stdout"`
 	Stderr string `json:"stderr"`
 	Code   int    `json:"code"`
 }
 
-// capture runs one of our own commands.
+// capture runs a command of the sandbox itself.
 func capture(ctx context.Context, c *cell.Cell, command cell.Command, stdin ...string) (result, error) {
 	var out, err bytes.Buffer
 	s := streams{out: &out, err: &err}
@@ -101,9 +101,9 @@ func capture(ctx context.Context, c *cell.Cell, command cell.Command, stdin ...s
 	return result{out.String(), err.String(), code}, rerr
 }
 
-// commandFiles are our ends of a command's files, and those that go to the cell.
+// commandFiles are our ends of a command's files, and the ends for the cell.
 type commandFiles struct {
-	in, out, err *os.File // with a terminal, in and out are one and there is no err
+	in, out, err *os.File // with a terminal, in and out are the same, and err is nil
 	theirs       [3]*os.File
 }
 
@@ -123,7 +123,7 @@ func (f *commandFiles) openPipes(withIn bool) (err error) {
 }
 
 func (f *commandFiles) openTerminal() error {
-	// Non-blocking, so that reading it can be given a deadline.
+	// Non-blocking, so that reads can have a deadline.
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open a terminal: %w", err)
@@ -159,7 +159,7 @@ func (f *commandFiles) setSize(size remotecommand.TerminalSize) error {
 }
 
 func (f *commandFiles) closeIn() {
-	// Closed twice at most: at the end of the input, and at the command's.
+	// It may be closed twice: at the end of the input, and at the end of the command.
 	if err := f.in.Close(); err != nil {
 		return
 	}
@@ -197,7 +197,7 @@ func copyOutput(to io.Writer, from *os.File, gone context.CancelFunc) *output {
 	return o
 }
 
-// A client that takes no more output is gone.
+// A client that reads no more output has gone.
 type client struct {
 	io.Writer
 	gone context.CancelFunc
@@ -211,8 +211,8 @@ func (c client) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// finish copies what the command has written before its end, and not what the
-// processes that it left may still write.
+// finish copies what the command has written before its end. It does not copy what processes that
+// are left running write later.
 func (o *output) finish() error {
 	if err := o.from.SetReadDeadline(time.Now()); err != nil {
 		return err
@@ -227,13 +227,13 @@ func (o *output) finish() error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 64<<10) // as much as a pipe holds
+	buf := make([]byte, 64<<10) // the capacity of a pipe
 	n := 0
 	rerr := raw.Read(func(fd uintptr) bool {
 		n, err = unix.Read(int(fd), buf)
 		return true
 	})
-	// Nothing there, or a terminal that was closed.
+	// Nothing to read, or a closed terminal.
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EIO) {
 		err = nil
 	}

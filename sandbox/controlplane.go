@@ -63,8 +63,7 @@ func newControlPlane(d *dataDir, creds *credentials, listener net.Listener, log 
 			return nil, fmt.Errorf("%s: %w", component.name, err)
 		}
 	}
-	// A listener of our own, so that the port is ours from the moment it is
-	// known and no other process can take it in between.
+	// With a listener of our own, the port is taken from the moment it is known.
 	c.apiserver.SecureServing.Listener = listener
 	c.apiserver.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
 
@@ -75,8 +74,7 @@ func newControlPlane(d *dataDir, creds *credentials, listener net.Listener, log 
 	if err := logsapi.ValidateAndApplyWithOptions(c.apiserver.Logs, streams, utilfeature.DefaultFeatureGate); err != nil {
 		return nil, err
 	}
-	// The scheduler would apply the same settings a second time, and with
-	// os.Stderr for a stream.
+	// The scheduler would apply the same settings again, with os.Stderr as the stream.
 	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 	return c, nil
@@ -86,8 +84,8 @@ func apiserverArgs(d *dataDir, creds *credentials) []string {
 	return []string{
 		"--etcd-servers=" + etcdAddress(d.sockets),
 		"--bind-address=127.0.0.1",
-		// Nothing reaches the API server through its service, so there is no
-		// endpoint to keep, and nothing to wait for at the end.
+		// Nothing reaches the API server through its service. So there is no endpoint to maintain,
+		// and nothing to wait for at the end.
 		"--endpoint-reconciler-type=none",
 		"--tls-cert-file=" + creds.server, "--tls-private-key-file=" + creds.server,
 		"--client-ca-file=" + creds.ca,
@@ -97,7 +95,7 @@ func apiserverArgs(d *dataDir, creds *credentials) []string {
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=RBAC",
 		"--allow-privileged=true",
-		// How it reaches the nodes' server.
+		// For its connection to the server of the nodes.
 		"--kubelet-certificate-authority=" + creds.ca,
 		"--kubelet-client-certificate=" + creds.nodeClient, "--kubelet-client-key=" + creds.nodeClient,
 		"--kubelet-preferred-address-types=InternalIP",
@@ -112,11 +110,11 @@ func controllerArgs(d *dataDir, creds *credentials) []string {
 		"--use-service-account-credentials=false",
 		"--service-account-private-key-file=" + creds.serviceAccount,
 		"--root-ca-file=" + creds.ca,
-		// The CA's own file holds both; this signs the users' certificates.
+		// The file of the CA holds certificate and key. It signs the certificates of users.
 		"--cluster-signing-cert-file=" + creds.authority, "--cluster-signing-key-file=" + creds.authority,
 		"--cluster-signing-duration=" + lifetime.String(),
 		"--kube-api-qps=500", "--kube-api-burst=1000",
-		// It makes this directory; the default is under /usr/libexec.
+		// It creates this directory. The default is under /usr/libexec.
 		"--flex-volume-plugin-dir=" + d.file("run", "flex"),
 	}
 }

@@ -1,6 +1,6 @@
 package main
 
-// credentials are the files by which the components know each other.
+// credentials are the files with which the components authenticate each other.
 type credentials struct {
 	authority, ca    string
 	server           string
@@ -10,7 +10,7 @@ type credentials struct {
 	controllerConfig string
 	schedulerConfig  string
 	nodesConfig      string
-	admin            []byte // the kubeconfig for whoever started the sandbox
+	admin            []byte // the kubeconfig for the user that started the sandbox
 }
 
 // masters is the group that has all rights.
@@ -39,7 +39,7 @@ func newCredentials(d *dataDir, server string) (*credentials, error) {
 		groups     []string
 		path       *string
 	}{
-		// One certificate serves all controllers, so it needs all rights.
+		// All controllers share one certificate, so it needs all rights.
 		{"controller-manager", "system:kube-controller-manager", []string{masters}, &c.controllerConfig},
 		{"scheduler", "system:kube-scheduler", nil, &c.schedulerConfig},
 		{"nodes", "ebb-sandbox-nodes", []string{masters}, &c.nodesConfig},

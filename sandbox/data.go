@@ -21,7 +21,7 @@ import (
 type dataDir struct {
 	path      string
 	temporary bool
-	sockets   string // 0700: etcd asks nobody who connects for a name
+	sockets   string // 0700: etcd does not authenticate its clients
 	lock      *os.File
 }
 
@@ -68,8 +68,8 @@ func (d *dataDir) file(elem ...string) string {
 	return filepath.Join(append([]string{d.path}, elem...)...)
 }
 
-// close gives the directory free, and removes it if it is temporary. The lock
-// goes last, so that nobody starts in a directory that is being emptied.
+// close releases the directory, and removes it if it is temporary. The lock is released last, so
+// that no other process starts in a directory that is being emptied.
 func (d *dataDir) close() error {
 	var errs []error
 	if d.sockets != "" && d.sockets != d.file("run") {
@@ -86,8 +86,8 @@ func (d *dataDir) close() error {
 	return errors.Join(errs...)
 }
 
-// refuseForeign keeps a slip of the fingers ("--data ~") from scattering our
-// files over somebody's directory.
+// refuseForeign refuses a directory with other files in it: with a typing error such as "--data ~",
+// our files would be scattered there.
 func refuseForeign(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -141,15 +141,13 @@ func nameHolder(lock *os.File) error {
 	return err
 }
 
-// etcd is reached through sockets whose paths pass through URLs and through a
-// comma-separated flag, and which the kernel cuts off at 108 bytes (104 on
-// other systems).
+// The paths of etcd's sockets become parts of URLs and of a comma-separated flag. The kernel limits
+// them to 107 bytes (103 on other systems).
 var socketPath = regexp.MustCompile(`^/[A-Za-z0-9._/-]{1,102}$`)
 
 const longestSocket = "etcd.sock"
 
-// socketDir returns preferred if sockets can live there, otherwise a new
-// directory that can hold them.
+// socketDir returns preferred if sockets can be made there, otherwise a new directory.
 func socketDir(preferred string) (string, error) {
 	if socketPath.MatchString(filepath.Join(preferred, longestSocket)) {
 		return preferred, nil

@@ -31,23 +31,23 @@ func startEtcd(data, sockets string, log io.Writer) (*etcd, error) {
 	cfg.Dir = data
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(log), zap.WarnLevel)
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core, zap.WithPanicHook(e.failure), zap.WithFatalHook(e.failure)))
-	// Zero, the value that embed leaves, makes it warn of every request.
+	// With embed's default, zero, etcd warns about every request.
 	cfg.WarningUnaryRequestDuration = time.Second
 
 	cfg.ListenClientUrls = []url.URL{{Scheme: "unix", Path: filepath.Join(sockets, longestSocket)}}
-	// The listener for peers reads only the host.
+	// For peers, only the host of the URL is used.
 	cfg.ListenPeerUrls = []url.URL{{Scheme: "unix", Host: filepath.Join(sockets, "peer.sock")}}
-	// Advertised addresses must look like host and port. A cluster of one
-	// dials none of them.
+	// Advertised addresses must have a host and a port. A cluster with one member never connects to
+	// them.
 	cfg.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:2379"}}
 	cfg.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:2380"}}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 
-	// A single member has nobody to wait for, and a test cluster survives a
-	// kill (the kernel still holds the writes) but need not survive a power cut.
+	// A single member need not wait for others. A test cluster survives a kill, because the kernel
+	// still has the writes. It need not survive a power failure.
 	cfg.UnsafeNoFsync = true
-	// The ticks stay at etcd's own 100 ms. With shorter ones a kept cluster sometimes
-	// stands for election while it still applies what it kept, and panics.
+	// Keep etcd's own tick of 100 ms. With a shorter one, a restarted cluster sometimes starts an
+	// election while it still applies its old entries, and panics.
 
 	started := make(chan error, 1)
 	go func() {
@@ -58,8 +58,7 @@ func startEtcd(data, sockets string, log io.Writer) (*etcd, error) {
 		}
 		started <- err
 	}()
-	// No signal cuts this short: half an etcd can't be closed, and it takes
-	// no time.
+	// A signal does not interrupt this: a half-started etcd can't be closed, and it starts quickly.
 	select {
 	case err := <-started:
 		if err != nil {
@@ -73,8 +72,8 @@ func startEtcd(data, sockets string, log io.Writer) (*etcd, error) {
 	}
 }
 
-// run returns when etcd fails or ctx ends. It does not end etcd: the others
-// need it to the last.
+// run returns when etcd fails or ctx ends. It does not stop etcd: the other components need it
+// until the end.
 func (e *etcd) run(ctx context.Context) error {
 	select {
 	case <-e.failure.done:
@@ -88,14 +87,14 @@ func (e *etcd) run(ctx context.Context) error {
 
 func (e *etcd) close() {
 	select {
-	case <-e.failure.done: // it may hold locks for ever
+	case <-e.failure.done: // it may hold locks forever
 	default:
 		e.server.Close()
 	}
 }
 
-// An etcdFailure takes the place of the panic, or of the end of the process,
-// by which etcd answers a broken file or a full disk. Somebody has to tidy up.
+// An etcdFailure replaces the panic or os.Exit with which etcd reacts to a broken file or a full
+// disk: we have to clean up first.
 type etcdFailure struct {
 	once sync.Once
 	err  error
@@ -112,5 +111,5 @@ func (f *etcdFailure) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Fiel
 		}
 		close(f.done)
 	})
-	select {} // etcd relies on not coming back
+	select {} // etcd relies on this never returning
 }

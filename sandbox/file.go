@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// writeFile replaces path in one step: a reader sees the old content or the
-// new, and a kill half way leaves the old.
+// writeFile replaces path in one step: a reader sees the old or the new content, and a kill half
+// way leaves the old one.
 func writeFile(path string, content []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
@@ -29,7 +29,7 @@ func writeFile(path string, content []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// readIfThere returns nil content for a file that does not exist.
+// readIfThere returns nil for a file that does not exist.
 func readIfThere(path string) ([]byte, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,8 +38,8 @@ func readIfThere(path string) ([]byte, error) {
 	return content, err
 }
 
-// ownedDirectory makes sure that path is a directory of our own which nobody
-// else can write to, and makes it (mode 0700) if nothing is there.
+// ownedDirectory checks that path is a directory of ours to which nobody else can write. It makes
+// the directory (mode 0700) if it does not exist.
 func ownedDirectory(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err

@@ -21,7 +21,7 @@ no kubectl. RESOURCE is a plural name, such as pods or networkpolicies:
   ebb-sandbox get networkpolicies --kubeconfig FILE [--namespace NS]
 `
 
-// getLimit bounds the whole command.
+// getLimit limits the time of the whole command.
 const getLimit = 30 * time.Second
 
 func runGet(args []string, stdout io.Writer) error {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A group runs the components side by side. None may end before it is asked
-// to: the first that does ends all others.
+// A group runs the components side by side. The first one that ends before it was told to ends all
+// others.
 type group struct {
 	ctx  context.Context
 	fail context.CancelCauseFunc
@@ -29,8 +29,8 @@ func (g *group) run(name string, component func(context.Context) error) {
 		if err == nil {
 			err = errors.New("ended without being asked to")
 		}
-		// Kubernetes' aggregated errors hold line breaks; ours are one line.
-		// After the group has ended, this changes nothing.
+		// Kubernetes' aggregated errors have several lines; ours have one. After the end of the
+		// group, this changes nothing.
 		g.fail(fmt.Errorf("%s: %s", name, strings.ReplaceAll(err.Error(), "\n", "; ")))
 	})
 }
@@ -41,8 +41,8 @@ const (
 	stopLimit    = 10 * time.Second
 )
 
-// poll asks until condition holds, and fails when the group ends or after
-// pollLimit, with the last error that condition met.
+// poll calls condition until it holds. It fails when the group ends or after pollLimit, with the
+// last error of condition.
 func (g *group) poll(what string, condition func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(g.ctx, pollLimit)
 	defer cancel()
@@ -77,8 +77,8 @@ func (g *group) wait() error {
 	return context.Cause(g.ctx)
 }
 
-// stop ends all components and gives up on those that take too long: what is
-// removed afterwards is more important than how they end.
+// stop ends all components, but does not wait forever: it matters more that everything is removed
+// afterwards.
 func (g *group) stop() {
 	g.fail(context.Canceled)
 	all := make(chan struct{})
@@ -92,8 +92,7 @@ func (g *group) stop() {
 	}
 }
 
-// ignoreEnd turns what a component made of the end of ctx into no error: to be
-// ended is what the sandbox is for.
+// ignoreEnd drops errors that only say that ctx has ended, which is the normal end of a component.
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

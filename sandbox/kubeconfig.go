@@ -12,7 +12,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// The first line of every kubeconfig that we write, by which we know one that
+// kubeconfigMark is the first line of every kubeconfig that we write. Only a file with this line
 // may be replaced.
 const kubeconfigMark = "# Written by ebb-sandbox.\n"
 
@@ -31,8 +31,8 @@ func encodeKubeconfig(user, namespace, server string, ca, cert, key []byte) ([]b
 	return append([]byte(kubeconfigMark), body...), nil
 }
 
-// checkReplaceable refuses a path that holds somebody's own kubeconfig: the
-// value of $KUBECONFIG is quickly given by mistake.
+// checkReplaceable refuses a path with a kubeconfig of the user's own: it is easy to pass
+// $KUBECONFIG by mistake.
 func checkReplaceable(path string) error {
 	old, err := readIfThere(path)
 	if err != nil {
@@ -54,7 +54,7 @@ func writeKubeconfig(path string, content []byte) error {
 	return nil
 }
 
-// removeKubeconfig removes the file if it still is the one that we wrote.
+// removeKubeconfig removes the file if it is still the one that we wrote.
 func removeKubeconfig(path string, content []byte) error {
 	now, err := readIfThere(path)
 	if err != nil || !bytes.Equal(now, content) {
@@ -66,8 +66,7 @@ func removeKubeconfig(path string, content []byte) error {
 	return nil
 }
 
-// dial returns a client of the cluster that a kubeconfig names, and where and
-// by which CA it is reached.
+// dial returns a client for the cluster of a kubeconfig, and its connection settings.
 func dial(kubeconfig string) (*kubernetes.Clientset, *rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -76,7 +75,7 @@ func dial(kubeconfig string) (*kubernetes.Clientset, *rest.Config, error) {
 	if err := rest.LoadTLSFiles(config); err != nil {
 		return nil, nil, fmt.Errorf("read kubeconfig %q: %w", kubeconfig, err)
 	}
-	config.QPS = -1 // our polls are few; client-go's own limit would slow them
+	config.QPS = -1 // we poll rarely; client-go's own limit would slow that down
 	client, err := kubernetes.NewForConfig(config)
 	return client, config, err
 }

@@ -13,13 +13,12 @@ import (
 	kwokclient "sigs.k8s.io/kwok/pkg/utils/client"
 )
 
-// leaseHolder is the same at every start, so that a restarted sandbox takes its
-// nodes over at once and does not wait for the leases of its former self.
+// leaseHolder is the same at every start, so that a restarted sandbox takes over its nodes at once
+// and does not wait for its old leases.
 const leaseHolder = "ebb-sandbox"
 
-// runKubelets plays the kubelet of every node, ours and those that somebody
-// else creates, until ctx ends. It announces port as that of the nodes' server,
-// which plays what happens inside of pods.
+// runKubelets simulates the kubelet of every node until ctx ends, also of nodes that others create.
+// It announces port as that of the nodes' server, which simulates what happens inside of pods.
 func runKubelets(ctx context.Context, kubeconfig string, port int, log io.Writer) error {
 	ctx = kwoklog.NewContext(ctx, kwoklog.NewLogger(log, kwoklog.LevelWarn))
 	lifecycles, err := stages()

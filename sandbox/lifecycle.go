@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// storageClass is the default one, and its provisioner is played here.
+// storageClass is the default one. Its provisioner is simulated here.
 const (
 	storageClass   = "sandbox"
 	provisioner    = "ebb.dev/sandbox"
@@ -35,15 +35,15 @@ func createStorageClass(ctx context.Context, client kubernetes.Interface) error 
 	return nil
 }
 
-// runLifecycles gives claims their volumes, and ends the cells of pods and the
-// volumes of claims that have ended.
+// runLifecycles provisions volumes for claims. It ends the cells of ended pods, and removes the
+// volumes of deleted claims.
 func runLifecycles(ctx context.Context, c *cells, log io.Writer) error {
 	report := func(err error) {
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintln(log, "lifecycles:", err)
 		}
 	}
-	// A node on which something is made is not waited for by the pods of others.
+	// In the background: a pod on a node that is being set up must not delay other pods.
 	ended := func(pod *corev1.Pod) { go func() { report(c.podEnded(pod.Spec.NodeName, pod.UID)) }() }
 	factory := informers.NewSharedInformerFactory(c.client, 0)
 	pods := factory.Core().V1().Pods().Informer()
@@ -51,7 +51,7 @@ func runLifecycles(ctx context.Context, c *cells, log io.Writer) error {
 	_, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(old, now any) {
 			before, after := old.(*corev1.Pod), now.(*corev1.Pod)
-			if before.UID != after.UID { // the end of the first was missed
+			if before.UID != after.UID { // the end of the first one was missed
 				ended(before)
 			}
 			if after.Status.Phase == corev1.PodSucceeded || after.Status.Phase == corev1.PodFailed {
@@ -88,7 +88,7 @@ func runLifecycles(ctx context.Context, c *cells, log io.Writer) error {
 	return nil
 }
 
-// last is an object as it was before its end.
+// last returns an object as it was before its end.
 func last(gone any) any {
 	if unseen, ok := gone.(cache.DeletedFinalStateUnknown); ok {
 		return unseen.Obj
@@ -98,8 +98,7 @@ func last(gone any) any {
 
 func volumeName(claim types.UID) string { return "pvc-" + string(claim) }
 
-// provision makes the volume that a claim waits for, and leaves the binding to
-// Kubernetes.
+// provision creates the volume for a claim, and leaves the binding to Kubernetes.
 func provision(ctx context.Context, client kubernetes.Interface, claim *corev1.PersistentVolumeClaim) error {
 	if claim.Spec.StorageClassName == nil || *claim.Spec.StorageClassName != storageClass || claim.Spec.VolumeName != "" ||
 		claim.DeletionTimestamp != nil {

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openLog returns where the components log: stderr if asked for, otherwise the
-// file at path.
+// openLog returns the log of the components: stderr if asked for, otherwise the file at path.
 func openLog(path string, verbose bool, stderr io.Writer) (log io.Writer, closeLog func() error, err error) {
 	if verbose {
 		return stderr, func() error { return nil }, nil
@@ -26,9 +25,8 @@ func openLog(path string, verbose bool, stderr io.Writer) (log io.Writer, closeL
 	return f, func() error { return errors.Join(restore(), f.Close()) }, nil
 }
 
-// redirectStderr sends all that any package writes to standard error to f:
-// some components keep loggers of their own that no option reaches. A crash is
-// still reported where the user looks.
+// redirectStderr redirects to f what any package writes to standard error: some components have
+// loggers that no option controls. A crash is still reported on the real standard error.
 func redirectStderr(f *os.File) (restore func() error, err error) {
 	const stderr = 2
 	fd, err := unix.FcntlInt(stderr, unix.F_DUPFD_CLOEXEC, 3)

@@ -36,8 +36,8 @@ Usage:
 Exit codes: 0 done, or ended by a signal as asked; 1 failed; 2 wrong usage.
 `
 
-// The messages on stderr are lower case, without a full stop: the error, then
-// the hints, one a line.
+// Messages on stderr are lower case, without a full stop: the error, and then the hints, one a
+// line.
 
 const (
 	exitDone   = 0
@@ -87,10 +87,9 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 	}
 }
 
-// parseFlags reads a command's arguments. No command takes operands.
+// parseFlags parses the arguments of a command. No command takes operands.
 func parseFlags(flags *pflag.FlagSet, args []string, usage string, stdout io.Writer) error {
-	// pflag prints an error's text and the usage on its own; ours are printed
-	// once, by run.
+	// pflag would print the error and the usage itself; run prints ours, once.
 	flags.SetOutput(io.Discard)
 	flags.SortFlags = false
 	flags.Usage = func() {}
@@ -110,8 +109,8 @@ func parseFlags(flags *pflag.FlagSet, args []string, usage string, stdout io.Wri
 	return nil
 }
 
-// requireFlags refuses an empty value as it refuses a missing one: an unset
-// shell variable must not become a file named "".
+// requireFlags refuses an empty value like a missing one: an unset shell variable must not lead to
+// a file named "".
 func requireFlags(flags *pflag.FlagSet, names ...string) error {
 	for _, name := range names {
 		if flags.Lookup(name).Value.String() == "" {
@@ -121,13 +120,13 @@ func requireFlags(flags *pflag.FlagSet, names ...string) error {
 	return nil
 }
 
-// usageError marks what is wrong with the command line itself.
+// usageError is an error in the command line.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// hintError carries what to type or change next.
+// hintError is an error with the next thing to type or change.
 type hintError struct {
 	err  error
 	hint string

@@ -15,10 +15,10 @@ import (
 	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
-// volumeSize, on a PVC or its PV, is the size of what a container sees: "32Mi".
+// volumeSize is an annotation of a PVC or its PV: the size that a container sees, such as "32Mi".
 const volumeSize = "sandbox/volume-size"
 
-// mounts returns what a container sees, and the volumes that this takes.
+// mounts returns what a container has mounted, and the volumes for it.
 func (c *cells) mounts(ctx context.Context, pod *corev1.Pod, container *corev1.Container) (mounts []cell.Mount, volumes []cell.Volume, err error) {
 	for _, vm := range container.VolumeMounts {
 		i := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == vm.Name })
@@ -85,7 +85,7 @@ func (c *cells) volume(ctx context.Context, pod *corev1.Pod, v *corev1.Volume) (
 
 func optional(o *bool) bool { return o != nil && *o }
 
-// pickKeys picks the keys that a volume asks for: all, or the items.
+// pickKeys returns the keys that a volume asks for: all, or the listed items.
 func pickKeys(data map[string][]byte, items []corev1.KeyToPath, optional bool) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	if len(items) == 0 {

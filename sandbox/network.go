@@ -11,8 +11,8 @@ import (
 	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
-// The networks lead nowhere, so that all nodes may have the same address. The
-// gateway exists only as a route, which is what scenarios look for.
+// The networks lead nowhere, so all nodes may have the same address. The gateway exists only as a
+// route, which is what scenarios look for.
 
 func connectNode(ctx context.Context, node *cell.Cell) error {
 	return ip(ctx, node,
@@ -41,8 +41,7 @@ func connectPod(ctx context.Context, node, pod *cell.Cell, p *corev1.Pod) error 
 		"route add default via 169.254.1.1 dev eth0 onlink")
 }
 
-// ip runs the machine's ip in a cell. A machine that has none gives its nodes and
-// pods nothing but lo.
+// ip runs the machine's ip in a cell. Without that command, nodes and pods have only lo.
 func ip(ctx context.Context, c *cell.Cell, lines ...string) error {
 	result, err := capture(ctx, c, cell.Command{Args: []string{"ip", "-batch", "-"}}, strings.Join(lines, "\n")+"\n")
 	var start *cell.StartError

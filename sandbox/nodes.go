@@ -17,14 +17,14 @@ import (
 	"k8s.io/component-base/version"
 )
 
-// The nodes say that they run in this project and region of Google's cloud,
-// for the scenarios that stop instances by spec.providerID. Nobody is asked.
+// The nodes claim to be in this project and region of Google's cloud, for scenarios that stop
+// instances by spec.providerID. No request is sent there.
 const (
 	project = "sandbox-project"
 	region  = "sandbox-region"
 )
 
-// newNodes describes n workers, spread over the zones in turn.
+// newNodes returns n workers, spread evenly over the zones.
 func newNodes(n int, zones []string) []*corev1.Node {
 	nodes := make([]*corev1.Node, 0, n)
 	for i := range n {
@@ -57,7 +57,7 @@ func newNodes(n int, zones []string) []*corev1.Node {
 	return nodes
 }
 
-// checkZones refuses what could not be a label's value.
+// checkZones refuses names that can't be the value of a label.
 func checkZones(zones []string) error {
 	if len(zones) == 0 {
 		return fmt.Errorf("--zones is empty, want names as in zone-a,zone-b")
@@ -70,7 +70,7 @@ func checkZones(zones []string) error {
 	return nil
 }
 
-// createNodes leaves nodes alone that are there from an earlier start.
+// createNodes creates the nodes that do not exist yet.
 func createNodes(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) error {
 	for _, node := range nodes {
 		_, err := client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
@@ -81,8 +81,8 @@ func createNodes(ctx context.Context, client kubernetes.Interface, nodes []*core
 	return nil
 }
 
-// announcePort tells the API server where the nodes' server is, for nodes that are
-// there from an earlier start. Those that are new are told by kwok.
+// announcePort writes the port of the nodes' server into nodes of an earlier start. kwok writes it
+// into new ones.
 func announcePort(ctx context.Context, client kubernetes.Interface, port int) error {
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -98,9 +98,9 @@ func announcePort(ctx context.Context, client kubernetes.Interface, port int) er
 	return nil
 }
 
-// nodeReady tells whether pods can be scheduled to the node and somebody plays
-// its kubelet. The lease decides the second: after a restart the node's status
-// still is what the previous process wrote.
+// nodeReady reports whether pods can be scheduled to the node and its kubelet is simulated. The
+// lease tells the latter: after a restart, the status of the node is still that of the previous
+// process.
 func nodeReady(ctx context.Context, client kubernetes.Interface, name string, port int, since time.Time) (bool, error) {
 	node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {

@@ -26,15 +26,14 @@ import (
 	"github.com/ebb-chaos/ebb/sandbox/cell"
 )
 
-// nodeClientName is the name in the certificate by which the API server is known
-// to the nodes' server.
+// nodeClientName is the name in the certificate with which the API server connects to the nodes'
+// server.
 const nodeClientName = "kube-apiserver-node-client"
 
-// idleLimit ends an exec on which nothing is said for that long.
+// idleLimit ends an exec after this long without any data.
 const idleLimit = 4 * time.Hour
 
-// A nodeServer is what the API server asks for what only a kubelet can do. One
-// serves all nodes.
+// A nodeServer does what the API server asks kubelets for. One serves all nodes.
 type nodeServer struct {
 	cells *cells
 }
@@ -66,7 +65,7 @@ func (s *nodeServer) run(ctx context.Context, listener net.Listener, creds *cred
 			Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
 			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
 		},
-		// HTTP/2 has no upgrade to SPDY.
+		// HTTP/2 can't be upgraded to SPDY.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ErrorLog:     stdlog.New(log, "nodes: ", 0),
 		ConnContext:  untilClosed,
@@ -84,7 +83,7 @@ func (s *nodeServer) run(ctx context.Context, listener net.Listener, creds *cred
 	return err
 }
 
-// onlyFor refuses those whose certificate, which the CA has signed, is another's.
+// onlyFor refuses clients whose certificate has another name, even if the CA signed it.
 func onlyFor(allowed func(*x509.Certificate) bool, h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := r.TLS.PeerCertificates[0]; !allowed(c) {
@@ -95,7 +94,7 @@ func onlyFor(allowed func(*x509.Certificate) bool, h http.HandlerFunc) http.Hand
 	})
 }
 
-// find returns a container that runs, or answers the request.
+// find returns a running container, or answers the request with an error.
 func (s *nodeServer) find(w http.ResponseWriter, r *http.Request) (*corev1.Pod, *corev1.Container) {
 	namespace, name, container := r.PathValue("namespace"), r.PathValue("pod"), r.PathValue("container")
 	pod, err := s.cells.client.CoreV1().Pods(namespace).Get(r.Context(), name, metav1.GetOptions{})
@@ -120,7 +119,7 @@ func (s *nodeServer) find(w http.ResponseWriter, r *http.Request) (*corev1.Pod, 
 	return pod, &containers[i]
 }
 
-// longRunning are the containers of a pod that run as long as it does: with its native sidecars.
+// longRunning returns the containers that run as long as their pod, including native sidecars.
 func longRunning(pod *corev1.Pod) []corev1.Container {
 	sidecars := slices.DeleteFunc(slices.Clone(pod.Spec.InitContainers), func(c corev1.Container) bool {
 		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
@@ -160,7 +159,7 @@ func (s *nodeServer) logs(w http.ResponseWriter, r *http.Request) {
 		text = text[:min(len(text), n)]
 	}
 	if _, err := io.WriteString(w, text); err != nil {
-		return // nobody listens any more
+		return // the client has gone
 	}
 }
 
@@ -172,7 +171,7 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "")
 }
 
-// runOnNode is no kubelet's: it lets a test look at a node without a pod.
+// runOnNode is not part of a kubelet's API: it lets a test look at a node without a pod.
 func (s *nodeServer) runOnNode(w http.ResponseWriter, r *http.Request) {
 	node := r.PathValue("node")
 	_, err := s.cells.client.CoreV1().Nodes().Get(r.Context(), node, metav1.GetOptions{})
@@ -194,7 +193,7 @@ func (s *nodeServer) runOnNode(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
-		return // nobody listens any more
+		return // the client has gone
 	}
 }
 
@@ -209,7 +208,7 @@ type execution struct {
 func (e *execution) ExecInContainer(ctx context.Context, _, _, _ string, args []string, in io.Reader, out, errs io.WriteCloser,
 	terminal bool, resize <-chan remotecommand.TerminalSize, _ time.Duration) error {
 	s := streams{in: in, terminal: terminal, resize: resize}
-	// An interface that holds nil is not nil.
+	// An interface that holds a nil pointer is not nil.
 	if out != nil {
 		s.out = out
 	}
@@ -226,7 +225,7 @@ func (e *execution) ExecInContainer(ctx context.Context, _, _, _ string, args []
 		code, err = refused, nil
 		to := s.err
 		if to == nil {
-			to = s.out // a terminal has no other
+			to = s.out // a terminal has only one output
 		}
 		if to != nil {
 			_, err = fmt.Fprintln(to, text)
@@ -238,8 +237,7 @@ func (e *execution) ExecInContainer(ctx context.Context, _, _, _ string, args []
 	return err
 }
 
-// refusal returns the exit code that stands for a command that was not started, 0
-// for other errors.
+// refusal returns the exit code for a command that was not started, and 0 for other errors.
 func refusal(err error) (code int, text string) {
 	var start *cell.StartError
 	var unsupported *cell.UnsupportedError
@@ -252,8 +250,8 @@ func refusal(err error) (code int, text string) {
 	return 0, ""
 }
 
-// containerEnv takes the values that stand in the pod; those that are looked up
-// elsewhere are left out.
+// containerEnv returns the variables with values in the pod. It leaves out those whose values are
+// elsewhere.
 func containerEnv(vars []corev1.EnvVar) []string {
 	env := []string{"PATH=/usr/bin", "HOME=/root", "LC_ALL=C.UTF-8"}
 	for _, v := range vars {

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// The kernel's own signal for this (PR_SET_PDEATHSIG) is sent when the parent's
-// thread ends, which in a Go program says nothing about the parent.
+// PR_SET_PDEATHSIG can't be used: the kernel sends that signal when the thread ends that started
+// us, and a Go program may end a thread at any time.
 const parentPoll = 100 * time.Millisecond
 
-// withParent returns a context that ends when the process that started this
-// one is gone, however it went.
+// withParent returns a context that ends when the process that started this one has ended, for
+// whatever reason.
 func withParent(ctx context.Context, stdin *os.File) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()
@@ -28,12 +28,12 @@ func withParent(ctx context.Context, stdin *os.File) context.Context {
 			}
 		}
 	}()
-	// A parent that died before Getppid was asked goes unnoticed above. One
-	// that holds the other end of our standard input does not.
+	// If the parent died before Getppid was called, the check above misses that. If our standard
+	// input is a pipe to the parent, its end shows it.
 	if info, err := stdin.Stat(); err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 {
 		go func() {
 			defer cancel()
-			// An error means the same as the end: nobody is left to write.
+			// An error also means the end: nobody can write any more.
 			if _, err := io.Copy(io.Discard, stdin); err != nil {
 				return
 			}

@@ -18,20 +18,19 @@ import (
 	"time"
 )
 
-// An authority is the sandbox's CA and the directory where it keeps what it
-// signs. Everything is made once and read again at the next start, so that an
-// old kubeconfig stays good for a cluster that was kept.
+// An authority is the sandbox's CA, and the directory for what it signs. Everything is made once
+// and read at the next start, so that an old kubeconfig stays valid for a cluster that was kept.
 //
-// A certificate and its key share one file, NAME.pem: a kill between two
-// files would leave a pair that does not fit. The CA's certificate is also
-// kept alone, in ca.crt, because Kubernetes publishes that file's bytes.
+// A certificate and its key share one file, NAME.pem: a kill between the writes of two files could
+// leave a pair that does not match. The CA's certificate is also stored alone, in ca.crt, because
+// Kubernetes publishes the bytes of that file.
 type authority struct {
 	dir  string
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// The sandbox is a throw-away: nobody renews its certificates.
+// The sandbox is temporary: nobody renews its certificates.
 const lifetime = 10 * 365 * 24 * time.Hour
 
 func openAuthority(dir string) (*authority, error) {
@@ -56,14 +55,14 @@ func (a *authority) file(name string) string { return filepath.Join(a.dir, name)
 
 func (a *authority) certPEM() []byte { return encodeCert(a.cert.Raw) }
 
-// certificate says what to put into one.
+// certificate says what a certificate contains.
 type certificate struct {
 	subject pkix.Name
 	usage   x509.ExtKeyUsage
 	ca      bool
 }
 
-// pair returns the file that holds NAME's certificate and key, made if missing.
+// pair returns the file with the certificate and key of NAME. It makes the file if it is missing.
 func (a *authority) pair(name string, c certificate) (string, error) {
 	path := a.file(name + ".pem")
 	old, err := readIfThere(path)
@@ -122,8 +121,7 @@ func (a *authority) server(name string) (string, error) {
 	return a.pair(name, certificate{subject: pkix.Name{CommonName: name}, usage: x509.ExtKeyUsageServerAuth})
 }
 
-// serviceAccountKey returns the file of the key that signs service account
-// tokens.
+// serviceAccountKey returns the file of the key that signs service account tokens.
 func (a *authority) serviceAccountKey() (string, error) {
 	path := a.file("service-account.key")
 	old, err := readIfThere(path)
@@ -153,8 +151,8 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
 }
 
-// splitPair takes apart what pair put into one file, for a kubeconfig that
-// must not carry a key where a certificate belongs.
+// splitPair separates the certificate and the key of a file that pair made: a kubeconfig needs them
+// apart.
 func splitPair(content []byte) (cert, key []byte) {
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
 		part := &cert

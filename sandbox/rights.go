@@ -14,11 +14,11 @@ var capabilityNames = strings.Fields(`
 	SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM
 	BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`)
 
-// usualCapabilities are what container runtimes give if they are told nothing.
+// usualCapabilities are the default of container runtimes.
 var usualCapabilities = strings.Fields(`CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP
 	NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE`)
 
-// capabilities returns a container's, nil for all.
+// capabilities returns those of a container, nil for all.
 func capabilities(c *corev1.Container) []int {
 	s := c.SecurityContext
 	if s != nil && s.Privileged != nil && *s.Privileged {
@@ -40,7 +40,7 @@ func capabilities(c *corev1.Container) []int {
 				}
 			}
 		}
-		// As runtimes do it: "drop ALL" leaves what is added.
+		// As runtimes do it: "drop ALL" keeps what is added.
 		set(s.Capabilities.Drop, false)
 		set(s.Capabilities.Add, true)
 	}

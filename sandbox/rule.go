@@ -12,11 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// A rule is one --allow: what may be done to what, where.
+// A rule is the value of one --allow: verbs, a resource and a namespace.
 type rule struct {
 	verbs     []string
 	resources []groupResource
-	namespace string // "" is the whole cluster
+	namespace string // "" means the whole cluster
 }
 
 type groupResource struct{ name, group, sub string }
@@ -28,7 +28,7 @@ var (
 	subWord      = regexp.MustCompile(`^[a-z]+$`)
 )
 
-// parseRule reads VERBS:RESOURCES[@NAMESPACE].
+// parseRule parses VERBS:RESOURCES[@NAMESPACE].
 func parseRule(text, defaultNamespace string) (rule, error) {
 	what, namespace, given := strings.Cut(text, "@")
 	r := rule{namespace: defaultNamespace}
@@ -69,7 +69,7 @@ func parseRule(text, defaultNamespace string) (rule, error) {
 	return r, nil
 }
 
-// String returns what parseRule reads as the same rule.
+// String returns a text that parseRule parses to the same rule.
 func (r rule) String() string {
 	names := make([]string, len(r.resources))
 	for i, g := range r.resources {
@@ -88,7 +88,7 @@ func (r rule) String() string {
 	return strings.Join(r.verbs, ",") + ":" + strings.Join(names, ",") + "@" + namespace
 }
 
-// byNamespace turns the rules into RBAC's, under the namespace of their role.
+// byNamespace converts the rules to RBAC rules, by the namespace of their role.
 func byNamespace(rules []rule) map[string][]rbacv1.PolicyRule {
 	policies := map[string][]rbacv1.PolicyRule{}
 	for _, r := range rules {
@@ -105,7 +105,7 @@ func byNamespace(rules []rule) map[string][]rbacv1.PolicyRule {
 	return policies
 }
 
-// questions asks for every single right of the rule.
+// questions returns an access review for every single right of the rule.
 func (r rule) questions() []authorizationv1.ResourceAttributes {
 	var all []authorizationv1.ResourceAttributes
 	for _, g := range r.resources {

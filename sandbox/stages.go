@@ -10,14 +10,14 @@ import (
 	kwokconfig "sigs.k8s.io/kwok/pkg/config"
 )
 
-// What a pod may ask of the sandbox, by annotation.
+// Annotations with which a pod controls how the sandbox simulates it.
 const (
-	completeAfter = "sandbox/complete-after" // finish that long after the pod began to run: "2s"
-	exitCode      = "sandbox/exit-code"      // finish with this code: 0 is Succeeded, all else Failed
-	stopAfter     = "sandbox/stop-after"     // take that long to end after a delete, within its grace
+	completeAfter = "sandbox/complete-after" // succeed or fail this long after the start: "2s"
+	exitCode      = "sandbox/exit-code"      // exit code: 0 is Succeeded, all others are Failed
+	stopAfter     = "sandbox/stop-after"     // take this long to end after a delete, within the grace period
 )
 
-// A pod that asks for nothing ends this many milliseconds after its deletion.
+// A pod without annotations ends this many milliseconds after its deletion.
 const stopMilliseconds int64 = 50
 
 var (
@@ -25,8 +25,8 @@ var (
 	nodeRef = internalversion.StageResourceRef{APIGroup: "v1", Kind: "Node"}
 )
 
-// stages returns the life cycles that kwok plays on nodes and pods: its own for
-// what becomes ready at once, ours for how pods finish and end.
+// stages returns the life cycles that kwok simulates: its own for what becomes ready at once, ours
+// for how pods finish and end.
 func stages() (map[internalversion.StageResourceRef][]*internalversion.Stage, error) {
 	all := map[internalversion.StageResourceRef][]*internalversion.Stage{
 		podRef: {completeStage(), deleteStage()},
@@ -48,19 +48,17 @@ func stages() (map[internalversion.StageResourceRef][]*internalversion.Stage, er
 	return all, nil
 }
 
-// The jq expressions yield nothing for a value that they can't read, and a
-// stage whose selector yields nothing does not apply. kwok takes an unreadable
-// delay for no delay, so only what surely is a duration within Go's range gets
-// through.
+// The jq expressions yield nothing for a value that they can't parse, and a stage whose selector
+// yields nothing does not apply. kwok treats an invalid delay as no delay. So only what certainly
+// is a duration within Go's range passes.
 const jqDuration = `select(length > 0 and test("^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}ms)?$"))`
 
 func jqAnnotation(name string) string {
 	return fmt.Sprintf(`(.metadata.annotations[%q] // "" | %s)`, name, jqDuration)
 }
 
-// jqComplete yields how long a pod runs. The pods of ebb's scenarios carry no
-// annotations for the sandbox; the images that they name run for DURATION
-// seconds and end, and so do they here.
+// jqComplete yields how long a pod runs. The pods of ebb's scenarios have no annotations for the
+// sandbox. Their images run for DURATION seconds and end, so they do the same here.
 var jqComplete = jqAnnotation(completeAfter) + ` // (
 	select(.spec.restartPolicy == "Never") | .spec.containers[0].env // [] | .[] |
 	select(.name == "DURATION") | .value // "" | select(test("^[0-9]{1,9}$")) | . + "s")`
@@ -82,8 +80,8 @@ func completeStage() *internalversion.Stage {
 	return stage
 }
 
-// An exit code that is no number is a failure, so that a typing error is not
-// taken for the success that it was meant to prevent.
+// An exit code that is not a number counts as a failure, so that a typing error can't look like a
+// success.
 const completed = `
 {{ $now := Now }}
 {{ $pod := . }}
@@ -111,9 +109,8 @@ containerStatuses:
 {{ end }}
 `
 
-// jqStop yields the milliseconds that an annotated pod takes to end: what it
-// asks for, but not longer than the grace that it was given, as a kubelet
-// would kill it then. jq knows no durations, so it adds up the parts.
+// jqStop yields the milliseconds that an annotated pod takes to end. That is at most its grace
+// period, after which a kubelet would kill it. jq can't parse durations, so this adds up the parts.
 var jqStop = jqAnnotation(stopAfter) + ` as $asked |
 	([$asked | scan("([0-9.]+)(h|ms|m|s)") | (.[0] | tonumber) * {"h": 3600, "m": 60, "s": 1, "ms": 0.001}[.[1]]] | add) as $want |
 	((.metadata.deletionTimestamp | fromdate) - now) as $grace |

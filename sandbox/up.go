@@ -63,11 +63,11 @@ func runUp(args []string, stdout, stderr io.Writer) error {
 	if err := checkZones(o.zones); err != nil {
 		return &usageError{fmt.Errorf("up: %w", err)}
 	}
-	// Taken before anything is made, so that a signal always cleans up.
+	// Before anything is created, so that a signal always cleans up.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process where it stands
-	// Writing "ready" to a pipe that nobody reads is an error, not the end.
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	// Writing "ready" to a closed pipe is an error, and does not end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	if o.withParent {
 		ctx = withParent(ctx, os.Stdin)
@@ -81,7 +81,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	// Known to fail later is told now, before seconds are spent.
+	// Check at once what would only fail after seconds.
 	if err := checkReplaceable(kubeconfig); err != nil {
 		return err
 	}
@@ -100,8 +100,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
 
-	// Never closed here: the API server takes that for a reason to panic if it
-	// still runs.
+	// Never closed here: if the API server still runs, it panics when its listener is closed.
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", o.port))
 	if err != nil {
 		return fmt.Errorf("take a port for the API server: %w", err)
@@ -133,11 +132,11 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	}
 }
 
-// runCluster starts everything, calls ready once, and returns after ctx ended
-// and all is stopped.
+// runCluster starts everything, calls ready once, and returns when ctx has ended and everything is
+// stopped.
 func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials, listener net.Listener, log io.Writer, ready func() error) (err error) {
-	// The heap is mostly caches that live long: 50 costs little time and saves
-	// about a quarter of the memory.
+	// The heap is mostly long-lived caches: 50 costs little time and saves about a quarter of the
+	// memory.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
@@ -149,7 +148,7 @@ func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials
 	if err != nil {
 		return err
 	}
-	defer store.close() // last: the components flush into it
+	defer store.close() // last: the components write to it until they end
 
 	nodeListener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -161,11 +160,10 @@ func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials
 	g := newGroup(ctx)
 	defer g.stop()
 	g.run("etcd", store.run)
-	// Kubernetes ends the process where a server can't go on. Ours has to
-	// clean up first.
+	// Kubernetes calls os.Exit when a server can't continue. We have to clean up first.
 	klog.OsExit = func(code int) {
 		g.fail(fmt.Errorf("a component gave up (exit code %d)", code))
-		select {} // klog's callers rely on not coming back
+		select {} // the callers in klog rely on this never returning
 	}
 	start := time.Now()
 	g.run("kube-apiserver", c.runAPIServer)
@@ -187,7 +185,7 @@ func runCluster(ctx context.Context, o upOptions, d *dataDir, creds *credentials
 	}
 	cells.client = client
 	port := nodeListener.Addr().(*net.TCPAddr).Port
-	// The API server waits for the commands that somebody waits for.
+	// The API server waits for running commands.
 	context.AfterFunc(g.ctx, func() {
 		if err := cells.close(); err != nil {
 			klog.ErrorS(err, "Ending the pods' processes")

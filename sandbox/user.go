@@ -41,7 +41,7 @@ in --namespace, or in the whole cluster without it; @* is the whole cluster:
     --allow get:namespaces@kube-system
 `
 
-// userLabel finds all that was made for a user, in whatever namespace.
+// userLabel marks everything that was made for a user, in any namespace.
 const userLabel = "sandbox/user"
 
 type userOptions struct {
@@ -114,8 +114,8 @@ func makeUser(ctx context.Context, o userOptions, rules []rule) error {
 	return writeKubeconfig(out, content)
 }
 
-// requestCertificate has the cluster sign a client certificate, so that nothing
-// is needed but the administrator's kubeconfig.
+// requestCertificate lets the cluster sign a client certificate, so that only the administrator's
+// kubeconfig is needed.
 func requestCertificate(ctx context.Context, client kubernetes.Interface, user string) (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -165,7 +165,7 @@ func requestCertificate(ctx context.Context, client kubernetes.Interface, user s
 	return certPEM, keyPEM, requests.Delete(ctx, request.Name, metav1.DeleteOptions{})
 }
 
-// replaceRights gives the user these rules and none that it had before.
+// replaceRights gives the user these rights, and removes all earlier ones.
 func replaceRights(ctx context.Context, client kubernetes.Interface, user string, rules []rule) error {
 	if err := removeRights(ctx, client, user); err != nil {
 		return err
@@ -201,7 +201,7 @@ func removeRights(ctx context.Context, client kubernetes.Interface, user string)
 	if err := rbac.ClusterRoles().DeleteCollection(ctx, remove, list); err != nil {
 		return err
 	}
-	// Only a single namespace's can be deleted as a collection.
+	// A collection can be deleted only in a single namespace.
 	roles, err := rbac.Roles(metav1.NamespaceAll).List(ctx, list)
 	if err != nil {
 		return err
@@ -217,8 +217,8 @@ func removeRights(ctx context.Context, client kubernetes.Interface, user string)
 	return nil
 }
 
-// awaitRights asks the API server until it grants what was written: its
-// authorizer learns of new roles a moment later.
+// awaitRights waits until the API server grants the new rights: its authorizer reads new roles
+// after a short delay.
 func awaitRights(ctx context.Context, client kubernetes.Interface, user string, rules []rule) error {
 	for _, r := range rules {
 		for _, question := range r.questions() {
@@ -235,7 +235,7 @@ func awaitRights(ctx context.Context, client kubernetes.Interface, user string, 
 	return nil
 }
 
-// pollUntil asks until ok, an error or the end of ctx.
+// pollUntil calls ask until it returns ok or an error, or ctx ends.
 func pollUntil(ctx context.Context, ask func() (ok bool, err error)) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()

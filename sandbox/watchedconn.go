@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// net/http loses sight of a connection that was upgraded, so the context of its
-// request does not end when the client goes away. A watched connection ends it.
+// net/http does not watch a connection after an upgrade: the context of its request does not end
+// when the client disconnects. With a watched connection, it does.
 type watchedConn struct {
 	net.Conn
 	gone context.CancelFunc
@@ -17,7 +17,7 @@ type watchedConn struct {
 
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	// A deadline in the past is how net/http lets go of it.
+	// net/http sets a deadline in the past to take over the connection.
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.gone()
 	}
@@ -39,8 +39,8 @@ func (l *watchedListener) Accept() (net.Conn, error) {
 	return &watchedConn{Conn: c, gone: func() {}}, nil
 }
 
-// untilClosed makes the context of a connection's requests. It is called before
-// anything is read.
+// untilClosed returns the context for the requests of a connection. It is called before anything is
+// read.
 func untilClosed(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		if w, ok := t.NetConn().(*watchedConn); ok {

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// nobody is who we are on the machine when its root starts us. As root, a command
-// could still write to what belongs to root and is in every /proc.
+// nobody is the user outside the room if root starts us. With root's own ID, a command could write
+// to files of the machine's root, which appear in every /proc.
 const nobody = 65534
 
 // Cell is a tree of processes, seen from outside.
@@ -22,10 +22,10 @@ type Cell struct {
 	sending sync.Mutex
 	pid     int
 	done    chan struct{}
-	room    *exec.Cmd // of the room only
+	room    *exec.Cmd // only for the room
 }
 
-// Open makes the room. What its inits have to say goes to log.
+// Open makes the room. Its inits write their messages to log.
 func Open(log io.Writer) (*Cell, error) {
 	c, err := open(log)
 	if err != nil {
@@ -44,7 +44,7 @@ func open(log io.Writer) (*Cell, error) {
 	if err != nil {
 		return nil, errors.Join(err, control.Close(), theirs.Close())
 	}
-	// Through a pipe: what is behind log is not to be had in /proc/1/fd.
+	// A pipe hides the file behind log from /proc/1/fd.
 	said := struct{ io.Writer }{log}
 	uid, gid := os.Getuid(), os.Getgid()
 	if uid == 0 {
@@ -60,7 +60,8 @@ func open(log io.Writer) (*Cell, error) {
 			// Only root may drop the groups that it has.
 			GidMappingsEnableSetgroups: os.Getuid() == 0,
 			Credential:                 &syscall.Credential{NoSetGroups: os.Getuid() != 0},
-			// Out of reach of the terminal's signals: its end is the socket's.
+			// In a session of its own, it gets no signals of the terminal. It ends when its socket
+			// is closed.
 			Setsid: true,
 		},
 	}
@@ -86,7 +87,7 @@ func (c *Cell) await() error {
 	}
 	go func() {
 		defer close(c.done)
-		// It says nothing more. Any error means the same as its end.
+		// The init sends nothing more. Any error means that it has ended.
 		if _, err := io.Copy(io.Discard, c.control); err != nil {
 			return
 		}
@@ -94,18 +95,18 @@ func (c *Cell) await() error {
 	return nil
 }
 
-// Done is closed when the cell's init is gone.
+// Done is closed when the cell's init has ended.
 func (c *Cell) Done() <-chan struct{} { return c.done }
 
-// PID is the init's number, as the cell sees it that this one was made in.
+// PID is the process ID of the init in the cell that it was made in.
 func (c *Cell) PID() int { return c.pid }
 
-// Close kills all that runs in the cell. It returns before the last of it is gone,
-// except for the room.
+// Close kills everything that runs in the cell. It waits until all processes have ended only if the
+// cell is the room.
 func (c *Cell) Close() error {
 	err := c.control.Close()
 	if c.room != nil {
-		// Being killed is how it may end.
+		// A killed init is no error.
 		var exit *exec.ExitError
 		if werr := c.room.Wait(); werr != nil && !errors.As(werr, &exit) {
 			err = errors.Join(err, werr)
@@ -114,8 +115,8 @@ func (c *Cell) Close() error {
 	return err
 }
 
-// ask sends a request with its files, which are the init's from then on, and returns
-// its socket and the first reply.
+// ask sends a request with its files, which the init takes over. It returns the request's socket
+// and the first reply.
 func (c *Cell) ask(q request, files ...*os.File) (*conversation, reply, error) {
 	conn, theirs, err := pair()
 	if err != nil {
@@ -171,13 +172,13 @@ func (c *Cell) New(s Setup) (*Cell, error) {
 	return inner, inner.await()
 }
 
-// Volume makes a volume, or brings it up to date. A size that it has already stays.
+// Volume makes a volume, or changes one. The size of an existing volume does not change.
 func (c *Cell) Volume(v Volume) error {
 	_, err := c.do(request{Volume: &v})
 	return err
 }
 
-// Remove ends a volume with all volumes below. Cells that show it keep it.
+// Remove removes a volume and all volumes below it. Cells that have mounted it keep it.
 func (c *Cell) Remove(path string) error {
 	_, err := c.do(request{Remove: path})
 	return err
@@ -188,7 +189,7 @@ type Process struct {
 	t *conversation
 }
 
-// Start runs a command. It takes the files over. A command that can't be run is a
+// Start runs a command. It takes over the files. If the command can't be run, the error is a
 // [StartError].
 func (c *Cell) Start(command Command, stdin, stdout, stderr *os.File) (*Process, error) {
 	t, r, err := c.ask(request{Command: &command}, stdin, stdout, stderr)
@@ -201,8 +202,8 @@ func (c *Cell) Start(command Command, stdin, stdout, stderr *os.File) (*Process,
 	return &Process{t}, nil
 }
 
-// Wait returns the exit code: 128 and the signal's number for a command that was
-// killed, 137 too if its cell was.
+// Wait returns the exit code: 128 plus the signal's number for a killed command, and 137 if its
+// cell was killed.
 func (p *Process) Wait() (int, error) {
 	var r reply
 	if err := p.t.Decode(&r); err != nil {

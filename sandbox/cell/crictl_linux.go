@@ -1,11 +1,11 @@
 package cell
 
-// CrictlDir is where the stub of crictl finds a node's pods, each in a directory
-// named by its ID, which is its UID, that holds the files name, namespace and pid.
+// CrictlDir is where the stub of crictl finds the pods of a node. Each has a directory, named by
+// its ID, which is its UID. The directory holds the files name, namespace and pid.
 const CrictlDir = "run/ebb-sandbox/pods"
 
-// A container's ID is its pod's: what a scenario wants of either is the pid, and all
-// containers of a pod share its network.
+// The ID of a container is that of its pod: scenarios only need the PID, and all containers of a
+// pod share its network.
 const crictl = `#!/bin/sh
 # A stub of crictl: pods, ps, inspectp, inspect, as far as ebb-sandbox needs them.
 dir=/` + CrictlDir + `

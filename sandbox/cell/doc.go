@@ -17,23 +17,23 @@ package cell
 
 import "fmt"
 
-// Setup says what a cell has of its own. What is not asked for, it shares with the
-// cell that it is made in.
+// Setup says what a cell has of its own. Everything else it shares with the cell that it is made
+// in.
 type Setup struct {
 	Hostname string // with a UTS namespace, unless ""
 	PIDs     bool   // a pid namespace, in which the init is number 1
 	Network  bool   // a network namespace, with lo up
-	// Proc mounts this cell's /proc at a path of the room, for the cells in it that
-	// have no pid namespace of their own.
+	// Proc is a path of the room at which this cell's /proc is mounted, for cells in it without a
+	// PID namespace of their own.
 	Proc string
-	// Processes is the path of that, in a cell without a pid namespace of its own.
+	// Processes is that path, in a cell without a PID namespace of its own.
 	Processes string
 	Root      *Root // a mount namespace
 }
 
 // Root is the file system of a cell: the commands, an /etc, and the mounts.
 type Root struct {
-	Log    string // path in the room; what is written to the init's standard output
+	Log    string // path in the room; gets what is written to the init's standard output
 	Mounts []Mount
 	// Capabilities are those of its processes, by number; nil is all.
 	Capabilities []int
@@ -45,19 +45,19 @@ type Mount struct {
 	Path     string // below that; made if missing
 	Target   string // absolute, in the cell
 	ReadOnly bool
-	// Commands puts the commands there too, so that it can be chrooted to.
+	// Commands also puts the commands there, so that chroot works.
 	Commands bool
 }
 
 // Volume is a directory of the room.
 type Volume struct {
 	Path  string            // relative, clean
-	Size  int64             // if not 0, it is a file system of its own of so many bytes
+	Size  int64             // if not 0, the volume is a file system of this many bytes
 	Dirs  []string          // made in it
 	Files map[string][]byte // replaced in it, by path
 }
 
-// Command is what to run.
+// Command is a command to run.
 type Command struct {
 	Args []string
 	Env  []string // PATH is where the command is looked for
@@ -67,13 +67,13 @@ type Command struct {
 
 // StartError says why a command was not started.
 type StartError struct {
-	Code int // as a shell's: 127 for a command that is not there, else 126
+	Code int // as in a shell: 127 if the command does not exist, otherwise 126
 	Text string
 }
 
 func (e *StartError) Error() string { return e.Text }
 
-// UnsupportedError means that this machine does not let us make cells.
+// UnsupportedError means that cells can't be made on this machine.
 type UnsupportedError struct{ Err error }
 
 func (e *UnsupportedError) Error() string {

@@ -14,23 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The names under which this program becomes an init. A cell that gives up
-// capabilities has to start anew in mid-way, see [Setup.become].
+// The names under which this program becomes an init. A cell that gives up capabilities has to
+// start again half way, see [Setup.become].
 const (
 	roomName  = "ebb-sandbox-room"
 	cellName  = "ebb-sandbox-cell"
 	readyName = "ebb-sandbox-init"
 )
 
-// controlFile is the descriptor at which an init finds its control socket.
+// controlFile is the descriptor of an init's control socket.
 const controlFile = 3
 
-// initEnv is what an init, and a command that brings no environment, works with.
+// initEnv is the environment of an init, and of a command without one of its own.
 var initEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
-// A program that was started as an init becomes one here, and not in main: by then all of Kubernetes
-// would be initialized, for each of the hundreds of cells of a test. Go initializes packages in the
-// order of their import paths, those first whose own imports are, so that it comes before k8s.io.
+// A program that was started as an init becomes one here, and not in main. In main, all of
+// Kubernetes would be initialized before, for each of the hundreds of cells of a test. Go
+// initializes packages in the order of their import paths, those first whose own imports are
+// initialized, so this runs before k8s.io.
 func init() {
 	switch os.Args[0] {
 	case roomName, cellName, readyName:
@@ -60,8 +61,7 @@ func (s Setup) flags() (flags uintptr) {
 }
 
 func runInit() int {
-	// A command must not find it, and gets none of the others: all are
-	// close-on-exec from the start.
+	// Commands must not get the socket. All other descriptors are close-on-exec from the start.
 	unix.CloseOnExec(controlFile)
 	var s Setup
 	err := json.Unmarshal([]byte(os.Args[1]), &s)
@@ -77,7 +77,7 @@ func runInit() int {
 		cerr = json.NewEncoder(control).Encode(r)
 	}
 	if err != nil || cerr != nil {
-		return 1 // whoever waits for the reply was told, or is gone
+		return 1 // the caller got the error, or has ended
 	}
 	i := &initProcess{control: control, processes: newProcesses()}
 	if s.Root == nil {
@@ -92,7 +92,8 @@ func runInit() int {
 		fmt.Fprintln(os.Stderr, "init:", err)
 	}
 	if os.Getpid() != 1 {
-		// The kernel kills what a number 1 leaves; this one has to do it itself.
+		// The kernel kills the processes that PID 1 leaves. This init has no PID namespace, and
+		// does it itself.
 		proc := filepath.Join(roomDir, s.Processes)
 		if s.Root != nil {
 			proc = "/proc"
@@ -105,9 +106,9 @@ func runInit() int {
 	return 0
 }
 
-// become makes this process what s says.
+// become gives this process what s asks for.
 func (s Setup) become(name string) error {
-	// The end comes by the socket. To ignore them would be handed down to commands.
+	// The socket says when to end. signal.Ignore would be inherited by commands.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become a reaper: %w", err)
@@ -144,16 +145,16 @@ func (s Setup) become(name string) error {
 	if s.Root.Capabilities == nil {
 		return nil
 	}
-	// Capabilities belong to a thread. Those of a whole process are what it
-	// starts with, so this one starts again.
+	// Capabilities belong to a thread. All threads of a process have those that it started with, so
+	// restart.
 	return s.restartWith(s.Root.Capabilities)
 }
 
-// An initProcess answers what comes on its control socket.
+// An initProcess answers the requests on its control socket.
 type initProcess struct {
 	control   *net.UnixConn
 	processes *processes
-	volumes   *os.Root // nil in a cell that has a root of its own
+	volumes   *os.Root // nil in a cell with a root of its own
 }
 
 // serve returns when the control socket was closed.
@@ -179,7 +180,7 @@ func (i *initProcess) serve() error {
 	}
 }
 
-// answer carries a request out. It returns what could not be told to who asked.
+// answer carries out a request. It returns the errors that the caller could not be told.
 func (i *initProcess) answer(t *conversation, files []*os.File) (err error) {
 	defer func() { err = errors.Join(err, t.Close()) }()
 	var q request
@@ -207,7 +208,7 @@ func (i *initProcess) answer(t *conversation, files []*os.File) (err error) {
 			r.Code = start.Code
 		}
 	}
-	// Closed before the reply: who asked may count on it.
+	// Close before the reply: the caller relies on it.
 	if err := errors.Join(closeAll(files), json.NewEncoder(t).Encode(r)); err != nil {
 		if ended != nil {
 			i.processes.killGroup(r.PID)
@@ -219,7 +220,7 @@ func (i *initProcess) answer(t *conversation, files []*os.File) (err error) {
 	}
 	gone := make(chan struct{})
 	go func() {
-		// Nothing more is sent: this ends when the other end is closed.
+		// The caller sends nothing more: this ends when it closes its end.
 		defer close(gone)
 		if _, err := t.UnixConn.Read(make([]byte, 1)); err != nil {
 			return
@@ -238,12 +239,12 @@ func (i *initProcess) answer(t *conversation, files []*os.File) (err error) {
 	}
 	err = json.NewEncoder(t).Encode(r)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		return nil // nobody waits for it any more
+		return nil // the caller has ended
 	}
 	return err
 }
 
-// newCell starts an init with the other end of its control socket.
+// newCell starts an init, and gives it the other end of its control socket.
 func (i *initProcess) newCell(s Setup, control *os.File) (int, error) {
 	args, err := s.args(cellName)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes are an init's children: those that it started, and those that were left
-// by them and that nobody but an init can reap.
+// processes are the children of an init: those that it started, and the orphans of those, which
+// only an init can reap.
 type processes struct {
 	mu      sync.Mutex
 	waiting map[int]chan syscall.WaitStatus
@@ -37,7 +37,7 @@ func newProcesses() *processes {
 }
 
 func (p *processes) reap() {
-	// start holds this too, so that no child is reaped before it is known.
+	// start holds this lock, too, so that no child is reaped before it is registered.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
@@ -94,7 +94,7 @@ func (p *processes) run(c Command, files []*os.File) (int, <-chan syscall.WaitSt
 	return pid, ended, nil
 }
 
-// find looks a command up as a shell does.
+// find looks up a command as a shell does.
 func find(name string, env []string) (string, error) {
 	candidates := []string{name}
 	if !strings.Contains(name, "/") {
@@ -124,22 +124,22 @@ func find(name string, env []string) (string, error) {
 	return "", &StartError{127, fmt.Sprintf("command %q not found: the sandbox has a list of what there is", name)}
 }
 
-// killGroup kills a command that was not reaped yet, with its process group.
+// killGroup kills a command that was not reaped yet, and its process group.
 func (p *processes) killGroup(pid int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.waiting[pid] == nil {
-		return // its number may be another's by now
+		return // its number may belong to another process by now
 	}
-	// It leads a session, and so the group, since its first instruction. The only
-	// error there can be is that it is a zombie already.
+	// The command has been the leader of its session and group from the start. The only possible
+	// error is that it is a zombie already.
 	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
 		return
 	}
 }
 
-// killAll kills every descendant. Who is killed leaves its children to us, so it
-// ends when there are none.
+// killAll kills all descendants. The children of a killed process become ours, so this ends when
+// there are no more.
 func (p *processes) killAll(proc string) error {
 	for {
 		p.reap()
@@ -169,7 +169,7 @@ func childrenOf(proc string, parent int) (children []int, err error) {
 		if err != nil {
 			return nil, err
 		}
-		// The name, in parentheses, may hold anything.
+		// The name, in parentheses, may contain any character.
 		fields := bytes.Fields(content[bytes.LastIndexByte(content, ')')+1:])
 		if len(fields) < 2 || string(fields[1]) != strconv.Itoa(parent) {
 			continue

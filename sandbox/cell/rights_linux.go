@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// restartWith executes this program anew, with the capabilities in keep and no way
-// to others. It returns only if that fails.
+// restartWith executes this program again with the capabilities in keep. It can never get others.
+// It returns only if it fails.
 func (s Setup) restartWith(keep []int) error {
 	runtime.LockOSThread()
 	for c := 0; c <= unix.CAP_LAST_CAP; c++ {
@@ -19,7 +19,7 @@ func (s Setup) restartWith(keep []int) error {
 			continue
 		}
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
-		if err == unix.EINVAL { // one that this kernel does not know
+		if err == unix.EINVAL { // this kernel does not know the capability
 			continue
 		}
 		if err != nil {
@@ -36,7 +36,7 @@ func (s Setup) restartWith(keep []int) error {
 	return fmt.Errorf("restart: %w", syscall.Exec("/proc/self/exe", args, os.Environ()))
 }
 
-// loopbackUp needs no command of the machine's.
+// loopbackUp sets lo up without the machine's ip.
 func loopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roomDir is where the room keeps what is its own, in its own mount namespace: a
-// directory that every machine has.
+// roomDir is where the room keeps its own files, in its mount namespace. Every machine has this
+// directory.
 const roomDir = "/tmp"
 
 // In roomDir, next to the volumes.
 const (
-	baseDir = "base" // what all roots have
-	rootDir = "root" // where a new root is put together
+	baseDir = "base" // what all roots share
+	rootDir = "root" // where a new root is built
 )
 
-// commands are those that a cell has, if the machine has them.
+// commands are available in a cell if the machine has them.
 var commands = strings.Fields(`
 	sh bash test true false [ echo printf env cat tee head tail cut tr sort uniq wc seq grep sed
 	awk ls stat find mkdir rmdir mkfifo touch rm mv cp ln chmod chown dirname basename readlink realpath mktemp date sleep
@@ -30,7 +30,7 @@ var commands = strings.Fields(`
 	lsblk tar gzip base64 sha256sum md5sum chroot nsenter ip tc iptables iptables-save iptables-restore ip6tables ip6tables-save
 	ip6tables-restore`)
 
-// libraries are directories that commands need, in a cell as on the machine.
+// libraries are directories that commands need, at the same paths as on the machine.
 var libraries = []string{"usr/lib", "usr/lib32", "usr/lib64", "usr/libx32", "lib", "lib32", "lib64", "libx32", "usr/share/iproute2", "nix/store"}
 
 // makeRoom mounts what no other process of the machine sees.
@@ -41,7 +41,7 @@ func makeRoom() error {
 	if err := mountTmpfs(roomDir, 256<<20, 0o711); err != nil {
 		return err
 	}
-	// Without a /proc of our own there is none in any cell. Better known now.
+	// Without a /proc of our own, no cell can have one. Fail now.
 	if err := mountProc(filepath.Join(roomDir, "proc")); err != nil {
 		return err
 	}
@@ -51,14 +51,14 @@ func makeRoom() error {
 	return makeBase(filepath.Join(roomDir, baseDir))
 }
 
-// makeBase copies the commands: a directory of just these is what keeps all others
-// out. They lose set-user-ID bits and file capabilities by it.
+// makeBase copies the commands, so that a cell has only these. The copies have no set-user-ID bits
+// and no file capabilities.
 func makeBase(base string) error {
 	bin := filepath.Join(base, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	copied := map[string]string{} // one file may have many names
+	copied := map[string]string{} // one file may have several names
 	for _, name := range commands {
 		found, err := find(name, initEnv)
 		var absent *StartError
@@ -86,7 +86,7 @@ func makeBase(base string) error {
 		return err
 	}
 	err := copyFile("/etc/ld.so.cache", filepath.Join(base, "ld.so.cache"), 0o644)
-	if errors.Is(err, fs.ErrNotExist) { // a machine without it needs none
+	if errors.Is(err, fs.ErrNotExist) { // not every machine has this
 		return nil
 	}
 	return err
@@ -124,7 +124,7 @@ func mountTmpfs(path string, size int64, mode fs.FileMode) error {
 	return nil
 }
 
-// makeVolume works below root only, whatever links a command left there.
+// makeVolume works only below root, whatever links a command has left there.
 func makeVolume(root *os.Root, v Volume) error {
 	if err := root.MkdirAll(v.Path, 0o777); err != nil {
 		return err
@@ -144,7 +144,7 @@ func makeVolume(root *os.Root, v Volume) error {
 }
 
 func fill(root *os.Root, v Volume) (err error) {
-	dir, err := root.OpenRoot(v.Path) // what was mounted just now
+	dir, err := root.OpenRoot(v.Path) // mounted above
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func fill(root *os.Root, v Volume) (err error) {
 		if err := dir.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
 		}
-		// A new file each time: an old one may be a link.
+		// Make a new file each time: an old one may be a link.
 		if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -190,7 +190,7 @@ func removeVolume(root *os.Root, path string) error {
 		return err
 	}
 	if mounted {
-		// With all that is mounted below.
+		// With everything that is mounted below it.
 		if err := unix.Unmount(filepath.Join(roomDir, path), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 			return fmt.Errorf("unmount %q: %w", path, err)
 		}

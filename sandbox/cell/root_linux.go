@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rootSize bounds what a cell can keep outside of its volumes.
+// rootSize limits what a cell can store outside of its volumes.
 const rootSize = 16 << 20
 
-// devices are safe in anybody's hands.
+// devices are safe for any user.
 var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
 // enter makes r the root of this process, which must have a mount namespace of its own.
@@ -62,7 +62,7 @@ func (r *Root) enter() error {
 	if err != nil {
 		return err
 	}
-	// A mount goes onto those above it.
+	// Mount parents before their children.
 	mounts := slices.SortedStableFunc(slices.Values(r.Mounts), func(a, b Mount) int {
 		return cmp.Compare(strings.Count(a.Target, "/"), strings.Count(b.Target, "/"))
 	})
@@ -93,12 +93,12 @@ func (r *Root) openLog() error {
 	return errors.Join(unix.Dup2(int(f.Fd()), 1), unix.Dup2(int(f.Fd()), 2), f.Close(), root.Close())
 }
 
-// pivot leaves nothing of the old root in reach.
+// pivot makes path the root, and leaves nothing of the old root within reach.
 func pivot(path string) error {
 	if err := os.Chdir(path); err != nil {
 		return err
 	}
-	// The old root ends up on top of the new one, and is taken off.
+	// The old root is now on top of the new one. Unmount it.
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
@@ -108,7 +108,7 @@ func pivot(path string) error {
 	return os.Chdir("/")
 }
 
-// install puts the commands and what they need into a root.
+// install puts the commands, and what they need, into a root.
 func install(root *os.Root) error {
 	base, err := os.OpenRoot(filepath.Join(roomDir, baseDir))
 	if err != nil {
@@ -189,7 +189,7 @@ func install(root *os.Root) error {
 func link(root *os.Root, name, target string) error {
 	err := root.Symlink(target, name)
 	if errors.Is(err, fs.ErrExist) {
-		return nil // a node's root has it from the last time
+		return nil // left in the root of a node by an earlier call
 	}
 	return err
 }
@@ -220,10 +220,10 @@ func (m Mount) mount(volumes, root *os.Root) error {
 	return errors.Join(install(inner), inner.Close())
 }
 
-// bind shows a directory or file of one root in another. Both are held open, so
-// that no link can lead elsewhere between the look and the mount.
+// bind shows a directory or file of one root in another. Both are held open, so that no link can
+// redirect the mount after the check.
 func bind(from *os.Root, source string, to *os.Root, target string, readOnly bool) (err error) {
-	f, err := from.OpenFile(source, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would wait for a writer
+	f, err := from.OpenFile(source, os.O_RDONLY|unix.O_NONBLOCK, 0) // without O_NONBLOCK, a FIFO would wait for a writer
 	if err != nil {
 		return err
 	}
@@ -244,8 +244,8 @@ func bind(from *os.Root, source string, to *os.Root, target string, readOnly boo
 		return err
 	}
 	return mountAt(to, target, func(at string) error {
-		// Recursive, as the kernel refuses to uncover what is mounted on a
-		// directory of the machine's.
+		// Recursive: the kernel does not let us uncover what is mounted on a directory of the
+		// machine's.
 		return unix.Mount(descriptor(f), at, "", unix.MS_BIND|unix.MS_REC, "")
 	}, readOnlyIf(readOnly))
 }
@@ -259,8 +259,8 @@ func readOnlyIf(readOnly bool) func(string) error {
 	}
 }
 
-// mountAt calls each step with a path for target, opened anew: a step's mount is
-// what the next one finds there.
+// mountAt calls each step with a path for target. The path is opened again each time, because a
+// step mounts something there.
 func mountAt(root *os.Root, target string, steps ...func(at string) error) error {
 	for _, step := range steps {
 		f, err := root.OpenFile(target, os.O_RDONLY|unix.O_NONBLOCK, 0)

@@ -10,29 +10,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An init has a control socket. Each byte on it is a request and comes with files:
-// a socket of the request's own, then what the request is about. On the request's
-// socket go one [request] and its [reply]s, as JSON. Closing it kills the command.
-// Closing the control socket ends the cell.
+// The protocol. An init has a control socket. Each byte on it is a request, and comes with files: a
+// socket for this request, and then the files that the request is about. One [request] and its
+// [reply]s go over the request's socket, as JSON. Closing that socket kills the command. Closing
+// the control socket ends the cell.
 
 type request struct {
 	Command *Command `json:",omitempty"` // files: standard input, output, error
-	Cell    *Setup   `json:",omitempty"` // file: the new cell's control socket
+	Cell    *Setup   `json:",omitempty"` // file: the control socket of the new cell
 	Volume  *Volume  `json:",omitempty"`
 	Remove  string   `json:",omitempty"`
 }
 
-// A reply of a command is sent twice: when it was started and when it has ended.
+// A command gets two replies: one when it was started, and one when it has ended.
 type reply struct {
 	Error string `json:",omitempty"`
-	Code  int    // of the command's end, or what its failure to start amounts to
-	PID   int    // as the cell sees it
+	Code  int    // exit code, or the code for a command that was not started
+	PID   int    // in the PID namespace of the cell
 }
 
-// maxFiles is the most that a request comes with.
+// maxFiles is the largest number of files of a request.
 const maxFiles = 4
 
-// pair returns two ends: one for us and one to give away.
+// pair returns two ends: one for us, and one to give away.
 func pair() (*net.UnixConn, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -46,7 +46,7 @@ func pair() (*net.UnixConn, *os.File, error) {
 	return ours, theirs, nil
 }
 
-// connOf takes f over.
+// connOf takes over f.
 func connOf(f *os.File) (*net.UnixConn, error) {
 	c, err := net.FileConn(f) // a duplicate
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -62,7 +62,7 @@ func connOf(f *os.File) (*net.UnixConn, error) {
 func sendFiles(control *net.UnixConn, files ...*os.File) error {
 	fds := make([]int, len(files))
 	for i, f := range files {
-		fds[i] = int(f.Fd()) // in blocking mode from here on, as commands expect it
+		fds[i] = int(f.Fd()) // in blocking mode from here on, as commands expect
 	}
 	_, _, err := control.WriteMsgUnix([]byte{0}, unix.UnixRights(fds...), nil)
 	return err
