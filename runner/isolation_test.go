@@ -1,11 +1,14 @@
 package runner_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ebb-chaos/ebb/runner"
@@ -136,31 +139,62 @@ func TestWatch(t *testing.T) {
 // Code that goes on after its time, in a step that can't be interrupted, is reported; code that
 // ends is not.
 func TestStuck(t *testing.T) {
-	const shared = "shared = [0]\n    for _ in range(%d):\n        shared = [shared, shared]\n    len(str(shared))"
-	b := newBench(t)
-	b.execution("run-1", file("slow", strings.ReplaceAll(shared, "%d", "24"))) // a second, about
-	stuck := make(chan string, 1)
-	b.use(runner.Options{
-		FileTimeout: 50 * time.Millisecond,
-		Hooks:       runner.Hooks{StuckAfter: time.Millisecond, Stuck: func(where string) { stuck <- where }},
-	})
-	replayed := make(chan struct{})
-	go func() {
-		defer close(replayed)
-		if _, err := b.Replay(t.Context(), runner.ReplayOptions{}); err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.execution("run-1", file("slow", "pass"))
+		stuck, over := make(chan string, 1), make(chan struct{})
+		r, err := runner.New(b.store, runner.Options{
+			FileTimeout: time.Minute,
+			Hooks:       runner.Hooks{StuckAfter: time.Second, Stuck: func(where string) { stuck <- where }},
+			Log:         slog.New(&blocking{Handler: slog.DiscardHandler, at: "undoing slow", until: over}),
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	select {
-	case where := <-stuck:
-		if want := b.files("run-1")[0].Location; where != want {
+		began, ended := time.Now(), make(chan error, 1)
+		go func() {
+			_, err := r.Replay(t.Context(), runner.ReplayOptions{})
+			ended <- err
+		}()
+		if where, want := <-stuck, b.files("run-1")[0].Location; where != want {
 			t.Errorf("stuck in %s, want %s", where, want)
 		}
-	case <-replayed:
-		t.Errorf("the code ended before it was stuck: %s", b.log.String())
-	}
-	<-replayed
+		if took := time.Since(began); took != time.Minute+time.Second {
+			t.Errorf("reported after %s, want the time of the file and a second", took)
+		}
+		close(over)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		b.execution("run-2", file("quick", "pass"))
+		if report, err := r.Replay(t.Context(), runner.ReplayOptions{}); err != nil || report.Pending() != 0 {
+			t.Errorf("the second replay: got %+v, %v", report, err)
+		}
+		time.Sleep(time.Hour)
+		if len(stuck) > 0 {
+			t.Errorf("code that ended is stuck in %s", <-stuck)
+		}
+	})
 }
+
+// blocking is a log that keeps whoever writes a line: no context interrupts that.
+type blocking struct {
+	slog.Handler
+	at    string
+	until chan struct{}
+}
+
+func (b *blocking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (b *blocking) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, b.at) {
+		<-b.until
+	}
+	return nil
+}
+
+func (b *blocking) WithAttrs([]slog.Attr) slog.Handler { return b }
+func (b *blocking) WithGroup(string) slog.Handler      { return b }
 
 func TestIntegrity(t *testing.T) {
 	b := newBench(t)

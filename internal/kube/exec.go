@@ -77,7 +77,7 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 			c.patience.Answered(ctx)
 			return result, nil
 		}
-		if ctx.Err() != nil {
+		if isOver(ctx) {
 			return result, q.cancelled(ctx)
 		}
 		if perr := permanent(err); perr != nil {
@@ -104,6 +104,15 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 			return result, q.fail(&UnknownOutcomeError{fmt.Errorf("the end of the command was not seen: %w", err)})
 		}
 	}
+}
+
+// isOver reports whether a context has ended. While a connection is being upgraded, it has the deadline
+// of its context, and its timer may be the first to notice that.
+func isOver(ctx context.Context) bool {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
 }
 
 // execOnce makes one attempt.
@@ -141,7 +150,7 @@ func (c *Client) execOnce(ctx context.Context, q request, o ExecOptions, w *pati
 			err = c.execSPDY(ctx, q, req.URL(), streams)
 		}
 	}
-	if err != nil && ctx.Err() != nil {
+	if err != nil && isOver(ctx) {
 		return ExecResult{}, err // what was given up may still write
 	}
 	result := ExecResult{Stdout: stdout.String(), Stderr: stderr.String()}

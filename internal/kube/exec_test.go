@@ -174,6 +174,22 @@ func TestExecEndsWithContext(t *testing.T) {
 	})
 }
 
+// Wherever a deadline hits, it is a deadline, and never an outcome that a script could catch.
+func TestExecEndsAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	c, ns := admin(t), sandboxtest.Namespace(t)
+	runningPod(t, c, ns, "a")
+	for i := range 40 {
+		after := time.Duration(i*i) * 50 * time.Microsecond
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		_, err := c.Exec(ctx, command(ns, "a", "sh", "-c", "while :; do echo flood; done"))
+		if !errors.Is(err, context.DeadlineExceeded) || reason(err) != "" {
+			t.Errorf("after %s: got %v (%q), want a deadline that no script can catch", after, err, reason(err))
+		}
+		cancel()
+	}
+}
+
 // The SPDY library waits for the answer to its upgrade whatever the context says.
 func TestExecSilentUpgradeEndsWithContext(t *testing.T) {
 	t.Parallel()

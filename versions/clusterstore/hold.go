@@ -56,7 +56,7 @@ func (x *hold) renewing(ctx context.Context) {
 	defer close(x.ended)
 	pause, said := x.store.times.Renew, false
 	for patience.Sleep(ctx, pause) == nil {
-		limit, cancel := context.WithTimeout(ctx, x.store.times.Renew)
+		limit, cancel := context.WithTimeout(ctx, x.store.times.attempt())
 		err := x.renew(limit)
 		cancel()
 		switch {

@@ -82,6 +82,10 @@ func (t Times) withDefaults() Times {
 	return t
 }
 
+// attempt is how long one renewal may take. Two of them fit into Stop: one that an API server answers
+// late is as good as any other, and one whose connection is dead is followed by another.
+func (t Times) attempt() time.Duration { return max(t.Renew, t.Stop/2) }
+
 // Store is the store in a cluster.
 type Store struct {
 	options Options
