@@ -33,6 +33,9 @@ type Contract struct {
 	// Handovers are the builtins that take functions together with the argument that they will be
 	// called with.
 	Handovers []Handover
+
+	// Recording is the builtin that a function has to call before it may change something.
+	Recording Recording
 }
 
 // A Handover is a builtin that is given functions and their only argument.
@@ -44,12 +47,13 @@ type Handover struct {
 
 // CheckModule finds calls that would fail, in a loaded file and in the files that it loads: an
 // attribute that a module of builtins does not have, a call that does not fit the signature of a
-// builtin or of a function of the file, and a field that the argument of a function does not have.
-// It returns nil, or an *Error for the first finding, with the others in Others.
+// builtin or of a function of the file, a field that the argument of a function does not have, a
+// function that calls itself, a change of a top-level variable, which is frozen by then, and a change
+// without a recorded undo. It returns nil, or an *Error for the first finding, with the others in Others.
 //
 // It runs nothing, and costs less than loading the file.
 func (e *Engine) CheckModule(m *Module, c Contract) error {
-	found := e.audit(m, c)
+	found, _ := e.audit(m, c)
 	if len(found) == 0 {
 		return nil
 	}
@@ -63,20 +67,23 @@ func (e *Engine) CheckModule(m *Module, c Contract) error {
 	return &first
 }
 
-// audit returns what CheckModule finds, by file and line.
-func (e *Engine) audit(m *Module, c Contract) []*Error {
+// audit returns what CheckModule finds, by file and line, and code that is probably a mistake.
+func (e *Engine) audit(m *Module, c Contract) (errs, warnings []*Error) {
 	a := &auditor{
 		engine: e, handovers: c.Handovers,
 		seen: map[string]bool{}, followed: map[followed]bool{}, indices: map[*Module]*index{},
+		earlies: map[*index]map[variable]bool{}, edges: map[*syntax.DefStmt][]edge{},
 	}
 	a.module(m)
 	a.contract(a.index(m), c.Arguments)
 	a.declared(a.index(m), c.Fields)
+	a.recording(a.index(m), c.Recording)
+	a.loops()
 	runtime.KeepAlive(m) // findings show its lines
 	slices.SortStableFunc(a.found, func(x, y *Error) int {
 		return cmp.Or(cmp.Compare(x.Pos.Filename(), y.Pos.Filename()), cmp.Compare(x.Pos.Line, y.Pos.Line), cmp.Compare(x.Pos.Col, y.Pos.Col))
 	})
-	return a.found
+	return a.found, a.warnings
 }
 
 // An auditor looks for calls that load and would fail.
@@ -84,10 +91,14 @@ type auditor struct {
 	engine    *Engine
 	handovers []Handover
 	found     []*Error
+	warnings  []*Error
 	seen      map[string]bool
 	followed  map[followed]bool
 	bound     map[*syntax.Ident]bound // the functions that parameters stand for in the call that is followed
 	indices   map[*Module]*index
+	order     []*index // of the files, as they were looked through
+	earlies   map[*index]map[variable]bool
+	edges     map[*syntax.DefStmt][]edge
 }
 
 func (a *auditor) index(m *Module) *index {
@@ -98,16 +109,29 @@ func (a *auditor) index(m *Module) *index {
 }
 
 func (a *auditor) add(pos syntax.Position, hint, msg string) {
+	if x := a.finding(pos, hint, msg); x != nil && len(a.found) < maxWarnings {
+		a.found = append(a.found, x)
+	}
+}
+
+func (a *auditor) warn(pos syntax.Position, hint, msg string) {
+	if x := a.finding(pos, hint, msg); x != nil && len(a.warnings) < maxWarnings {
+		a.warnings = append(a.warnings, x)
+	}
+}
+
+// finding returns nil for what was found already.
+func (a *auditor) finding(pos syntax.Position, hint, msg string) *Error {
 	x := &Error{Pos: pos, Msg: msg}
-	if len(a.found) == maxWarnings || a.seen[x.Error()] {
-		return
+	if a.seen[x.Error()] {
+		return nil
 	}
 	a.seen[x.Error()] = true
 	if hint != "" {
 		x.Advice = []string{hint}
 	}
 	a.engine.excerpt(x)
-	a.found = append(a.found, x)
+	return x
 }
 
 // module looks through a file, after those that it loads.
@@ -119,16 +143,27 @@ func (a *auditor) module(m *Module) {
 	for _, loaded := range m.loads {
 		a.module(loaded.module)
 	}
+	a.order = append(a.order, x)
+	var within []syntax.Node // n, and what n is a part of
 	syntax.Walk(m.file, func(n syntax.Node) bool {
+		if n == nil {
+			within = within[:len(within)-1]
+			return true
+		}
+		within = append(within, n)
 		switch n := n.(type) {
+		case *syntax.AssignStmt:
+			a.frozenAssignment(x, within, n)
 		case *syntax.DotExpr:
 			a.attribute(x, n)
 		case *syntax.CallExpr:
+			a.frozenCall(x, within, n)
 			for _, c := range a.calls(x, n) {
 				for _, f := range c.args.misfits(c.name, c.signature) {
 					a.add(f.pos, f.hint, f.msg)
 				}
 				a.handover(x, c)
+				a.recursion(within, c)
 			}
 		}
 		return true
@@ -195,7 +230,7 @@ func (a *auditor) calls(x *index, call *syntax.CallExpr) []target {
 	case outer.name == "attempt" && outer.def == nil && len(args.positional) > 0:
 		inner.positional, inner.named, inner.unpacked = args.positional[1:], args.named, args.unpacked
 	case outer.name == "parallel" && outer.def == nil:
-		inner.positional = []syntax.Expr{nil}
+		inner.positional, inner.elsewhere = []syntax.Expr{nil}, true
 	default:
 		return []target{outer}
 	}

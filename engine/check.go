@@ -34,7 +34,7 @@ func (e *Engine) Check(name string, src []byte, contract Contract) []Diagnostic 
 		return e.diagnostics(err)
 	}
 	m.file = file
-	return merge(e.warnings(file, contract.Entries), e.audit(m, contract))
+	return e.merge(e.warnings(file, contract.Entries), m, contract)
 }
 
 // CheckScript is Check for a file that is to be loaded with LoadScript. It loads the file, and the
@@ -58,7 +58,7 @@ func (e *Engine) CheckScript(ctx context.Context, fsys fs.FS, path string, contr
 	if err != nil {
 		return append(e.diagnostics(err), found...)
 	}
-	return merge(found, e.audit(m, contract))
+	return e.merge(found, m, contract)
 }
 
 // diagnostics returns each error of a file that can't be loaded.
@@ -73,10 +73,15 @@ func (e *Engine) diagnostics(err error) []Diagnostic {
 	return found
 }
 
-// merge puts warnings and errors in the order of the lines, those of other files first.
-func merge(found []Diagnostic, errs []*Error) []Diagnostic {
+// merge adds what the audit of a file finds, and puts all in the order of the lines, those of other
+// files first.
+func (e *Engine) merge(found []Diagnostic, m *Module, contract Contract) []Diagnostic {
+	errs, warnings := e.audit(m, contract)
 	for _, x := range errs {
 		found = append(found, Diagnostic{Error: x})
+	}
+	for _, x := range warnings {
+		found = append(found, Diagnostic{Error: x, Warning: true})
 	}
 	slices.SortStableFunc(found, func(a, b Diagnostic) int {
 		return cmp.Or(

@@ -17,6 +17,7 @@ const (
 	noExceptions = `Starlark has no exceptions: attempt(function, arguments…) returns struct(ok, value, error); fail("message") raises`
 	noTypes      = "Starlark has no type annotations: leave them out"
 	builtinsOnly = "scripts reach the outside through builtins alone"
+	noRecursion  = "Starlark has no recursion: use a loop over a list of what is left to do"
 )
 
 // keywordHints are for words that Python knows and Starlark does not, by the first word of the line
@@ -100,7 +101,7 @@ var messageHints = []struct {
 	{lazyregexp.New(`^got '\*', want primary expression`), "Starlark does not unpack with *: write x[0] and x[1:]"},
 	{lazyregexp.New(`^got else, want primary expression`), "an else belongs to an if, and is indented like it: a for has none"},
 	{lazyregexp.New(`^local variable \w+ referenced before assignment$`), "what a function assigns is its own, also if a variable outside has the same name: pass values in, and return them"},
-	{lazyregexp.New(`called recursively$`), "Starlark has no recursion: use a loop over a list of what is left to do"},
+	{lazyregexp.New(`called recursively$`), noRecursion},
 	{lazyregexp.New(`\bcannot .* frozen (list|hash table|dict|set)`), "top-level variables can't change once the file is loaded: work on a copy, such as list(x) or dict(x)"},
 }
 

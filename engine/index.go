@@ -14,6 +14,9 @@ type index struct {
 	writes map[*syntax.Ident]int         // how often a variable gets a value
 	values map[*syntax.Ident]syntax.Expr // what is assigned to a variable on its own
 	parts  map[*syntax.Ident]part        // what is assigned to a variable together with others
+
+	added    map[*syntax.Ident]int    // how often a variable gets a value by += and the like
+	assigned map[string][]syntax.Expr // what top-level variables get their values from
 }
 
 // A part is one of several results of an expression.
@@ -26,6 +29,7 @@ func newIndex(m *Module) *index {
 	x := &index{
 		module: m, defs: map[string]*syntax.DefStmt{}, tops: map[string]*syntax.Ident{},
 		writes: map[*syntax.Ident]int{}, values: map[*syntax.Ident]syntax.Expr{}, parts: map[*syntax.Ident]part{},
+		added: map[*syntax.Ident]int{}, assigned: map[string][]syntax.Expr{},
 	}
 	for _, stmt := range m.file.Stmts {
 		switch s := stmt.(type) {
@@ -35,12 +39,21 @@ func newIndex(m *Module) *index {
 			if id, ok := s.LHS.(*syntax.Ident); ok {
 				x.tops[id.Name] = id
 			}
+			syntax.Walk(s.LHS, func(n syntax.Node) bool {
+				if id, ok := n.(*syntax.Ident); ok {
+					x.assigned[id.Name] = append(x.assigned[id.Name], s.RHS)
+				}
+				return true
+			})
 		}
 	}
 	syntax.Walk(m.file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.AssignStmt:
 			x.write(n.LHS)
+			if id, ok := n.LHS.(*syntax.Ident); ok && n.Op != syntax.EQ {
+				x.added[first(id)]++
+			}
 			if n.Op == syntax.EQ {
 				x.assign(n.LHS, n.RHS)
 			}

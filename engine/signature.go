@@ -68,6 +68,7 @@ type arguments struct {
 	positional []syntax.Expr
 	named      []*syntax.BinaryExpr
 	unpacked   bool // with *args or **kwargs, whose content is not known
+	elsewhere  bool // the call is made on a stack of its own
 }
 
 func argumentsOf(call *syntax.CallExpr) arguments {

@@ -18,6 +18,24 @@ var scriptContract = engine.Contract{
 	Handovers: []engine.Handover{
 		{Builtin: "set_rollback_callable", Functions: []string{"callable", "verify"}, Argument: "content"},
 	},
+	Recording: engine.Recording{Function: "run", Builtin: "set_rollback_callable", Changes: changes()},
+}
+
+// changes returns the builtins that need a recorded undo.
+func changes() map[string]string {
+	all := map[string]string{}
+	for name, s := range builtins.Signatures() {
+		if s.Access != builtins.Write {
+			continue
+		}
+		all[name] = ""
+		for _, p := range s.Params {
+			if p.Name == "read_only" {
+				all[name] = p.Name
+			}
+		}
+	}
+	return all
 }
 
 // contractOf is how a run uses a script that declares these fields.
