@@ -2,7 +2,9 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -28,6 +30,9 @@ func (x *scenarioRun) look(config starlark.Value) func(context.Context) builtins
 		switch {
 		case err == nil:
 			hit, err := hitBy(v)
+			if unseen := session.NotObserved(); err == nil && len(unseen) > 0 {
+				err = errors.New(strings.Join(unseen, "; "))
+			}
 			return builtins.Sight{Hit: hit, Unseen: err}
 		case notInForce(err):
 			return builtins.Sight{Absent: err}

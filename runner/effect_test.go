@@ -70,6 +70,8 @@ func TestEffect(t *testing.T) {
 		"not observed":      {without, builtins.NotObserved, ""},
 		"no cluster": {strings.Replace(holdScenario, "state = cloud", `k8s.get("Node", "a")
     state = cloud`, 1), builtins.NotObserved, ""},
+		"in doubt": {strings.Replace(holdScenario, "    state = cloud", `    not_observed("it may not be so")
+    state = cloud`, 1), builtins.NotObserved, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, ec2, scenarios := effectBench(t, test.script, "seconds: 0\n")

@@ -64,7 +64,7 @@ type Result struct {
 	Outcome   Outcome
 	Err       error             // why the file is not restored
 	BlockedBy string            // the location of the failed file that blocks it
-	Actions   []string          // of a dry run: one line for each change
+	Actions   []string          // of a dry run: one line for each change; otherwise what is not known of the result
 	Changes   []builtins.Change // of a dry run: the objects before and after
 	Took      time.Duration
 	Undoes    []builtins.Ref // what the file undoes; nil if its header was not read

@@ -47,6 +47,9 @@ func (p *replayer) planCall(ctx context.Context, file *versionFile, result *Resu
 		if err := p.checkTouched(ctx, &seen, file, result.File.Key(), len(result.Actions)); err != nil {
 			return err
 		}
+		if p.purposeLost(file, result.File) {
+			defer func() { result.Actions = append(result.Actions, purposeUnknown) }()
+		}
 	}
 	if len(result.Actions) > 0 {
 		return nil

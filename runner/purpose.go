@@ -39,6 +39,15 @@ func purposeDigest(undoes []builtins.Ref) string {
 	return versions.Digest([]byte(strings.Join(slices.Compact(lines), "\n")))
 }
 
+// purposeUnknown is said of an edited file whose undo changed something, and of which only its
+// header, which anybody can edit, still says what it was written for.
+const purposeUnknown = "what the file was written for is not known: neither the journal nor a digest in it says so. Only what its header names now was looked at"
+
+// purposeLost reports whether purposeUnknown is to be said of an edited file.
+func (p *replayer) purposeLost(file *versionFile, f versions.File) bool {
+	return file.purpose == "" && p.journaled.flushed[f.Key()] == ""
+}
+
 // checkPurpose refuses an edited file of which nobody knows any more what it was written for: its
 // header was edited as well, and the journal, which also has it, is lost. What its undo would leave
 // alone would be forgotten.

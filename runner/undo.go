@@ -112,6 +112,10 @@ func (p *replayer) undoContent(ctx context.Context, x versions.Execution, f vers
 		if err := p.checkTouched(ctx, &seen, file, f.Key(), s.Changes()); err != nil {
 			return sha, err
 		}
+		if p.purposeLost(file, f) {
+			file.log.Warn(fmt.Sprintf("%s: %s", f.Location, purposeUnknown))
+			result.Actions = []string{purposeUnknown}
+		}
 	}
 	if file.verify != nil {
 		// The callable may have left requests under way: an object that it created and deleted can

@@ -59,6 +59,10 @@ var mutants = map[string][]mutant{
 	"hijack": {
 		{does: `patch services web '{"spec":{"selector":{"ebb.dev/service-hijacking":null,"app.kubernetes.io/name":"web","empty":"","x_Y.z-1":"A.b_C-9"}}}'`},
 		{does: "ours POD pods\nremove pods $POD"},
+		{
+			does:  `patch services web '{"spec":{"type":"ExternalName","externalName":"elsewhere.example.com","clusterIP":null,"clusterIPs":null}}'`,
+			after: `patch services web '{"spec":{"type":"ClusterIP","externalName":null}}'` + "\ndump before",
+		},
 		{does: "ours POD pods\n" + `patch pods $POD '{"metadata":{"labels":{"ebb.dev/service-hijacking":null}}}'`},
 		{
 			does:  "ours POD pods\n" + `patch pods web-1 '{"metadata":{"labels":{"ebb.dev/service-hijacking":"'$POD'"}}}'`,
@@ -77,6 +81,7 @@ var mutants = map[string][]mutant{
 		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc class change dev eth0 parent $handle classid ${handle}1 htb rate 10gbit'`},
 		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc class change dev eth0 parent $handle classid ${handle}1 htb rate 50mbit ceil 10gbit'`},
 		{does: `onnode $NODE - sh -c 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3) && tc qdisc del dev eth0 root && tc qdisc add dev eth0 root handle $handle pfifo'`},
+		{does: `onnode $NODE - sh -ec 'handle=$(tc qdisc show dev eth0 root | cut -d " " -f 3); tc class add dev eth0 parent $handle classid ${handle}2 htb rate 10gbit; tc filter add dev eth0 parent $handle protocol all u32 match u32 0 0 flowid ${handle}2'`},
 	},
 	"netng_interface_down": {
 		{does: "onnode $NODE - ip link set dev eth0 up"},
@@ -87,6 +92,7 @@ var mutants = map[string][]mutant{
 		{does: "onnode $NODE - tc filter del dev eth0 parent ffff:"},
 		{does: `onnode $NODE - sh -c 'ip link del dev $(ip -o link show type ifb | cut -d : -f 2)'`},
 		{does: `onnode $NODE - sh -c 'pref=$(tc filter show dev eth0 parent ffff: | head -n 1 | cut -d " " -f 5) && tc filter del dev eth0 parent ffff: && tc filter add dev eth0 parent ffff: protocol all pref $pref u32 match u32 0 0 action mirred egress redirect dev lo'`},
+		{does: `onnode $NODE - sh -ec 'pref=$(tc filter show dev eth0 parent ffff: | head -n 1 | cut -d " " -f 5); tc filter add dev eth0 parent ffff: protocol all pref $((pref - 1)) u32 match u32 0 0 flowid ffff:1'`},
 	},
 	"netng_node_filter": {
 		{does: `onnode $NODE - sh -c 'iptables -S INPUT | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
@@ -98,6 +104,8 @@ var mutants = map[string][]mutant{
 		},
 		{does: `onnode $NODE - iptables -I INPUT ! -i lo -j RETURN`, after: `onnode $NODE - iptables -D INPUT ! -i lo -j RETURN`},
 		{does: `onnode $NODE - iptables -I OUTPUT -p tcp --dport 1:65535 -j ACCEPT`, after: `onnode $NODE - iptables -D OUTPUT -p tcp --dport 1:65535 -j ACCEPT`},
+		{does: `onnode $NODE - iptables -I OUTPUT -o eth0 -j ACCEPT`, after: `onnode $NODE - iptables -D OUTPUT -o eth0 -j ACCEPT`},
+		{does: `onnode $NODE - iptables -I INPUT -d 192.168.0.2 -j ACCEPT`, after: `onnode $NODE - iptables -D INPUT -d 192.168.0.2 -j ACCEPT`},
 		{does: `onnode $NODE - iptables -I INPUT -i eth+ -p tcp -j ACCEPT`, after: `onnode $NODE - iptables -D INPUT -i eth+ -p tcp -j ACCEPT`},
 		{does: `onnode $NODE - sh -c 'iptables -S | grep ebb: | sed "s/^-A/-R/; s/PUT /PUT 1 /; s/DROP$/ACCEPT/" | while read -r rule; do eval "iptables $rule"; done'`},
 	},

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,6 +31,7 @@ import (
 // their files.
 var wrongScenarios = map[string]string{
 	"container": "container_scenarios", "kubevirt": "kubevirt_vm_outage", "managedcluster": "managedcluster_scenarios", "node_block": "node_scenarios",
+	"node_crash": "node_scenarios", "node_kubelet": "node_scenarios",
 	"netng_vmi_filter": "network_chaos_ng_scenarios", "poddisruption": "pod_disruption_scenarios", "podnetwork": "pod_network_scenarios",
 	"servicedisruption": "service_disruption_scenarios",
 	"hijack":            "service_hijacking_scenarios", "hog": "hog_scenarios", "httpload": "http_load_scenarios", "netchaos": "network_chaos_scenarios",
@@ -214,7 +219,8 @@ type wrongWorld struct {
 // proxied is a runner whose requests are counted; from the at-th on they get the wrong answer. -1
 // is never.
 func (w *wrongWorld) proxied(at int, hooks runner.Hooks) (r *runner.Runner, asked func() []string) {
-	proxy, file := sandboxtest.FaultProxy(w.t, w.ts.Getenv("KUBECONFIG"))
+	// Where the script has a proxy of its own, with the stand-ins of a node, that one is behind this one.
+	proxy, file := sandboxtest.FaultProxy(w.t, cmp.Or(w.ts.Getenv("KUBECONFIG_PROXY"), w.ts.Getenv("KUBECONFIG")))
 	var mu sync.Mutex
 	n := 0
 	proxy.Handle(func(*http.Request) sandboxtest.Fault {
@@ -237,11 +243,30 @@ func (w *wrongWorld) proxied(at int, hooks runner.Hooks) (r *runner.Runner, aske
 	}
 	r, err = runner.New(store, runner.Options{
 		Cluster:  func() (*rest.Config, error) { return kube.LoadConfig(file, "") },
-		Scripts:  []runner.ScriptDir{{Name: "built-in", FS: scripts.FS}},
+		Scripts:  []runner.ScriptDir{{Name: "built-in", FS: scriptsFor(w.ts)}},
 		Patience: patience, Hooks: hooks,
 	})
 	w.ts.Check(err)
 	return r, proxy.Requests
+}
+
+// scriptsFor returns the built-in scripts. Where the script has something that stands for the /proc of
+// nodes, they write there: a process of its own is told by its environment, and this is none.
+func scriptsFor(ts *testscript.TestScript) fs.FS {
+	proc := ts.Getenv("EBB_PROC")
+	if proc == "" {
+		return scripts.FS
+	}
+	all := fstest.MapFS{}
+	ts.Check(fs.WalkDir(scripts.FS, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(scripts.FS, path)
+		all[path] = &fstest.MapFile{Data: bytes.ReplaceAll(text, []byte(`PROC = "/host/proc"`), []byte(fmt.Sprintf("PROC = %q", proc)))}
+		return err
+	}))
+	return all
 }
 
 // run runs the scenario, and returns how many requests that took.
