@@ -92,7 +92,7 @@ var mutants = map[string][]mutant{
 		{does: "onnode $NODE - tc filter del dev eth0 parent ffff:"},
 		{does: `onnode $NODE - sh -c 'ip link del dev $(ip -o link show type ifb | cut -d : -f 2)'`},
 		{does: `onnode $NODE - sh -c 'pref=$(tc filter show dev eth0 parent ffff: | head -n 1 | cut -d " " -f 5) && tc filter del dev eth0 parent ffff: && tc filter add dev eth0 parent ffff: protocol all pref $pref u32 match u32 0 0 action mirred egress redirect dev lo'`},
-		{does: `onnode $NODE - sh -ec 'pref=$(tc filter show dev eth0 parent ffff: | head -n 1 | cut -d " " -f 5); tc filter add dev eth0 parent ffff: protocol all pref $((pref - 1)) u32 match u32 0 0 flowid ffff:1'`},
+		{does: `onnode $NODE - sh -ec 'pref=$(tc filter show dev eth0 parent ffff: | head -n 1 | cut -d " " -f 5); tc filter add dev eth0 parent ffff: protocol all pref $((pref - 1)) u32 match u32 0 0 flowid ffff:1'`, after: "onnode $NODE - tc qdisc del dev eth0 ingress"},
 	},
 	"netng_node_filter": {
 		{does: `onnode $NODE - sh -c 'iptables -S INPUT | grep ebb: | sed s/^-A/-D/ | while read -r rule; do eval "iptables $rule"; done'`},
