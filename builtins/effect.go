@@ -157,7 +157,18 @@ func (s *Session) still(ctx context.Context, planned time.Duration) error {
 	if sight = s.look(ctx); sight.Absent == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if s.lasted(planned) {
+		return nil
+	}
 	return s.absent(sight.Absent, planned)
+}
+
+// lasted reports whether the chaos was seen in force for as long as planned. What a node takes back
+// by itself once that time is over, while a slow cluster is still asked, has not ended early.
+func (s *Session) lasted(planned time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return planned > 0 && s.effect.State == InForce && s.effect.Until.Sub(s.effect.From) >= planned
 }
 
 // Observed checks once, before the undo, if the scenario has never checked.
