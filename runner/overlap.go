@@ -88,7 +88,7 @@ func (r *Runner) lookCloser(ctx context.Context, f versions.File, content []byte
 // the same cluster as far as that is known: two undos of one thing would each put
 // back what the other's chaos had made of it.
 func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string, refs []builtins.Ref) error {
-	files, err := r.noted(ctx, versions.Filter{PendingOnly: true, Except: execution})
+	files, err := r.noted(ctx, versions.Filter{PendingOnly: true, Except: execution}, refs)
 	if err != nil {
 		return err
 	}
@@ -112,10 +112,14 @@ func (r *Runner) checkOverlap(ctx context.Context, execution, clusterUID string,
 }
 
 // noted returns the pending version files that a filter selects, with their outlines where the store
-// keeps them.
-func (r *Runner) noted(ctx context.Context, f versions.Filter) ([]versions.Noted, error) {
+// keeps them. Those that surely undo none of the refs may be missing.
+func (r *Runner) noted(ctx context.Context, f versions.Filter, refs []builtins.Ref) ([]versions.Noted, error) {
 	if d, ok := r.store.(*versions.Dir); ok {
-		return d.Notes(ctx, f, versions.Noter{Kind: outlineKind, Note: func(content []byte) string { return string(outlineOf(content)) }})
+		return d.Notes(ctx, f, versions.Noter{
+			Kind:   outlineKind,
+			Note:   func(content []byte) string { return string(outlineOf(content)) },
+			Wanted: func(note string) bool { return outline(note).mayUndo(refs) },
+		})
 	}
 	listing, err := r.store.List(ctx, f)
 	if err != nil {

@@ -3,11 +3,9 @@ package versions
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
-	"io/fs"
+	"iter"
 	"sync"
 	"time"
 
@@ -34,7 +32,7 @@ import (
 const (
 	indexName  = ".index"
 	indexBegun = ".index-new"
-	indexMagic = "ebb index 1\n"
+	indexMagic = "ebb index 2\n"
 
 	// maxIndex is the size of an index of 200,000 files.
 	maxIndex = 64 << 20
@@ -51,15 +49,65 @@ type index struct {
 	entries map[string]indexed
 }
 
+// indexed is an execution. Its files are kept as they are encoded: a run looks at each once, and most of them
+// are none that it has to know.
 type indexed struct {
 	dir   durable.Stamp
-	files []indexedFile
+	files string
 }
 
 type indexedFile struct {
 	name  string
 	stamp durable.Stamp
 	note  string
+}
+
+// encodeFiles is what [indexed] has of files.
+func encodeFiles(files []indexedFile) string {
+	var b []byte
+	for _, f := range files {
+		b = f.stamp.Append(appendText(b, f.name))
+		b = appendText(b, f.note)
+	}
+	return string(b)
+}
+
+// all yields the files.
+func (e indexed) all() iter.Seq[indexedFile] {
+	return func(yield func(indexedFile) bool) {
+		for c := (cutter{rest: e.files, ok: true}); c.ok && c.rest != ""; {
+			if f := c.file(); !c.ok || !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// count returns how many files are of a scenario type, "" for any, and -1 if that can't be said.
+func (e indexed) count(scenarioType string) (n int) {
+	for f := range e.all() {
+		name, err := parseFileName(f.name)
+		if err != nil {
+			return -1
+		}
+		if scenarioType == "" || scenarioType == name.scenarioType {
+			n++
+		}
+	}
+	return n
+}
+
+// whole reports whether all files of an execution can be read.
+func (e indexed) whole() bool {
+	c := cutter{rest: e.files, ok: true}
+	for c.ok && c.rest != "" {
+		c.file()
+	}
+	return c.ok
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // sharedIndex is the index that this process has.
@@ -113,23 +161,10 @@ var indexSum = crc32.MakeTable(crc32.Castagnoli)
 
 // encode prints an index.
 func (x *index) encode() []byte {
-	b := []byte(indexMagic)
-	text := func(s string) {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
-	}
-	text(x.boot)
-	text(x.notes)
+	b := appendText(appendText([]byte(indexMagic), x.boot), x.notes)
 	b = binary.AppendUvarint(b, uint64(len(x.entries)))
 	for id, e := range x.entries {
-		text(id)
-		b = e.dir.Append(b)
-		b = binary.AppendUvarint(b, uint64(len(e.files)))
-		for _, f := range e.files {
-			text(f.name)
-			b = f.stamp.Append(b)
-			text(f.note)
-		}
+		b = appendText(e.dir.Append(appendText(b, id)), e.files)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, indexSum))
 }
@@ -140,46 +175,47 @@ func parseIndex(content []byte) (*index, bool) {
 	if !ok || len(body) < 4 || crc32.Checksum(content[:len(content)-4], indexSum) != binary.LittleEndian.Uint32(content[len(content)-4:]) {
 		return nil, false
 	}
-	c := cutter{rest: body[:len(body)-4], ok: true}
+	c := cutter{rest: string(body[:len(body)-4]), ok: true}
 	x := &index{boot: c.text(), notes: c.text()}
 	n := c.number()
 	x.entries = make(map[string]indexed, n)
 	for range n {
 		id := c.text()
-		e := indexed{dir: c.stamp()}
-		if files := c.number(); files > 0 {
-			e.files = make([]indexedFile, files)
-		}
-		for i := range e.files {
-			e.files[i] = indexedFile{c.text(), c.stamp(), c.text()}
-		}
+		e := indexed{c.stamp(), c.text()}
+		c.ok = c.ok && e.whole()
 		x.entries[id] = e
 	}
-	return x, c.ok && len(c.rest) == 0
+	return x, c.ok && c.rest == ""
 }
 
-// cutter reads the output of encode. Once ok is false, it reads nothing more.
+// cutter reads the output of encode, whose texts share its memory. Once ok is false, it reads nothing more.
 type cutter struct {
-	rest []byte
+	rest string
 	ok   bool
 }
 
 // number reads a count of things, or of bytes, that follow.
 func (c *cutter) number() int {
-	n, used := binary.Uvarint(c.rest)
-	if c.ok = c.ok && used > 0 && n <= uint64(len(c.rest)); !c.ok {
-		return 0
+	var n uint64
+	for i := 0; c.ok && i < len(c.rest) && i < binary.MaxVarintLen32; i++ {
+		b := c.rest[i]
+		n |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			c.rest = c.rest[i+1:]
+			c.ok = n <= uint64(len(c.rest))
+			return int(n)
+		}
 	}
-	c.rest = c.rest[used:]
-	return int(n)
+	c.ok = false
+	return 0
 }
 
 func (c *cutter) text() string {
 	n := c.number()
-	if c.ok = c.ok && n <= len(c.rest); !c.ok {
+	if !c.ok {
 		return ""
 	}
-	s := string(c.rest[:n])
+	s := c.rest[:n]
 	c.rest = c.rest[n:]
 	return s
 }
@@ -193,22 +229,29 @@ func (c *cutter) stamp() durable.Stamp {
 	return s
 }
 
+func (c *cutter) file() indexedFile { return indexedFile{c.text(), c.stamp(), c.text()} }
+
+// holds returns an execution of the index if the kernel confirms the names of its pending files.
+func (x *index) holds(root *durable.Dir, id string) (known indexed, own durable.Info, ok bool) {
+	if known, ok = x.entries[id]; !ok {
+		return known, own, false
+	}
+	own, err := root.Lstat(id)
+	return known, own, err == nil && own.Stamp() == known.dir
+}
+
 // listFrom fills in the pending files of an execution from the index, if the kernel confirms all of
 // them. Otherwise info stays as it was. f selects pending files.
-func (x *index) listFrom(root *durable.Dir, f Filter, info *ExecutionInfo) (known indexed, ok bool) {
-	known, ok = x.entries[info.ID]
+func (x *index) listFrom(root *durable.Dir, f Filter, info *ExecutionInfo) (ok bool) {
+	known, own, ok := x.holds(root, info.ID)
 	if !ok {
-		return known, false
+		return false
 	}
-	own, err := root.Lstat(info.ID)
-	if err != nil || own.Stamp() != known.dir {
-		return known, false
-	}
-	files := make([]File, 0, len(known.files))
-	for _, indexed := range known.files {
+	files := []File{}
+	for indexed := range known.all() {
 		name, err := parseFileName(indexed.name)
 		if err != nil {
-			return known, false
+			return false
 		}
 		if f.ScenarioType != "" && f.ScenarioType != name.scenarioType {
 			continue
@@ -216,92 +259,12 @@ func (x *index) listFrom(root *durable.Dir, f Filter, info *ExecutionInfo) (know
 		var now durable.Info
 		if !f.NamesOnly { // the stamp of the directory is that of its names
 			if now, err = root.Lstat(info.ID + "/" + indexed.name); err != nil || now.Stamp() != indexed.stamp {
-				return known, false
+				return false
 			}
 		}
 		files = append(files, newFile(info.ID, info.Location, name, now))
 	}
 	sortFiles(files)
 	info.Changed, info.Files = own.Changed, files
-	return known, true
-}
-
-// Noter makes notes of version files. A note is a short text that says what a caller needs to know
-// of a file, so that the file need not be read again.
-type Noter struct {
-	// Kind identifies the function Note. Notes of another kind in the index are not used.
-	Kind string
-	Note func(content []byte) string
-}
-
-// Noted is a pending version file.
-type Noted struct {
-	File
-	RunUUID string
-	Note    string
-	// Unread says that the file could not be read, so there is no note. [Store.Read] returns the
-	// error.
-	Unread bool
-}
-
-// Notes returns the pending version files that a filter selects, each with the note of its present
-// content. It does not read most of the files that an earlier call has read: see the index.
-func (d *Dir) Notes(ctx context.Context, f Filter, n Noter) (all []Noted, err error) {
-	defer exportTo(&err)
-	f.PendingOnly = true
-	root, err := d.open(false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	began := time.Now()
-	names, err := root.Names()
-	if err != nil {
-		return nil, err
-	}
-	entries, _ := d.entries(names, f) // a listing reports the problems
-	old := d.index.of(root)
-	look := func() func(entry) []lookedAt {
-		l := &looker{Dir: d, root: root, reader: root.NewReader(), filter: f, noter: n, old: old, read: d.reader(ctx, root)}
-		return l.look
-	}
-	fresh := &index{boot: d.index.bootID(), notes: n.Kind, entries: make(map[string]indexed, len(entries))}
-	news := 0
-	for x := range inOrder(ctx, entries, look) {
-		all = append(all, x.files...)
-		if x.known.isQuiet(began.Add(-cmp.Or(d.index.quiet, indexQuiet))) && x.complete {
-			fresh.entries[x.id] = x.known
-			if x.isNew {
-				news++
-			}
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if !f.isAll() || fresh.boot == "" || !root.TrueTimes() {
-		return all, nil
-	}
-	d.index.set(fresh)
-	if gone := len(old.entries) - len(fresh.entries); max(news, gone) >= d.index.least() {
-		// If it can't be written, the next process does without it.
-		_ = root.Put(indexName, indexBegun, fresh.encode())
-	}
-	return all, nil
-}
-
-// isAll reports whether a filter leaves out no more than one execution.
-func (f Filter) isAll() bool { return f.RunUUID == "" && f.ScenarioType == "" }
-
-// isQuiet reports whether the last change of the execution and its files was before a time.
-func (e indexed) isQuiet(before time.Time) bool {
-	for _, f := range e.files {
-		if !f.stamp.Changed().Before(before) {
-			return false
-		}
-	}
-	return e.dir.Changed().Before(before)
+	return true
 }

@@ -81,7 +81,11 @@ func told(t interface{ Fatal(...any) }, d *Dir) []string {
 			all = append(all, "counted: "+f.Key())
 		}
 	}
-	return append(all, fmt.Sprintf("%+v", listing.Problems))
+	ours, foreign, err := CountPending(context.Background(), d, Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(all, fmt.Sprintf("%d, %d of Krkn's, %+v", ours, foreign, listing.Problems))
 }
 
 // changes are what can happen to a file of a store, its execution and the index, by people's hands, by
@@ -186,10 +190,12 @@ var changes = map[string]func(d *Dir, f File, other string) error{
 		}
 		x.boot = "another"
 		for id, e := range x.entries {
-			for i := range e.files {
-				e.files[i].note = "a lie"
+			var lies []indexedFile
+			for f := range e.all() {
+				f.note = "a lie"
+				lies = append(lies, f)
 			}
-			x.entries[id] = e
+			x.entries[id] = indexed{e.dir, encodeFiles(lies)}
 		}
 		return os.WriteFile(path, x.encode(), 0o600)
 	},
@@ -346,6 +352,11 @@ func TestIndexIsUsed(t *testing.T) {
 	if look(indexing(path, durable.OS{}, ""), counting); read != 1 {
 		t.Errorf("one was edited: %d files were read, want 1", read)
 	}
+	wanting := counting
+	wanting.Wanted = func(note string) bool { return note == "content of 2" }
+	if got := look(indexing(path, durable.OS{}, ""), wanting); read != 0 || len(got) != 1 || got[0].Note != "content of 2" {
+		t.Errorf("one is wanted: %d files were read, got %+v, want it and none read", read, got)
+	}
 	other := counting
 	other.Kind = "another"
 	if look(indexing(path, durable.OS{}, ""), other); read != 3 {
@@ -358,7 +369,7 @@ func TestIndexIsUsed(t *testing.T) {
 
 // What is no index is none.
 func FuzzParseIndex(f *testing.F) {
-	x := &index{boot: "b", notes: "n", entries: map[string]indexed{"1-run": {files: []indexedFile{{name: "f", note: "note"}}}, "2-run": {}}}
+	x := &index{boot: "b", notes: "n", entries: map[string]indexed{"1-run": {files: encodeFiles([]indexedFile{{name: "f", note: "note"}})}, "2-run": {}}}
 	f.Add(x.encode())
 	f.Add([]byte(indexMagic))
 	f.Fuzz(func(t *testing.T, content []byte) {

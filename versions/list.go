@@ -201,7 +201,7 @@ func seemsPending(name string) bool {
 // that the filter selects.
 func (d *Dir) listEntry(root *durable.Dir, reader *durable.Reader, old *index, e entry, f Filter) []ExecutionInfo {
 	info := d.infoOf(e)
-	if _, ok := old.listFrom(root, f, &info); !ok {
+	if !old.listFrom(root, f, &info) {
 		if err := listExecution(root, reader, f, &info); errors.Is(err, fs.ErrNotExist) {
 			return nil // removed while we were listing
 		} else if err != nil {

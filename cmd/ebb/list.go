@@ -135,7 +135,7 @@ func (l *listing) each(executions iter.Seq2[versions.ExecutionInfo, error]) erro
 			err = l.printer.problem(entry.Problem)
 		case err == nil && (!l.filesOnly || len(x.Files)+len(x.Problems) > 0):
 			l.problems = append(l.problems, x.Problems...)
-			ours, krkns := pendingOf(x)
+			ours, krkns := x.Pending()
 			l.ours, l.krkns = l.ours+ours, l.krkns+krkns
 			err = l.printer.execution(x)
 		}

@@ -15,35 +15,9 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// countPending counts the pending files that a filter selects: those that ebb can replay, and those of Krkn,
-// which have to be imported first.
-func countPending(ctx context.Context, store versions.Store, f versions.Filter) (ours, krkns int, err error) {
-	f.NamesOnly = true
-	for x, err := range versions.Executions(ctx, store, f) {
-		if err != nil && !errors.As(err, new(*versions.EntryError)) {
-			return 0, 0, err
-		}
-		o, k := pendingOf(x)
-		ours, krkns = ours+o, krkns+k
-	}
-	return ours, krkns, nil
-}
-
-func pendingOf(x versions.ExecutionInfo) (ours, krkns int) {
-	for _, f := range x.Files {
-		switch {
-		case f.Replayable():
-			ours++
-		case f.State == versions.Pending && f.Kind == versions.KindForeign:
-			krkns++
-		}
-	}
-	return ours, krkns
-}
-
 // sayPending says at the start of a run which files earlier runs have left.
 func (s *setup) sayPending(ctx context.Context) {
-	ours, krkns, err := countPending(ctx, s.store.Store, versions.Filter{PendingOnly: true})
+	ours, krkns, err := versions.CountPending(ctx, s.store.Store, versions.Filter{})
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("whether other runs left anything pending is not known: %v", err))
 		return
@@ -76,7 +50,7 @@ func (s *setup) sayElsewhere(ctx context.Context) {
 	store, err := versions.NewDir(path)
 	var ours, krkns int
 	if err == nil {
-		ours, krkns, err = countPending(ctx, store, versions.Filter{PendingOnly: true})
+		ours, krkns, err = versions.CountPending(ctx, store, versions.Filter{})
 	}
 	if err != nil {
 		s.log.Debug(fmt.Sprintf("Krkn's default versions directory %s: %v", path, err))

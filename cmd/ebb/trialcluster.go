@@ -104,7 +104,7 @@ func (t *trial) pendingLeft() (int, error) {
 	count := 0
 	for _, run := range t.runs {
 		// This still works after a signal has ended the trial.
-		ours, _, err := countPending(context.WithoutCancel(t.ctx), t.setup.store.Store, versions.Filter{RunUUID: run, PendingOnly: true})
+		ours, _, err := versions.CountPending(context.WithoutCancel(t.ctx), t.setup.store.Store, versions.Filter{RunUUID: run})
 		if err != nil {
 			return count, err
 		}

@@ -33,12 +33,12 @@ func (s Stamp) Append(b []byte) []byte {
 }
 
 // CutStamp reads what Append wrote. ok is false where there is too little of it.
-func CutStamp(b []byte) (s Stamp, rest []byte, ok bool) {
+func CutStamp(b string) (s Stamp, rest string, ok bool) {
 	if len(b) < stampSize {
 		return s, b, false
 	}
-	s = Stamp{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), int64(binary.LittleEndian.Uint64(b[16:]))}
-	return s, b[stampSize:], true
+	number := func(at int) uint64 { return binary.LittleEndian.Uint64([]byte(b[at : at+8])) }
+	return Stamp{number(0), number(8), int64(number(16))}, b[stampSize:], true
 }
 
 // Changed is when it last changed.
