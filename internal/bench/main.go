@@ -76,6 +76,7 @@ func runCommand(ctx context.Context, args []string) (err error) {
 	out := flags.String("out", "bin/bench.json", "where the results go")
 	only := flags.String("rows", "", "a regular expression: the rows to measure")
 	repeats := flags.Int("repeats", 0, "samples of each row, 0 for its own number")
+	long := flags.Bool("long", false, "measure the rows that take minutes, too: gone/20000")
 	under := flags.String("under", "", "a program, with its arguments, that runs each command of ebb, such as a profiler")
 	note := flags.String("note", "", "a remark for the results, such as the version that was measured")
 	if err := flags.Parse(args); err != nil {
@@ -93,7 +94,7 @@ func runCommand(ctx context.Context, args []string) (err error) {
 	b.under = strings.Fields(*under)
 	report := newReport(*note)
 	for _, row := range allRows() {
-		if !rows.MatchString(row.Name) {
+		if !rows.MatchString(row.Name) || row.long && !*long {
 			continue
 		}
 		if *repeats > 0 {

@@ -140,6 +140,7 @@ type row struct {
 	Size    int    // how many files, objects or lines
 	Reach   float64
 	repeats int
+	long    bool // it takes minutes, and is measured only if that is wanted
 	// prepare returns the two processes of the next sample, each with what has to be done before it.
 	// bare may be nil where nothing is comparable.
 	prepare func(ctx context.Context, b *bench) (ebb, bare step, err error)

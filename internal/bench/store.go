@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-chaos/ebb/versions"
 )
 
@@ -16,7 +18,7 @@ import (
 const firstStamp = 1_700_000_000_000_000_000
 
 // fill makes a versions directory with one execution a copy, as runs that were killed leave it. It
-// does not wait for the disk: what is made here is measured at once.
+// does not wait for the disk.
 func fill(path string, copies []*copied) (err error) {
 	if err := os.RemoveAll(path); err != nil {
 		return err
@@ -51,6 +53,16 @@ func fill(path string, copies []*copied) (err error) {
 		}
 	}
 	return nil
+}
+
+// toDisk waits until a store is on stable storage, as the files of runs are that were killed. Otherwise the first
+// replay that syncs a directory would write for this program.
+func toDisk(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(dir.Fd())), dir.Close())
 }
 
 // letters are eight that count.

@@ -60,6 +60,9 @@ func undoRow(u undo) row {
 				if err == nil {
 					err = fill(store, copies)
 				}
+				if err == nil {
+					err = toDisk(store)
+				}
 				return b.command(dir, args...), err
 			}
 			bare := func(ctx context.Context) (process, error) {
