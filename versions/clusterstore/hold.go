@@ -54,7 +54,7 @@ func (s *Store) hold(id string, h holder, l leaseState, began time.Duration) *ho
 
 func (x *hold) renewing(ctx context.Context) {
 	defer close(x.ended)
-	pause, said := x.store.times.Renew, false
+	pause, said, saidGone := x.store.times.Renew, false, false
 	for patience.Sleep(ctx, pause) == nil {
 		limit, cancel := context.WithTimeout(ctx, x.store.times.attempt())
 		err := x.renew(limit)
@@ -63,10 +63,11 @@ func (x *hold) renewing(ctx context.Context) {
 		case ctx.Err() != nil || x.LostTo() != nil:
 			return
 		case err != nil:
-			level := slog.LevelWarn
-			if said { // once in each outage
+			level, gone := slog.LevelWarn, x.isDeleted()
+			if said && gone == saidGone { // once in each outage
 				level = slog.LevelDebug
 			}
+			saidGone = gone
 			x.store.log.Log(ctx, level, fmt.Sprintf("the Lease of execution %s was not renewed: %v", x.id, err))
 			pause, said = x.store.times.Renew/5, true
 		default:
@@ -147,6 +148,12 @@ func (x *hold) look(ctx context.Context) error {
 	defer x.mu.Unlock()
 	x.version = l.version
 	return nil
+}
+
+func (x *hold) isDeleted() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.deleted
 }
 
 // gone is the error of a hold whose Lease somebody deleted or emptied. No other process is known to
