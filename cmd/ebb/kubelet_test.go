@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,11 +18,11 @@ import (
 	"github.com/ebb-chaos/ebb/internal/sandboxtest"
 )
 
-// kubelet POD... has the containers of pods restart, as the sandbox's kubelets never do: it gives them the ID by which
+// kubelet POD[/SIDECAR]... has the first containers of pods, or native sidecars, restart, as the sandbox's kubelets never do: it gives them the ID by which
 // crictl knows them, and counts a restart when the first process has ended.
 func cmdKubelet(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: kubelet POD...")
+		ts.Fatalf("usage: kubelet POD[/SIDECAR]...")
 	}
 	client := clientset(ts)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -32,11 +33,19 @@ func cmdKubelet(ts *testscript.TestScript, neg bool, args []string) {
 			<-done
 		}
 	})
-	for _, name := range args {
+	for _, arg := range args {
+		name, sidecar, _ := strings.Cut(arg, "/")
 		pod, err := client.CoreV1().Pods(ts.Getenv("NS")).Get(ctx, name, metav1.GetOptions{})
 		ts.Check(err)
-		k := &kubelet{client: client, kubeconfig: ts.Getenv("KUBECONFIG"), pod: pod, report: testOf(ts).Logf}
-		runInPod(ts, name+"/"+pod.Spec.Containers[0].Name, []string{"true"}) // the first command makes its processes
+		k := &kubelet{client: client, kubeconfig: ts.Getenv("KUBECONFIG"), pod: pod, container: pod.Spec.Containers[0], statuses: "containerStatuses", report: testOf(ts).Logf}
+		if sidecar != "" {
+			i := slices.IndexFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == sidecar })
+			if i < 0 {
+				ts.Fatalf("kubelet: pod %s has no init container %s", name, sidecar)
+			}
+			k.container, k.statuses = pod.Spec.InitContainers[i], "initContainerStatuses"
+		}
+		runInPod(ts, name+"/"+k.container.Name, []string{"true"}) // the first command makes its processes
 		ts.Check(k.announce(ctx, true))
 		k.first = k.pid(ctx)
 		if k.first == 0 {
@@ -51,11 +60,13 @@ func cmdKubelet(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// kubelet plays the restarts of one pod's first container.
+// kubelet plays the restarts of one container. The sandbox has one first process for all containers of a pod.
 type kubelet struct {
 	client     *kubernetes.Clientset
 	kubeconfig string
 	pod        *corev1.Pod
+	container  corev1.Container
+	statuses   string // the key of the pod's status that has its state
 	first      int  // the number of its first process
 	ended      bool // and it has ended
 	restarts   int
@@ -113,9 +124,8 @@ func (k *kubelet) announce(ctx context.Context, running bool) error {
 	if !running {
 		state = map[string]any{"terminated": map[string]any{"exitCode": 137, "reason": "Error", "startedAt": now, "finishedAt": now}}
 	}
-	container := k.pod.Spec.Containers[0]
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"containerStatuses": []any{map[string]any{
-		"name": container.Name, "image": container.Image, "imageID": container.Image, "containerID": "containerd://" + string(k.pod.UID),
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{k.statuses: []any{map[string]any{
+		"name": k.container.Name, "image": k.container.Image, "imageID": k.container.Image, "containerID": "containerd://" + string(k.pod.UID),
 		"ready": running, "started": running, "restartCount": k.restarts, "state": state,
 	}}}})
 	if err != nil {
