@@ -41,7 +41,7 @@ var (
 	helpRefused     = exitLine{exitRefused, "refused: in use, not safe, another cluster, an overlap"}
 	helpSomeToDo    = exitLine{exitSomeToDo, "with --exit-code: there is something to restore"}
 	helpUsage       = exitLine{exitUsage, "usage or configuration; nothing was done"}
-	helpInterrupted = exitLine{exitInterrupted, "interrupted, and restored"}
+	helpInterrupted = exitLine{exitInterrupted, "interrupted; what was begun is restored, if anything was"}
 )
 
 func exitHelp(lines ...exitLine) string {

@@ -125,11 +125,16 @@ func commandMistakes(t *testing.T) string {
 	var all strings.Builder
 	for line := range strings.Lines(string(archive.Comment)) {
 		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "ebb") {
+		words := strings.Fields(line)
+		if len(words) > 0 && strings.HasPrefix(words[0], "EDITOR=") {
+			t.Setenv("EDITOR", strings.TrimPrefix(words[0], "EDITOR="))
+			words = words[1:]
+		}
+		if len(words) == 0 || words[0] != "ebb" {
 			continue
 		}
 		var out bytes.Buffer
-		code := ebb(strings.Fields(line), &out, &out)
+		code := ebb(words, &out, &out)
 		text := variable.ReplaceAllString(strings.ReplaceAll(out.String(), dir, "$WORK"), "")
 		if code == 0 {
 			t.Errorf("%s: got the exit code 0, want a mistake:\n%s", line, text)
