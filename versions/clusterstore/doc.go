@@ -26,8 +26,13 @@
 //     the machine sleeps. Call the function that Permit returns when a request is written to its
 //     connection, because the process may have slept since MarkInFlight.
 //   - Deleted Lease. If somebody deletes the Lease, the execution has no proven holder. The holder
-//     makes no further change, and may undo. A process that opens the execution assumes that the
-//     holder may be alive.
+//     makes no further change, and may undo. If it wrote files that are pending, it makes the Lease
+//     anew, and writes and signs them again, so that others can undo them. A process that opens the
+//     execution before that assumes that the holder may be alive.
+//   - Restored state. If the cluster is restored from a backup, it lacks what was written after that.
+//     A holder looks for its files after each renewal that failed, and each time that it finds
+//     another version of its Lease than it wrote. It writes again what is missing, before the file of
+//     a further change. Holders that died before that can't: their files are lost.
 //   - Dead holder. A holder is dead if its Lease has not changed for 60 s, by the clock of the process
 //     that watches it, or if it was a process of the same machine that has ended. The clocks of other
 //     machines are not used. The process that takes over first creates the next ordinal of the

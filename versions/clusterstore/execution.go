@@ -22,6 +22,7 @@ type execution struct {
 	*hold
 	runUUID  string
 	tookOver *holder
+	began    string // UID of the Lease when it was taken, which signatures of earlier holders have
 
 	// Methods hold it for reading, Close for writing. So no method is at work when the execution is
 	// given up.
@@ -50,7 +51,12 @@ func (s *Store) newExecution(ctx context.Context, id string, h holder, l leaseSt
 	if err != nil {
 		return nil, err
 	}
-	e := &execution{hold: s.hold(id, h, l, began), runUUID: runUUID, tookOver: tookOver, files: map[string]entry{}, older: map[string][]entry{}, kept: map[string]*keptFile{}}
+	e := &execution{
+		hold: s.hold(id, h, l, began), runUUID: runUUID, tookOver: tookOver, began: l.uid,
+		files: map[string]entry{}, older: map[string][]entry{}, kept: map[string]*keptFile{},
+	}
+	e.hold.recheck = e.recheck
+	e.hold.start()
 	if err := e.begin(ctx, alive); err != nil {
 		return nil, errors.Join(err, e.hold.release(false))
 	}
@@ -196,7 +202,7 @@ func (e *execution) Probe(ctx context.Context) error {
 		e.known.Lock()
 		ordinal := e.used + 1
 		e.known.Unlock()
-		_, err = e.store.client.Create(kube.WithDryRun(ctx), secrets, e.store.options.Namespace, e.object(f, ordinal, e.store.targetUID(ctx), content, packed))
+		_, err = e.store.client.Create(kube.WithDryRun(ctx), secrets, e.store.options.Namespace, e.object(f, ordinal, e.signed(ctx), content, packed))
 	}
 	if err != nil {
 		return fmt.Errorf("no version file can be written to %s: %w", e.Location(), err)
@@ -238,7 +244,7 @@ func (e *execution) Read(ctx context.Context, f versions.File) ([]byte, error) {
 	if content, ok, err := e.keptContent(x); ok {
 		return content, err // the API server has confirmed this content
 	}
-	return e.store.read(ctx, x, e.hold.lease.uid)
+	return e.store.read(ctx, x, e.began)
 }
 
 // MarkInFlight implements versions.Execution. It sends no request: the mark is written into the
@@ -287,7 +293,9 @@ func (e *execution) Close() error {
 	empty, rest, kept := len(e.files) == 0, len(e.removed) > 0, len(e.kept) > 0
 	e.known.Unlock()
 	if kept && e.LostTo() == nil {
-		e.rescue()
+		ctx, cancel := context.WithTimeout(patience.Impatient(context.Background()), soon)
+		_ = e.rescue(ctx) // the log has the error, and the files are as they were
+		cancel()
 	}
 	if e.LostTo() != nil || !empty && !rest {
 		return e.hold.release(false)
@@ -307,6 +315,15 @@ func (e *execution) tidy(ctx context.Context) (empty bool, err error) {
 		return false, err
 	}
 	x := e.store.entries(e.id, objects)
+	e.known.Lock()
+	for key, left := range x.files {
+		// The answer to its create was lost, and the caller was told that there is no such file.
+		if _, ok := e.files[key]; !ok && readHolder(left.holder).Identity == e.hold.holder.Identity {
+			delete(x.files, key)
+			x.rest = append(x.rest, leftover{secret: left.secret, uid: left.uid})
+		}
+	}
+	e.known.Unlock()
 	empty = len(x.files) == 0 && len(x.rest) == len(objects)
 	for _, left := range x.rest {
 		if !empty && left.fence {

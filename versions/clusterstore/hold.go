@@ -22,10 +22,14 @@ type hold struct {
 	store  *Store
 	id     string
 	holder holder
-	lease  leaseState // its name and UID; the version is below
+	lease  leaseState // its name and UID, which mu guards; the version is below
+	start  func()     // starts the renewals
 	stop   context.CancelFunc
 	ended  chan struct{}
 	lost   chan struct{}
+
+	// recheck is called after a renewal when the store may lack files of this holder's.
+	recheck func(context.Context) error
 
 	patching sync.Mutex // held while the Lease is changed
 
@@ -33,6 +37,8 @@ type hold struct {
 	version string
 	good    time.Duration // uptime at the start of the last renewal that was answered
 	deleted bool          // the Lease no longer exists
+	orphan  bool          // the Lease did not exist, or had no holder, for some time
+	doubt   bool          // the store may be older than what this holder knows
 	asked   time.Duration // uptime when this holder last asked whether it still has the Lease, without an answer
 	lostTo  error
 	marks   []*versions.Mark
@@ -48,13 +54,13 @@ func (s *Store) hold(id string, h holder, l leaseState, began time.Duration) *ho
 	for _, m := range l.marks {
 		x.marks = append(x.marks, &m)
 	}
-	go x.renewing(ctx)
+	x.start = func() { go x.renewing(ctx) }
 	return x
 }
 
 func (x *hold) renewing(ctx context.Context) {
 	defer close(x.ended)
-	pause, said, saidGone := x.store.times.Renew, false, false
+	pause, said, saidGone, told := x.store.times.Renew, false, false, false
 	for patience.Sleep(ctx, pause) == nil {
 		limit, cancel := context.WithTimeout(ctx, x.store.times.attempt())
 		err := x.renew(limit)
@@ -70,13 +76,46 @@ func (x *hold) renewing(ctx context.Context) {
 			saidGone = gone
 			x.store.log.Log(ctx, level, fmt.Sprintf("the Lease of execution %s was not renewed: %v", x.id, err))
 			pause, said = x.store.times.Renew/5, true
+			x.suspect()
 		default:
 			if said {
 				x.store.log.Info(fmt.Sprintf("the Lease of execution %s is renewed again", x.id))
 			}
 			pause, said = x.store.times.Renew, false
 		}
+		switch err := x.settle(ctx, err); {
+		case err == nil:
+			told = false
+		case errors.Is(err, errBusy):
+			pause = x.store.times.Renew / 5
+		default:
+			if !told {
+				x.store.log.Warn(fmt.Sprintf("execution %s: its version files in the store can't be completed: %v", x.id, err))
+			}
+			pause, told = x.store.times.Renew/5, true
+		}
 	}
+}
+
+// suspect notes that the store may lack files that this holder wrote. Whoever restores a store from a
+// backup stops its API server, or brings the Lease of then back.
+func (x *hold) suspect() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.doubt = true
+}
+
+// settle rechecks the store if that is in doubt. It returns the error if that could not be done yet.
+func (x *hold) settle(ctx context.Context, renewErr error) error {
+	x.mu.Lock()
+	doubt, deleted := x.doubt, x.deleted
+	x.mu.Unlock()
+	if !doubt || renewErr != nil && !deleted { // it does not answer
+		return nil
+	}
+	limit, cancel := context.WithTimeout(ctx, x.store.times.Stop/4) // the next renewal waits
+	defer cancel()
+	return x.recheck(limit)
 }
 
 // renew renews the Lease, and writes the marks of the requests that are under way into it.
@@ -99,9 +138,9 @@ func (x *hold) patch(ctx context.Context, change kube.Object) error {
 	x.noteMarks(change)
 	for {
 		x.mu.Lock()
-		version := x.version
+		uid, version := x.lease.uid, x.version
 		x.mu.Unlock()
-		patched, err := x.store.client.Patch(ctx, leases, x.store.options.Namespace, x.lease.name, change, kube.PatchOptions{UID: x.lease.uid, ResourceVersion: version})
+		patched, err := x.store.client.Patch(ctx, leases, x.store.options.Namespace, x.lease.name, change, kube.PatchOptions{UID: uid, ResourceVersion: version})
 		if err == nil {
 			x.mu.Lock()
 			x.version = kube.Meta(patched).GetResourceVersion()
@@ -118,60 +157,6 @@ func (x *hold) patch(ctx context.Context, change kube.Object) error {
 			return err
 		}
 	}
-}
-
-// look finds out whether this holder still has the Lease.
-func (x *hold) look(ctx context.Context) error {
-	object, err := x.store.client.Get(ctx, leases, x.store.options.Namespace, x.lease.name)
-	if apierrors.IsNotFound(err) {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.deleted = true
-		return x.gone()
-	}
-	if err != nil {
-		return err
-	}
-	l := readLease(object)
-	switch {
-	case l.free() && l.last == x.lease.last: // nobody has held it since
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.deleted = true
-		return x.gone()
-	case l.free(): // the process that took it over has ended, too
-		return x.lose(readHolder(kube.Meta(object).GetAnnotations()[noteLast]))
-	case l.uid != x.lease.uid || l.identity != x.holder.Identity:
-		return x.lose(l.holder)
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.version = l.version
-	return nil
-}
-
-func (x *hold) isDeleted() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.deleted
-}
-
-// gone is the error of a hold whose Lease somebody deleted or emptied. No other process is known to
-// have the execution, so this one still has to undo its changes. Any process can take it now, so
-// this one makes no further change.
-func (x *hold) gone() error {
-	return fmt.Errorf("execution %s: its Lease was deleted or emptied by somebody: nothing shows that another process has not got it", x.id)
-}
-
-// lose ends the hold, because another process has the execution.
-func (x *hold) lose(to holder) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.lostTo == nil {
-		x.lostTo = &versions.LostError{LockedError: versions.LockedError{Execution: x.id, Location: x.store.locate(x.id), Holder: to.Holder}}
-		close(x.lost)
-	}
-	return x.lostTo
 }
 
 // Lost implements versions.Losable.
@@ -192,8 +177,8 @@ func (x *hold) alive() error {
 	switch {
 	case x.lostTo != nil:
 		return x.lostTo
-	case x.deleted:
-		return x.gone()
+	case x.orphan:
+		return x.orphaned()
 	}
 	if age := versions.ThisMachine().Uptime - x.good; age > x.store.times.Stop {
 		return fmt.Errorf("execution %s: its Lease was last renewed %s ago, want less than %s: another process may have taken it over", x.id, age.Round(time.Second/10), x.store.times.Stop)
@@ -225,6 +210,11 @@ func (x *hold) confirm(ctx context.Context) error {
 			return x.lostTo
 		}
 		return fmt.Errorf("%w: %w", err, renewErr)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.orphan {
+		return x.orphaned()
 	}
 	return nil
 }
@@ -358,9 +348,9 @@ func (x *hold) release(gone bool) error {
 func (x *hold) remove(ctx context.Context) error {
 	for {
 		x.mu.Lock()
-		version := x.version
+		uid, version := x.lease.uid, x.version
 		x.mu.Unlock()
-		err := x.store.client.Delete(ctx, leases, x.store.options.Namespace, x.lease.name, kube.DeleteOptions{UID: x.lease.uid, ResourceVersion: version})
+		err := x.store.client.Delete(ctx, leases, x.store.options.Namespace, x.lease.name, kube.DeleteOptions{UID: uid, ResourceVersion: version})
 		if !apierrors.IsConflict(err) {
 			if apierrors.IsNotFound(err) {
 				return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -74,6 +75,17 @@ func (s *Store) held(h holder, now time.Time) kube.Object {
 	}
 }
 
+// newLease is the Lease of an execution, held.
+func (s *Store) newLease(id string, h holder) kube.Object {
+	_, runUUID, _ := strings.Cut(id, "-")
+	object := s.held(h, time.Now())
+	meta := object["metadata"].(kube.Object)
+	meta["name"] = objectName(id)
+	meta["labels"] = kube.Object{labelRun: runUUID, labelExecution: labelValue(id), labelObject: objectLease}
+	meta["annotations"].(kube.Object)[noteExecution] = id
+	return object
+}
+
 func (s *Store) newHolder() holder {
 	return newHolder(versions.Self().Host + "_" + uuid.NewString())
 }
@@ -81,17 +93,11 @@ func (s *Store) newHolder() holder {
 // create creates the Lease of an execution, which begins with that. The error is errLeaseExists if
 // another process has created it. If doubt is true, there may be a holder without a Lease.
 func (s *Store) create(ctx context.Context, id string, doubt bool) (*execution, error) {
-	_, runUUID, err := versions.ParseExecutionID(id)
-	if err != nil {
+	if _, _, err := versions.ParseExecutionID(id); err != nil {
 		return nil, err
 	}
 	h, began := s.newHolder(), versions.ThisMachine().Uptime
-	object := s.held(h, time.Now())
-	meta := object["metadata"].(kube.Object)
-	meta["name"] = objectName(id)
-	meta["labels"] = kube.Object{labelRun: runUUID, labelExecution: labelValue(id), labelObject: objectLease}
-	meta["annotations"].(kube.Object)[noteExecution] = id
-	made, err := s.client.Create(ctx, leases, s.options.Namespace, object)
+	made, err := s.client.Create(ctx, leases, s.options.Namespace, s.newLease(id, h))
 	if apierrors.IsAlreadyExists(err) {
 		return nil, errLeaseExists
 	}

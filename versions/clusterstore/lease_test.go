@@ -1,6 +1,7 @@
 package clusterstore_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"strings"
 	"testing"
@@ -37,10 +38,11 @@ func TestTakenOver(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		watch := p.store(t, clusterstore.Options{SigningKey: key, Times: hasty})
-		if err := watch.Busy(t.Context(), e.ID()); !errors.As(err, new(*versions.LockedError)) {
+		// By times that a slow machine keeps.
+		if err := p.store(t, clusterstore.Options{Times: stopped}).Busy(t.Context(), e.ID()); !errors.As(err, new(*versions.LockedError)) {
 			t.Errorf("at once: got %v, want a *LockedError", err)
 		}
+		watch := p.store(t, clusterstore.Options{SigningKey: key, Times: hasty})
 		var taken versions.Execution
 		for taken == nil { // until its Lease looks old enough to be watched
 			if taken, err = watch.Open(t.Context(), e.ID()); err != nil && !errors.As(err, new(*versions.LockedError)) {
@@ -134,12 +136,12 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// A Lease that somebody deletes is nobody's: its holder changes nothing more, and can undo what it did
-// until another one has it, whom it then makes way for.
+// A Lease that somebody deletes is nobody's: its holder changes nothing more, and can undo what it did.
+// It makes the Lease anew, so that others can undo that, too.
 func TestLeaseDeleted(t *testing.T) {
 	t.Parallel()
 	p, key := newPlace(t), newKey(t)
-	s := p.store(t, clusterstore.Options{SigningKey: key, Times: clusterstore.Times{Renew: 50 * time.Millisecond, Settle: 100 * time.Millisecond}})
+	s := p.store(t, clusterstore.Options{SigningKey: key, Times: lively})
 	e, f := begun(t, s, "x")
 	if err := p.client(t).Delete(t.Context(), leaseKind, p.namespace, "ebb-"+e.ID(), kube.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -161,6 +163,32 @@ func TestLeaseDeleted(t *testing.T) {
 	if content, err := e.Read(t.Context(), f); err != nil || string(content) != "x" {
 		t.Errorf("its own file: got %q, %v", content, err)
 	}
+	other := p.store(t, clusterstore.Options{PublicKeys: []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}})
+	eventually(t, "others can read its file", func() bool {
+		content, err := other.Read(t.Context(), f)
+		return err == nil && string(content) == "x"
+	})
+	if _, err := other.Open(t.Context(), e.ID()); !errors.As(err, new(*versions.LockedError)) {
+		t.Errorf("opened by another one: got %v, want a *LockedError", err)
+	}
+	if err := permit(false); err == nil || !strings.Contains(err.Error(), "its Lease was deleted") {
+		t.Errorf("with its new Lease: got %v, want no change: another one could have had the execution", err)
+	}
+	if err := errors.Join(e.Remove(t.Context(), f), e.Close()); err != nil {
+		t.Error(err)
+	}
+	p.wantEmpty(t, other)
+}
+
+// Another process that has the execution first keeps it.
+func TestLeaseDeletedAndTaken(t *testing.T) {
+	t.Parallel()
+	p, key := newPlace(t), newKey(t)
+	s := p.store(t, clusterstore.Options{SigningKey: key, Times: stopped})
+	e, f := begun(t, s, "x")
+	if err := p.client(t).Delete(t.Context(), leaseKind, p.namespace, "ebb-"+e.ID(), kube.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	other, err := p.store(t, clusterstore.Options{SigningKey: key, Times: hasty}).Open(t.Context(), e.ID())
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +196,9 @@ func TestLeaseDeleted(t *testing.T) {
 	if content, err := other.Read(t.Context(), f); !errors.As(err, new(*versions.UntrustedError)) {
 		t.Errorf("by another one: got %q, %v, want it refused: it was signed for the Lease that is gone", content, err)
 	}
-	eventually(t, "it has lost the execution", func() bool { return errors.As(permit(true), new(*versions.LostError)) })
+	if _, err := e.Flush(t.Context(), "pod", []byte("y")); !errors.As(err, new(*versions.LostError)) {
+		t.Errorf("got %v, want a *LostError: the ordinal is used", err)
+	}
 	if err := errors.Join(other.Close(), e.Close()); err != nil {
 		t.Error(err)
 	}

@@ -85,16 +85,24 @@ func statement(f versions.File, clusterUID, incarnation string, ordinal int, con
 	}
 }
 
+// binding says for what a file is signed, besides its place in the execution.
+type binding struct{ clusterUID, incarnation string }
+
+// signed returns what files are signed for now.
+func (e *execution) signed(ctx context.Context) binding {
+	return binding{e.store.targetUID(ctx), e.hold.incarnation()}
+}
+
 // object makes the Secret of a file.
-func (e *execution) object(f versions.File, ordinal int, clusterUID string, content, packed []byte) kube.Object {
+func (e *execution) object(f versions.File, ordinal int, b binding, content, packed []byte) kube.Object {
 	data := kube.Object{dataFile: base64.StdEncoding.EncodeToString(packed)}
 	if signer := e.store.signer; signer != nil {
-		data[dataSignature] = base64.StdEncoding.EncodeToString(signer.Sign(statement(f, clusterUID, e.hold.lease.uid, ordinal, content)))
+		data[dataSignature] = base64.StdEncoding.EncodeToString(signer.Sign(statement(f, b.clusterUID, b.incarnation, ordinal, content)))
 		data[dataKey] = base64.StdEncoding.EncodeToString([]byte(signer.ID()))
 	}
 	labels := kube.Object{
 		labelRun: e.runUUID, labelType: labelValue(f.ScenarioType), labelExecution: labelValue(e.id),
-		labelState: string(f.State), labelObject: objectFile, labelCluster: labelValue(clusterUID),
+		labelState: string(f.State), labelObject: objectFile, labelCluster: labelValue(b.clusterUID),
 	}
 	notes := kube.Object{
 		noteExecution: e.id, noteFile: f.In(versions.Pending).Name, noteSize: strconv.Itoa(len(content)), noteHolder: e.hold.holder.String(),

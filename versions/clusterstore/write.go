@@ -32,7 +32,7 @@ func (e *execution) Flush(ctx context.Context, scenarioType string, content []by
 	if err != nil {
 		return versions.File{}, err
 	}
-	x, err := e.write(ctx, f, content)
+	x, err := e.write(ctx, f, content, e.mayWrite)
 	if err != nil {
 		return versions.File{}, fmt.Errorf("version file not written: %w", readOnly(err))
 	}
@@ -57,30 +57,46 @@ func (e *execution) Put(ctx context.Context, f versions.File, content []byte) (v
 	if there {
 		return f, fmt.Errorf("version file %q: %w", f.Name, fs.ErrExist)
 	}
-	x, err := e.write(ctx, f, content)
+	x, err := e.write(ctx, f, content, e.mayWrite)
 	if err != nil {
 		return f, fmt.Errorf("version file not written: %w", readOnly(err))
 	}
 	return x.File, nil
 }
 
+// mayWrite returns nil if a file may be written now for a change. Write-ahead: a store that lacks
+// earlier files gets them first. The caller holds e.writing.
+func (e *execution) mayWrite(ctx context.Context) error {
+	if err := e.confirm(ctx); err != nil {
+		return err
+	}
+	e.hold.mu.Lock()
+	doubt := e.hold.doubt
+	e.hold.mu.Unlock()
+	if doubt {
+		return e.rescue(ctx)
+	}
+	return nil
+}
+
 // write creates the Secret of a file, under the next ordinal. The caller holds e.writing, so
 // ordinals are used one after the other, and a process that takes this execution over knows the
-// next one. An ordinal that was not used, as far as is known, is tried again.
-func (e *execution) write(ctx context.Context, f versions.File, content []byte) (entry, error) {
+// next one. An ordinal that was not used, as far as is known, is tried again. permit is asked before
+// each attempt.
+func (e *execution) write(ctx context.Context, f versions.File, content []byte, permit func(context.Context) error) (entry, error) {
 	packed, err := pack(content)
 	if err != nil {
 		return entry{}, err
 	}
-	clusterUID := e.store.targetUID(ctx)
 	for {
-		if err := e.confirm(ctx); err != nil {
+		if err := permit(ctx); err != nil {
 			return entry{}, err
 		}
+		b := e.signed(ctx)
 		e.known.Lock()
 		ordinal := e.used + 1
 		e.known.Unlock()
-		object := e.object(f, ordinal, clusterUID, content, packed)
+		object := e.object(f, ordinal, b, content, packed)
 		made, err := e.store.client.Create(ctx, secrets, e.store.options.Namespace, object)
 		if apierrors.IsAlreadyExists(err) {
 			made, err = e.store.client.Get(ctx, secrets, e.store.options.Namespace, secretName(e.id, ordinal))
@@ -104,7 +120,7 @@ func (e *execution) write(ctx context.Context, f versions.File, content []byte) 
 			}
 			continue
 		}
-		return e.wrote(made, content)
+		return e.wrote(made, b.incarnation, content)
 	}
 }
 
@@ -141,7 +157,7 @@ func (e *execution) hide(ctx context.Context, x entry) error {
 }
 
 // wrote records a file that was written, from the answer of the API server.
-func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
+func (e *execution) wrote(made kube.Object, incarnation string, content []byte) (entry, error) {
 	x, err := e.store.readEntry(kube.Meta(made))
 	if err != nil {
 		return entry{}, fmt.Errorf("%s: the API server's answer has another Secret: %w", e.Location(), err)
@@ -163,7 +179,7 @@ func (e *execution) wrote(made kube.Object, content []byte) (entry, error) {
 	e.known.Lock()
 	defer e.known.Unlock()
 	e.files[x.Key()], e.newest = x, max(e.newest, x.Timestamp)
-	e.keep(x, packed)
+	e.keep(x, incarnation, packed)
 	return x, nil
 }
 
@@ -184,13 +200,16 @@ func (e *execution) Replace(ctx context.Context, f versions.File, content []byte
 		return f, err
 	}
 	defer leave()
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	if err := e.mayWrite(ctx); err != nil {
+		return f, err
+	}
 	x, err := e.pendingEntry(f)
 	if err != nil {
 		return f, err
 	}
-	e.writing.Lock()
-	defer e.writing.Unlock()
-	replaced, err := e.write(ctx, x.File, content)
+	replaced, err := e.write(ctx, x.File, content, e.mayWrite)
 	if err != nil {
 		return f, readOnly(err)
 	}
@@ -220,6 +239,8 @@ func (e *execution) MarkExecuted(ctx context.Context, f versions.File) (versions
 		return f, err
 	}
 	defer leave()
+	e.writing.Lock() // so that it is not written again meanwhile
+	defer e.writing.Unlock()
 	x, err := e.pendingEntry(f)
 	if err != nil {
 		return f, err
@@ -277,6 +298,8 @@ func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 		return err
 	}
 	defer leave()
+	e.writing.Lock() // so that no ordinal is used meanwhile, and nothing is written again
+	defer e.writing.Unlock()
 	var found []entry
 	for _, f := range files {
 		x, err := e.entry(f)
@@ -287,8 +310,6 @@ func (e *execution) Remove(ctx context.Context, files ...versions.File) error {
 			return err
 		}
 	}
-	e.writing.Lock() // so that no ordinal is used meanwhile
-	defer e.writing.Unlock()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelDeletes)
 	for _, x := range found {
