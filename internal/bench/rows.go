@@ -106,6 +106,7 @@ func (b *bench) listed(name string, size, each int) (dir, store string, err erro
 	dir, store, err = b.workspace(name)
 	switch {
 	case errors.Is(err, fs.ErrExist):
+		dir = filepath.Join(b.dir, name)
 		return dir, filepath.Join(dir, "versions"), nil
 	case err == nil:
 		err = fillNames(store, size, each)
