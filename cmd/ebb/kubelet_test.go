@@ -67,8 +67,8 @@ type kubelet struct {
 	pod        *corev1.Pod
 	container  corev1.Container
 	statuses   string // the key of the pod's status that has its state
-	first      int  // the number of its first process
-	ended      bool // and it has ended
+	first      int    // the number of its first process
+	ended      bool   // and it has ended
 	restarts   int
 	report     func(format string, args ...any)
 }
