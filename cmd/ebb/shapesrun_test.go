@@ -102,7 +102,8 @@ var runUUID = regexp.MustCompile(`run_uuid=(\S+)`)
 func runInForce(ts *testscript.TestScript, name, config string, interrupt bool) (code, said string) {
 	ebb, err := exec.LookPath("ebb")
 	ts.Check(err)
-	cmd := exec.Command(ebb, "run", "--config", config)
+	// A busy machine takes its time for an undo.
+	cmd := exec.Command(ebb, "run", "--config", config, "--grace", "5m")
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environ(ts)
 	log := ts.MkAbs("shape.err")
 	stderr, err := os.Create(log)
@@ -111,7 +112,7 @@ func runInForce(ts *testscript.TestScript, name, config string, interrupt bool) 
 	ts.Check(cmd.Start())
 	done := make(chan error, 1)
 	go func() { done <- errors.Join(cmd.Wait(), stderr.Close()) }()
-	if !eventually(func() bool {
+	ended := func() bool {
 		said = ts.ReadFile(log)
 		if interrupt && strings.Contains(said, "Chaos is in force on") {
 			interrupt = false
@@ -125,7 +126,8 @@ func runInForce(ts *testscript.TestScript, name, config string, interrupt bool) 
 		default:
 			return false
 		}
-	}) {
+	}
+	if !eventually(ended) && !eventually(ended) && !eventually(ended) { // the longest have several maps, each with a helper pod
 		if err := cmd.Process.Kill(); err != nil {
 			ts.Logf("kill: %v", err)
 		}
