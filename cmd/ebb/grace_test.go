@@ -22,8 +22,8 @@ import (
 // TestTermEndsInTime tells a process in trouble to end, by SIGTERM and in the time that a pod
 // gets: it has to end by itself, with what is not restored pending. Whatever it waits for just
 // then must not keep it, and nothing may have the grace anew. Kubernetes gives 30 s and ebb
-// takes 25; so that the tests don't wait for that, most cases get a grace of 2 s, and what
-// is left of the 30 s with it. EBB_MATRIX=all has them all in full.
+// takes 25; so that the tests don't wait for that, they get a grace of 2 s. The limit is far longer,
+// for a busy machine: what does not heed the grace says so. EBB_MATRIX=all has them all in full.
 func TestTermEndsInTime(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -73,7 +73,7 @@ func TestTermEndsInTime(t *testing.T) {
 					return nil
 				})
 			}
-			grace, limit := "2s", 7*time.Second
+			grace, limit := "2s", 20*time.Second // the rest is for a busy machine
 			if os.Getenv("EBB_MATRIX") == "all" {
 				grace, limit = "25s", 30*time.Second
 			}
@@ -252,7 +252,7 @@ echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"
 	p := w.start("", "run", "--config", "config.yaml", "--grace", "2s")
 	w.await(p, "waiting 10m: steps are done")
 	w.write("hang", "")
-	w.terminate(p, 10*time.Second, "3")
+	w.terminate(p, 20*time.Second, "3")
 	if strings.Contains(w.said(p), "still not done") {
 		t.Errorf("the plugin kept it beyond its grace; it said:\n%s", w.said(p))
 	}
@@ -288,7 +288,7 @@ func TestTermWithBlockedLog(t *testing.T) {
 	if err := syscall.SetNonblock(fd, false); err != nil {
 		t.Fatal(err)
 	}
-	w.terminate(p, 10*time.Second, "3")
+	w.terminate(p, 20*time.Second, "3")
 	if err := errors.Join(read.Close(), write.Close()); err != nil {
 		t.Fatal(err)
 	}
