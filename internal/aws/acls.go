@@ -12,18 +12,18 @@ import (
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
 )
 
-// NetworkACL is a network access control list: the firewall of subnets. Every subnet
-// has exactly one.
+// NetworkACL is a network access control list: a firewall for subnets. Every subnet has exactly
+// one.
 type NetworkACL struct {
 	ID           string
 	VPC          string
-	Default      bool // its VPC's
+	Default      bool // the default ACL of its VPC
 	Tags         map[string]string
 	Allows       bool              // one of its rules allows traffic
-	Associations map[string]string // IDs of associations by subnet; an ID is new after every replacement
+	Associations map[string]string // IDs of associations by subnet; each replacement makes a new ID
 }
 
-// NetworkACLs returns the lists that match all filters, which are EC2's own: "vpc-id",
+// NetworkACLs returns the network ACLs that match all filters. The filters are EC2's: "vpc-id",
 // "association.subnet-id", "tag:Name".
 func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[string][]string) ([]NetworkACL, error) {
 	form := url.Values{"MaxResults": {"1000"}}
@@ -80,7 +80,7 @@ func (c *Client) NetworkACLs(ctx context.Context, region string, filters map[str
 	return lists, nil
 }
 
-// matches reports whether a list is one of those that filters ask for, as far as it can be told.
+// matches reports whether a network ACL matches filters, as far as this package can tell.
 func (l NetworkACL) matches(filters map[string][]string) bool {
 	for name, values := range filters {
 		has := func(value string) bool { return slices.Contains(values, value) }
@@ -97,14 +97,14 @@ func (l NetworkACL) matches(filters map[string][]string) bool {
 	return true
 }
 
-// byName finds the lists whose tag Name is name.
+// byName returns the network ACLs whose tag Name is name.
 func (c *Client) byName(ctx context.Context, region, name string) ([]NetworkACL, error) {
 	return c.NetworkACLs(ctx, region, map[string][]string{"tag:Name": {name}})
 }
 
-// CreateNetworkACL makes a list, which denies all traffic as every new one does, and
-// returns its ID once it is to be found by its tag Name. The name is what makes the
-// call safe to repeat: it must be new, and at most 64 bytes of ASCII.
+// CreateNetworkACL creates a network ACL, which denies all traffic like every new one. It returns
+// the ID when the ACL can be found by its tag Name. The name makes the call safe to repeat: it must
+// be new, and at most 64 bytes of ASCII.
 func (c *Client) CreateNetworkACL(ctx context.Context, region, vpc, name string, tags map[string]string) (string, error) {
 	form := url.Values{
 		"VpcId": {vpc}, "ClientToken": {name},
@@ -131,14 +131,14 @@ func (c *Client) CreateNetworkACL(ctx context.Context, region, vpc, name string,
 	return id, c.shown(ctx, q, found)
 }
 
-// ChangedError means that a subnet has another list than was expected.
+// ChangedError means that a subnet has another network ACL than expected.
 type ChangedError struct{ Subnet, List, Expected string }
 
 func (e *ChangedError) Error() string {
 	return fmt.Sprintf("subnet %q has the network ACL %q, not %q", e.Subnet, e.List, e.Expected)
 }
 
-// association returns a subnet's list and the ID of the association.
+// association returns the network ACL of a subnet and the ID of the association.
 func (c *Client) association(ctx context.Context, region, subnet string) (list, id string, err error) {
 	lists, err := c.NetworkACLs(ctx, region, map[string][]string{"association.subnet-id": {subnet}})
 	if err != nil {
@@ -155,18 +155,18 @@ func (c *Client) association(ctx context.Context, region, subnet string) (list, 
 	}
 }
 
-// NetworkACL returns the ID of a subnet's list.
+// NetworkACL returns the ID of a subnet's network ACL.
 func (c *Client) NetworkACL(ctx context.Context, region, subnet string) (string, error) {
 	list, _, err := c.association(ctx, region, subnet)
 	return list, err
 }
 
-// ReplaceNetworkACL gives a subnet another list, if it has the expected one; a
-// [ChangedError] says that it has not. It returns when the change shows, and false if
-// there was nothing to change.
+// ReplaceNetworkACL gives a subnet another network ACL if it has the expected one, and otherwise
+// returns a [ChangedError]. It returns when the change is visible, and false if there was nothing
+// to change.
 //
-// The association's ID is what makes this safe: it is another after every
-// replacement, so that a request can't undo what somebody else did after the look.
+// The ID of the association makes this safe. Each replacement makes a new ID, so a request can't
+// overwrite what somebody else has changed since the read.
 func (c *Client) ReplaceNetworkACL(ctx context.Context, region, subnet, list, expected string) (bool, error) {
 	current, id, err := c.association(ctx, region, subnet)
 	switch {
@@ -193,15 +193,16 @@ func (c *Client) ReplaceNetworkACL(ctx context.Context, region, subnet, list, ex
 		action: "ReplaceNetworkAclAssociation", region: region, thing: fmt.Sprintf("of subnet %q by %q", subnet, list),
 		form: url.Values{"AssociationId": {id}, "NetworkAclId": {list}}, landed: replaced,
 	}
-	// An association that is gone was replaced, by an attempt whose answer was lost or by somebody
-	// else: look which.
+	// If the association is gone, it was replaced: by an attempt whose answer was lost, or by
+	// somebody else. Read which.
 	if err := c.do(ctx, q, nil); err != nil && !refusedAs(err, "InvalidAssociationID.NotFound") {
 		return false, err
 	}
 	return true, c.shown(ctx, q, replaced)
 }
 
-// DeleteNetworkACL deletes a list. One that is gone already is no error; one that a subnet has is.
+// DeleteNetworkACL deletes a network ACL. If it does not exist, that is no error. If a subnet uses
+// it, that is one.
 func (c *Client) DeleteNetworkACL(ctx context.Context, region, id string) error {
 	q := call{action: "DeleteNetworkAcl", region: region, thing: fmt.Sprintf("%q", id), form: url.Values{"NetworkAclId": {id}}}
 	if err := c.do(ctx, q, nil); err != nil && !refusedAs(err, "InvalidNetworkAclID.NotFound") {

@@ -29,19 +29,20 @@ import (
 
 // Options configure [Open].
 type Options struct {
-	// Patience is how long an EC2 that gives no usable answer is asked again, in each outage.
-	// Default 5 minutes. TotalPatience bounds all outages together; 0 is no bound.
+	// Patience is how long to repeat requests while EC2 gives no usable answer, in each outage.
+	// Default 5 minutes. TotalPatience limits all outages together; 0 means no limit.
 	Patience, TotalPatience time.Duration
-	// Logger hears about waiting. Default: nobody.
+	// Logger logs waits. Default: no log.
 	Logger *slog.Logger
-	// UserAgent names the program in the account's audit trail.
+	// UserAgent names the program in the audit trail of the account.
 	UserAgent string
-	// Load reads the operator's configuration, at the first call that needs it and until it
-	// succeeds. Default: the SDK's chain, which is environment, profiles and instance roles.
+	// Load reads the operator's configuration. It is called at the first call that needs it, and
+	// again until it succeeds. Default: the chain of the SDK, which is environment, profiles and
+	// instance roles.
 	Load func(context.Context) (sdk.Config, error)
 }
 
-// Client talks to EC2. It is safe for concurrent use.
+// Client is a client of EC2. It is safe for concurrent use.
 type Client struct {
 	*cloudapi.Asker
 	userAgent string
@@ -52,7 +53,7 @@ type Client struct {
 	config *sdk.Config // nil until it was read
 }
 
-// apiVersion is the version of the Query API, the only one since.
+// apiVersion is the version of the Query API. There has been no later one.
 const apiVersion = "2016-11-15"
 
 // Open returns a client. It reads nothing and sends nothing.
@@ -68,10 +69,10 @@ func Open(o Options) *Client {
 	}
 }
 
-// DefaultConfig reads the operator's configuration where AWS's own tools look for it.
+// DefaultConfig reads the operator's configuration where AWS's own tools find it.
 func DefaultConfig(ctx context.Context) (sdk.Config, error) { return config.LoadDefaultConfig(ctx) }
 
-// load reads the operator's configuration, once it can be read.
+// load reads the operator's configuration, and keeps it after the first success.
 func (c *Client) load(ctx context.Context) (*sdk.Config, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,7 +86,7 @@ func (c *Client) load(ctx context.Context) (*sdk.Config, error) {
 			Hint: "check AWS_PROFILE and the files ~/.aws/config and ~/.aws/credentials",
 		}
 	}
-	if loaded.HTTPClient == nil { // there is one only if AWS_CA_BUNDLE asks for it
+	if loaded.HTTPClient == nil { // set only because of AWS_CA_BUNDLE
 		loaded.HTTPClient = awshttp.NewBuildableClient()
 	}
 	c.config = &loaded
@@ -95,7 +96,7 @@ func (c *Client) load(ctx context.Context) (*sdk.Config, error) {
 // Region returns the operator's region.
 func (c *Client) Region(ctx context.Context) (string, error) { return c.region(ctx, "") }
 
-// regionName is what may become a part of a host's name.
+// regionName matches what can be part of a host name.
 var regionName = lazyregexp.New(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (c *Client) region(ctx context.Context, region string) (string, error) {
@@ -118,7 +119,7 @@ func (c *Client) region(ctx context.Context, region string) (string, error) {
 	return region, nil
 }
 
-// endpoint returns EC2's URL in a region: the operator's choice, if there is one.
+// endpoint returns the URL of EC2 in a region, or the one that the operator has configured.
 func endpoint(ctx context.Context, cfg *sdk.Config, region string) (string, error) {
 	sources := cfg.ConfigSources
 	if ignore, ok, err := config.GetIgnoreConfiguredEndpoints(ctx, sources); err == nil && ok && ignore {
@@ -154,12 +155,13 @@ type call struct {
 	region string
 	thing  string // for errors
 	form   url.Values
-	set    string // what the answer has its data in; "": there are none
-	// landed finds out what became of a change without an answer; nil: making it again is the same.
+	set    string // the element of the answer with the data, "" if there is none
+	// landed finds out whether a change without an answer was made. Nil: the call can be repeated
+	// safely.
 	landed func(context.Context) (bool, error)
 }
 
-// do makes a call and reads its answer into out, which may be nil.
+// do makes a call and decodes its answer into out, which may be nil.
 func (c *Client) do(ctx context.Context, q call, out any) error {
 	region, err := c.region(ctx, q.region)
 	if err != nil {
@@ -213,15 +215,16 @@ func (c *Client) attempt(ctx context.Context, q call, out any) error {
 		return nil
 	}
 	if err := xml.Unmarshal(answer.Body, out); err != nil {
-		// Something between here and EC2 broke the answer: the change, if it was one, is made.
+		// Something between here and EC2 damaged the answer. If it was a change, the change is
+		// made.
 		return &cloudapi.Retry{Err: fmt.Errorf("the answer can't be read: %w", err), Sent: true}
 	}
 	return nil
 }
 
-// checkRoot refuses what is no answer to the call: a portal's page has neither instances nor network
-// ACLs, and must not pass for a list without any. Neither must an answer without the list: EC2 has an
-// empty one for nothing.
+// checkRoot refuses what is no answer to the call. The page of a portal has neither instances nor
+// network ACLs, and must not count as an empty list. An answer without the list must not either:
+// EC2 sends an empty list if there is nothing.
 func (q call) checkRoot(body []byte) error {
 	root, has := "", q.set == ""
 	for d := xml.NewDecoder(bytes.NewReader(body)); !has || root == ""; {
@@ -247,7 +250,8 @@ func (q call) checkRoot(body []byte) error {
 	return nil
 }
 
-// credentials asks the operator's chain. Its providers keep what they found until it expires.
+// credentials returns the credentials of the operator's chain. Its providers cache them until they
+// expire.
 func (c *Client) credentials(ctx context.Context, cfg *sdk.Config) (sdk.Credentials, error) {
 	found, err := cfg.Credentials.Retrieve(ctx)
 	if err == nil {
@@ -267,38 +271,38 @@ func (c *Client) credentials(ctx context.Context, cfg *sdk.Config) (sdk.Credenti
 	}
 }
 
-// processOutput is what the SDK repeats of a credential_process that printed something
-// else than it should have: it may well be the secret.
+// processOutput matches what the SDK quotes if a credential_process printed something unexpected:
+// it may be the secret.
 var processOutput = lazyregexp.New(`(?s)parse failed of process output:.*`)
 
-// redact is the error's text without what may be secret.
+// redact returns the text of an error without what may be secret.
 func redact(err error) string {
 	return reply.OneLine(processOutput.ReplaceAllString(err.Error(), "the output of credential_process is not what it should be"))
 }
 
-// fail is an error of this side's.
+// fail returns an error for a request that was not sent.
 func (q call) fail(err error) error {
 	return &cloudapi.Error{Call: q.action, Thing: q.thing, Reason: "Unknown", Message: err.Error(), Err: err}
 }
 
-// Errors that are worth another attempt although their status does not say so, and
-// that say that nothing was done.
+// Errors after which another attempt makes sense, although their status does not say so. The
+// request was not carried out.
 var throttled = map[string]bool{
 	"RequestLimitExceeded": true, "Throttling": true, "ThrottlingException": true, "RequestThrottled": true,
 	"EC2ThrottledException": true, "RequestThrottledException": true, "TooManyRequestsException": true,
 }
 
-// Errors that another attempt does not fix, although their status says that the server has a problem.
+// Errors that another attempt does not fix, although their status is that of a server problem.
 var final = map[string]bool{"InsufficientInstanceCapacity": true, "InsufficientHostCapacity": true, "InsufficientReservedInstanceCapacity": true}
 
-// refusal reads an answer that is an error.
+// refusal reads the answer of a failed request.
 func (q call) refusal(answer *cloudapi.Answer) error {
 	var said struct {
 		Code    string `xml:"Errors>Error>Code"`
 		Message string `xml:"Errors>Error>Message"`
 	}
 	e := &cloudapi.Error{Call: q.action, Thing: q.thing, Code: answer.Status, Reason: "Unknown"}
-	// A proxy's error is no XML: then the status is all there is.
+	// The error of a proxy is not XML. Then only the status is known.
 	if err := xml.NewDecoder(bytes.NewReader(answer.Body)).Decode(&said); (err == nil || errors.Is(err, io.EOF)) && said.Code != "" {
 		e.Reason, e.Message = said.Code, said.Message
 	} else {
@@ -311,7 +315,7 @@ func (q call) refusal(answer *cloudapi.Answer) error {
 		e.Hint = "log in again: aws sso login; and check this machine's clock"
 	case "UnauthorizedOperation":
 		e.Hint = "allow ec2:" + q.action + " to the role or user of aws sts get-caller-identity"
-		// The encoded part is long, and only the account's administrator can read it.
+		// The encoded part is long, and only the administrator of the account can decode it.
 		e.Message, _, _ = strings.Cut(e.Message, " Encoded authorization failure message")
 	}
 	again, sent := cloudapi.Transient(answer.Status)

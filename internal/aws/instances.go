@@ -24,11 +24,12 @@ const (
 	showTime = 2 * time.Minute
 )
 
-// Instances returns the states of those of the instances that there are.
+// Instances returns the states of the existing instances.
 func (c *Client) Instances(ctx context.Context, region string, ids []string) (map[string]string, error) {
 	states := map[string]string{}
 	for page := range slices.Chunk(ids, pageSize) {
-		// A filter leaves out what there isn't, where a list of IDs would fail altogether.
+		// A filter skips instances that do not exist. With a list of IDs, the whole call would
+		// fail.
 		form := filter("instance-id", page)
 		form.Set("MaxResults", "1000")
 		for token := "-"; token != ""; {
@@ -56,18 +57,20 @@ func (c *Client) Instances(ctx context.Context, region string, ids []string) (ma
 	return states, nil
 }
 
-// StartInstance starts an instance, and returns when it shows. One that runs stays as it is.
+// StartInstance starts an instance, and returns when that is visible. A running instance is left as
+// it is.
 func (c *Client) StartInstance(ctx context.Context, region, id string) error {
 	return c.change(ctx, "StartInstances", region, id, Stopped)
 }
 
-// StopInstance stops an instance, and returns when it shows. One that is stopped stays as it is.
+// StopInstance stops an instance, and returns when that is visible. A stopped instance is left as
+// it is.
 func (c *Client) StopInstance(ctx context.Context, region, id string) error {
 	return c.change(ctx, "StopInstances", region, id, Running)
 }
 
-// RebootInstance asks the operating system of an instance to start anew, and EC2 to do it where that
-// does not answer. Nothing of it shows in EC2: the instance runs all the time.
+// RebootInstance asks the operating system of an instance to restart. If it does not respond, EC2
+// restarts the instance. Its state in EC2 stays "running".
 func (c *Client) RebootInstance(ctx context.Context, region, id string) error {
 	if id == "" {
 		return fmt.Errorf("the instance's ID is empty")
@@ -75,14 +78,15 @@ func (c *Client) RebootInstance(ctx context.Context, region, id string) error {
 	return c.do(ctx, call{action: "RebootInstances", region: region, thing: named("instance", []string{id}), form: url.Values{"InstanceId.1": {id}}}, nil)
 }
 
-// TerminateInstance ends an instance for good, and returns when it shows. One that is gone stays as
-// it is.
+// TerminateInstance terminates an instance, and returns when that is visible. A terminated instance
+// is left as it is.
 func (c *Client) TerminateInstance(ctx context.Context, region, id string) error {
 	return c.change(ctx, "TerminateInstances", region, id, Running, Stopped)
 }
 
-// change starts, stops or ends: making the call again is the same. Until EC2 shows that
-// the instance has left its old state, a look would find it unchanged.
+// change starts, stops or terminates an instance: these calls can be repeated safely. It waits
+// until EC2 shows that the instance has left its old state. Before that, a read would not show the
+// change.
 func (c *Client) change(ctx context.Context, action, region, id string, from ...string) error {
 	if id == "" {
 		return fmt.Errorf("the instance's ID is empty")
@@ -97,7 +101,7 @@ func (c *Client) change(ctx context.Context, action, region, id string, from ...
 	})
 }
 
-// shown waits until an accepted change is to be seen.
+// shown waits until an accepted change is visible.
 func (c *Client) shown(ctx context.Context, q call, look func(context.Context) (bool, error)) error {
 	seen, err := c.Poll(ctx, showTime, look)
 	if err == nil && !seen {
@@ -110,7 +114,7 @@ func (c *Client) shown(ctx context.Context, q call, look func(context.Context) (
 	return &cloudapi.UnknownOutcomeError{Err: err}
 }
 
-// filter is the form of a filter with alternatives.
+// filter returns the form of a filter with several values.
 func filter(name string, values []string) url.Values {
 	form := url.Values{"Filter.1.Name": {name}}
 	for i, value := range values {
@@ -119,7 +123,7 @@ func filter(name string, values []string) url.Values {
 	return form
 }
 
-// named says what a call is about, by the first few.
+// named names the first few instances that a call is about.
 func named(kind string, ids []string) string {
 	if len(ids) == 1 {
 		return fmt.Sprintf("%s %q", kind, ids[0])

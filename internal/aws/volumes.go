@@ -10,26 +10,26 @@ import (
 	"github.com/ebb-chaos/ebb/internal/cloudapi"
 )
 
-// Volume is a disk. It is attached to one instance at most, or to several if it was made for that.
+// Volume is a disk. It can be attached to one instance, or to several if it was created for that.
 type Volume struct {
 	ID          string
 	State       string // "available" if it is not attached, "in-use" if it is
 	Attachments []Attachment
 }
 
-// Attachment is how a volume is attached to an instance.
+// Attachment says how a volume is attached to an instance.
 type Attachment struct {
 	Instance            string
 	Device              string // as EC2 names it: "/dev/sdf"
 	State               string // "attaching", "attached", "detaching"
-	DeleteOnTermination bool   // whether the volume ends with the instance
+	DeleteOnTermination bool   // whether the volume is deleted with the instance
 }
 
-// Attached is the state of an attachment that has been made.
+// Attached is the state of a complete attachment.
 const Attached = "attached"
 
-// VolumesOf returns the volumes that are attached to an instance, and those of some IDs if there are
-// any. One of the two has to be empty.
+// VolumesOf returns the volumes that are attached to an instance, or the existing ones of some IDs.
+// One of instance and ids must be empty.
 func (c *Client) VolumesOf(ctx context.Context, region, instance string, ids []string) ([]Volume, error) {
 	form, thing := filter("attachment.instance-id", []string{instance}), named("instance", []string{instance})
 	if instance == "" {
@@ -90,7 +90,7 @@ func (c *Client) RootDevice(ctx context.Context, region, instance string) (strin
 	return out.Root[0], nil
 }
 
-// DetachVolume takes a volume from an instance by force, and returns when it shows.
+// DetachVolume detaches a volume from an instance by force, and returns when that is visible.
 func (c *Client) DetachVolume(ctx context.Context, region, volume, instance string) error {
 	q := call{
 		action: "DetachVolume", region: region, thing: named("volume", []string{volume}),
@@ -100,8 +100,8 @@ func (c *Client) DetachVolume(ctx context.Context, region, volume, instance stri
 			return there == nil || there.State != Attached, err
 		},
 	}
-	// Where its answer was lost and its change does not show yet, the request is made again: this is
-	// what EC2 says then.
+	// If the answer was lost and the change is not visible yet, the request is repeated. EC2 then
+	// returns this error.
 	if err := c.do(ctx, q, nil); err != nil && !refusedAs(err, "IncorrectState") {
 		return err
 	}
@@ -111,8 +111,9 @@ func (c *Client) DetachVolume(ctx context.Context, region, volume, instance stri
 	})
 }
 
-// AttachVolume gives a volume to an instance, and returns when it shows. EC2 forgets on the way
-// whether the volume ends with the instance: [Client.EndWithInstance] says so again.
+// AttachVolume attaches a volume to an instance, and returns when that is visible. EC2 then does
+// not remember whether the volume is deleted with the instance: call [Client.EndWithInstance] for
+// that.
 func (c *Client) AttachVolume(ctx context.Context, region, volume, instance, device string) error {
 	q := call{
 		action: "AttachVolume", region: region, thing: named("volume", []string{volume}),
@@ -122,7 +123,7 @@ func (c *Client) AttachVolume(ctx context.Context, region, volume, instance, dev
 			return there != nil, err
 		},
 	}
-	// As in DetachVolume.
+	// See DetachVolume.
 	if err := c.do(ctx, q, nil); err != nil && !refusedAs(err, "VolumeInUse") {
 		return err
 	}
@@ -132,7 +133,7 @@ func (c *Client) AttachVolume(ctx context.Context, region, volume, instance, dev
 	})
 }
 
-// EndWithInstance says whether the volume at a device of an instance ends with it.
+// EndWithInstance sets whether the volume at a device of an instance is deleted with the instance.
 func (c *Client) EndWithInstance(ctx context.Context, region, instance, device string, ends bool) error {
 	return c.do(ctx, call{
 		action: "ModifyInstanceAttribute", region: region, thing: named("instance", []string{instance}),

@@ -11,46 +11,46 @@ import (
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
-// defaultLimit bounds one attempt, credentials included.
+// defaultLimit limits one attempt, including the search for credentials.
 const defaultLimit = 15 * time.Second
 
 // Options configure [NewAsker]. The zero value is fine.
 type Options struct {
-	// Patience is how long a service that gives no usable answer is asked again, in each
+	// Patience is how long to repeat requests while a service gives no usable answer, in each
 	// outage. Default 5 minutes.
 	Patience time.Duration
-	// TotalPatience bounds the time of all outages together. 0 is no bound.
+	// TotalPatience limits the time of all outages together. 0 means no limit.
 	TotalPatience time.Duration
-	// Logger hears about waiting. Default: nobody.
+	// Logger logs waits. Default: no log.
 	Logger *slog.Logger
 }
 
-// Asker asks one service, as often as it takes. It is safe for concurrent use.
+// Asker sends requests to one service, and repeats them. It is safe for concurrent use.
 type Asker struct {
 	service  string
 	patience *patience.Patience
 	limit    time.Duration // of one attempt
 }
 
-// NewAsker returns an asker of a service, named for messages.
+// NewAsker returns an asker for a service. Messages contain the service's name.
 func NewAsker(service string, o Options) *Asker {
 	return &Asker{service: service, limit: defaultLimit, patience: patience.New(patience.Options{
 		Server: service, Each: o.Patience, Total: o.TotalPatience, Log: o.Logger,
 	})}
 }
 
-// Waited returns how long was waited so far, for the service or for what it does.
+// Waited returns how long the asker has waited so far, for the service or for the result of a
+// change.
 func (a *Asker) Waited() time.Duration { return a.patience.Waited() }
 
-// Waiting counts the time until done is called as waited.
+// Waiting counts the time until done is called as waiting time.
 func (a *Asker) Waiting() (done func()) { return a.patience.Waiting() }
 
-// Ask makes attempts until one is final. An attempt that returns a [*Retry] is made
-// again; anything else is final. The context of an attempt has a deadline.
+// Ask calls attempt until its result is final. After a [*Retry], it tries again; any other result
+// is final. The context of an attempt has a deadline.
 //
-// For a change that is not the same when it is made twice, landed finds out
-// whether an attempt without an answer was carried out. Nil means that another
-// attempt does no harm.
+// Some changes can't be repeated safely. For them, landed finds out whether an attempt without an
+// answer was carried out. Nil means that attempt can be repeated.
 func (a *Asker) Ask(ctx context.Context, attempt func(context.Context) error, landed func(context.Context) (bool, error)) error {
 	w := a.patience.Begin()
 	defer w.End()
@@ -59,7 +59,7 @@ func (a *Asker) Ask(ctx context.Context, attempt func(context.Context) error, la
 		err := a.bounded(ctx, w, attempt)
 		var again *Retry
 		if err != nil && ctx.Err() != nil {
-			// Not an *Error: a script must not catch the end of its time.
+			// Not an *Error: a script must not catch the end of its time limit.
 			return fmt.Errorf("%s: %w", a.service, ctx.Err())
 		}
 		if !errors.As(err, &again) {
@@ -84,7 +84,7 @@ func (a *Asker) Ask(ctx context.Context, attempt func(context.Context) error, la
 	}
 }
 
-// answered notes a final attempt, unless what ended it was not the service.
+// answered records the end of an outage, unless the last attempt ended for another reason.
 func (a *Asker) answered(ctx context.Context, err error) {
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.Code != 0 {
@@ -98,7 +98,7 @@ func (a *Asker) bounded(ctx context.Context, w *patience.Wait, attempt func(cont
 	return attempt(ctx)
 }
 
-// unavailable is the error when patience is used up, or the context ended meanwhile.
+// unavailable returns the error after the patience is used up or the context has ended.
 func (a *Asker) unavailable(err error, doubt bool) error {
 	var gone *patience.UnavailableError
 	if !errors.As(err, &gone) {
@@ -118,15 +118,15 @@ func (a *Asker) unavailable(err error, doubt bool) error {
 	return e
 }
 
-// How often what was asked for is looked at: soon at first, since a test's cloud is
-// quick, and not so often that a real one throttles.
+// How often Poll looks: soon at first, because a test's cloud is quick, and later less often,
+// because a real one throttles.
 const (
 	firstLook = 50 * time.Millisecond
 	lastLook  = 3 * time.Second
 )
 
-// Poll looks until there is something to see, and reports false when the limit is over.
-// The time counts as waited.
+// Poll calls look until it returns true. It returns false when the limit is over. The time counts
+// as waiting time.
 func (a *Asker) Poll(ctx context.Context, limit time.Duration, look func(context.Context) (bool, error)) (bool, error) {
 	defer a.Waiting()()
 	deadline := time.Now().Add(limit)

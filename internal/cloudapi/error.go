@@ -8,22 +8,22 @@ import (
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
-// Reasons of our own, beside the clouds' words.
+// Reasons of our own, besides those of the clouds.
 const (
 	Unavailable    = "Unavailable"
 	UnknownOutcome = "UnknownOutcome"
 	Credentials    = "Credentials"
 	Untrusted      = "Untrusted"
-	Withheld       = "Withheld" // not sent: somebody else may have the right to make changes
+	Withheld       = "Withheld" // not sent: another process may have taken over
 )
 
 // Error says which call failed, about what, and why.
 type Error struct {
-	Call    string // the cloud's name of it: "StopInstances", "instances.stop"
-	Thing   string // what it was about: `instance "i-1"`, or ""
-	Reason  string // the cloud's word: "InvalidInstanceID.NotFound"; or one of ours
-	Code    int    // the HTTP status, 0 where there was none
-	Message string // the cloud's sentence
+	Call    string // the cloud's name of the call: "StopInstances", "instances.stop"
+	Thing   string // what the call was about: `instance "i-1"`, or ""
+	Reason  string // the cloud's error code, "InvalidInstanceID.NotFound", or one of ours
+	Code    int    // the HTTP status, 0 if there was none
+	Message string // the cloud's message
 	Hint    string // what to do about it, or ""
 	Err     error  // the cause, or nil
 }
@@ -42,10 +42,10 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Catch lets a script catch the error, by the cloud's own word for it.
+// Catch lets a script catch the error, by its reason.
 func (e *Error) Catch() (reason string, code int) { return e.Reason, e.Code }
 
-// Hints is what can be done about it.
+// Hints returns what can be done about the error.
 func (e *Error) Hints() []string {
 	if e.Hint == "" {
 		return nil
@@ -53,7 +53,7 @@ func (e *Error) Hints() []string {
 	return []string{e.Hint}
 }
 
-// Name says in an [*Error], if err is one, which call failed and about what. It returns err.
+// Name adds to an [*Error] which call failed and about what. It returns err.
 func Name(err error, call, thing string) error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -62,8 +62,8 @@ func Name(err error, call, thing string) error {
 	return err
 }
 
-// UnknownOutcomeError means that a change may have been made, or still may be: it
-// was sent and no answer came.
+// UnknownOutcomeError means that a request for a change was sent, and no answer came. The change
+// may have been made, or may still be made.
 type UnknownOutcomeError struct{ Err error }
 
 func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
@@ -75,17 +75,17 @@ func (e *UnknownOutcomeError) Error() string {
 // Catch lets a script catch the error, whatever it wraps.
 func (e *UnknownOutcomeError) Catch() (reason string, code int) { return UnknownOutcome, 0 }
 
-// Unknown reports whether the fate of a change is open.
+// Unknown reports whether it is unknown if a change was made.
 func Unknown(err error) bool {
 	var u *UnknownOutcomeError
 	return errors.As(err, &u)
 }
 
-// Retry is the error of an attempt after which another makes sense.
+// Retry is the error of an attempt that can be repeated.
 type Retry struct {
 	Err   error
-	After time.Duration // the server's wish, or 0
-	Sent  bool          // it may have been carried out all the same
+	After time.Duration // the pause that the server asked for, or 0
+	Sent  bool          // the request may have been carried out all the same
 }
 
 func (e *Retry) Unwrap() error { return e.Err }

@@ -15,29 +15,28 @@ import (
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
-// mostAnswer is the longest answer that is read: a page of a listing is far shorter.
+// mostAnswer is the maximal length of an answer. A page of a listing is far shorter.
 const mostAnswer = 16 << 20
 
-// Doer makes an HTTP request; [*http.Client] is one.
+// Doer sends an HTTP request; [*http.Client] is one.
 type Doer interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
-// Answer is what a server said.
+// Answer is the answer of a server.
 type Answer struct {
 	Status int
 	Body   []byte
-	After  time.Duration // its wish for the next attempt, or 0
+	After  time.Duration // the pause before the next attempt that the server asked for, or 0
 }
 
-// Send makes one attempt. Its errors are a [*Retry], or an [*Error] for an error that waiting does not fix.
-// A request whose context has a check ([permit.With]) is not sent when that fails.
+// Send makes one attempt. Its error is a [*Retry], or an [*Error] if waiting does not help. If the
+// context of the request has a check ([permit.With]) and the check fails, the request is not sent.
 func Send(client Doer, req *http.Request) (*Answer, error) {
 	if err := permit.Check(req.Context()); err != nil {
 		return nil, withheld(err)
 	}
-	// Once there is a connection, anything may have gone over it. Without one,
-	// nothing has.
+	// As soon as there is a connection, the request may have been sent. Without one, it was not.
 	var sent atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
@@ -63,7 +62,7 @@ func Send(client Doer, req *http.Request) (*Answer, error) {
 	return answer, nil
 }
 
-// transport tells a server that is away from one that must not be talked to.
+// transport distinguishes a server that is down from one that must not be used.
 func transport(err error, sent bool) error {
 	var refused *permit.RefusedError
 	if errors.As(err, &refused) {
@@ -76,13 +75,13 @@ func transport(err error, sent bool) error {
 	return &Retry{Err: cause, Sent: sent}
 }
 
-// withheld is the error of a request that was not sent.
+// withheld returns the error of a request that was not sent.
 func withheld(err error) error {
 	return &Error{Call: "send", Reason: Withheld, Message: err.Error(), Err: err}
 }
 
-// Transient reports whether a status is worth another attempt, and whether the
-// request may have been carried out before it was given.
+// Transient reports whether another attempt makes sense after a status, and whether the request may
+// have been carried out.
 func Transient(status int) (again, sent bool) {
 	switch status {
 	case http.StatusTooManyRequests:

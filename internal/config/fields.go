@@ -6,9 +6,9 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// sections are config.yaml's keys, as Krkn has them. A key of type Any is accepted and has no
-// effect. Any other key that is not here is unknown: an error if it resembles one that is read, a
-// warning otherwise.
+// sections are the keys of config.yaml, as Krkn has them. A key of type Any is accepted and has no
+// effect. A key that is not listed is unknown: an error if it resembles one that is read, otherwise
+// a warning.
 var sections = map[string]schema.Field{
 	"kraken": {Type: schema.Map, Required: true, Fields: map[string]schema.Field{
 		"kubeconfig_path":                {Type: schema.String},
@@ -25,7 +25,7 @@ var sections = map[string]schema.Field{
 		"exit_on_failure":                {Type: schema.Bool, Default: false},
 		"scenario_scripts_directory":     {Type: schema.String},
 		"signal_state":                   {Type: schema.String},
-		"chaos_scenarios":                {Type: schema.Any}, // read by itself, with its lines
+		"chaos_scenarios":                {Type: schema.Any}, // read separately, with line numbers
 		"signal_address":                 {Type: schema.Any},
 		"publish_kraken_status":          {Type: schema.Bool},
 		"port":                           {Type: schema.Any},
@@ -50,7 +50,7 @@ var sections = map[string]schema.Field{
 	"cerberus": {Type: schema.Map, Fields: map[string]schema.Field{
 		"cerberus_enabled":         {Type: schema.Bool},
 		"cerberus_url":             {Type: schema.Any},
-		"check_application_routes": {Type: schema.Any}, // nothing without cerberus_enabled
+		"check_application_routes": {Type: schema.Any}, // has no effect without cerberus_enabled
 	}},
 	"health_checks": {Type: schema.Map, Fields: map[string]schema.Field{
 		"interval": {Type: schema.Any},
@@ -73,19 +73,19 @@ var sections = map[string]schema.Field{
 		"node_names":      {Type: schema.Any},
 		"exit_on_failure": {Type: schema.Bool},
 	}},
-	"triggers":             {Type: schema.Any}, // any at all holds the run: see safety.go
+	"triggers":             {Type: schema.Any}, // any trigger delays the run: see safety.go
 	"simple_health_checks": {Type: schema.Any},
 	"resiliency":           {Type: schema.Any},
 	"elastic":              {Type: schema.Any},
 	"telemetry":            {Type: schema.Any},
 }
 
-// readRaw are the keys of type Any that are read all the same, as YAML.
+// readRaw are the keys of type Any that are read as YAML.
 var readRaw = []string{"kraken.chaos_scenarios", "triggers"}
 
 var one = 1.0
 
-// read reports whether a run depends on a key: a mistake in it is an error.
+// read reports whether a run depends on a key. A mistake in such a key is an error.
 func read(key string) bool {
 	for _, raw := range readRaw {
 		if rest, ok := strings.CutPrefix(key, raw); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
@@ -96,7 +96,7 @@ func read(key string) bool {
 	return ok && f.Type != schema.Any
 }
 
-// field looks a key up in [sections]. Indices of lists don't matter.
+// field looks up a key in [sections]. Indices of lists are ignored.
 func field(key string) (f schema.Field, ok bool) {
 	fields := sections
 	for i, name := range strings.Split(key, ".") {

@@ -16,7 +16,7 @@ import (
 	"github.com/ebb-chaos/ebb/versions"
 )
 
-// loader gathers one file's configuration and problems.
+// loader collects the configuration and the problems of one file.
 type loader struct {
 	file     string
 	root     *yaml.Node
@@ -24,13 +24,13 @@ type loader struct {
 	config   *Config
 	problems []problem
 	warnings schema.Problems
-	safety   schema.Problems // enabled safety keys that are not ignored
+	safety   schema.Problems // enabled safety keys, unless they are ignored
 }
 
-// problem is an error, or a warning where the caller doesn't need the key that it is about.
+// problem is an error. It becomes a warning if the caller does not need the key.
 type problem struct {
 	schema.Problem
-	about string // the key, or the one that was meant by a misspelt one
+	about string // the key, or for a misspelt key the one that was meant
 }
 
 func (l *loader) at(n *yaml.Node, key, format string, args ...any) schema.Problem {
@@ -45,11 +45,11 @@ func (l *loader) warn(n *yaml.Node, key, format string, args ...any) {
 	l.warnings = append(l.warnings, l.at(n, key, format, args...))
 }
 
-// result sorts problems into errors and warnings.
+// result separates the problems into errors and warnings.
 func (l *loader) result(fatal func(key string) bool) (*Config, error) {
 	var errs schema.Problems
 	for _, p := range l.problems {
-		// Without a key the whole file is meant.
+		// A problem without a key is about the whole file.
 		if p.about == "" || fatal(p.about) {
 			errs = append(errs, p.Problem)
 		} else if read(p.about) {
@@ -73,7 +73,7 @@ func (l *loader) result(fatal func(key string) bool) (*Config, error) {
 	return l.config, nil
 }
 
-// get is the value of a section's key, or the zero value of its type.
+// get returns the value of a key in a section, or the zero value of its type.
 func get[T any](l *loader, section, key string) T {
 	v, ok := l.section(section)[key].(T)
 	if !ok {
@@ -92,7 +92,7 @@ func (l *loader) fields() {
 		case !p.Unknown:
 			l.problems = append(l.problems, problem{p, p.Key})
 		case key != "" && read(key) && !l.onlyAnchors(p.Key, key):
-			// Who wrote it wants something that ebb would not do: auto_rolback: False.
+			// The user wanted something that ebb would not do: auto_rolback: False.
 			p.Message = fmt.Sprintf("unknown; did you mean %q?", strings.TrimPrefix(key, parentOf(p.Key)))
 			l.problems = append(l.problems, problem{p, key})
 		default:
@@ -117,7 +117,7 @@ func (l *loader) fields() {
 		c.VersionsDirectory, c.VersionsDirectoryDefaulted = DefaultVersionsDirectory, true
 	}
 	trust, err := versions.ParseTrust(get[string](l, "kraken", "rollback_directory_trust"))
-	if err == nil { // otherwise it has been said that the key can't be so
+	if err == nil { // otherwise it was reported that the key is invalid
 		c.DirectoryTrust = trust
 	}
 	c.Events = get[bool](l, "kraken", "rollback_events")
@@ -130,26 +130,26 @@ func (l *loader) fields() {
 	written := get[string](l, "kraken", "kubeconfig_path")
 	kubeconfig, err := KubeconfigPath(written)
 	if _, noToken := os.Stat(ServiceAccount); errors.Is(err, errNoHome) && noToken == nil {
-		kubeconfig, err = written, nil // a file that is not there, which a pod does not need
+		kubeconfig, err = written, nil // the file does not exist, and a pod does not need it
 	}
 	if err != nil {
 		l.problem(l.node("kraken", "kubeconfig_path"), "kraken.kubeconfig_path", "%v", err)
 	}
 	c.Kubeconfig = kubeconfig
-	// The UUID becomes part of a directory's name and a label on every object.
+	// The UUID becomes part of a directory's name, and a label of every object.
 	if c.RunUUID = get[string](l, "performance_monitoring", "uuid"); c.RunUUID != "" && versions.CheckRunUUID(c.RunUUID) != nil {
 		l.problem(l.node("performance_monitoring", "uuid"), "performance_monitoring.uuid",
 			"got %q, want 1 to 63 letters, digits, \"-\", \"_\" or \".\", with a letter or digit at both ends", c.RunUUID)
 	}
 }
 
-// onlyAnchors reports whether an unknown key at the top holds what other keys repeat, and only has
-// the name of one of them.
+// onlyAnchors reports whether an unknown key at the top level only holds YAML anchors for other
+// keys, and just has a name like one of them.
 func (l *loader) onlyAnchors(key, suggested string) bool {
 	return strings.Contains(suggested, ".") && schema.Lookup(l.root, key) != nil && schema.Anchored(schema.Lookup(l.root, key))
 }
 
-// ignored names what is set and has no effect.
+// ignored lists the keys that are set and have no effect.
 func (l *loader) ignored() {
 	for name, f := range sections {
 		if l.values[name] == nil {
@@ -166,7 +166,7 @@ func (l *loader) ignored() {
 	}
 }
 
-// anchors names the keys at the top that only hold anchors. Check reports them only when they
+// anchors reports the keys at the top level that only hold anchors. Check reports them only if they
 // resemble a known key.
 func (l *loader) anchors(reported schema.Problems) {
 	for i := 0; i+1 < len(l.root.Content); i += 2 {
@@ -184,7 +184,7 @@ func (l *loader) section(name string) map[string]any {
 	return s
 }
 
-// directory is the path of a file or directory of the kraken section, "" when it isn't set.
+// directory returns the path of a file or directory in the kraken section, "" if it is not set.
 func (l *loader) directory(key string) string {
 	path, err := expand(strings.TrimSpace(get[string](l, "kraken", key)))
 	if err != nil {
@@ -193,7 +193,7 @@ func (l *loader) directory(key string) string {
 	return path
 }
 
-// namespace is one that the kraken section names, "" when it doesn't.
+// namespace returns a namespace of the kraken section, "" if it is not set.
 func (l *loader) namespace(key string) string {
 	name := strings.TrimSpace(get[string](l, "kraken", key))
 	if problems := validation.IsDNS1123Label(name); name != "" && len(problems) > 0 {
@@ -202,8 +202,8 @@ func (l *loader) namespace(key string) string {
 	return name
 }
 
-// place says where a key of the kraken section is, for errors about the file that it names; "" when it
-// isn't set.
+// place returns the position of a key in the kraken section, for errors about the file that it
+// names. It is "" if the key is not set.
 func (l *loader) place(key string) string {
 	n := schema.Lookup(l.root, "kraken", key)
 	if n == nil {
@@ -212,7 +212,8 @@ func (l *loader) place(key string) string {
 	return fmt.Sprintf("%s:%d: key %q", l.file, n.Line, "kraken."+key)
 }
 
-// node is the one to name in an error about a key; the file's root when the key isn't there.
+// node returns the node for an error about a key. If the key is missing, that is the root of the
+// file.
 func (l *loader) node(path ...string) *yaml.Node {
 	if n := schema.Lookup(l.root, path...); n != nil {
 		return n

@@ -8,8 +8,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/suggest"
 )
 
-// suggestedKey returns the key that an unknown one probably stands for, or "": one that is spelt
-// alike, one with the same words in it, as rollback_versions_dir has, or one that belongs into another section.
+// suggestedKey returns the key that was probably meant by an unknown one, or "". It finds a key
+// with a similar spelling, one with the same words (as in rollback_versions_dir), and one of
+// another section.
 func suggestedKey(key string) string {
 	parent, name, fields := "", key, sections
 	if i := strings.LastIndexByte(key, '.'); i >= 0 {
@@ -45,26 +46,25 @@ func suggestedKey(key string) string {
 	return ""
 }
 
-// parentOf is what stands before a key's own name.
+// parentOf returns the part of a key before its own name.
 func parentOf(key string) string { return key[:strings.LastIndexByte(key, '.')+1] }
 
-// sameWords reports whether all words of one key are in the other, if only as their beginnings.
+// sameWords reports whether all words of one key are in the other, possibly abbreviated.
 func sameWords(a, b string) bool {
 	words, others := strings.Split(plainKey(a), "_"), strings.Split(plainKey(b), "_")
 	if len(words) > len(others) {
 		words, others = others, words
 	}
-	const shortest = 3 // letters that still say which word is meant
+	const shortest = 3 // letters that are enough to recognize a word
 	return !slices.ContainsFunc(words, func(word string) bool {
 		return !slices.ContainsFunc(others, func(other string) bool {
-			short, long := min(word, other), max(word, other) // a beginning sorts before the whole
+			short, long := min(word, other), max(word, other) // an abbreviation sorts before the whole word
 			return len(short) >= shortest && strings.HasPrefix(long, short)
 		})
 	})
 }
 
-// beginsAlike reports whether two keys of the sections that decide what is done have the same first
-// word: rollback_dir, wait_time.
+// beginsAlike reports whether two important keys have the same first word: rollback_dir, wait_time.
 func beginsAlike(parent, a, b string) bool {
 	first, _, more := strings.Cut(plainKey(a), "_")
 	other, _, _ := strings.Cut(b, "_")
@@ -73,7 +73,7 @@ func beginsAlike(parent, a, b string) bool {
 
 func lastWord(key string) string { return key[strings.LastIndexByte(key, '_')+1:] }
 
-// plainKey is a key as Krkn would have written it.
+// plainKey returns a key in Krkn's spelling.
 func plainKey(key string) string {
 	return strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(key))
 }

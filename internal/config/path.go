@@ -11,19 +11,18 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// KubeconfigPath is the file that a flag or config.yaml names, ~ expanded. Without one it stays
-// empty, which to the client means what it means to kubectl: the files in KUBECONFIG, which may be
-// several, then ~/.kube/config, then the pod's own account.
+// KubeconfigPath returns the file that a flag or config.yaml names, with ~ expanded. If none is
+// named, it returns "". The client then searches as kubectl does: the files in KUBECONFIG (there
+// may be several), then ~/.kube/config, then the service account of the pod.
 func KubeconfigPath(written string) (string, error) { return expand(written) }
 
-// ServiceAccount is the token that each pod has that may speak to the API server. A variable for tests.
+// ServiceAccount is the token file of a pod that may use the API server. Tests change it.
 var ServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
-// errNoHome is for a ~ of somebody who has no home, as an arbitrary user in a pod.
+// errNoHome is the error for ~ if the user has no home directory, as an arbitrary user in a pod.
 var errNoHome = errors.New("there is no home directory")
 
-// expand replaces a leading ~ by the home directory. Nothing else is expanded: a path with a $ is a
-// path with a $.
+// expand replaces a leading ~ by the home directory. It expands nothing else, such as $.
 func expand(path string) (string, error) {
 	if !strings.HasPrefix(path, "~") {
 		return path, nil
@@ -39,10 +38,10 @@ func expand(path string) (string, error) {
 	return filepath.Join(home, rest), nil
 }
 
-// MissingError says that there is no configuration file.
+// MissingError means that there is no configuration file.
 type MissingError struct {
 	File      string
-	Directory string // the working directory, which a relative File is looked for in
+	Directory string // the working directory, to which a relative File refers
 }
 
 func (e *MissingError) Error() string {
@@ -52,7 +51,7 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("configuration file %q: does not exist in %q", e.File, e.Directory)
 }
 
-// Is makes the error one that says that a file doesn't exist.
+// Is makes errors.Is(err, fs.ErrNotExist) true.
 func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
 
 func readFile(file string) ([]byte, error) {
@@ -60,7 +59,7 @@ func readFile(file string) ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return data, err
 	}
-	// Without a working directory the error is still about the file.
+	// Without a working directory, the error is still about the file.
 	dir, wdErr := os.Getwd()
 	if wdErr != nil {
 		dir = "."

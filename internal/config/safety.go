@@ -9,8 +9,8 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// SafetyError means that keys are enabled with which Krkn would delay, hold, stop or judge a run,
-// and that ebb does not have. Whoever enabled one relies on it.
+// SafetyError means that keys are enabled with which Krkn would delay, pause, stop or judge a run,
+// and which ebb does not support. A user who enables one relies on it.
 type SafetyError struct{ schema.Problems }
 
 // Unwrap returns the problems, each with its line and key.
@@ -44,7 +44,7 @@ func (l *loader) safetyKeys(ignore bool) {
 	if n := schema.Lookup(l.root, "triggers"); n != nil && !empty(n) {
 		enabled(n, "triggers", "asks to wait for conditions before the first scenario, and to run none without them")
 	}
-	// A check without a target checks nothing: Krkn's own template has one.
+	// A check without a target checks nothing. Krkn's own template has one.
 	for i, v := range get[[]any](l, "health_checks", "config") {
 		check, _ := v.(map[string]any)
 		if on, _ := check["exit_on_failure"].(bool); on && set(check["url"]) {
@@ -58,7 +58,7 @@ func (l *loader) safetyKeys(ignore bool) {
 	}
 }
 
-// empty reports whether a value is none to Krkn.
+// empty reports whether Krkn would treat a value as missing.
 func empty(n *yaml.Node) bool {
 	n = follow(n)
 	if n.Kind == yaml.ScalarNode {

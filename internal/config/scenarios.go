@@ -9,7 +9,7 @@ import (
 	"github.com/ebb-chaos/ebb/schema"
 )
 
-// scenarios reads kraken.chaos_scenarios: a list of maps, each of a scenario type to the files to
+// scenarios reads kraken.chaos_scenarios: a list of maps. Each maps a scenario type to the files to
 // run, in order.
 func (l *loader) scenarios() {
 	const key = "kraken.chaos_scenarios"
@@ -19,7 +19,7 @@ func (l *loader) scenarios() {
 	n := schema.Lookup(l.root, "kraken", "chaos_scenarios")
 	switch {
 	case n == nil || n.ShortTag() == "!!null":
-		// A run that does nothing would be reported as done.
+		// A run without scenarios would be reported as done.
 		l.problem(l.node("kraken"), key, "missing; want a list such as \"- hog_scenarios: [scenarios/cpu-hog.yml]\"")
 	case n.Kind == yaml.SequenceNode && len(n.Content) == 0:
 		l.problem(n, key, "empty, so nothing would run; want a list such as \"- hog_scenarios: [scenarios/cpu-hog.yml]\"")
@@ -34,7 +34,7 @@ func (l *loader) scenarios() {
 	}
 }
 
-// entry reads "type: files". An item of the list has one of them.
+// entry reads "type: files". Each item of the list holds one of these.
 func (l *loader) entry(n *yaml.Node, key string, item bool) {
 	if n.Kind != yaml.MappingNode {
 		l.problem(n, key, "got %s, want \"type: [files]\"", kind(n))
@@ -72,7 +72,7 @@ func (l *loader) scenario(name string, n *yaml.Node, key string) {
 	entry := ScenarioEntry{Type: name, Line: n.Line}
 	switch {
 	case n.Kind == yaml.SequenceNode:
-		// Whether it is an error depends on whether the type is run at all.
+		// This is an error only if the type is run.
 		p := l.at(n, key, "got a list within the list, which older versions of Krkn took for a file and its check script; want the scenario file alone")
 		entry.Err = schema.Problems{p}
 		l.config.Scenarios = append(l.config.Scenarios, entry)
