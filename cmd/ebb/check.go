@@ -254,7 +254,7 @@ func (c *caller) printDiagnosis(w io.Writer, x source, d supervisor.Diagnosis) e
 		}
 	}
 	if !d.OK() && x.stored && len(x.refused) == 0 {
-		_, err := fmt.Fprintf(w, "  hint: %s\n", c.mend(x.Name))
+		_, err := fmt.Fprintf(w, "  hint: %s\n", c.fix(x.Name))
 		return err
 	}
 	if !d.OK() || len(x.refused) > 0 {

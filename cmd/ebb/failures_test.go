@@ -110,13 +110,13 @@ var failures = map[string]failure{
 		begin: func(w *failing) { w.edit(`(?m)^rollback_content = .*$`, "rollback_content = (") },
 		kind:  runner.KindScript, want: runner.Failed, code: "3",
 		reason: `^line \d+:\d+: `,
-		hints:  []string{`^mend it: ebb edit-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`},
+		hints:  []string{`^fix it: ebb edit-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`},
 	},
 	"mistake in the undo": {
 		begin: func(w *failing) { w.edit(`k8s\.delete\(`, "k8s.delte(") },
 		kind:  runner.KindScript, want: runner.Failed, code: "3",
 		reason: `^line \d+:\d+: module has no \.delte field or method$`,
-		hints:  []string{`^did you mean \.delete\?$`, `^mend it: ebb edit-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`},
+		hints:  []string{`^did you mean \.delete\?$`, `^fix it: ebb edit-rollback --config config\.yaml --kubeconfig \S+ /.*\.star$`},
 	},
 	"the undo gives up": {
 		begin: func(w *failing) { w.edit(`log\.info\("Undoing step " \+ name\)`, `fail("no luck with " + name)`) },

@@ -34,7 +34,7 @@ func (c *caller) resultHints(x runner.Result) []string {
 	}
 	file := x.File.Location
 	if runner.KindOf(x.Err) == runner.KindScript && x.File.Replayable() {
-		return append(found, c.mend(file))
+		return append(found, c.fix(file))
 	}
 	if x.Outcome != runner.Conflict {
 		return found
@@ -54,8 +54,8 @@ func (c *caller) hintList() string {
 	return "to see the version files and their paths: " + c.next("list-rollback", "-o", "wide")
 }
 
-// mend is the hint about a version file that has errors.
-func (c *caller) mend(file string) string { return "mend it: " + c.next("edit-rollback", file) }
+// fix is the hint about a version file that has errors.
+func (c *caller) fix(file string) string { return "fix it: " + c.next("edit-rollback", file) }
 
 func (c *caller) configHints(err error) []string {
 	var safety *config.SafetyError

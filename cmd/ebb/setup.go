@@ -66,7 +66,7 @@ func load(o *commonOptions, read func() (*config.Config, error)) (*setup, error)
 			usage.hints = []string{"you have to be able to read it: ls -ld " + quoted(o.configFile())}
 		case len(s.hints(err)) == 0:
 			s.reads(o.configFile())
-			usage.hints = []string{"mend it, and check it: " + s.next("run", "--check")}
+			usage.hints = []string{"fix it, and check it: " + s.next("run", "--check")}
 		}
 		return nil, usage
 	}
