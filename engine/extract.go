@@ -13,27 +13,28 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// An Export is a variable of the file that Extract writes: a value, or a function at the top level of
-// a script.
+// An Export is a variable of the file that Extract writes: a value, or a top-level function of a
+// script.
 type Export struct {
 	Name    string
 	Value   starlark.Value
 	Comment string // printed above it
 }
 
-// Extract extracts functions of a script into a file that loads no other file, and returns its
-// source. The file has the header, which is comment lines, then the exported values as literals,
-// then the exported functions, and everything that they use of from and of the files that it loads:
-// constants as literals of their present values, and helper functions as they are written, with
-// their comments. Each export is a variable of the file, and behaves as the original does.
+// Extract writes functions of a script, and everything that they use, into a file that loads no
+// other file. It returns the source of that file. First comes the header, which is comment lines,
+// then the exported values as literals, then the exported functions. Then follows what these use of
+// from and of the files that it loads: constants as literals of their present values, and helper
+// functions as they are written, with their comments. Each export is a variable of the file, and
+// behaves as the original does.
 //
 // The file refers to builtins by name, so it must be loaded with the same builtins. Extract refuses
 // what has no literal, with an *Error at its position: closures, lambdas, values that hold
 // functions, infinite numbers, strings that are not UTF-8, and two different things of one name. A
-// function at the top level can be exported, whatever it does inside.
+// top-level function can be exported, whatever it does inside.
 //
-// If a value has a method Literal() string, that is its literal. The literal of a struct is a call
-// of its constructor, if that is predeclared and has a method Name() string. If it also has a
+// If a value has a method Literal() string, the result is its literal. The literal of a struct is a
+// call of its constructor, if that is predeclared and has a method Name() string. If it also has a
 // method FieldOrder() []string, those fields come first.
 func (e *Engine) Extract(from *Module, header string, exports []Export) (src []byte, err error) {
 	defer func() {

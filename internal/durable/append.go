@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AppendLines durably adds lines, each of which ends in a newline, to a file that must be ours alone,
-// and makes the file if it is missing. The caller syncs the directory afterwards. Each time, and
-// not only when this call made the file: another process may have, and died before that, or somebody who
-// rotates files.
+// AppendLines durably adds lines, each of which ends in a newline, to a file that must be ours
+// alone. It creates the file if it is missing. The caller must sync the directory afterwards, each
+// time: another process may have created the file and died before its sync, or somebody may have
+// rotated it.
 //
-// After an error the lines may be there all the same, whole or in part.
+// After an error, the lines may have been written in whole or in part.
 func (d *Dir) AppendLines(name string, lines ...[]byte) error {
 	l, err := d.OpenLines(name)
 	if err != nil {
@@ -26,15 +26,16 @@ func (d *Dir) AppendLines(name string, lines ...[]byte) error {
 	return errors.Join(err, l.Close())
 }
 
-// Lines is a file that lines are appended to, open.
+// Lines is an open file for appending lines.
 type Lines struct {
 	dir  *Dir
 	name string
 	f    *os.File
-	end  int64 // where our last line ended
+	end  int64 // end of our last line
 }
 
-// OpenLines opens a file for [Lines.Append], which must be ours alone, and makes it if it is missing.
+// OpenLines opens a file for [Lines.Append]. The file must be ours alone. OpenLines creates it if
+// it is missing.
 func (d *Dir) OpenLines(name string) (*Lines, error) {
 	f, err := d.openAppend(name)
 	if err != nil {
@@ -43,9 +44,9 @@ func (d *Dir) OpenLines(name string) (*Lines, error) {
 	return &Lines{dir: d, name: name, f: f}, nil
 }
 
-// Append adds lines, each of which ends in a newline. It writes each at once, so that a short line isn't
-// interleaved with those of other processes. A last line that a crash or a full disk tore off gets its end
-// first: otherwise it would swallow the next one too. It does not wait for the disk.
+// Append adds lines, each of which ends in a newline. It writes each in one call, so that short
+// lines of several processes are not mixed. If a crash or a full disk has cut off the last line of
+// the file, Append first ends that line. It does not wait for the disk.
 func (l *Lines) Append(lines ...[]byte) error {
 	torn, size, err := l.look()
 	if err != nil {
@@ -64,8 +65,8 @@ func (l *Lines) Append(lines ...[]byte) error {
 	return nil
 }
 
-// look reports whether the file's last line has no end, and the file's size. Where nobody has written
-// since our last line, that has an end.
+// look returns the size of the file, and whether its last line is cut off. If nobody has written
+// since our last line, that line is complete.
 func (l *Lines) look() (torn bool, size int64, err error) {
 	info, err := stat(l.f)
 	if err != nil || info.Size == 0 || info.Size == l.end {
@@ -86,15 +87,15 @@ func (l *Lines) Current() bool {
 	return err == nil && own.dev == named.dev && own.ino == named.ino && l.dir.CheckFile(l.f.Name(), named) == nil
 }
 
-// Sync waits until what was appended is on stable storage. The directory is the caller's to sync.
+// Sync waits until the appended lines are on stable storage. The caller must sync the directory.
 func (l *Lines) Sync() error { return l.dir.system.Sync(l.f) }
 
 // Close closes the file.
 func (l *Lines) Close() error { return l.dir.system.Close(l.f) }
 
-// IsAt reports whether a path leads to d, and d is still ours alone. That is enough to go on with a
-// directory that was opened by that path, whoever can write above it now: nothing is done through the
-// path, and one that was put in its place is another one.
+// IsAt reports whether a path leads to d, and d is still ours alone. That is enough to continue
+// with a directory that was opened by that path, whoever can write above it now. Nothing is done
+// through the path, and a directory that was put in its place is a different one.
 func (d *Dir) IsAt(path string) (bool, error) {
 	own, err := stat(d.f)
 	if err != nil {

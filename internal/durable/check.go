@@ -12,12 +12,13 @@ import (
 
 const othersWrite = 0o022
 
-// checker says what is ours alone. With volume, what a pod's volume looks like is taken for what it
-// is: see [OpenVolume].
+// checker decides what is ours alone. With volume, it accepts the volumes of pods: see
+// [OpenVolume].
 type checker struct{ volume bool }
 
-// parent returns an error unless nobody but root and us can change what a name in a directory
-// means; or, with volume, unless it is a volume, in which others of the pod can.
+// parent returns an error unless only root and this user can change which file a name in the
+// directory stands for. With volume, it also accepts volumes, in which other users of the pod can
+// do that.
 func (c checker) parent(path string, info Info) error {
 	strict := strictParent(path, info)
 	if strict != nil && c.volume && isVolume(info) {
@@ -42,8 +43,9 @@ func strictParent(path string, info Info) error {
 	return nil
 }
 
-// isVolume reports whether a directory is as a pod has them for writing: root's, or writable by our
-// group, which is how an image prepares a directory for a user whose number it does not know.
+// isVolume reports whether a directory looks like a writable volume of a pod: it belongs to root,
+// or our group can write to it. Images prepare directories like that for users whose IDs they don't
+// know.
 func isVolume(info Info) bool {
 	return info.IsDir() && (rootOrOurs(info.uid) || info.mode&0o020 != 0 && isOurGroup(info.gid))
 }
@@ -64,8 +66,8 @@ func isOurGroup(gid uint32) bool {
 	return false
 }
 
-// CheckDir returns an *InsecureError unless info is of a directory of ours alone. The path is that
-// of an entry of a directory of ours.
+// CheckDir returns an *InsecureError unless info describes a directory that is ours alone. The path
+// is that of an entry in a directory of ours.
 func (c checker) CheckDir(path string, info Info) error {
 	if !info.IsDir() {
 		return &InsecureError{path, "is " + kind(info.mode) + ", not a directory", putAside(path)}
@@ -73,8 +75,8 @@ func (c checker) CheckDir(path string, info Info) error {
 	return c.ours(path, info, "directory")
 }
 
-// CheckFile returns an *InsecureError unless info is of a regular file of ours alone, with one
-// name. For a file that was removed meanwhile the error wraps [fs.ErrNotExist].
+// CheckFile returns an *InsecureError unless info describes a regular file with one name that is
+// ours alone. If the file was removed meanwhile, the error wraps [fs.ErrNotExist].
 func (c checker) CheckFile(path string, info Info) error {
 	if info.mode&unix.S_IFMT != unix.S_IFREG {
 		remedy := putAside(path)
@@ -87,7 +89,7 @@ func (c checker) CheckFile(path string, info Info) error {
 		return err
 	}
 	if info.links == 0 {
-		// The kernel can describe a file whose last name is just being removed.
+		// The kernel can describe a file whose last name is being removed.
 		return &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
 	}
 	if info.links != 1 {
@@ -100,7 +102,7 @@ func (c checker) ours(path string, info Info, what string) error {
 	if info.uid != ourUID() {
 		remedy := copyFile(path)
 		switch {
-		case ourUID() != 0 && info.mode&0o004 == 0: // we can't copy it
+		case ourUID() != 0 && info.mode&0o004 == 0: // it can't be copied
 			remedy = putAside(path)
 		case info.IsDir():
 			remedy = CopyDir(path)
@@ -117,14 +119,15 @@ func (c checker) ours(path string, info Info, what string) error {
 	return nil
 }
 
-// isWidened reports whether something of ours is as the kubelet leaves it when it gives a volume to
-// a group at a pod's start: writable by the group. Who is in that group is in the pod, and could
-// write to the volume before.
+// isWidened reports whether something of ours looks as the kubelet leaves it when it gives a volume
+// to a group: writable by the group. Members of that group are in the pod, and could already write
+// to the volume.
 func (c checker) isWidened(info Info) bool {
 	return c.volume && info.uid == ourUID() && info.mode&othersWrite == 0o020
 }
 
-// narrow takes back what the kubelet has added. A file system that takes no change keeps it.
+// narrow removes the permissions that the kubelet has added. A file system that does not support
+// that keeps them.
 func (c checker) narrow(f *os.File, info Info) error {
 	if !c.isWidened(info) {
 		return nil
@@ -136,7 +139,7 @@ func (c checker) narrow(f *os.File, info Info) error {
 	return err
 }
 
-// ourUID is asked for once: a listing compares it with the owner of a hundred thousand files.
+// ourUID is cached: a listing compares it with the owners of a hundred thousand files.
 var ourUID = sync.OnceValue(func() uint32 { return uint32(os.Geteuid()) })
 
 func rootOrOurs(uid uint32) bool { return uid == 0 || uid == ourUID() }
@@ -158,7 +161,8 @@ func kind(mode uint32) string {
 	}
 }
 
-// CheckPath is CheckFile for what is under a path now. The directories above it are not looked at.
+// CheckPath applies the checks of CheckFile to the file at a path. It does not look at the
+// directories above.
 func CheckPath(path string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

@@ -22,7 +22,7 @@ type Dir struct {
 	reading sync.Mutex // Names moves the descriptor's offset
 }
 
-// Info is what is known of an entry without opening it.
+// Info describes an entry, without opening it.
 type Info struct {
 	mode    uint32
 	uid     uint32
@@ -39,7 +39,7 @@ func (i Info) IsDir() bool { return i.mode&unix.S_IFMT == unix.S_IFDIR }
 
 func newInfo(st *unix.Stat_t) Info {
 	sec, nsec := st.Ctim.Unix()
-	// The fields' types differ between systems.
+	// The types of the fields differ between systems.
 	return Info{
 		mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid, links: uint64(st.Nlink), dev: uint64(st.Dev), ino: st.Ino, //nolint:unconvert
 		Size: st.Size, Changed: time.Unix(sec, nsec),
@@ -54,10 +54,10 @@ func stat(f *os.File) (Info, error) {
 	return newInfo(&st), nil
 }
 
-// Path is where the directory was opened.
+// Path returns the path with which the directory was opened.
 func (d *Dir) Path() string { return d.f.Name() }
 
-// Close closes the directory and gives up its lock.
+// Close closes the directory and releases its lock.
 func (d *Dir) Close() error {
 	err := d.f.Close()
 	if d.lockFile != nil {
@@ -66,7 +66,7 @@ func (d *Dir) Close() error {
 	return err
 }
 
-// Names returns the names of all entries, in no order.
+// Names returns the names of all entries, in any order.
 func (d *Dir) Names() ([]string, error) {
 	d.reading.Lock()
 	defer d.reading.Unlock()
@@ -76,7 +76,7 @@ func (d *Dir) Names() ([]string, error) {
 	return d.f.Readdirnames(-1)
 }
 
-// Lstat describes an entry, a link for itself.
+// Lstat describes an entry; for a link, the link itself.
 func (d *Dir) Lstat(name string) (Info, error) {
 	var st unix.Stat_t
 	err := at(d.f, "lstat", name, func(fd int) error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
@@ -86,13 +86,13 @@ func (d *Dir) Lstat(name string) (Info, error) {
 	return newInfo(&st), nil
 }
 
-// Changed is the directory's own change time.
+// Changed returns the change time of the directory itself.
 func (d *Dir) Changed() (time.Time, error) {
 	info, err := stat(d.f)
 	return info.Changed, err
 }
 
-// Enter opens a directory below without checking whose it is: for looking at names only.
+// Enter opens a subdirectory without checking its owner: only its names may be used.
 func (d *Dir) Enter(name string) (*Dir, error) {
 	f, err := openAt(d.f, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -101,7 +101,7 @@ func (d *Dir) Enter(name string) (*Dir, error) {
 	return &Dir{checker: d.checker, f: f, system: d.system}, nil
 }
 
-// OpenDir opens a directory below, which must be ours alone.
+// OpenDir opens a subdirectory, which must be ours alone.
 func (d *Dir) OpenDir(name string) (*Dir, error) {
 	sub, err := d.Enter(name)
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK) {
@@ -136,13 +136,12 @@ func (d *Dir) Check() error {
 	return d.CheckDir(d.Path(), info)
 }
 
-// Is reports whether d's entry of that name is sub itself: not gone, and not another one that took
-// its place.
+// Is reports whether the entry with that name is still sub, and was not removed or replaced.
 func (d *Dir) Is(name string, sub *Dir) (bool, error) {
 	return d.isFile(name, sub.f)
 }
 
-// ReadFile returns the content of a file that must be ours alone and have at most limit bytes.
+// ReadFile returns the content of a file, which must be ours alone and have at most limit bytes.
 func (d *Dir) ReadFile(name string, limit int64) (content []byte, err error) {
 	f, err := d.openFile(name, unix.O_RDONLY)
 	if err != nil {
@@ -153,7 +152,7 @@ func (d *Dir) ReadFile(name string, limit int64) (content []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// One byte more than allowed: the file may grow after any check of its size.
+	// One byte more than allowed: the file may grow after its size was checked.
 	b := bytes.NewBuffer(make([]byte, 0, min(info.Size, limit)+bytes.MinRead))
 	if _, err = b.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, err
@@ -165,11 +164,11 @@ func (d *Dir) ReadFile(name string, limit int64) (content []byte, err error) {
 	return content, nil
 }
 
-// OpenFile opens a file for reading, which must be ours alone.
+// OpenFile opens a file for reading. The file must be ours alone.
 func (d *Dir) OpenFile(name string) (*os.File, error) { return d.openFile(name, unix.O_RDONLY) }
 
-// openAppend opens a file for reading and appending, which must be ours alone, and creates it if it
-// is missing.
+// openAppend opens a file for reading and appending, and creates it if it is missing. The file must
+// be ours alone.
 func (d *Dir) openAppend(name string) (*os.File, error) {
 	f, err := d.system.OpenAppend(d.f, name)
 	return d.checked(f, name, err)
@@ -180,7 +179,7 @@ func (d *Dir) openFile(name string, flag int) (*os.File, error) {
 	return d.checked(f, name, err)
 }
 
-// checked is what opening a file gave, if the file is ours alone.
+// checked returns an opened file if it is ours alone.
 func (d *Dir) checked(f *os.File, name string, err error) (*os.File, error) {
 	if err != nil {
 		// What can't be opened because of its kind (a link, a socket) deserves a better message

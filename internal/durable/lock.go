@@ -10,22 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LockFile is the name of the file that is locked where a directory's own lock is in the hands of
-// another user.
+// LockFile is the name of the file that is locked instead if another user holds the directory's own
+// lock.
 const LockFile = ".flock"
 
-// lookersPatience bounds how long a lock is tried for that nobody has and somebody looks at, again
-// and again.
+// lookersPatience limits how long to retry a lock that nobody holds but that other processes test
+// again and again.
 const lookersPatience = time.Second
 
-// TryLock takes the directory's lock until Close, or says that somebody has it: another process, or
-// another Dir of this one. The kernel gives the lock up when its owner dies.
+// TryLock takes the directory's lock, which is held until Close. It returns false if another
+// process, or another Dir of this process, holds it. The kernel releases the lock when its owner
+// dies.
 //
-// The lock is flock on the directory itself. Where others may read the directory, or once could,
-// any user can hold that as long as he likes. Such a lock counts for nothing: [LockFile] in the
-// directory, which only we can open, is locked in its place. Who has one of the two and finds the
-// other one with a process of our own user, gives way; since each looks at the other's after it has
-// its own, not both can miss it. So nobody has to know which of the two an earlier process took.
+// The lock is flock on the directory itself. If other users can read the directory, or once could,
+// each of them can hold that lock forever. Such a lock is ignored. Instead, [LockFile] in the
+// directory is locked, which only we can open. A process that holds one of the two locks, and finds
+// the other one held by a process of its own user, gives way. Each checks the other lock after it
+// has taken its own, so they can't both miss it. So no process needs to know which of the two an
+// earlier one took.
 func (d *Dir) TryLock() (bool, error) {
 	free, err := tryLock(d.f)
 	if err != nil || !free && !heldByOtherUser(d.f) {
@@ -34,8 +36,7 @@ func (d *Dir) TryLock() (bool, error) {
 	return d.tryLockFile(free)
 }
 
-// tryLockFile does with the lock file what is to be done once the directory's own lock is taken or
-// not to be had.
+// tryLockFile handles the lock file, after the directory's own lock was taken or could not be had.
 func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	open := d.OpenFile
 	if !free {
@@ -46,7 +47,7 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 		return true, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // it was removed while we opened it: who had it is just leaving
+		return false, nil // removed while we opened it: its holder is about to exit
 	}
 	if err != nil {
 		if !free {
@@ -68,8 +69,8 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	case !fileFree && !free:
 		return false, &InsecureError{d.Path(), "is locked by another user's process, and so is " + LockFile + " in it", CopyDir(d.Path())}
 	}
-	// Whoever had it before us may have removed it meanwhile: a lock on a file without a name is
-	// nobody's.
+	// The previous holder may have removed the file meanwhile. A lock on a file without a name is
+	// worth nothing.
 	if same, err := d.isFile(LockFile, file); err != nil || !same {
 		return false, err
 	}
@@ -82,8 +83,8 @@ func (d *Dir) tryLockFile(free bool) (ok bool, err error) {
 	return true, nil
 }
 
-// Locked reports whether a process of our user has the directory's lock now. It changes nothing,
-// and nobody's TryLock fails for it.
+// Locked reports whether a process of our user holds the directory's lock. It changes nothing, and
+// makes no TryLock fail.
 func (d *Dir) Locked() (bool, error) {
 	held, err := isLocked(d.f)
 	if err != nil || held {
@@ -105,8 +106,8 @@ func isLocked(f *os.File) (bool, error) {
 	return err == nil && !free && !heldByOtherUser(f), err
 }
 
-// tryLock takes a lock. It is not kept from it by those who only look, which share the lock for a
-// moment: while a lock can be shared, nobody has it.
+// tryLock takes a lock. Processes that only test the lock share it for a moment. They don't make
+// tryLock fail: while a lock can be shared, nobody holds it.
 func tryLock(f *os.File) (bool, error) {
 	for until := time.Now().Add(lookersPatience); ; time.Sleep(time.Millisecond) {
 		got, err := flock(f, unix.LOCK_EX, false)
@@ -119,7 +120,7 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// lookAt reports whether a lock could be shared, and gives it up at once.
+// lookAt reports whether a lock could be shared, and releases it at once.
 func lookAt(f *os.File) (bool, error) { return flock(f, unix.LOCK_SH, true) }
 
 func flock(f *os.File, how int, giveUp bool) (bool, error) {
@@ -136,7 +137,7 @@ func flock(f *os.File, how int, giveUp bool) (bool, error) {
 	return err == nil, err
 }
 
-// isFile reports whether an entry is an open file.
+// isFile reports whether an entry is the opened file.
 func (d *Dir) isFile(name string, f *os.File) (bool, error) {
 	own, err := stat(f)
 	if err != nil {

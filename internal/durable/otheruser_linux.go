@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heldByOtherUser reports whether it is certain that a lock is held, and by no living process of ours
-// or root's. The kernel names the process that took a lock. One that is gone left its lock to a
-// child, which no lock of ours ever goes to. Where the kernel names nobody (another PID namespace,
-// a file system whose inodes stat shows otherwise), nothing is certain.
+// heldByOtherUser reports whether it is certain that a lock is held, and not by a living process of
+// this user or of root. The kernel tells the process that took a lock. If that process has ended, a
+// child has inherited the lock; our own locks are never inherited. If the kernel tells no process,
+// nothing is certain. That is so in another PID namespace, and on file systems whose inode numbers
+// differ from those of stat.
 func heldByOtherUser(f *os.File) bool {
 	var st unix.Stat_t
 	if err := at(f, "stat", ".", func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
@@ -28,7 +29,7 @@ func heldByOtherUser(f *os.File) bool {
 	}
 	found := false
 	for lines := bufio.NewScanner(bytes.NewReader(locks)); lines.Scan(); {
-		// 1: FLOCK  ADVISORY  WRITE 1234 fd:01:567 0 EOF; who waits for it has "->" after the
+		// 1: FLOCK  ADVISORY  WRITE 1234 fd:01:567 0 EOF; a waiting process has "->" after the
 		// number.
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != inode {
@@ -43,12 +44,12 @@ func heldByOtherUser(f *os.File) bool {
 	return found
 }
 
-// isOtherUsers reports whether a process is another user's, or is not there. Its real user counts: a
-// program that is root's by its set-user-ID bit is still run by somebody else.
+// isOtherUsers reports whether a process belongs to another user, or does not exist. Its real user
+// counts: a set-user-ID program of root is still run by somebody else.
 func isOtherUsers(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return true // gone, or hidden from all but its user and root
+		return true // ended, or hidden from all but its user and root
 	}
 	for line := range strings.Lines(string(status)) {
 		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// abandoned is how old what Put has begun to write is when its writer is surely dead.
+// abandoned is the age at which an unfinished file of Put surely has no living writer.
 const abandoned = time.Minute
 
-// Put gives a file a content without waiting for the disk: for what can be made again at any time. begun
-// is the name under which it is written. Somebody else who does the same has priority: then nothing is
-// done. A reader sees the old content or the new one, as long as the machine is up; should a writer be
-// taken for dead who is only slow, the new one may be cut off.
+// Put replaces a file without waiting for the disk, for content that can be made again at any time.
+// begun is the name of the temporary file. If another process is writing, Put does nothing. A
+// reader sees the old or the new content, as long as the machine is up. If a slow writer is taken
+// for dead, the new content may be incomplete.
 func (d *Dir) Put(name, begun string, content []byte) error {
 	err := d.Create(begun, content)
 	if errors.Is(err, fs.ErrExist) {
 		if info, statErr := d.Lstat(begun); statErr == nil && time.Since(info.Changed) > abandoned {
-			return d.Unlink(begun) // the next one finds the way free
+			return d.Unlink(begun) // so that the next writer can begin
 		}
 		return nil
 	}

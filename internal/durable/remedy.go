@@ -17,40 +17,39 @@ import (
 	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
-// Remedies are commands to paste. Each can be carried out by the user that is told of it, and loses
-// nothing. Whoever could write to a file may have it open still, and write to it after it was
-// looked at: the remedy is a copy, which only we ever had. A directory gives nobody who has it open
-// a right that its mode does not.
+// Remedies are commands to paste. The user that sees one can run it, and it loses nothing. Another
+// user who could write to a file may still have it open, and write to it after it was checked. So
+// the remedy makes a copy, which only we have opened. An open directory gives no rights beyond its
+// mode.
 
-// ownDirectory is for places that are somebody else's to change.
+// ownDirectory is the remedy for places that belong to somebody else.
 const ownDirectory = "mkdir -p -m 0700 ~/rollback-versions  # a directory of your own, to be named in place of this one"
 
-// copyFile returns the command that shows a copy of a file and then asks whether to put it in its
-// place.
+// copyFile returns the command that shows a copy of a file, and then asks whether to replace the
+// file by it.
 func copyFile(path string) string {
 	p, c := Quote(path), Quote(path+".copy")
 	return "(umask 077 && cp " + p + " " + c + ") && cat -v " + c + " && mv -i " + c + " " + p
 }
 
-// CopyDir returns the command that puts a copy of a directory in its place, which nobody else has
-// open.
+// CopyDir returns the command that replaces a directory by a copy, which nobody else has open.
 func CopyDir(path string) string {
 	p, c := Quote(path), Quote(join(filepath.Dir(path), "copy."+filepath.Base(path)))
 	return "(umask 077 && cp -R " + p + " " + c + ") && cat -v " + c + "/* && mv " + p + " " + Quote(aside(path)) + " && mv " + c + " " + p
 }
 
-// putAside returns the command that gives an entry a name that is neither an execution's nor a
-// file's.
+// putAside returns the command that renames an entry, so that its name is neither that of an
+// execution nor of a version file.
 func putAside(path string) string { return "mv " + Quote(path) + " " + Quote(aside(path)) }
 
-// mostLookedAt bounds how much below a directory is looked at for one remedy, and named in it.
+// mostLookedAt limits how much below a directory is inspected, and named, for one remedy.
 const (
 	mostLookedAt = 10_000
 	mostNamed    = 20
 )
 
-// withRemedy gives the error of a path that was refused a remedy for all of it, or none that can't
-// be carried out.
+// withRemedy adds to the error of a refused path a remedy for the whole path. It adds none if the
+// user could not run it.
 func (c checker) withRemedy(path string, err error) error {
 	var insecure *InsecureError
 	if !errors.As(err, &insecure) || insecure.Remedy == ownDirectory {
@@ -73,7 +72,7 @@ func (c checker) withRemedy(path string, err error) error {
 	}
 	real, evalErr := filepath.EvalSymlinks(path)
 	if evalErr != nil {
-		real = path // not made yet
+		real = path // does not exist yet
 	}
 	var wide []string
 	for parent := filepath.Dir(real); parent != "/"; parent = filepath.Dir(parent) {
@@ -95,8 +94,8 @@ func (c checker) withRemedy(path string, err error) error {
 	return err
 }
 
-// withTreeRemedy gives the error of a directory of ours that others can write to a remedy for all
-// that is below it, too.
+// withTreeRemedy adds to the error of a directory that others can write to a remedy that includes
+// everything below.
 func withTreeRemedy(err error) error {
 	var insecure *InsecureError
 	if errors.As(err, &insecure) && strings.HasPrefix(insecure.Remedy, "chmod ") {
@@ -105,8 +104,8 @@ func withTreeRemedy(err error) error {
 	return err
 }
 
-// treeRemedy returns one command for everything that is wrong with some parents, with the modes of
-// directories at and below a path, and with the files there.
+// treeRemedy returns one command for some insecure parents, for the modes of directories at and
+// below a path, and for the files there.
 func treeRemedy(path string, parents []string) string {
 	wide, files := flaws(path)
 	var commands []string
@@ -133,7 +132,7 @@ func treeRemedy(path string, parents []string) string {
 // that others could have written.
 func flaws(path string) (wide, files []string) {
 	seen := 0
-	// It gives no error: what can't be looked at is told of when it is opened.
+	// No error: what can't be inspected is reported when it is opened.
 	_ = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
 		if seen++; seen > mostLookedAt {
 			return fs.SkipAll
@@ -166,8 +165,8 @@ func aside(path string) string { return join(filepath.Dir(path), "old."+filepath
 
 var plain = lazyregexp.New(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// Quote makes one shell word of a path. Names can hold anything, and remedies are there to be
-// pasted: into any shell if the path can be printed, otherwise into those that know $'…'.
+// Quote quotes a path for a shell. Names can contain anything, and remedies are pasted. A printable
+// path works in any shell, others in shells that support $'…'.
 func Quote(path string) string {
 	if plain.MatchString(path) {
 		return path

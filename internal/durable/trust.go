@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InsecureError says that a directory or file is refused because somebody else might have put it
-// there or written to it.
+// InsecureError means that a directory or file is refused because another user could have created
+// it or written to it.
 type InsecureError struct {
 	Path    string
-	Problem string // reads on after the path
+	Problem string // continues the sentence after the path
 	Remedy  string // the command to type
 }
 
@@ -25,26 +25,26 @@ func (e *InsecureError) Error() string { return fmt.Sprintf("%q %s", e.Path, e.P
 // maxLinks is how many symbolic links a path may lead through, as in Linux.
 const maxLinks = 40
 
-// Open opens a directory that must be ours alone: no link, owned by the effective user, not
-// writable by others, below parents that belong to root or us and are sticky where others can write
-// to them. Otherwise the error is an *InsecureError. With create, what is missing of the path is
-// made, mode 0700, each entry on stable storage before the next; without, it is an error that wraps
-// [fs.ErrNotExist].
+// Open opens a directory that must be ours alone. It is not a link, belongs to the effective user,
+// and only that user can write to it. Its parents belong to root or us, and are sticky if others
+// can write to them. Otherwise the error is an *InsecureError. With create, the missing part of the
+// path is made with mode 0700, each directory on stable storage before the next. Without, a missing
+// directory is an error that wraps [fs.ErrNotExist].
 func Open(system System, path string, create bool) (*Dir, error) {
 	return checker{}.open(system, path, create)
 }
 
-// OpenVolume is Open for a directory on the volume of a pod, whose mount belongs to root and can be
-// written by others in the pod. Such a directory is a parent like any other; what is below it
-// belongs to us, or is such a volume. Others can then take our directory away, and put nothing of
-// theirs in its place. What the kubelet made writable by the volume's group is taken back where it
-// is ours.
+// OpenVolume is Open for a directory on a volume of a pod. The mount of a volume belongs to root,
+// and others in the pod can write to it. Such a directory is accepted as a parent. What is below it
+// must belong to us, or be such a volume, too. Others can then remove or rename our directory, but
+// can't replace it by one of theirs. Group permissions that the kubelet has added to what is ours
+// are removed.
 func OpenVolume(system System, path string, create bool) (*Dir, error) {
 	return checker{volume: true}.open(system, path, create)
 }
 
-// IsVolume reports whether a path is a directory that [OpenVolume] takes for a parent, and not for
-// one of ours.
+// IsVolume reports whether [OpenVolume] accepts the directory at a path as a parent, but not as one
+// of ours.
 func IsVolume(path string) bool {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -54,7 +54,7 @@ func IsVolume(path string) bool {
 	return isVolume(info) && checker{volume: true}.ours(path, info, "directory") != nil
 }
 
-// Volumes returns those parents of a path that only [OpenVolume] takes.
+// Volumes returns the parents of a path that only [OpenVolume] accepts.
 func Volumes(path string) []string {
 	var found []string
 	for parent := filepath.Dir(path); parent != "/"; parent = filepath.Dir(parent) {
@@ -85,15 +85,14 @@ func (c checker) walk(system System, path string, create bool) (*Dir, error) {
 	names = append(names, filepath.Base(path))
 	f, err := os.OpenFile(parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		// Parents that we may pass but not read are fine as long as nothing has to be created in
-		// them.
+		// Parents that we may pass but not read are fine, unless something must be created in them.
 		if errors.Is(err, fs.ErrPermission) && len(names) == 1 {
 			return c.openUnder(system, parent, names[0])
 		}
 		return nil, err
 	}
 	dir := &Dir{checker: c, f: f, system: system}
-	// What was opened, and not what was there a moment before: see resolve.
+	// Check the opened directory, and not what had that name a moment before: see resolve.
 	info, err := stat(f)
 	if err == nil {
 		err = c.parent(parent, info)
@@ -119,7 +118,7 @@ func (c checker) walk(system System, path string, create bool) (*Dir, error) {
 	return dir, nil
 }
 
-// next opens the next directory of a path: one of ours, or on the way to it a volume in a volume.
+// next opens the next directory of a path: one of ours or, before that, a volume in a volume.
 func (d *Dir) next(name string, last bool) (*Dir, error) {
 	sub, err := d.OpenDir(name)
 	if last || !d.volume || !errors.As(err, new(*InsecureError)) {
@@ -136,11 +135,11 @@ func (d *Dir) next(name string, last bool) (*Dir, error) {
 	return below, nil
 }
 
-// makeDir makes and opens a directory. It is fine if somebody else of our user was faster.
+// makeDir creates and opens a directory. If another process of this user was faster, that is fine.
 func (d *Dir) makeDir(name string, first bool) (*Dir, error) {
-	// A process that died between mkdir and fsync may have left us a parent whose own entry isn't
-	// on the disk yet. Only the deepest one that exists can be such: each is on the disk before the
-	// next is made in it. The root has no entry.
+	// A process that died between mkdir and fsync may have left a parent whose own entry is not on
+	// the disk yet. That can only be the deepest existing one: each is on the disk before the next
+	// is created. The root has no entry.
 	if first && d.Path() != "/" {
 		if err := d.SyncEntry(); err != nil {
 			return nil, err
@@ -156,12 +155,12 @@ func (d *Dir) makeDir(name string, first bool) (*Dir, error) {
 	return d.OpenDir(name)
 }
 
-// SyncEntry waits until the directory's own entry is on stable storage, for a directory that
-// somebody else may have just made.
+// SyncEntry waits until the directory's own entry is on stable storage: another process may have
+// just created it.
 func (d *Dir) SyncEntry() error {
 	f, err := os.OpenFile(filepath.Dir(d.Path()), unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrPermission) {
-		// A parent that we can't read is one that an administrator made d in, long ago.
+		// An administrator has made d in a parent that we can't read, long ago.
 		return nil
 	}
 	if err != nil {

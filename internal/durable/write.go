@@ -16,10 +16,10 @@ import (
 
 const tempPrefix = ".tmp-"
 
-// IsTemp reports whether a name is one of the temporary files that a dead writer can leave behind.
+// IsTemp reports whether a name is that of a temporary file, which a killed writer can leave.
 func IsTemp(name string) bool { return strings.HasPrefix(name, tempPrefix) }
 
-// WriteFile durably creates a file. A name that exists is an error that wraps [fs.ErrExist].
+// WriteFile durably creates a file. If the name exists, the error wraps [fs.ErrExist].
 func (d *Dir) WriteFile(name string, content []byte, mode fs.FileMode) error {
 	temp, err := d.writeTemp(content, mode)
 	if err != nil {
@@ -29,15 +29,15 @@ func (d *Dir) WriteFile(name string, content []byte, mode fs.FileMode) error {
 		return errors.Join(err, d.Unlink(temp))
 	}
 	if err := d.Sync(); err != nil {
-		// Nobody knows whether the entry is on the disk. An error means that it is not there, so
-		// make it true.
+		// It is unknown whether the entry is on the disk. An error must mean that it is not, so
+		// remove it.
 		return errors.Join(err, d.Unlink(name))
 	}
 	return nil
 }
 
-// ReplaceFile durably replaces a file's content, all or nothing. When only the last step failed,
-// the content is new but might not survive a power loss.
+// ReplaceFile durably replaces the content of a file, all or nothing. If only the last step fails,
+// the content is new but may not survive a power failure.
 func (d *Dir) ReplaceFile(name string, content []byte, mode fs.FileMode) error {
 	temp, err := d.writeTemp(content, mode)
 	if err != nil {
@@ -49,8 +49,8 @@ func (d *Dir) ReplaceFile(name string, content []byte, mode fs.FileMode) error {
 	return d.Sync()
 }
 
-// writeTemp writes a temporary file as far as stable storage and returns its name; after an error
-// there is none.
+// writeTemp writes a temporary file to stable storage and returns its name. After an error, no file
+// is left.
 func (d *Dir) writeTemp(content []byte, mode fs.FileMode) (string, error) {
 	temp := tempName()
 	f, err := d.system.Create(d.f, temp)
@@ -94,8 +94,7 @@ func (d *Dir) writeAll(f *os.File, content []byte) error {
 	return err
 }
 
-// Create makes a small file without waiting for the disk: for notes whose use ends with the
-// machine's uptime.
+// Create makes a small file without waiting for the disk, for notes that need not survive a reboot.
 func (d *Dir) Create(name string, content []byte) error {
 	f, err := d.system.Create(d.f, name)
 	if err != nil {
@@ -108,8 +107,8 @@ func (d *Dir) Create(name string, content []byte) error {
 	return nil
 }
 
-// Rename durably renames an entry, never over another one. renamed tells how far an error let it
-// come.
+// Rename durably renames an entry. It never replaces another one. renamed says whether the name was
+// changed, also after an error.
 func (d *Dir) Rename(from, to string) (renamed bool, err error) {
 	if err := d.system.Rename(d.f, from, to); err != nil {
 		return false, err
@@ -117,7 +116,7 @@ func (d *Dir) Rename(from, to string) (renamed bool, err error) {
 	return true, d.Sync()
 }
 
-// Remove durably removes files; those that are gone already are fine. It goes on after an error.
+// Remove durably removes files. Missing files are no error. It continues after an error.
 func (d *Dir) Remove(names ...string) error {
 	var errs []error
 	for _, name := range names {
@@ -131,8 +130,8 @@ func (d *Dir) Remove(names ...string) error {
 // Unlink removes a file without waiting for the disk.
 func (d *Dir) Unlink(name string) error { return d.system.Unlink(d.f, name) }
 
-// Mkdir durably makes a directory that is ours alone. A directory whose entry might not last is
-// removed again.
+// Mkdir durably makes a directory that is ours alone. If its entry may not last, it removes the
+// directory again.
 func (d *Dir) Mkdir(name string) error {
 	if err := d.system.Mkdir(d.f, name); err != nil {
 		return err
@@ -143,8 +142,8 @@ func (d *Dir) Mkdir(name string) error {
 	return nil
 }
 
-// Rmdir removes an empty directory without waiting for the disk. The second result is false when it
-// isn't empty.
+// Rmdir removes an empty directory without waiting for the disk. The result is false if it is not
+// empty.
 func (d *Dir) Rmdir(name string) (bool, error) {
 	err := d.system.Rmdir(d.f, name)
 	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
@@ -153,9 +152,8 @@ func (d *Dir) Rmdir(name string) (bool, error) {
 	return err == nil, err
 }
 
-// Sync waits until the directory's entries are on stable storage. A file system that has no such
-// operation says EINVAL or ENOTSUP and writes entries when it likes to: no caller could do better
-// there, so this is no error.
+// Sync waits until the directory's entries are on stable storage. Some file systems do not support
+// that, and return EINVAL or ENOTSUP: nothing better is possible there, so that is no error.
 func (d *Dir) Sync() error {
 	err := d.system.Sync(d.f)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
@@ -164,11 +162,11 @@ func (d *Dir) Sync() error {
 	return err
 }
 
-// Probe finds out whether WriteFile works now for a file of a size: it writes one, reads it back
-// and removes it, all as durably as if it mattered. A process that dies meanwhile leaves nothing
-// but a temporary file.
+// Probe checks that WriteFile works for a file of this size. It writes one, reads it back and
+// removes it, as durably as a real one. If the process dies meanwhile, only a temporary file is
+// left.
 func (d *Dir) Probe(size int) error {
-	// Nothing that a file system can compress, share or keep out of its blocks.
+	// Random content: a file system can't compress or share it, or store it in the inode.
 	content := make([]byte, size)
 	if _, err := cryptorand.Read(content); err != nil {
 		return err
@@ -184,7 +182,7 @@ func (d *Dir) Probe(size int) error {
 	return errors.Join(err, d.Remove(name))
 }
 
-// lookAndRename is for systems that can't rename without replacing in one step.
+// lookAndRename is for systems without an atomic rename that does not replace.
 func lookAndRename(dir int, from, to string) error {
 	var st unix.Stat_t
 	err := unix.Fstatat(dir, to, &st, unix.AT_SYMLINK_NOFOLLOW)

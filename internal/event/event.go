@@ -30,7 +30,8 @@ const (
 
 var resource = kube.Resource{Version: "v1", Kind: "Event", Plural: "events", Namespaced: true}
 
-// clusterNamespace has the Events on objects that have no namespace, as the API server wants it.
+// clusterNamespace is the namespace of Events about objects without a namespace. The API server
+// requires it.
 const clusterNamespace = "default"
 
 // Event is what happened to one object.
@@ -44,16 +45,16 @@ type Event struct {
 	At                    time.Time // zero: now
 }
 
-// name is the same for whoever tells of the same.
+// name is the same in all processes that report the same event.
 func (e Event) name() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{e.Run, e.Reason, e.Kind, e.Namespace, e.Name}))
 	return fmt.Sprintf("ebb-%x", sum[:8])
 }
 
-// longestMessage is what the API server takes of a message.
+// longestMessage is the API server's limit for a message.
 const longestMessage = 1024
 
-// Write writes one Event. One that is there already is no error.
+// Write writes one Event. If it exists already, that is no error.
 func Write(ctx context.Context, client *kube.Client, e Event) error {
 	at := e.At
 	if at.IsZero() {

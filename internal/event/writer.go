@@ -21,7 +21,7 @@ const (
 	outage = 2 * time.Second
 )
 
-// Writer writes Events in the background. A nil one writes none.
+// Writer writes Events in the background. A nil Writer writes none.
 type Writer struct {
 	open func() (*kube.Client, error)
 	log  *slog.Logger
@@ -30,19 +30,19 @@ type Writer struct {
 	client  *kube.Client
 	queue   []Event
 	working int
-	idle    chan struct{} // closed when nobody works; nil while nobody waits for it
+	idle    chan struct{} // closed when all is written; nil if nobody waits for that
 	told    map[string]bool
 	lost    int
-	why     error // of the first that was lost
+	why     error // of the first lost Event
 }
 
-// New returns a writer. open is called for the first Event; the writer uses a client of its own, so
-// that a cluster that is away takes none of the patience of the other.
+// New returns a writer. open is called for the first Event. The writer has a client of its own, so
+// that an outage does not use up the patience of other clients.
 func New(open func() (*kube.Client, error), log *slog.Logger) *Writer {
 	return &Writer{open: open, log: log, told: map[string]bool{}}
 }
 
-// Tell has an Event written, some time.
+// Tell writes an Event in the background.
 func (w *Writer) Tell(e Event) {
 	if w == nil {
 		return
@@ -102,7 +102,7 @@ func (w *Writer) work() {
 	}
 }
 
-// opened returns the writer's own client.
+// opened returns the client of the writer.
 func (w *Writer) opened() (*kube.Client, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,7 +117,7 @@ func (w *Writer) opened() (*kube.Client, error) {
 	return w.client, err
 }
 
-// Flush waits until all Events are written, at most for the limit, and says what was lost.
+// Flush waits until all Events are written, at most for the limit, and logs how many were lost.
 func (w *Writer) Flush(limit time.Duration) {
 	if w == nil {
 		return

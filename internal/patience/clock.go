@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// clock adds up time. What runs at the same time counts once.
+// clock adds up time. Periods that overlap count once.
 type clock struct {
 	mu      sync.Mutex
 	used    time.Duration
@@ -13,7 +13,7 @@ type clock struct {
 	since   time.Time
 }
 
-// start counts from the given time on, until stop is called.
+// start counts from the given time until stop is called.
 func (c *clock) start(at time.Time) (stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +39,7 @@ func (c *clock) spent() time.Duration {
 	return c.used + time.Since(c.since)
 }
 
-// reset begins again at nothing. What runs goes on from now.
+// reset starts again at zero. Periods that are not over count from now.
 func (c *clock) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,49 +10,48 @@ import (
 )
 
 const (
-	// Default is how long one outage is waited for.
+	// Default is how long to wait in one outage.
 	Default = 5 * time.Minute
-	// MostPause is the longest wish of a server's that is heeded: it may say an hour.
+	// MostPause is the longest pause that a server can ask for: some ask for an hour.
 	MostPause = 10 * time.Second
 
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
-	// silence is how long an attempt may go unanswered before it counts as waiting.
+	// silence is how long an attempt may get no answer before it counts as waiting.
 	silence = 5 * time.Second
-	// impatientLimit is for attempts after patience was used up on a server that
-	// still does not answer: each of many calls would hang for a full timeout.
+	// impatientLimit limits attempts after the patience is used up and the server still does not
+	// answer. Otherwise each of many calls would wait for a full timeout.
 	impatientLimit = 3 * time.Second
 )
 
-// Options say what is waited for, and for how long.
+// Options say which server to wait for, and how long.
 type Options struct {
-	// Server begins the sentences about it: "API server https://10.0.0.1", "EC2".
+	// Server is the beginning of sentences about it: "API server https://10.0.0.1", "EC2".
 	Server string
-	// Each is how long one outage is waited for. Default 5 minutes.
+	// Each is how long to wait in one outage. Default 5 minutes.
 	Each time.Duration
-	// Total bounds the time of all outages together. 0 is no bound.
+	// Total limits the time of all outages together. 0 means no limit.
 	Total time.Duration
 	// FirstPause is the pause after a first attempt; each next one is twice as long, up to
 	// 5 s. Default 100 ms.
 	FirstPause time.Duration
-	// Log hears of outages. Default: nobody.
+	// Log gets messages about outages. Default: no log.
 	Log *slog.Logger
 }
 
-// Patience is the account of the time spent waiting for one server. It is safe for
-// concurrent use.
+// Patience counts the time spent waiting for one server. It is safe for concurrent use.
 type Patience struct {
 	o Options
 
-	outage clock // of the outage that goes on
+	outage clock // of the present outage
 	total  clock // of all outages
-	busy   clock // that, and what was waited for otherwise
+	busy   clock // all outages, and other waiting
 
 	mu     sync.Mutex
 	report report
 }
 
-// New returns the patience with a server.
+// New returns the patience for a server.
 func New(o Options) *Patience {
 	if o.Each == 0 {
 		o.Each = Default
@@ -66,14 +65,14 @@ func New(o Options) *Patience {
 	return &Patience{o: o, report: report{server: o.Server, log: o.Log}}
 }
 
-// Waited returns how long was waited so far.
+// Waited returns how long the calls have waited so far.
 func (p *Patience) Waited() time.Duration { return p.busy.spent() }
 
-// Waiting counts the time until done is called as waited. It is for what a server that answers
-// does in its own time, and is charged to no outage.
+// Waiting counts the time until done is called as waiting time. It is for work of a server that
+// does answer, and counts for no outage.
 func (p *Patience) Waiting() (done func()) { return p.busy.start(time.Now()) }
 
-// Answered notes that the server is there, which ends an outage.
+// Answered records that the server has answered, which ends an outage.
 func (p *Patience) Answered(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,15 +91,15 @@ func (p *Patience) left() time.Duration {
 	return left
 }
 
-// Miss is an attempt that brought no usable answer.
+// Miss is an attempt without a usable answer.
 type Miss struct {
 	Reason string        // for the log, on one line
-	After  time.Duration // the server's wish for the next attempt, or 0
+	After  time.Duration // the pause that the server asked for, or 0
 	Err    error
 }
 
-// UnavailableError means that a server gave no usable answer until patience was used up.
-// It wraps the last attempt's error.
+// UnavailableError means that a server gave no usable answer until the patience was used up. It
+// wraps the error of the last attempt.
 type UnavailableError struct {
 	Server string
 	Reason string
@@ -114,22 +113,22 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("%s does not answer (%s), waited %s", e.Server, e.Reason, e.Waited.Round(time.Millisecond))
 }
 
-// Wait is one call's part in the waiting. It waits for nothing before its first miss.
+// Wait is the waiting of one call. It begins with the first miss.
 type Wait struct {
 	p      *Patience
 	pauses int
 
 	mu    sync.Mutex
 	over  bool
-	since time.Time // of the first attempt that missed
+	since time.Time // of the first missed attempt
 	stop  []func()
 }
 
-// Begin is for a call. Its End has to be called.
+// Begin begins a call. Its End must be called.
 func (p *Patience) Begin() *Wait { return &Wait{p: p} }
 
-// Limit shortens an attempt's time to the patience that is left: a silent server would
-// use up more than there is. A server that answers keeps its time when none is left.
+// Limit reduces the time of an attempt to the patience that is left, because a silent server would
+// use up more. If the server answers, an attempt keeps its time even if no patience is left.
 func (w *Wait) Limit(normal time.Duration) time.Duration {
 	left := w.left()
 	w.p.mu.Lock()
@@ -140,7 +139,7 @@ func (w *Wait) Limit(normal time.Duration) time.Duration {
 	return min(normal, max(left, impatientLimit))
 }
 
-// left returns the patience that this call has.
+// left returns the patience of this call.
 func (w *Wait) left() time.Duration {
 	left := w.p.left()
 	w.mu.Lock()
@@ -151,8 +150,8 @@ func (w *Wait) left() time.Duration {
 	return left
 }
 
-// Again pauses before another attempt. It fails with an [*UnavailableError] when patience is
-// used up, and with the context's error when that ends first.
+// Again pauses before another attempt. It returns an [*UnavailableError] when the patience is used
+// up, and the error of the context if that ends first.
 func (w *Wait) Again(ctx context.Context, m Miss, began time.Time) error {
 	if impatient(ctx) {
 		return &UnavailableError{Server: w.p.o.Server, Reason: m.Reason, Waited: time.Since(began), Err: m.Err}
@@ -163,14 +162,14 @@ func (w *Wait) Again(ctx context.Context, m Miss, began time.Time) error {
 	}
 	pause := min(w.p.o.FirstPause<<min(w.pauses, 10), lastPause)
 	w.pauses++
-	// Clients that lost the same server should not come back in step.
+	// Random, so that many clients of one server do not return at the same moment.
 	pause = pause/2 + rand.N(pause/2+1)
 	return Sleep(ctx, min(max(pause, min(m.After, MostPause)), left))
 }
 
 type impatientKey struct{}
 
-// Impatient returns a context of calls that are not worth any waiting: the first attempt decides.
+// Impatient returns a context for calls that should not wait: the first attempt decides.
 func Impatient(ctx context.Context) context.Context {
 	return context.WithValue(ctx, impatientKey{}, true)
 }
@@ -179,16 +178,16 @@ func impatient(ctx context.Context) bool {
 	return ctx.Value(impatientKey{}) != nil
 }
 
-// Watch counts an attempt as waiting once it has been silent for a while: nobody has to guess
-// what goes on. why is asked then. stop is for its end.
+// Watch counts an attempt as waiting after it has got no answer for a while, and calls why then.
+// stop is called at the end of the attempt.
 func (w *Wait) Watch(ctx context.Context, began time.Time, why func() string) (stop func() bool) {
 	return time.AfterFunc(silence, func() {
 		w.note(ctx, fmt.Sprintf("%s %s", why(), silence), began)
 	}).Stop
 }
 
-// waited returns how long was waited: by this call, or by all in the outage or the total that
-// ended its waiting.
+// waited returns the waiting time of this call, or of all calls if their outage or total time ended
+// this one.
 func (w *Wait) waited() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -199,10 +198,10 @@ func (w *Wait) waited() time.Duration {
 	return waited
 }
 
-// note charges the time since the attempt began and returns the patience that is left.
+// note counts the time since the attempt began, and returns the patience that is left.
 func (w *Wait) note(ctx context.Context, reason string, began time.Time) time.Duration {
 	w.mu.Lock()
-	if w.over { // it was answered just now
+	if w.over { // another call has just been answered
 		w.mu.Unlock()
 		return w.left()
 	}
@@ -229,7 +228,7 @@ func (w *Wait) End() {
 	w.stop = nil
 }
 
-// Sleep waits for d, or for the end of the context, whose error it then returns.
+// Sleep waits for d. If the context ends first, it returns the error of the context.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -8,30 +8,30 @@ import (
 )
 
 const (
-	// logEvery is how often an outage that goes on is mentioned, and how soon after a line
-	// about one outage another may be mentioned.
+	// logEvery is how often a long outage is logged. It is also the shortest time between messages
+	// about two outages.
 	logEvery = 10 * time.Second
-	// longestHush is how rarely a server that keeps coming and going is mentioned.
+	// longestHush is the longest pause between messages about a server that fails again and again.
 	longestHush = 5 * time.Minute
 )
 
-// report tells of outages. A server that flaps would be worth two lines a request: each outage
-// that is told makes the next one wait twice as long for its line, unless it lasts.
+// report logs outages. A flapping server would cause two messages a request. So each outage that is
+// logged doubles the pause before the next message, except for an outage that lasts.
 type report struct {
 	server string
 	log    *slog.Logger
 
-	down  bool // the latest attempt of any call brought no usable answer
+	down  bool // the last attempt of any call got no usable answer
 	since time.Time
-	told  bool // this outage was
+	told  bool // this outage was logged
 
 	last     time.Time // line
 	hush     time.Duration
-	untold   int // outages since the last line, with the one that goes on
+	untold   int // outages since the last message, including the present one
 	untoldBy time.Time
 }
 
-// missed notes an attempt without a usable answer.
+// missed records an attempt without a usable answer.
 func (r *report) missed(ctx context.Context, reason string, left time.Duration) {
 	now := time.Now()
 	if !r.down {
@@ -61,7 +61,8 @@ func (r *report) missed(ctx context.Context, reason string, left time.Duration) 
 			r.server, reason, r.untold, now.Sub(r.untoldBy).Round(time.Second), left)
 	}
 	if !r.told {
-		// Soon after the last one: it flaps. Otherwise it is told of as the first time.
+		// Soon after the last message, the server is flapping. Otherwise log as for the first
+		// outage.
 		if !r.last.IsZero() && now.Sub(r.last) < 2*quiet {
 			r.hush = min(2*quiet, longestHush)
 		} else {
@@ -72,7 +73,7 @@ func (r *report) missed(ctx context.Context, reason string, left time.Duration) 
 	r.log.WarnContext(ctx, text)
 }
 
-// answered notes the end of an outage.
+// answered records the end of an outage.
 func (r *report) answered(ctx context.Context) {
 	r.down = false
 	if !r.told {

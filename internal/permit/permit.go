@@ -1,15 +1,15 @@
-// Package permit asks, at the last moment, whether a changing request may still be sent.
+// Package permit checks, at the last moment, whether a changing request may still be sent.
 //
-// A process that was stopped, or whose machine slept, does not know how long that was: it goes on
-// where it was, and that may be just before a request, after its right to make changes has gone to
-// somebody else. So whoever makes a request puts a check into its context ([With]), and clients call
-// it when they begin to send ([Check]) and when the request's body is written to the connection
-// ([Body]).
+// A process that was stopped, or whose machine slept, continues where it was and does not know how
+// long that took. This may be just before a request, after another process has taken over its
+// execution. So the caller of a request puts a check into its context ([With]). Clients call the
+// check when they begin to send ([Check]), and when the body of the request is written to the
+// connection ([Body]).
 //
 // Avoid checks that take time: they are called while a connection is in use.
 //
-// Promised: a request whose check fails is not carried out. What is left is the moment between the
-// check and the write to the connection, which a few instructions fill.
+// Promised: a request whose check fails is not carried out. Only the moment between the check and
+// the write to the connection, a few instructions, is not covered.
 package permit
 
 import (
@@ -21,19 +21,19 @@ import (
 
 type key struct{}
 
-// With returns a context for changing requests that are sent only while check returns nil.
+// With returns a context for changing requests. They are sent only while check returns nil.
 func With(ctx context.Context, check func() error) context.Context {
 	return context.WithValue(ctx, key{}, check)
 }
 
-// RefusedError is a request that was not sent. It wraps what the check said.
+// RefusedError means that a request was not sent. It wraps the error of the check.
 type RefusedError struct{ Err error }
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("the request was not sent: %v", e.Err) }
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Check returns a [*RefusedError] if a context has a check that fails.
+// Check returns a [*RefusedError] if the context has a check and the check fails.
 func Check(ctx context.Context) error {
 	check, ok := ctx.Value(key{}).(func() error)
 	if !ok {
@@ -45,8 +45,8 @@ func Check(ctx context.Context) error {
 	return nil
 }
 
-// Body has the check of a request's context called whenever the request's body is read. A body that
-// ends early is no request to any server: it knows how long it was to be.
+// Body lets every read of the request's body call the check of its context. If the body ends early,
+// no server accepts the request, because its length was announced.
 func Body(req *http.Request) *http.Request {
 	if _, ok := req.Context().Value(key{}).(func() error); !ok || req.Body == nil || req.Body == http.NoBody {
 		return req
@@ -64,12 +64,12 @@ func Body(req *http.Request) *http.Request {
 
 type body struct {
 	io.ReadCloser
-	ctx  context.Context //nolint:containedctx // the request's own
+	ctx  context.Context //nolint:containedctx // that of the request
 	left int64
 }
 
-// Read checks nothing once all was read: the request is on its way then, and a last read only finds
-// the end.
+// Read does not check after the last byte: the request was sent by then, and another read only
+// returns the end.
 func (b *body) Read(p []byte) (int, error) {
 	if b.left > 0 {
 		if err := Check(b.ctx); err != nil {

@@ -1,5 +1,5 @@
-// Package reply is what the clients of servers share when they read what came back: whether
-// the server can be trusted, what kept it from answering, and how it is quoted.
+// Package reply has what the clients of servers share when they read an answer: whether the server
+// can be trusted, why it did not answer, and how it is quoted.
 package reply
 
 import (
@@ -14,8 +14,8 @@ import (
 // OneLine puts a text on one line.
 func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// Untrusted reports whether a connection failed because the other side's certificate is not one
-// that is trusted. Waiting does not fix that.
+// Untrusted reports whether a connection failed because the certificate of the other side is not
+// trusted. Waiting does not help.
 func Untrusted(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
@@ -26,11 +26,11 @@ func Untrusted(err error) bool {
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid)
 }
 
-// ErrTime is the cause of an attempt whose time was over.
+// ErrTime is the cause if an attempt has reached its time limit.
 var ErrTime = errors.New("no answer in time")
 
-// Cause drops the method and URL that net/http puts in front: whoever asked names what was
-// asked of whom.
+// Cause removes the method and URL that net/http puts before an error: the caller says what was
+// asked of which server.
 func Cause(err error) error {
 	var inner *url.Error
 	switch {
