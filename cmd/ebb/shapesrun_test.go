@@ -82,6 +82,9 @@ func runShape(ts *testscript.TestScript, name, content string) {
 	}
 	where := fmt.Sprintf("kraken: {kubeconfig_path: %q, rollback_versions_directory: shape-versions, ", ts.Getenv("SHAPES_KUBECONFIG"))
 	config = strings.Replace(config, "kraken: {", where, 1)
+	if !strings.Contains(config, "tunings:") {
+		config += "tunings: {wait_duration: 0}\n" // a minute between two scenarios otherwise
+	}
 	ts.Check(os.WriteFile(ts.MkAbs("shape-config.yaml"), []byte(config), 0o600))
 	code, said := runInForce(ts, name, "shape-config.yaml", scenarioType != "config")
 	// Without an effect it is 1. What ends by itself, such as the kill of a pod, may have ended before the signal came.
