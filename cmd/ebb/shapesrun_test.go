@@ -130,7 +130,12 @@ func runInForce(ts *testscript.TestScript, name, config string, interrupt bool) 
 			return false
 		}
 	}
-	if !eventually(ended) && !eventually(ended) && !eventually(ended) { // the longest have several maps, each with a helper pod
+	// The longest have several maps, each with a helper pod.
+	stopped := false
+	for range 3 {
+		stopped = stopped || eventually(ended)
+	}
+	if !stopped {
 		if err := cmd.Process.Kill(); err != nil {
 			ts.Logf("kill: %v", err)
 		}
