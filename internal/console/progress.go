@@ -125,13 +125,14 @@ func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (on
 	var latest atomic.Value
 	latest.Store("")
 	state := func(what string) string {
-		text := fmt.Sprint(done.Load())
-		if all := total(); all > 0 {
-			text += fmt.Sprintf(" of %d", all)
+		now := done.Load()
+		text := fmt.Sprint(now)
+		if all := total(); all > 0 { // what was done before it was counted may be missing
+			text += fmt.Sprintf(" of %d", max(int64(all), now))
 		}
 		text += what
 		if seconds := time.Since(began).Seconds(); seconds >= 1 {
-			text += fmt.Sprintf(" (%.0f/s)", float64(done.Load())/seconds)
+			text += fmt.Sprintf(" (%.0f/s)", float64(now)/seconds)
 		}
 		return text
 	}

@@ -189,13 +189,15 @@ func TestCancelledIsNotCaught(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || errors.As(err, &unknown) || reason(err) != "" {
 			t.Errorf("%s not begun: got %v (%q)", verb, err, reason(err))
 		}
-		// While the server is waited for.
+		// While the server is waited for: its answer is in the log before the pause begins.
 		ctx, cancel = context.WithCancel(t.Context())
-		proxy.Script(v.method, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-			time.AfterFunc(20*time.Millisecond, cancel)
-			sandboxtest.Refuse(http.StatusTooManyRequests, 30*time.Second)(w, r, forward)
-		})
-		err = v.do(ctx, c, ns, before)
+		book := logbook{hook: func(line string) {
+			if strings.Contains(line, "(429 ") {
+				cancel()
+			}
+		}}
+		proxy.Script(v.method, sandboxtest.Refuse(http.StatusTooManyRequests, 30*time.Second))
+		err = v.do(ctx, open(t, file, Options{Logger: book.logger()}), ns, before)
 		if !errors.Is(err, context.Canceled) || errors.As(err, &unknown) || reason(err) != "" {
 			t.Errorf("%s waiting: got %v (%q)", verb, err, reason(err))
 		}
