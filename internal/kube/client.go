@@ -25,16 +25,16 @@ type Object = map[string]any
 
 // Options configure [New]. The zero value is fine.
 type Options struct {
-	// Patience is how long an API server that gives no usable answer is waited for, in
-	// each outage. Calls that wait at the same time share it. Default 5 minutes.
+	// Patience is how long calls wait in one outage, for an API server that gives no usable answer.
+	// Calls that wait at the same time share it. Default 5 minutes.
 	Patience time.Duration
-	// TotalPatience bounds the time of all outages together: a replay should come to an
-	// end. 0 is no bound.
+	// TotalPatience limits the time of all outages together, so that a replay comes to an end. 0
+	// means no limit.
 	TotalPatience time.Duration
-	// MutationTimeout is sent along with every change: the server gives up on it
-	// after that time. Default 10 s.
+	// MutationTimeout is sent with each request that changes something: the server gives the
+	// request up after that time. Default 10 s.
 	MutationTimeout time.Duration
-	// Logger hears about waiting, and of lost answers. Default: nobody.
+	// Logger gets messages about waiting and about lost answers. Default: no log.
 	Logger     *slog.Logger
 	firstPause time.Duration // see [patience.Options]
 	// UserAgent names the program in the API server's audit log. Default: the
@@ -44,8 +44,8 @@ type Options struct {
 
 const (
 	defaultReadTimeout = 15 * time.Second
-	// slack is how much longer than the server a client waits: an answer that says
-	// "timed out" is worth more than none.
+	// slack is how much longer than the server the client waits. After that time the server answers
+	// "timed out", which says more than no answer.
 	slack = 2 * time.Second
 )
 
@@ -76,14 +76,14 @@ func New(config *rest.Config, o Options) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	// The server's priority and fairness throttles; the client's 5 requests a
-	// second would only make an undo slow.
+	// The server limits its load itself (API Priority and Fairness). client-go's default of 5
+	// requests a second would only make an undo slow.
 	config.QPS = -1
 	if o.UserAgent != "" {
 		config.UserAgent = o.UserAgent
 	}
-	// First of all wrappers, so next to the network: what credential plugins add comes by there
-	// too.
+	// The first wrapper is the one next to the network, so it sees the headers of credential
+	// plugins, too.
 	wrap := config.WrapTransport
 	config.WrapTransport = credential.Transport
 	if wrap != nil {
@@ -95,7 +95,7 @@ func New(config *rest.Config, o Options) (*Client, error) {
 	if err != nil {
 		return nil, &ConfigError{Err: err}
 	}
-	// The bearer token is put on every request, one that a redirect makes too.
+	// The bearer token is put on each request, also on one that follows a redirect.
 	httpClient.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		if req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme || len(via) > 9 {
 			return http.ErrUseLastResponse
@@ -126,7 +126,7 @@ func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 // Waited returns how long the client has waited for its API server so far.
 func (c *Client) Waited() time.Duration { return c.patience.Waited() }
 
-// Load is what the answers so far tell of how busy the API server is.
+// Load says how busy the API server is, by its answers so far.
 type Load struct {
 	Throttled int64         // answers that said that there were too many requests
 	Answers   int64         // all that were the server's
@@ -149,12 +149,12 @@ func printable(host string) string {
 	return host
 }
 
-// RESTConfig returns a copy of the configuration, for what is not a plain request,
-// such as exec. Its user has to set deadlines and retry.
+// RESTConfig returns a copy of the configuration, for what is not a plain request, such as exec.
+// The caller has to set deadlines and to retry.
 func (c *Client) RESTConfig() *rest.Config { return rest.CopyConfig(c.config) }
 
-// ClusterUID returns what identifies the cluster: the UID of its kube-system
-// namespace, "" with the error if that can't be read.
+// ClusterUID returns the UID of the namespace kube-system, which identifies the cluster. If it
+// can't be read, it returns "" and the error.
 func (c *Client) ClusterUID(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	uid := c.clusterUID

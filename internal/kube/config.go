@@ -15,13 +15,13 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// ConfigError means that a kubeconfig can't be used, whatever is asked with it: nothing was
-// sent, and nothing will be until a person has changed it.
+// ConfigError means that a kubeconfig can't be used for any request. Nothing was sent. Somebody has
+// to change the kubeconfig first.
 type ConfigError struct {
-	// File is the kubeconfig, or the list of those that were looked for. It is empty for a
-	// configuration that came from no file.
+	// File is the kubeconfig, or the list of the files that were looked for. It is empty for a
+	// configuration without a file.
 	File string
-	// Context is the kubeconfig's context that was wanted, where it came to that.
+	// Context is the context that was wanted, or "" if the error came before that.
 	Context string
 	Err     error
 
@@ -44,14 +44,14 @@ func (e *ConfigError) Error() string {
 // Hints is what can be done about it.
 func (e *ConfigError) Hints() []string { return e.hints }
 
-// noPlace reports whether a file can't be where it is looked for by default. A user of a pod may have
-// /dev/null as home, or that of root, which he may not look into.
+// noPlace reports whether the default path of a file can't exist. In a pod, the home of a user may
+// be /dev/null, or the home of root, which the user may not read.
 func noPlace(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrPermission) && path == clientcmd.RecommendedHomeFile && inPod()
 }
 
-// inPod reports whether there is a service account's token to use instead.
+// inPod reports whether there is a token of a service account to use instead.
 func inPod() bool {
 	_, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token")
 	return err == nil
@@ -106,8 +106,8 @@ func LoadConfig(kubeconfig, context string) (*rest.Config, error) {
 	return config, nil
 }
 
-// otherFile advises on a file that is not there. KUBECONFIG is no way out for somebody who
-// named a file: that goes first.
+// otherFile returns hints for a file that is not there. KUBECONFIG does not help somebody who named
+// a file, since the named file is used first.
 func otherFile(kubeconfig string) []string {
 	set := os.Getenv(clientcmd.RecommendedConfigPathEnvVar)
 	switch {
@@ -124,8 +124,9 @@ func otherFile(kubeconfig string) []string {
 // mostKubeconfig is far more than a file with hundreds of clusters has.
 const mostKubeconfig = 16 << 20
 
-// checkKubeconfig refuses what clientcmd would wait for, or read until memory ends. It reads a
-// file more than once, so that a pipe never worked.
+// checkKubeconfig refuses what is no regular file, and a file that is too large: clientcmd would
+// wait for it, or read until the memory is full. A pipe can't work, since clientcmd reads a file
+// twice.
 func checkKubeconfig(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -139,8 +140,8 @@ func checkKubeconfig(path string) error {
 	return nil
 }
 
-// checkContext refuses a context that isn't there. No context at all is left to
-// clientcmd: it is how a pod's own service account gets its turn.
+// checkContext refuses a context that does not exist. If none is named, clientcmd chooses, and may
+// use the service account of the pod.
 func checkContext(raw *clientcmdapi.Config, current string) *ConfigError {
 	if current == "" && len(raw.Contexts) == 0 {
 		return nil

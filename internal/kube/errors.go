@@ -26,8 +26,7 @@ type Error struct {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Error explains the refusals that people can do something about, and leaves the
-// others in the server's words.
+// Error explains refusals that somebody can fix, and gives others in the words of the server.
 func (e *Error) Error() string {
 	var status apierrors.APIStatus
 	reason, _ := e.Catch()
@@ -39,7 +38,7 @@ func (e *Error) Error() string {
 	case http.StatusUnauthorized:
 		return e.request() + ": " + unauthorized
 	case http.StatusForbidden:
-		// A quota and an admission policy answer 403 too, and have more to say.
+		// A quota and an admission policy answer 403, too, with a text of their own.
 		if user := deniedUser.FindStringSubmatch(s.Message); user != nil {
 			return fmt.Sprintf("user %q may not %s %s%s (403)", user[1], e.Verb, e.Resource, e.where())
 		}
@@ -69,8 +68,8 @@ func (e *Error) Hints() []string {
 	return nil
 }
 
-// General returns what is wrong with the server or the credentials, whatever is asked.
-// It is "" where the trouble is with this request.
+// General returns what is wrong with the server or the credentials for any request. It is "" if the
+// error is about this request only.
 func (e *Error) General() string {
 	var unavailable *UnavailableError
 	if errors.As(e.Err, &unavailable) {
@@ -85,8 +84,8 @@ func (e *Error) General() string {
 	return ""
 }
 
-// Catch returns what a script sees of this error: a reason such as "NotFound",
-// "Forbidden", "Conflict", "Unavailable" or "UnknownOutcome", and the HTTP status or 0.
+// Catch returns what a script gets of this error: a reason such as "NotFound", "Forbidden",
+// "Conflict", "Unavailable" or "UnknownOutcome", and the HTTP status or 0.
 func (e *Error) Catch() (reason string, code int) {
 	var (
 		unknown     *UnknownOutcomeError
@@ -151,14 +150,14 @@ func (e *Error) where() string {
 	return fmt.Sprintf(" in namespace %q", e.Namespace)
 }
 
-// UnavailableError means that the API server did not give a usable answer until
-// the client's patience was used up. It wraps the last cause.
+// UnavailableError means that the API server gave no usable answer until the patience of the client
+// was used up. It wraps the last cause.
 type UnavailableError = patience.UnavailableError
 
-// UnknownOutcomeError means that a write may have landed, or may still land: it
-// was sent, its answer was lost, and reading back did not settle it. It wraps an
-// [*UnavailableError] or the context's error, but no refusal of the API server's,
-// such as AlreadyExists: nothing may be concluded from that.
+// UnknownOutcomeError means that a write may have landed, or may still land. It was sent, its
+// answer was lost, and reading the object back did not show the outcome. It wraps an
+// [*UnavailableError] or the error of the context. It wraps no refusal of the API server, such as
+// AlreadyExists, from which nothing may be concluded.
 type UnknownOutcomeError struct {
 	Err error
 }
@@ -169,8 +168,8 @@ func (e *UnknownOutcomeError) Error() string {
 	return "it is not known whether the change was made: " + reply.OneLine(e.Err.Error())
 }
 
-// NoKindError means that the API server does not know a kind, or that no version
-// was given for one that isn't built in.
+// NoKindError means that the API server does not know a kind, or that no version was given for a
+// kind that isn't built in.
 type NoKindError struct {
 	APIVersion, Kind string
 	hint             string
@@ -187,8 +186,8 @@ func (e *NoKindError) Error() string {
 // Hints is what can be done about it.
 func (e *NoKindError) Hints() []string { return []string{e.hint} }
 
-// CredentialError means that the kubeconfig's credential plugin failed: nothing
-// was sent, and asking again would run a broken command for minutes.
+// CredentialError means that the credential plugin of the kubeconfig failed. Nothing was sent. The
+// call is not repeated, since that would run a broken command for minutes.
 type CredentialError struct{ Err error }
 
 func (e *CredentialError) Error() string { return reply.OneLine(reply.Cause(e.Err).Error()) }
@@ -225,9 +224,8 @@ func (e *TrustError) Hints() []string {
 // deniedUser matches the text of the API server's authorizer.
 var deniedUser = lazyregexp.New(`User "([^"]*)" cannot \S+ `)
 
-// noValues matches what the API server says of a Secret without having looked at what is in it.
+// noValues matches messages of the API server about a Secret that can't contain its values.
 var noValues = lazyregexp.New(`User "[^"]*" cannot \S+ |^secrets "[^"]*" is forbidden: exceeded quota: `)
 
-// quotedObject matches what the server repeats of an invalid object, which may be a
-// secret.
+// quotedObject matches the part of an invalid object that the server repeats. It may be secret.
 var quotedObject = lazyregexp.New(`"\{.*\}"`)

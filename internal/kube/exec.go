@@ -28,11 +28,11 @@ import (
 	"github.com/ebb-chaos/ebb/internal/permit"
 )
 
-// maxOutput bounds each of a command's outputs: a script reads a few lines, and a
-// command that prints without end must not fill the memory.
+// maxOutput limits each output of a command. A script reads a few lines, and a command that prints
+// without end must not fill the memory.
 const maxOutput = 1 << 20
 
-// pingPeriod is how often a SPDY connection on which nothing is said is tried.
+// pingPeriod is how often an idle SPDY connection is checked.
 const pingPeriod = 5 * time.Second
 
 // ExecOptions say what to run where.
@@ -43,20 +43,18 @@ type ExecOptions struct {
 	Stdin          string
 }
 
-// ExecResult is what a command that ran to its end left. Each output is cut after
-// 1 MiB.
+// ExecResult is the result of a command that ran to its end. Each output is cut after 1 MiB.
 type ExecResult struct {
 	Stdout, Stderr string
 	Code           int
 }
 
-// Exec runs a command in a container and waits for its end. A command that ends
-// with another code than 0 is no error here.
+// Exec runs a command in a container and waits for its end. An exit code other than 0 is no error.
 //
-// While the command surely was not started, Exec tries again as long as the client
-// is patient. An error from the time that it may have been started is an
-// [*UnknownOutcomeError]: it is not repeated, and how far it came is not known. When
-// the context ends, the command may go on.
+// If the command surely was not started, Exec tries again until the patience of the client is used
+// up. If it may have been started, an error is an [*UnknownOutcomeError]: the command is not
+// repeated, and it is not known how far it came. The command may go on after the end of the
+// context.
 func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 	r := Resource{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true}
 	if err := checkObject(r, o.Namespace, o.Pod); err != nil {
@@ -106,8 +104,8 @@ func (c *Client) Exec(ctx context.Context, o ExecOptions) (ExecResult, error) {
 	}
 }
 
-// isOver reports whether a context has ended. While a connection is being upgraded, it has the deadline
-// of its context, and its timer may be the first to notice that.
+// isOver reports whether a context has ended. While a connection is being upgraded, it has the
+// deadline of its context, and its timer may be the first to notice that.
 func isOver(ctx context.Context) bool {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		<-ctx.Done()
@@ -117,7 +115,7 @@ func isOver(ctx context.Context) bool {
 
 // execOnce makes one attempt.
 func (c *Client) execOnce(ctx context.Context, q request, o ExecOptions, w *patience.Wait) (ExecResult, error) {
-	// client-go logs lost connections to stderr; they are our caller's to report.
+	// client-go logs lost connections to stderr. Here the caller reports them.
 	ctx = klog.NewContext(ctx, klog.Logger{})
 	req := c.rest.Post().AbsPath("api", "v1", "namespaces", o.Namespace, "pods", o.Pod, "exec")
 	for _, word := range o.Command {
@@ -144,8 +142,8 @@ func (c *Client) execOnce(ctx context.Context, q request, o ExecOptions, w *pati
 		err = ended
 	}
 	if httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) {
-		// SPDY is what API servers before 1.31 know, and some proxies, and what a
-		// user may who has no right to get pods/exec. Nothing was started yet.
+		// API servers before 1.31 and some proxies know only SPDY, and a user without the right to
+		// get pods/exec may use only that. Nothing was started yet.
 		if err = permit.Check(ctx); err == nil {
 			err = c.execSPDY(ctx, q, req.URL(), streams)
 		}
@@ -196,8 +194,8 @@ func (c *Client) execSPDY(ctx context.Context, q request, target *url.URL, strea
 	return err
 }
 
-// upgradeInTime bounds how long a server may take to begin with an exec, which may last
-// for hours afterwards. A command that changes something is only begun while that is permitted.
+// upgradeInTime limits how long a server may take to begin an exec. The exec itself may last for
+// hours. A command that changes something is begun only while that is permitted.
 func upgradeInTime(caller context.Context, rt http.RoundTripper, limit time.Duration) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		if err := permit.Check(caller); err != nil {
@@ -213,8 +211,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (rt roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return rt(r) }
 
-// notStarted returns a miss for an error that comes before a command can have been
-// started, and that waiting may fix.
+// notStarted returns a miss for an error that came before the command can have been started, and
+// that may end by waiting.
 func notStarted(err error) *patience.Miss {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
@@ -254,17 +252,17 @@ func refused(err error) error {
 	return upgrade
 }
 
-// notBegun matches what container runtimes say of a command that they could not start. They say
-// so after the connection was made, as of one that ended in another way.
+// notBegun matches the messages of container runtimes about a command that they could not start.
+// Such a message comes after the connection was made, as the result of a command does.
 var notBegun = lazyregexp.New(`failed to (create|start) exec|unable to start container process|OCI runtime exec failed|` +
 	`container not found|is not created or running|container is not running|container is in CONTAINER_EXITED state|` +
 	`cannot exec in a (stopped|deleted|paused) (container|state)|no running task found|` +
 	`executable file .* not found in \$PATH`)
 
-// outOfTime matches what they say when they gave up waiting: what they began may still start.
+// outOfTime matches their messages after a timeout: the command may still start.
 var outOfTime = lazyregexp.New(`(?i)deadline exceeded|timed? ?out|context canceled|connection reset|closed`)
 
-// neverBegan reports whether a container's runtime said that it started nothing.
+// neverBegan reports whether the container runtime said that it started nothing.
 func neverBegan(err error) bool {
 	var status *apierrors.StatusError
 	if !errors.As(err, &status) || !apierrors.IsInternalError(status) {
@@ -274,9 +272,8 @@ func neverBegan(err error) bool {
 	return notBegun.MatchString(text) && !outOfTime.MatchString(text)
 }
 
-// A statusUpgrader makes connections of which it is known whether the server sent
-// the command's status. client-go takes the end of a SPDY connection, however it
-// comes, for the end of a command with code 0.
+// A statusUpgrader makes connections that record whether the server sent the status of the command.
+// client-go takes any end of a SPDY connection for the end of a command with code 0.
 type statusUpgrader struct {
 	httpstream.UpgradeRoundTripper
 	request request
@@ -343,8 +340,8 @@ func (s *statusStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// limited keeps the beginning of what is written to it. A stream may still write
-// when its connection was given up.
+// limited keeps the beginning of what is written to it. A stream may still write after its
+// connection was given up.
 type limited struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -365,9 +362,9 @@ func (l *limited) String() string {
 	return l.text.String()
 }
 
-// within returns what do returns, or the context's error once that ends: client-go waits for
-// the answer to a SPDY upgrade, and before that for a credential plugin, whatever the context
-// says. What was given up ends by itself, or with the process.
+// within returns what do returns, or the error of the context if that ends first. It is needed
+// since client-go waits for a credential plugin and for the answer to a SPDY upgrade whatever the
+// context says. What was given up ends by itself, or with the process.
 func within[T any](ctx context.Context, do func() T) (T, error) {
 	done := make(chan T, 1)
 	go func() { done <- do() }()
@@ -376,7 +373,8 @@ func within[T any](ctx context.Context, do func() T) (T, error) {
 		return v, nil
 	case <-ctx.Done():
 	}
-	// Both may be so; an answer is worth more. One that comes of the context's end is on its way.
+	// Both may have happened, and an answer says more. An answer that the end of the context caused
+	// comes soon.
 	select {
 	case v := <-done:
 		return v, nil

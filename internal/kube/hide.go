@@ -9,14 +9,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 )
 
-// hidden stands where a value was.
+// hidden replaces a value.
 const hidden = "(hidden)"
 
-// shortestValue is what is worth hiding: shorter ones are found everywhere.
+// shortestValue is the length of the shortest value that is hidden. Shorter ones occur in any text.
 const shortestValue = 4
 
-// hideValues returns a refusal without the values of the object that was sent: API servers and
-// webhooks quote the environment of a container, and that is where people keep passwords.
+// hideValues returns a refusal without the values of the object that was sent. API servers and
+// webhooks quote the environment of a container, which may contain passwords.
 func hideValues(q request, s metav1.Status) metav1.Status {
 	values := q.values()
 	s.Message = hideIn(s.Message, values)
@@ -31,7 +31,7 @@ func hideValues(q request, s metav1.Status) metav1.Status {
 	return s
 }
 
-// values returns what the request's body has that is nobody's business.
+// values returns the values in the body of the request that may be secret.
 func (q request) values() []string {
 	var body Object
 	if len(q.body) == 0 || json.Unmarshal(q.body, &body) != nil {
@@ -40,8 +40,8 @@ func (q request) values() []string {
 	return valuesOf(body, nil)
 }
 
-// valuesOf finds the values of what has a name and a value, as environment variables and HTTP
-// headers have, and those of Secrets.
+// valuesOf finds the values of environment variables and HTTP headers, which have the fields name
+// and value, and the values of Secrets.
 func valuesOf(v any, found []string) []string {
 	switch v := v.(type) {
 	case Object:

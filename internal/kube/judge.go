@@ -13,16 +13,16 @@ import (
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
-// judge reads an answer, and holds it against the question: everything between here and the API
-// server can answer too, and a 404 of a gateway's is not absence. Its errors are a
-// *StatusError where the API server spoke about what it was asked, and a [*ForeignError] where
-// nothing may be concluded.
+// judge reads an answer, and checks that it belongs to the question. A gateway on the way can
+// answer, too, and its 404 does not mean that the object is absent. The error is a *StatusError if
+// the API server answered the question, and a [*ForeignError] if nothing may be concluded.
 func (q request) judge(r response) (Object, error) {
 	switch {
 	case r.code >= 200 && r.code < 300:
 		return q.success(r)
 	case r.code == http.StatusTooManyRequests:
-		// The API server's own limits answer in plain text. Either way nothing was carried out.
+		// The API server answers in plain text if it is overloaded. Whoever answered, nothing was
+		// done.
 		e := apierrors.NewTooManyRequests("too many requests", 0)
 		if s := readStatus(r); s != nil {
 			e.ErrStatus = *s
@@ -48,7 +48,8 @@ func (q request) judge(r response) (Object, error) {
 
 func statusError(s metav1.Status) error { return &apierrors.StatusError{ErrStatus: s} }
 
-// readStatus returns the API server's refusal, nil where the answer is none. Its details are there.
+// readStatus returns the refusal of the API server, or nil if the answer is none. Its details are
+// not nil.
 func readStatus(r response) *metav1.Status {
 	var s metav1.Status
 	if err := json.Unmarshal(r.body, &s); err != nil || s.Kind != "Status" || s.APIVersion != "v1" || s.Status != metav1.StatusFailure {
@@ -64,13 +65,13 @@ func readStatus(r response) *metav1.Status {
 	return &s
 }
 
-// about reports whether a refusal is about the very object of the request.
+// about reports whether a refusal is about the object of the request.
 func (q request) about(s *metav1.Status) bool {
 	d := s.Details // which readStatus made, if it was not there
 	kinds := d.Kind == q.resource.Plural || strings.EqualFold(d.Kind, q.resource.Kind) ||
-		// What a kubelet answers, the API server passes on as pods/log.
+		// The API server passes on the answer of a kubelet under the name pods/log.
 		q.subresource != "" && d.Kind == q.resource.Plural+"/"+q.subresource
-	// What is not there has no UID.
+	// An absent object has no UID.
 	absent := s.Code != http.StatusNotFound || d.UID == ""
 	return q.name != "" && d.Name == q.name && d.Group == q.resource.Group && kinds && absent
 }
@@ -95,7 +96,7 @@ func (q request) thing() string {
 // excerpt is how much of a foreign answer is quoted.
 const excerpt = 80
 
-// foreign says what answered.
+// foreign returns an error that says what answered.
 func foreign(r response, want string) *ForeignError {
 	got := reply.OneLine(string(r.body))
 	if len(got) > excerpt {
@@ -136,7 +137,8 @@ func (q request) success(r response) (Object, error) {
 	return object, nil
 }
 
-// What follows are the questions' own ideas of an answer. They return what came instead, or "".
+// The functions below check the answers to the different requests. They return what came instead,
+// or "" if the answer is right.
 
 // isA compares what an object says it is.
 func isA(object Object, apiVersion, kind string) string {
@@ -168,7 +170,7 @@ func (q request) object(object Object) string {
 	return ""
 }
 
-// deleted is the object, on its way out, or the news that it is gone.
+// deleted wants the object, which is being deleted, or a Status that says that it is gone.
 func (q request) deleted(object Object) string {
 	if object["kind"] != "Status" {
 		return q.object(object)
@@ -183,8 +185,8 @@ func (q request) deleted(object Object) string {
 	return ""
 }
 
-// list is a list of the objects that were asked for. Custom kinds may name their lists as they
-// like, but for the end.
+// list wants a list of the objects that were asked for. Custom kinds may name their lists as they
+// like, as long as the name ends with List.
 func (q request) list(list Object) string {
 	kind, _ := list["kind"].(string)
 	if got := isA(list, q.resource.APIVersion(), kind); got != "" || !strings.HasSuffix(kind, "List") ||
@@ -207,7 +209,7 @@ func (q request) list(list Object) string {
 		if got := selected(object); got != "" {
 			return fmt.Sprintf("%s with %q, which %s", kind, Meta(object).GetName(), got)
 		}
-		// Items of built-in kinds come without what they are.
+		// Items of built-in kinds come without apiVersion and kind.
 		if object["kind"] == nil && object["apiVersion"] == nil {
 			object["apiVersion"], object["kind"] = q.resource.APIVersion(), q.resource.Kind
 		}
@@ -223,7 +225,8 @@ func (q request) list(list Object) string {
 	return ""
 }
 
-// inProcess are the groups that the API server serves by itself, beside those of the common kinds.
+// inProcess are the API groups that the API server serves itself, besides those of the common
+// kinds.
 var inProcess = map[string]bool{
 	"": true, "admissionregistration.k8s.io": true, "apiextensions.k8s.io": true, "apiregistration.k8s.io": true,
 	"authentication.k8s.io": true, "authorization.k8s.io": true, "certificates.k8s.io": true, "events.k8s.io": true,

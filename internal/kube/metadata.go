@@ -10,32 +10,33 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// metaList is protobuf, which takes a tenth of the time that JSON takes. Refusals come as JSON: an API
-// server that has no such form for them takes the next one that is asked for.
+// metaList asks for protobuf, which takes a tenth of the time of JSON. Refusals come as JSON, since
+// they have no such protobuf form and the server then takes the next form in the list.
 const (
 	metaVersion = "meta.k8s.io/v1"
 	metaList    = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, " + jsonType
 )
 
-// ListMetadata reads the metadata of all objects of a built-in kind that match, in pages: of a thousand
-// Secrets, what they are and not what is in them. A server that can't leave out the rest is an error.
+// ListMetadata reads the metadata of all objects of a built-in kind that match, in pages. It never
+// reads the content of Secrets: a server that can't leave that out is an error.
 func (c *Client) ListMetadata(ctx context.Context, r Resource, namespace string, o ListOptions) ([]metav1.PartialObjectMetadata, error) {
 	found, wrong, err := c.listMetadata(ctx, r, namespace, o, true)
 	if err == nil && wrong {
-		// Now each page is judged before the next one is asked for, and asked for again.
+		// Now each page is checked before the next one is asked for, and asked for again if it is
+		// wrong.
 		found, _, err = c.listMetadata(ctx, r, namespace, o, false)
 	}
 	return found, err
 }
 
-// metadataPage is a page of a list, which is read while the next one is on its way.
+// metadataPage is a page of a list. It is decoded while the next page is being fetched.
 type metadataPage struct {
 	list metav1.PartialObjectMetadataList
 	got  string // what it is instead, "" if it is right
 }
 
-// listMetadata reads all pages. ahead: a page is judged while the next one is asked for, and all of them
-// are nothing if one is wrong.
+// listMetadata reads all pages. With ahead, a page is checked while the next one is fetched, and
+// the whole list is dropped if one page is wrong.
 func (c *Client) listMetadata(ctx context.Context, r Resource, namespace string, o ListOptions, ahead bool) (found []metav1.PartialObjectMetadata, wrong bool, err error) {
 	var pages []chan metadataPage
 	var newest func() metadataPage // reads the page that came last
@@ -77,10 +78,10 @@ func (c *Client) listMetadata(ctx context.Context, r Resource, namespace string,
 	return found, wrong, err
 }
 
-// protobufMagic begins what the API server encodes so.
+// protobufMagic is how the protobuf answers of the API server begin.
 var protobufMagic = []byte("k8s\x00")
 
-// metadataList returns a list of the metadata of objects, still encoded, or what came instead.
+// metadataList returns an encoded list of metadata, or what came instead.
 func metadataList(body []byte) (encoded []byte, got string) {
 	var envelope runtime.Unknown
 	content, ok := bytes.CutPrefix(body, protobufMagic)
@@ -93,7 +94,7 @@ func metadataList(body []byte) (encoded []byte, got string) {
 	return envelope.Raw, ""
 }
 
-// listMeta reads what comes first, the list's own metadata, and no items.
+// listMeta decodes the metadata of the list itself, which comes first, and no items.
 func listMeta(encoded []byte) (list metav1.PartialObjectMetadataList, got string) {
 	const tag = 1<<3 | 2 // of field 1, by its length
 	if len(encoded) > 0 && encoded[0] == tag {
@@ -136,8 +137,8 @@ func (q request) metadataPage(encoded []byte) (page metadataPage) {
 	return page
 }
 
-// metadataSelection is selection for what has metadata only: other fields can't be held against the
-// question.
+// metadataSelection is selection for objects of which only the metadata is known. Selectors of
+// other fields are not checked.
 func (q request) metadataSelection() func(*metav1.PartialObjectMetadata) string {
 	selected := q.selected()
 	return func(meta *metav1.PartialObjectMetadata) string {

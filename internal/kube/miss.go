@@ -15,26 +15,26 @@ import (
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
-// miss says that an attempt brought no usable answer and that another may.
+// miss is an attempt without a usable answer, after which another attempt may succeed.
 type miss struct {
 	patience.Miss
-	// doubt: the request may be carried out all the same.
+	// doubt: the request may still be carried out.
 	doubt bool
-	// answered: the API server gave this answer when it was done with the request.
+	// answered: the API server had ended its work on the request when it answered.
 	answered bool
-	// tries bounds the attempts that end like this one; 0 leaves it to patience.
+	// tries limits the attempts that end like this one. 0 means that only the patience limits them.
 	tries int
 }
 
-// A server that says the same every time means it.
+// If a server gives the same answer this often, no other answer is expected.
 const (
 	internalTries = 5
 	webhookTries  = 4
 	groupTries    = 3
 )
 
-// missed tells the answers worth another attempt from the final ones, for which it
-// returns nil. A finished context is for the caller to see first.
+// missed returns a miss if another attempt may succeed, and nil if the answer is final. The caller
+// has checked that the context has not ended.
 func (q request) missed(a answer) *miss {
 	if a.err == nil || permanent(a.err) != nil {
 		return nil
@@ -69,10 +69,10 @@ func (q request) missed(a answer) *miss {
 	case http.StatusInternalServerError:
 		m.tries = internalTries
 		if name, _ := webhook(s.Message); name != "" {
-			// It comes before anything is stored.
+			// It is called before anything is stored.
 			m.tries, m.doubt = webhookTries, false
 		}
-		// What is stored after an error of the storage's may still come to be.
+		// After an error of the storage, the change may still be stored.
 		m.answered = !storageTrouble.MatchString(s.Message)
 	default:
 		return nil
@@ -85,13 +85,13 @@ func (q request) missed(a answer) *miss {
 
 var storageTrouble = lazyregexp.New(`(?i)etcd|storage|timed? ?out|deadline|context canceled|leader`)
 
-// tally counts the answers of one call that are the same.
+// tally counts equal answers to one call.
 type tally struct {
 	last  string
 	times int
 }
 
-// over reports whether a server has said the same often enough.
+// over reports whether the same answer has come often enough.
 func (t *tally) over(m *miss) bool {
 	if m.Reason != t.last {
 		t.last, t.times = m.Reason, 0
@@ -129,7 +129,7 @@ func fromProxy(err error) bool {
 	return errors.As(err, &connect) && connect.Op == "proxyconnect"
 }
 
-// final is the error of an answer that no other attempt would better.
+// final is the error of an answer that another attempt would not change.
 func (q request) final(a answer) error {
 	if err := permanent(a.err); err != nil {
 		return q.fail(err)

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 )
 
-// RunLabel says which run created an object. A create whose answer was lost knows
-// its own object by it.
+// RunLabel is the label with the run that created an object. If the answer to a create was lost, it
+// shows that the object is the created one.
 const RunLabel = "ebb.dev/run-uuid"
 
 const (
@@ -31,8 +31,8 @@ func normal(object Object) (Object, []byte, error) {
 	return out, body, nil
 }
 
-// asKind returns the object with its apiVersion and kind filled in, and refuses
-// those of another resource.
+// asKind returns the object with apiVersion and kind filled in. It refuses an object of another
+// kind.
 func asKind(r Resource, object Object) (Object, error) {
 	out := maps.Clone(object)
 	if out == nil {
@@ -50,13 +50,13 @@ func asKind(r Resource, object Object) (Object, error) {
 	return out, nil
 }
 
-// Meta gives access to an object's metadata, whatever is or isn't there.
+// Meta gives access to the metadata of an object, also if fields are absent or of another type.
 func Meta(object Object) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: object}
 }
 
-// withMeta returns a copy of the object with one field of its metadata set, or
-// removed if the value is empty.
+// withMeta returns a copy of the object with one field of its metadata set, or removed if the value
+// is empty.
 func withMeta(object Object, key, value string) Object {
 	meta, _ := object["metadata"].(Object)
 	meta = maps.Clone(meta)
@@ -84,9 +84,9 @@ func withoutManagedFields(object Object) Object {
 	return object
 }
 
-// contains reports whether every value that want sets is in have, as a merge patch
-// understands it: null wants absence, a list wants exactly that list, and what is
-// empty may as well be absent, since the API server drops it.
+// contains reports whether have contains each value of want, by the rules of a merge patch: null
+// means absent, and a list must be equal. An empty value may be absent, since the API server drops
+// it.
 func contains(have, want any) bool {
 	switch want := want.(type) {
 	case nil:
@@ -114,7 +114,7 @@ func contains(have, want any) bool {
 			return false
 		}
 		for i, value := range want {
-			// Inside a list, objects gain defaults too.
+			// Objects in a list get defaults, too.
 			if !contains(h[i], value) {
 				return false
 			}

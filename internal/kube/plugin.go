@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// pluginLimit is how long a kubeconfig's credential plugin may take: perhaps a person
-// has to log in.
+// pluginLimit is how long the credential plugin of a kubeconfig may take. Somebody may have to log
+// in.
 const pluginLimit = time.Minute
 
-// plugin watches over the command that a kubeconfig may have for its credentials.
-// client-go waits for it without any limit, whatever the context says.
+// plugin limits the time of the credential plugin. client-go waits for it without a limit, whatever
+// the context says.
 type plugin struct {
 	mu    sync.Mutex
 	stuck <-chan struct{} // open as long as the command that was given up runs
 	after time.Duration   // when it was given up
 }
 
-// do calls request, which lets the plugin run before it begins. When the plugin is
-// still running after limit, or at the end of ctx, it is not waited for any longer.
+// do calls request, which runs the plugin before it begins. If the plugin still runs after limit or
+// at the end of ctx, do returns without it.
 func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool, request func() response) (response, error) {
 	if p.isStuck() { // the request would wait for that same command
 		return response{}, p.failure()
@@ -44,7 +44,7 @@ func (p *plugin) do(ctx context.Context, limit time.Duration, began *atomic.Bool
 	}
 	late := began.Load()
 	if late {
-		// A request ends with its context, unless it was refused and asks the plugin once more.
+		// A request ends with its context, unless it was refused and runs the plugin once more.
 		select {
 		case <-done:
 			return result, nil

@@ -15,14 +15,13 @@ import (
 
 const (
 	pageSize = 500
-	// listRestarts bounds how often a list that expired between two pages is begun
-	// again.
+	// listRestarts limits how often a list that expired between two pages is begun again.
 	listRestarts = 3
-	// defaultLogBytes keeps a chatty container from filling memory.
+	// defaultLogBytes limits the memory that a long log takes.
 	defaultLogBytes = 1 << 20
 )
 
-// ListOptions narrow a list. Both are in kubectl's syntax.
+// ListOptions select objects of a list. Both are in the syntax of kubectl.
 type ListOptions struct {
 	LabelSelector, FieldSelector string
 }
@@ -55,7 +54,7 @@ func (c *Client) List(ctx context.Context, r Resource, namespace string, o ListO
 	return objects, nil
 }
 
-// paging is what is done with the pages of a list.
+// paging says what is done with the pages of a list.
 type paging struct {
 	ask   func(*request)                  // makes the request for a page one for the form that is wanted
 	keep  func(list Object) (next string) // takes what a page has, and returns the token of the next one
@@ -78,7 +77,7 @@ func (c *Client) pages(ctx context.Context, r Resource, namespace string, o List
 		p.ask(&q)
 		list, err := c.readObject(ctx, q)
 		if token != "" && apierrors.IsResourceExpired(err) && restarts < listRestarts {
-			// The pages would no longer be of one moment: take all of them anew.
+			// The pages would no longer be of one moment, so all are read again.
 			p.again()
 			token, restarts = "", restarts+1
 			continue
@@ -92,8 +91,8 @@ func (c *Client) pages(ctx context.Context, r Resource, namespace string, o List
 	}
 }
 
-// Logs reads the end of a container's log. An empty container means the pod's only
-// one, tailLines 0 means all lines, limitBytes 0 means 1 MiB.
+// Logs reads the end of the log of a container. An empty container means the only one of the pod,
+// tailLines 0 means all lines, and limitBytes 0 means 1 MiB.
 func (c *Client) Logs(ctx context.Context, namespace, pod, container string, tailLines, limitBytes int64) (string, error) {
 	r := Resource{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true}
 	if err := checkObject(r, namespace, pod); err != nil {
@@ -120,8 +119,8 @@ func (c *Client) Logs(ctx context.Context, namespace, pod, container string, tai
 	return string(a.body), err
 }
 
-// Can asks the API server whether this client's user may do something, and why. An
-// empty name means any.
+// Can asks the API server whether the user of this client may do something, and why. An empty name
+// means any.
 func (c *Client) Can(ctx context.Context, verb, group, resource, subresource, namespace, name string) (bool, string, error) {
 	attributes := Object{"verb": verb, "group": group, "resource": resource}
 	for key, value := range map[string]string{"subresource": subresource, "namespace": namespace, "name": name} {
@@ -154,13 +153,13 @@ func (c *Client) Can(ctx context.Context, verb, group, resource, subresource, na
 	return allowed, reason, nil
 }
 
-// notTheReview returns what came instead of a review of the attributes. It has no name: the
-// question in it tells whose it is.
+// notTheReview returns what came instead of a review of the attributes, or "". A review has no
+// name, so the attributes in it are compared.
 func notTheReview(review Object, r Resource, attributes Object) string {
 	if got := isA(review, r.APIVersion(), r.Kind); got != "" {
 		return got
 	}
-	// What is no map has none of the attributes.
+	// A value that is no map has none of the attributes.
 	asked, _, _ := unstructured.NestedMap(review, "spec", "resourceAttributes")
 	for key, want := range attributes {
 		if got := asked[key]; got != want && (got != nil || want != "") {

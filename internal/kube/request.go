@@ -28,7 +28,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
-// request is one thing to ask, as often as it takes.
+// request is a request, which may need several attempts.
 type request struct {
 	verb            string // for errors, as RBAC names it
 	resource        Resource
@@ -44,10 +44,11 @@ type request struct {
 	mutates     bool
 	text        bool   // the answer is no JSON
 	accept      string // a form of the answer, "" for JSON as it is
-	// expect says what an answer is instead of what was asked for, "" if it is that. Nil: the
-	// object.
+	// expect returns what the answer is instead of what was asked for, or "" if it is right. Nil:
+	// the answer has to be the object.
 	expect func(Object) string
-	// take reads an answer of a form of its own, and says like expect what came. Nil: it is JSON.
+	// take reads an answer that is not JSON, and returns what came, as expect does. Nil: it is
+	// JSON.
 	take func(body []byte) string
 }
 
@@ -70,8 +71,8 @@ func (c *Client) request(verb, method string, r Resource, namespace, name string
 	}
 }
 
-// mutation is a request that changes something: the server drops it after the
-// mutation timeout, and the client waits a little longer to hear so.
+// mutation is a request that changes something. The server drops it after the mutation timeout, and
+// the client waits a little longer for that answer.
 func (c *Client) mutation(verb, method string, r Resource, namespace, name string) request {
 	q := c.request(verb, method, r, namespace, name)
 	q.mutates, q.limit = true, c.mutationTimeout+slack
@@ -89,24 +90,24 @@ func (q request) fail(err error) *Error {
 
 func (q request) String() string { return q.fail(nil).request() }
 
-// cancelled is the error of a finished context. It is no [Error], so that no script
-// can catch it.
+// cancelled is the error of a context that has ended. It is no [Error], so that no script can catch
+// it.
 func (q request) cancelled(ctx context.Context) error {
 	return fmt.Errorf("%s: %w", q, ctx.Err())
 }
 
-// answer is what came of one attempt.
+// answer is the result of one attempt.
 type answer struct {
 	body   []byte
 	object Object // nil for text
 	err    error
 	// sent: the request may have reached the server.
 	sent  bool
-	after time.Duration // the server's wish for the next attempt
+	after time.Duration // the pause that the server asks for
 }
 
-// attempt sends once. A server that is silent is waited for while it is, so that a file's own
-// time does not run meanwhile.
+// attempt sends the request once. The time in which a server is silent counts as waiting, so that
+// it does not use up the time of a version file.
 func (c *Client) attempt(ctx context.Context, q request, w *patience.Wait, started time.Time) answer {
 	var began atomic.Bool
 	defer w.Watch(ctx, started, func() string {
@@ -117,7 +118,7 @@ func (c *Client) attempt(ctx context.Context, q request, w *patience.Wait, start
 	})()
 	a := c.send(ctx, q, w, &began)
 	if apierrors.IsUnauthorized(a.err) && c.config.ExecProvider != nil {
-		// They may have expired before their time, and this has made client-go get new ones.
+		// The credentials may have expired early. After the 401, client-go gets new ones.
 		a = c.send(ctx, q, w, &began)
 	}
 	return a
@@ -129,11 +130,11 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	limit := w.Limit(q.limit)
 	ctx, cancel := context.WithTimeout(caller, limit)
 	defer cancel()
-	// client-go logs broken answers to stderr; they are our caller's to report.
+	// client-go logs broken answers to stderr. Here the caller reports them.
 	ctx = klog.NewContext(ctx, klog.Logger{})
 
-	// Once there is a connection, anything may have gone over it. Without one,
-	// nothing has. Before it is asked for one, the kubeconfig's credential plugin runs.
+	// Without a connection, nothing can have been sent. With one, the request may have been. The
+	// credential plugin runs before a connection is asked for.
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { began.Store(true) },
@@ -194,14 +195,13 @@ func (c *Client) send(caller context.Context, q request, w *patience.Wait, began
 	}
 	a.err = err
 	if err != nil && !isStatus(err) {
-		// A connection that broke, hangs, or leads elsewhere must not be what the next attempt
-		// gets.
+		// The next attempt must not get a connection that broke, hangs, or leads elsewhere.
 		c.Close()
 	}
 	return a
 }
 
-// response is an answer before anybody knows whose it is.
+// response is an answer that was not checked yet.
 type response struct {
 	code   int
 	header http.Header
@@ -211,8 +211,8 @@ type response struct {
 	warnings []string // beside it, such as deprecations
 }
 
-// ask makes one HTTP request. client-go's own reading of answers is not used: it makes NotFound of
-// every 404, whoever sent it, and drops the bodies that it can't decode.
+// ask makes one HTTP request. It does not use client-go's decoding, which makes NotFound of each
+// 404, whoever sent it, and drops a body that it can't decode.
 func (c *Client) ask(req *http.Request) response {
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -237,7 +237,7 @@ func (c *Client) ask(req *http.Request) response {
 	return r
 }
 
-// after is the server's wish for the next attempt.
+// after returns the pause that the server asks for before the next attempt.
 func (r response) after() time.Duration {
 	seconds, err := strconv.Atoi(r.header.Get("Retry-After"))
 	if err != nil || seconds < 0 {
@@ -246,8 +246,8 @@ func (r response) after() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// asRefusal corrects the answers that have the wrong status, and those that say too much:
-// what is wrong with a Secret is said with its values, by the API server and by webhooks.
+// asRefusal corrects answers that have a wrong status, and answers that contain too much: the API
+// server and webhooks quote values of a Secret when they refuse it.
 func asRefusal(q request, err error) error {
 	err = withStatus(q, err)
 	var status apierrors.APIStatus
@@ -262,8 +262,8 @@ func asRefusal(q request, err error) error {
 	return &apierrors.StatusError{ErrStatus: s}
 }
 
-// withStatus gives an answer the status that it should have had, so that neither does a
-// mistake in an object look like a server in trouble, nor a conflict like a mistake.
+// withStatus corrects the status of two answers: a mistake in an object that comes as an error of
+// the server, and a conflict that comes as a mistake in the object.
 func withStatus(q request, err error) error {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -278,7 +278,7 @@ func withStatus(q request, err error) error {
 		return err
 	}
 	for _, cause := range s.Details.Causes {
-		// How most kinds take a patch that names another UID.
+		// Most kinds answer this to a patch with another UID.
 		if cause.Field == "metadata.uid" {
 			resource := schema.GroupResource{Group: q.resource.Group, Resource: q.resource.Plural}
 			return apierrors.NewConflict(resource, q.name, errors.New("the object of that name has another UID: "+cause.Message))
@@ -287,7 +287,7 @@ func withStatus(q request, err error) error {
 	return err
 }
 
-// failureReason is why an attempt brought nothing, with the HTTP status if there was one.
+// failureReason says why an attempt failed, with the HTTP status if there was one.
 func failureReason(err error) string {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
@@ -302,8 +302,8 @@ func isStatus(err error) bool {
 	return errors.As(err, &status)
 }
 
-// checkSegment refuses what would change the meaning of a URL. An empty name is the
-// worst of all: it turns the delete of one object into that of all.
+// checkSegment refuses what would change the meaning of a URL. The worst is an empty name: it would
+// delete all objects instead of one.
 func checkSegment(what, s string) error {
 	if s == "" {
 		return fmt.Errorf("%s is empty", what)
@@ -314,7 +314,7 @@ func checkSegment(what, s string) error {
 	return nil
 }
 
-// checkPlace checks the namespace, and the name if there has to be one.
+// checkPlace checks the resource and the namespace.
 func checkPlace(r Resource, namespace string) error {
 	switch {
 	case r.Plural == "" || r.Version == "":

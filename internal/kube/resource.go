@@ -21,7 +21,7 @@ type Resource struct {
 	Namespaced                   bool
 }
 
-// APIVersion returns what objects carry as apiVersion: "v1", "apps/v1".
+// APIVersion returns the apiVersion of the objects: "v1", "apps/v1".
 func (r Resource) APIVersion() string {
 	if r.Group == "" {
 		return r.Version
@@ -31,8 +31,8 @@ func (r Resource) APIVersion() string {
 
 func (r Resource) String() string { return r.APIVersion() + " " + r.Kind }
 
-// commonKinds need no discovery, which costs requests that an API server in
-// trouble may not answer. The first of a kind is what an empty apiVersion means.
+// commonKinds need no discovery, whose requests an API server in trouble may not answer. An empty
+// apiVersion means the first of a kind.
 var commonKinds = []Resource{
 	{"", "v1", "ConfigMap", "configmaps", true},
 	{"", "v1", "Endpoints", "endpoints", true},
@@ -70,8 +70,8 @@ var commonKinds = []Resource{
 	{"storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", false},
 }
 
-// Resolve finds a kind. The common ones are known without asking, and only they may
-// leave out apiVersion; of another apiVersion, the server's list is read once.
+// Resolve finds a kind. For a common kind it sends no request, and apiVersion may be empty. For any
+// other apiVersion it reads the list of the server once.
 func (c *Client) Resolve(ctx context.Context, apiVersion, kind string) (Resource, error) {
 	for _, r := range commonKinds {
 		if r.Kind == kind && (apiVersion == "" || apiVersion == r.APIVersion()) {
@@ -105,8 +105,8 @@ func (c *Client) Resolve(ctx context.Context, apiVersion, kind string) (Resource
 	return Resource{}, resolveError(apiVersion, kind, hint)
 }
 
-// ResolvePlural finds a resource as RBAC names it, in the version that the API server prefers. The
-// common ones are known without asking.
+// ResolvePlural finds a resource by its RBAC name, in the version that the API server prefers. For
+// a common one it sends no request.
 func (c *Client) ResolvePlural(ctx context.Context, group, plural string) (Resource, error) {
 	for _, r := range commonKinds {
 		if r.Group == group && r.Plural == plural {
@@ -187,7 +187,7 @@ func (c *Client) discover(ctx context.Context, apiVersion string) ([]Resource, e
 	return known, nil
 }
 
-// similarKind returns the kind that was probably meant by a plural or a misspelt name, or "".
+// similarKind returns the kind that a plural or a misspelt name probably means, or "".
 func similarKind(kind string, known []Resource) string {
 	kinds := map[string]string{}
 	for _, r := range known {
@@ -202,7 +202,7 @@ func similarKind(kind string, known []Resource) string {
 	return kinds[suggest.Nearest(kind, slices.Collect(maps.Keys(kinds)))]
 }
 
-// SplitResource reads a resource as RBAC's rules are spoken of: "pods/exec",
+// SplitResource reads a resource in the way RBAC rules are written about: "pods/exec",
 // "networkpolicies.networking.k8s.io".
 func SplitResource(text string) (group, plural, subresource string) {
 	text, subresource, _ = strings.Cut(text, "/")

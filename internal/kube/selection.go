@@ -10,9 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 )
 
-// selection returns what says why an item of a list was not asked for, "" if it was. A cache that
-// takes two questions for the same, since it leaves out their selectors, would have chaos hit what
-// was never selected.
+// selection returns a function that says why an item does not match the selectors of a list, or ""
+// if it does. A cache that ignores selectors would answer with other objects, and the chaos would
+// hit them.
 func (q request) selection() func(Object) string {
 	selected := q.selected()
 	return func(object Object) string {
@@ -23,8 +23,9 @@ func (q request) selection() func(Object) string {
 	}
 }
 
-// selected is selection for labels, and what tells the value of a field. Some fields are the API
-// server's own, and are not there. A selector that can't be read is for the API server to refuse.
+// selected is selection with the labels of an item and a function for the value of a field. Some
+// fields exist only in the API server, and are not checked. The API server refuses a selector that
+// can't be parsed.
 func (q request) selected() func(of labels.Set, field func(path string) (string, bool)) string {
 	byLabel, err := labels.Parse(q.query.Get("labelSelector"))
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/ebb-chaos/ebb/internal/patience"
 )
 
-// verdict decides whether a call goes on after an attempt that missed. It returns the error to end
-// with, or nil.
+// verdict decides after a failed attempt whether the call goes on. It returns the error with which
+// the call ends, or nil.
 func (c *Client) verdict(ctx context.Context, q request, a answer, m *miss, t *tally, w *patience.Wait) error {
 	over := t.over(m)
 	var other *ForeignError
-	// The API server itself knows no API by this name: that has no words of its own in a Status.
+	// The API server knows no API by this name. Its Status says no more than that.
 	if errors.As(a.err, &other) && other.Code == http.StatusNotFound && t.times == 1 {
 		if served, err := c.serves(ctx, q.resource, w); err == nil && !served {
 			return q.fail(&NoKindError{APIVersion: q.resource.APIVersion(), Kind: q.resource.Kind, hint: noSuchVersion})
@@ -29,7 +29,7 @@ func (c *Client) verdict(ctx context.Context, q request, a answer, m *miss, t *t
 		return nil
 	}
 	if m.tries == groupTries {
-		// It is the group's trouble only while the API server answers.
+		// The fault is that of the group only if the API server itself answers.
 		if _, err := c.single(ctx, []string{"version"}, func(v Object) string {
 			if _, ok := v["gitVersion"].(string); !ok {
 				return "no version"
@@ -45,7 +45,8 @@ func (c *Client) verdict(ctx context.Context, q request, a answer, m *miss, t *t
 
 const noSuchVersion = "the API server has no such api_version: kubectl api-versions lists what it has"
 
-// serves asks whether the API server has a resource at all. Only a list that lacks it says no.
+// serves asks whether the API server has a resource. The answer is no only if there is a list
+// without it.
 func (c *Client) serves(ctx context.Context, r Resource, w *patience.Wait) (bool, error) {
 	if r.Group == "" {
 		return c.servesCore(ctx, r, w)
@@ -114,7 +115,7 @@ func kindsOf(apiVersion string) func(Object) string {
 	}
 }
 
-// single reads what is no object, in one attempt.
+// single reads in one attempt what is no object.
 func (c *Client) single(ctx context.Context, path []string, expect func(Object) string, w *patience.Wait) ([]byte, error) {
 	q := request{verb: "get", method: http.MethodGet, path: path, limit: c.readTimeout, expect: expect}
 	var began atomic.Bool

@@ -12,9 +12,9 @@ import (
 	"github.com/ebb-chaos/ebb/internal/reply"
 )
 
-// ForeignError means that something else than the API server answered, or the API server
-// something else than was asked: a gateway, a portal, a cache. Nothing may be concluded from
-// it, absence least of all.
+// ForeignError means that something other than the API server answered, such as a gateway, a portal
+// or a cache, or that the answer is to another question. Nothing may be concluded from it, above
+// all not that an object is absent.
 type ForeignError struct {
 	Code int    // of HTTP
 	Got  string // what came, on one line
@@ -34,13 +34,13 @@ func (e *ForeignError) Hints() []string {
 	return []string{"something between here and the API server answers in its place: look at the proxies and load balancers on the way"}
 }
 
-// final: whoever wants a log-in still wants it in five minutes.
+// final: a portal that asks for a log-in still asks for it in five minutes.
 func (e *ForeignError) final() bool {
 	return e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden || e.Code == http.StatusProxyAuthRequired
 }
 
-// WebhookError means that an admission or conversion webhook could not be called, or denied
-// the request. It wraps the API server's answer.
+// WebhookError means that an admission or conversion webhook could not be called, or denied the
+// request. It wraps the answer of the API server.
 type WebhookError struct {
 	Name   string
 	Denied bool
@@ -58,8 +58,8 @@ func (e *WebhookError) Hints() []string {
 	return []string{fmt.Sprintf("webhook %q has to be reachable, or its failurePolicy Ignore: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations", e.Name)}
 }
 
-// GroupError means that the server of one API group does not answer while the API server does:
-// an aggregated API, such as that of metrics. The rest of the cluster is in reach.
+// GroupError means that the API server answers, but not the server of one aggregated API group,
+// such as metrics. The other groups can be used.
 type GroupError struct {
 	Group, Version string
 	Err            error
@@ -96,8 +96,8 @@ func webhook(message string) (name string, denied bool) {
 	return "", false
 }
 
-// denied is a webhook's denial. It may have any status: one that says that the object is absent,
-// or there, would be taken for the API server's.
+// denied is the denial of a webhook. It may have any status. A status such as NotFound must not be
+// taken for an answer of the API server.
 func denied(name string, s metav1.Status) error {
 	switch s.Code {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusUnprocessableEntity:
@@ -107,10 +107,10 @@ func denied(name string, s metav1.Status) error {
 	return &WebhookError{Name: name, Denied: true, Err: statusError(s)}
 }
 
-// plainHTTP is what a server says whose https:// was written as http://.
+// plainHTTP is what an HTTPS server answers to a request by http://.
 const plainHTTP = "Client sent an HTTP request to an HTTPS server"
 
-// misconfigured returns an error for what is wrong with the server's URL.
+// misconfigured returns an error if the URL of the server is wrong.
 func misconfigured(err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, plainHTTP):

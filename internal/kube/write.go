@@ -12,18 +12,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// PatchOptions are preconditions: a mismatch is a conflict.
+// PatchOptions are preconditions. A mismatch is a conflict.
 type PatchOptions struct{ UID, ResourceVersion string }
 
-// DeleteOptions are preconditions, and the time that a pod has to say goodbye.
+// DeleteOptions are preconditions, and the grace period of a pod.
 type DeleteOptions struct {
 	UID, ResourceVersion string
 	GraceSeconds         *int64
 }
 
-// Create makes an object, which has to have a name. If its answer was lost, an
-// object of that name counts as made by this call when it carries the same
-// [RunLabel]; without that label, when it holds the same values.
+// Create creates an object, which must have a name. If the answer was lost, an object of that name
+// counts as created by this call if it has the same [RunLabel] or, without that label, the same
+// values.
 func (c *Client) Create(ctx context.Context, r Resource, namespace string, obj Object) (Object, error) {
 	name := Meta(obj).GetName()
 	if name == "" {
@@ -54,8 +54,8 @@ func (c *Client) Create(ctx context.Context, r Resource, namespace string, obj O
 	}})
 }
 
-// Patch merges values into an object (JSON merge patch: null removes). Without
-// preconditions, a patch whose answer was lost may be sent twice.
+// Patch merges values into an object (JSON merge patch: null removes). Without preconditions, a
+// patch may be sent twice if an answer was lost.
 func (c *Client) Patch(ctx context.Context, r Resource, namespace, name string, patch Object, o PatchOptions) (Object, error) {
 	if err := checkObject(r, namespace, name); err != nil {
 		return nil, fmt.Errorf("patch: %w", err)
@@ -77,8 +77,8 @@ func (c *Client) Patch(ctx context.Context, r Resource, namespace, name string, 
 	}})
 }
 
-// Apply makes an object so, as the named field manager (server-side apply). force
-// takes fields over from other managers.
+// Apply is a server-side apply by the named field manager. force takes fields over from other
+// managers.
 func (c *Client) Apply(ctx context.Context, r Resource, namespace, name string, obj Object, manager string, force bool) (Object, error) {
 	if err := checkObject(r, namespace, name); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
@@ -104,24 +104,25 @@ func (c *Client) Apply(ctx context.Context, r Resource, namespace, name string, 
 	q.query.Set("force", strconv.FormatBool(force))
 	return c.write(ctx, write{
 		request: q,
-		// The values may be there under another manager's name: only applying once
-		// more makes them this one's.
+		// The values may be there with another manager. Only another apply makes this one the
+		// manager.
 		resend: true,
 		landed: func(there Object) bool { return there != nil && contains(there, withoutVersion(want)) },
 	})
 }
 
-// Delete deletes an object, and what it owns in the background. Without an error the
-// API server has accepted it: finalizers and a pod's grace period may keep the
-// object for a while. Give the UID where it is known: a delete whose answer was
-// lost may be sent twice, and would hit a successor of the same name.
+// Delete deletes an object and, in the background, what the object owns. Nil means that the API
+// server has accepted the delete: finalizers and the grace period of a pod may keep the object for
+// a while. Give the UID where it is known. A delete may be sent twice if an answer was lost, and
+// would then hit a new object of the same name.
 func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string, o DeleteOptions) error {
 	_, err := c.Remove(ctx, r, namespace, name, o)
 	return err
 }
 
-// Remove is Delete. removed is true only where the answer proves that the object is gone: the API
-// server names the UID that was asked for, of a kind that it stores itself. Otherwise nobody knows yet.
+// Remove is Delete. removed is true only if the answer proves that the object is gone: it is a
+// success with the UID that was asked for, of a kind that the API server stores itself. Otherwise
+// it is not known yet.
 func (c *Client) Remove(ctx context.Context, r Resource, namespace, name string, o DeleteOptions) (removed bool, err error) {
 	if err := checkObject(r, namespace, name); err != nil {
 		return false, fmt.Errorf("delete: %w", err)
@@ -158,15 +159,16 @@ func (c *Client) Remove(ctx context.Context, r Resource, namespace, name string,
 		if Meta(there).GetDeletionTimestamp() == nil {
 			return false
 		}
-		// It may be on its way out by an earlier, gentler delete.
+		// An earlier delete with a longer grace period may be under way.
 		grace := Meta(there).GetDeletionGracePeriodSeconds()
 		return o.GraceSeconds == nil || grace == nil || *grace <= *o.GraceSeconds
 	}})
 	return err == nil && !isDryRun(ctx) && builtInGroup(r.Group) && provesGone(answer, o.UID), err
 }
 
-// provesGone reports whether the answer to a delete is a success about the object of that UID, which
-// the API server gives once it has removed it. For one that takes its time it answers with the object.
+// provesGone reports whether the answer to a delete is a success about the object of that UID,
+// which the API server gives once it has removed it. For one that takes its time it answers with
+// the object.
 func provesGone(answer Object, uid string) bool {
 	details, _ := answer["details"].(Object)
 	return uid != "" && answer["kind"] == "Status" && details["uid"] == uid
@@ -175,12 +177,12 @@ func provesGone(answer Object, uid string) bool {
 // write is a request that changes something.
 type write struct {
 	request request
-	// landed tells from what is there now, nil if nothing is, that the change has
-	// been made.
+	// landed reports whether the change was made. there is the object as it is now, or nil if it is
+	// absent.
 	landed func(there Object) bool
-	// resend: seeing the change in place does not replace making it.
+	// resend: the request is sent again even if the object is already as wanted.
 	resend bool
-	// once: a precondition keeps a second attempt from changing anything.
+	// once: because of a precondition, a second attempt can't change anything.
 	once bool
 }
 
@@ -206,9 +208,10 @@ func WithDryRun(ctx context.Context) context.Context {
 
 func isDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
 
-// WithLateNote returns a context for changing requests. They call note when they return anything
-// but an [*UnknownOutcomeError], while an attempt of theirs whose answer was lost may still land:
-// what a later attempt made can be gone by then, and would come back.
+// WithLateNote returns a context for requests that change something. Such a request calls note if
+// it returns anything but an [*UnknownOutcomeError] while an earlier attempt, whose answer was
+// lost, may still land. What a later attempt made may be removed by then, and the earlier attempt
+// would make it again.
 func WithLateNote(ctx context.Context, note func()) context.Context {
 	return context.WithValue(ctx, lateNoteKey{}, note)
 }
@@ -221,9 +224,9 @@ func (w write) settled(ctx context.Context, d doubt, landed int) {
 	}
 }
 
-// write sends until there is an answer, patience is used up or the context ends. A
-// lost answer puts the outcome in doubt, and it stays so until it is seen to have
-// landed, a later attempt is answered, or the lost one is too old to land.
+// write sends until there is an answer, the patience is used up or the context ends. After a lost
+// answer the outcome is in doubt, until the change is seen, a later attempt is answered, or the
+// lost attempt is too old to land.
 func (c *Client) write(ctx context.Context, w write) (Object, error) {
 	waiting := c.patience.Begin()
 	defer waiting.End()
@@ -278,8 +281,8 @@ func (c *Client) write(ctx context.Context, w write) (Object, error) {
 	}
 }
 
-// refused concludes from a final error. If an earlier attempt is in doubt, that one
-// may be the very reason for the error.
+// refused concludes from a final error. If an earlier attempt is in doubt, it may be the reason for
+// the error.
 func (c *Client) refused(ctx context.Context, w write, err error, lost doubt) (Object, error) {
 	q := w.request
 	if lost.none() {
@@ -301,8 +304,8 @@ func (c *Client) refused(ctx context.Context, w write, err error, lost doubt) (O
 		w.settled(ctx, lost, 1)
 		return there, nil
 	}
-	// These hold for the earlier attempt too. Others, such as a quota that it used
-	// up, need not.
+	// These errors hold for the earlier attempt, too. Others need not: that attempt may have used
+	// up the quota.
 	conclusive := apierrors.IsNotFound(said) || apierrors.IsAlreadyExists(said) ||
 		apierrors.IsConflict(said) && q.method != http.MethodPost
 	if conclusive || lost.answered || time.Since(lost.ended) > c.mutationTimeout*3/2 {
@@ -312,8 +315,8 @@ func (c *Client) refused(ctx context.Context, w write, err error, lost doubt) (O
 	return nil, q.unsettled(err, lost)
 }
 
-// saidAbout returns an error that is about the very object of the request, or nil: from others,
-// such as a quota's conflict, nothing follows for it.
+// saidAbout returns an error if it is about the object of the request, or nil. Other errors, such
+// as the conflict of a quota, say nothing about the object.
 func (q request) saidAbout(err error) error {
 	var status *apierrors.StatusError
 	if errors.As(err, &status) && q.about(&status.ErrStatus) {
@@ -322,7 +325,7 @@ func (q request) saidAbout(err error) error {
 	return nil
 }
 
-// look reads what a write was about: nil if it is absent.
+// look reads the object of a write. It returns nil if the object is absent.
 func (c *Client) look(ctx context.Context, q request) (Object, error) {
 	a, err := c.read(ctx, c.request("get", http.MethodGet, q.resource, q.namespace, q.name))
 	if apierrors.IsNotFound(err) {
@@ -331,14 +334,14 @@ func (c *Client) look(ctx context.Context, q request) (Object, error) {
 	return a.object, err
 }
 
-// isRefusal reports whether the API server answered, but not what was asked. Then
-// only the write itself can tell.
+// isRefusal reports whether the API server refused the read. Then only the write itself shows the
+// outcome.
 func isRefusal(err error) bool {
 	var unavailable *UnavailableError
 	return isStatus(err) && !errors.As(err, &unavailable)
 }
 
-// unsettled is the error of a write that ends with an attempt in doubt, if it does.
+// unsettled returns an error if the write ends with an attempt in doubt.
 func (q request) unsettled(err error, lost doubt) error {
 	if lost.none() {
 		return err
