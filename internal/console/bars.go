@@ -13,27 +13,27 @@ import (
 	"golang.org/x/term"
 )
 
-// Bars are drawn here, and by no library: those that were tried leave the cursor below the bars and
-// erase them by moving it up. A terminal that was made narrower has wrapped them by then, and a part of
-// them stays. Here the cursor waits where the first bar begins. A terminal that is resized moves it with
-// that text, so that erasing from there to the end of the screen takes all of them, however many lines
-// they have become.
+// The bars are not drawn by a library. The libraries that were tried leave the cursor below the
+// bars, and move it up to erase them. If the terminal was made narrower, it has wrapped the bars,
+// and a part of them stays. Here the cursor stays at the beginning of the first bar. A terminal
+// that is resized moves the cursor with that text, so erasing from there to the end of the screen
+// erases all bars.
 
 const (
 	refresh  = 100 * time.Millisecond
 	barWidth = 24
 
-	// eraseBelow goes to where the first bar begins, and erases it and all that is below. It does not
-	// begin in the first column: tmux takes that in the first row for a screen that is cleared, and keeps
-	// what was on it.
+	// eraseBelow erases the first bar and everything below. It does not begin in the first column:
+	// in the first row, tmux would take that for clearing the screen, and would keep the old text
+	// in its history.
 	eraseBelow = "\r\x1b[K\x1b[C\x1b[J\r"
 
-	// A terminal that becomes narrower while a bar is written must not wrap it: the cursor would not
-	// find its first line.
+	// A terminal that becomes narrower while a bar is written must not wrap it: the cursor would
+	// not find its first line.
 	noWrap, wrapAgain = "\x1b[?7l", "\x1b[?7h"
 )
 
-// A bar is what it is at when it is drawn.
+// A bar is drawn from the values that its functions return at that moment.
 type bar struct {
 	done func() float64 // of 1
 	text func() string
@@ -53,7 +53,7 @@ func (p *Progress) start(b *bar) *bar {
 	return b
 }
 
-// end takes a bar away, and with the last one gives the terminal back to plain lines.
+// end removes a bar. After the last one, lines are printed as without bars.
 func (p *Progress) end(b *bar) {
 	if b == nil {
 		return
@@ -90,7 +90,7 @@ func (p *Progress) draw(lines []byte) error {
 	var b bytes.Buffer
 	bars := p.bars
 	if inBackground(p.out) {
-		// The line where bars would be is the shell's, and somebody may be typing in it.
+		// The shell uses the last line, and somebody may be typing there.
 		if bars = nil; len(lines) == 0 {
 			return nil
 		}
@@ -119,7 +119,7 @@ func (p *Progress) draw(lines []byte) error {
 	return err
 }
 
-// line is one line of a terminal: what is too long is cut, from its end.
+// line is one line of a terminal. If it is too long, its end is cut off.
 func (b *bar) line(width int) string {
 	done := int(b.done() * barWidth)
 	line := "[" + strings.Repeat("=", done)
@@ -132,7 +132,7 @@ func (b *bar) line(width int) string {
 	}
 	room := width - 1 // a full line would wrap at some terminals
 	for i, r := range line {
-		// Some of these take two columns. Which ones is not worth a table of Unicode.
+		// Some of these take two columns. A table of Unicode is not worth it.
 		if room--; r >= 0x1100 {
 			room--
 		}
@@ -143,7 +143,7 @@ func (b *bar) line(width int) string {
 	return line
 }
 
-// inBackground reports whether w is a terminal that another job of a shell has.
+// inBackground reports whether w is a terminal that another job of a shell uses.
 func inBackground(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -153,7 +153,7 @@ func inBackground(w io.Writer) bool {
 	return err == nil && owner > 0 && owner != unix.Getpgrp() // 0 is a group of another PID namespace
 }
 
-// size is that of the terminal that w is, for bars. One that does not know its own has 80 columns.
+// size returns the size of the terminal w. If it is not known, it is 80 columns.
 func size(w io.Writer) (width, height int) {
 	if f, ok := w.(*os.File); ok {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes text from outside safe to print on one line of a terminal: what can't be seen is
+// Clean makes text from outside safe to print on one line of a terminal. Invisible characters are
 // escaped as in Go, so that no name moves the cursor, reverses the line or hides a part of itself.
 // Tabs and plain spaces stay.
 func Clean(s string) string {

@@ -1,11 +1,10 @@
-// Package console is what a person at a terminal sees: log lines, progress, the tree of version
-// files.
+// Package console prints to terminals: log lines, progress, tables and trees.
 //
-// Start with [NewProgress] on stderr and give it to [NewLogger] as its writer: then log lines and
-// progress bars don't garble one another. Don't write to stderr past it, and don't print text from
-// a cluster or a file's name other than through the logger, [Clean] or [Quote].
+// Start with [NewProgress] on stderr, and give it to [NewLogger] as its writer, so that log lines
+// and progress bars do not overwrite each other. Write to stderr only through it. Print text from a
+// cluster, and names of files, only through the logger or [Clean].
 //
-// Promised: a log record is one write, in the shape `2025-08-22 15:54:06,137 [INFO] msg`; no text
-// from outside can move the cursor, change colours or pass for another record; everything here may
-// be used from any goroutine; bars are drawn on terminals only.
+// Guarantees: A log record is one write, in the form `2025-08-22 15:54:06,137 [INFO] msg`. No text
+// from outside can move the cursor, change colours or look like another record. Everything here may
+// be used from any goroutine. Bars are drawn on terminals only.
 package console

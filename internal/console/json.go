@@ -8,17 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// JSON returns a writer for what a JSON encoder prints, which escapes what can't be seen:
-// encoding/json leaves C1 controls, DEL and characters that reverse the line as they are, and
-// results are looked at on terminals too. They can only be in strings, so that the meaning stays.
+// JSON returns a writer for the output of a JSON encoder, which escapes invisible characters.
+// encoding/json leaves C1 controls, DEL and characters that reverse the line as they are, but JSON
+// is read on terminals, too. Such characters occur only in strings, so the meaning stays the same.
 // Each write must end between characters, as those of encoders do.
 func JSON(w io.Writer) io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ io.Writer }
 
 func (w jsonWriter) Write(b []byte) (int, error) {
-	// What was escaped, and so has no offset in b, was written all or not at all: an error counts
-	// nothing.
+	// An escaped text has no offset in b. So an error counts nothing as written.
 	if _, err := w.Writer.Write(escapeJSON(b)); err != nil {
 		return 0, err
 	}

@@ -32,7 +32,7 @@ func NewLogger(w io.Writer, format, level string, color bool) (*slog.Logger, err
 	return nil, fmt.Errorf("log format: got %q, want \"text\" or \"json\"", format)
 }
 
-// Color reports whether colours suit w: it is a terminal that has them, and NO_COLOR isn't set.
+// Color reports whether w is a terminal with colours, and NO_COLOR isn't set.
 func Color(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && IsTerminal(w) }
 
 // IsTerminal reports whether w is a terminal that can do more than print.
@@ -44,8 +44,8 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// handler prints records as Krkn does, which no slog handler that was tried can be told to do
-// without losing the escaping. It leaves attributes out: they are for programs, which read JSON.
+// handler prints records in the form of Krkn. No slog handler that was tried can do that and escape
+// text. It leaves attributes out: they are for programs, which read JSON.
 type handler struct {
 	out   *output
 	least slog.Level
@@ -61,7 +61,7 @@ type output struct {
 	gathered  []byte // lines that are not written yet
 }
 
-// mostAtOnce is how much a pipe takes in one piece, whoever else writes to it.
+// mostAtOnce is how much can be written to a pipe in one piece while others write to it, too.
 const mostAtOnce = 4 << 10
 
 func (o *output) write(line string) error {
@@ -89,8 +89,8 @@ func (o *output) flush() error {
 	return err
 }
 
-// Gather calls do, and writes the records that are handled meanwhile in few pieces. It is for records that
-// have waited already: those of a process that dies in it are not written.
+// Gather calls do, and writes the records that come meanwhile in few pieces. If the process dies
+// before Gather returns, they are lost. So use it only for records that have waited already.
 func (h *handler) Gather(do func()) {
 	o := h.out
 	o.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Off a terminal, no two lines about the same thing are closer.
+// step is the shortest time between two lines about the same thing, without a terminal.
 const step = 10 * time.Second
 
 // Progress shows what is being waited for: bars below the log lines on a terminal, log lines
@@ -45,22 +45,22 @@ func (p *Progress) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Share is for a terminal on which another process has bars of its own: the lines of this one are
-// written in their place, and it draws them anew below.
+// Share is for a terminal on which another process draws bars. The lines of this process overwrite
+// those bars, and the other process draws them again below.
 func (p *Progress) Share() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shared = true
 }
 
-// Clear erases what a process that was killed has left of its bars.
+// Clear erases the bars that a killed process has left.
 func (p *Progress) Clear() error {
 	_, err := p.Write(nil)
 	return err
 }
 
-// Lines returns a writer for the log of another process: what it writes becomes lines of this one's.
-// A line is written when its end is.
+// Lines returns a writer for the log of another process, whose lines become lines of this log. A
+// line is written when it is complete.
 func (p *Progress) Lines() io.Writer { return &lines{to: p} }
 
 type lines struct {
@@ -115,10 +115,10 @@ func (p *Progress) Wait(ctx context.Context, logger *slog.Logger, d time.Duratio
 	}
 }
 
-// Count shows how many of total things are done, which may be 0 until it is known: each call of one is one
-// more, which it names, and end takes the display away. what is a participle: what is done to each. A terminal
-// shows the rate, too. Off a terminal there is a line every ten seconds. Both may be called from any
-// goroutine, end more than once.
+// Count shows how many things of a total are done. total may return 0 until the number is known.
+// what is a participle that says what is done to each. Each call of one counts one more, and gets
+// its name. end removes the display. A terminal shows the rate, too. Without a terminal there is a
+// line every ten seconds. Both functions may be called from any goroutine, and end more than once.
 func (p *Progress) Count(logger *slog.Logger, total func() int, what string) (one func(last string), end func()) {
 	began := time.Now()
 	var done atomic.Int64

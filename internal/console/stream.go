@@ -11,8 +11,8 @@ const (
 	streamPause  = 100 * time.Millisecond
 )
 
-// Stream gathers lines, so that a long list is few writes. Its first line is written at once, and
-// what comes slowly is not kept back.
+// Stream gathers lines, so that a long list takes few writes. The first line is written at once,
+// and lines that come slowly are written as they come.
 type Stream struct {
 	b    *bufio.Writer
 	last time.Time // of the last flush

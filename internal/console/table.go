@@ -12,18 +12,18 @@ import (
 const (
 	// tableSample is how many rows are looked at before the first is printed.
 	tableSample = 200
-	// widestCell bounds what a single long cell takes from all rows.
+	// widestCell limits the width that one long cell gives its column.
 	widestCell = 60
 	// gap is between two columns.
 	gap = "  "
 )
 
-// Table prints rows in columns while they come. The first rows decide how wide the columns are. The
+// Table prints rows in columns as they come. The first rows decide the widths of the columns. The
 // last column is the name of the row, which is never cut, so that it can be copied.
 //
-// On a terminal that is too narrow for the table each row takes several lines: as many of its columns as
-// fit, below a header, then the others, indented, and then its name. A short last cell is still on the
-// first line.
+// On a terminal that is too narrow for the table each row takes several lines: as many of its
+// columns as fit, below a header, then the others, indented, and then its name. A short last cell
+// is still on the first line.
 type Table struct {
 	w       io.Writer
 	columns []string
@@ -34,13 +34,13 @@ type Table struct {
 	narrow  bool
 }
 
-// NewTable returns a table with these columns, of which a narrow terminal gets at least the first so
-// many in one line. It ends with Close.
+// NewTable returns a table with these columns. On a narrow terminal, at least the first columns, as
+// many as first, are on one line. End the table with Close.
 func NewTable(w io.Writer, screen, first int, columns ...string) *Table {
 	return &Table{w: w, columns: columns, first: first, screen: screen}
 }
 
-// Width is that of the terminal that w is, 0 if it is none.
+// Width returns the width of the terminal w, or 0 if w is none.
 func Width(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok || !IsTerminal(w) {
@@ -78,7 +78,7 @@ func (t *Table) Close() error {
 	return t.begin()
 }
 
-// begin lays the table out and prints the rows that were looked at.
+// begin decides the widths, and prints the rows that were kept for that.
 func (t *Table) begin() error {
 	t.widths = make([]int, len(t.columns))
 	total := 0
@@ -108,8 +108,8 @@ func (t *Table) begin() error {
 	return err
 }
 
-// fit decides how many columns the first line of a row has on a narrow terminal, and returns how many its
-// header has.
+// fit decides how many columns the first line of a row has on a narrow terminal, and returns how
+// many the header has.
 func (t *Table) fit() int {
 	others := len(t.columns) - 1
 	used := 0
@@ -126,7 +126,7 @@ func (t *Table) fit() int {
 	return t.first
 }
 
-// room is what is left beside the first columns.
+// room returns the width that is left beside the first columns.
 func (t *Table) room() int {
 	room := t.screen
 	for _, width := range t.widths[:t.first] {
@@ -177,8 +177,8 @@ func (t *Table) line(cells []string) error {
 	return err
 }
 
-// wrap cuts a text into lines of at most so many characters, between words where it can. A text that
-// fits is left as it is.
+// wrap cuts a text into lines of at most so many characters, between words where it can. A text
+// that fits is left as it is.
 func wrap(text string, width int) []string {
 	var lines []string
 	rest := []rune(text)

@@ -1,16 +1,16 @@
-// Package credential keeps what ebb logs in with out of what ebb prints.
+// Package credential removes credentials from answers, so that ebb never prints them.
 //
 // Use [Transport] under a client whose answers go into errors, or [Scrub] on an answer that was
-// read already. Both work on what came back for one request, at the place where it enters the
-// program: no log, report or version file has to be looked at later.
+// read already. Both remove the credentials where an answer enters the program, so no log, report
+// or version file has to be checked later.
 //
-// Avoid thinking of it as the only guard. A server can return what it was sent in a hundred
-// disguises. It is there for those that repeat a request in an error: proxies that print the
-// headers, AWS when a signature does not match.
+// Don't use it as the only protection. It is made for servers that repeat a request in an error:
+// proxies that print the headers, and AWS when a signature does not match. A server can return a
+// credential in forms that are not recognized.
 //
-// Promised: the bearer token, the password and the session token of a request are in no body and no
-// warning that Transport returns for it, as they are or escaped for a URL. Lengths of at least 6
-// bytes only: whatever is shorter would be found everywhere.
+// Guarantees: no body and no warning that Transport returns contains the bearer token, the password
+// or the session token of its request, neither as it is nor escaped for a URL. This holds for
+// credentials of 6 bytes and more. Shorter ones would match any text.
 package credential
 
 import (
@@ -25,13 +25,12 @@ import (
 	"sync"
 )
 
-// Redacted stands where a credential was.
+// Redacted replaces a credential.
 const Redacted = "(redacted)"
 
 const (
 	shortest = 6
-	// mostAnswer bounds what a server can make us keep in memory. A page of a listing is far
-	// shorter.
+	// mostAnswer limits the memory that an answer can take. A page of a list is far shorter.
 	mostAnswer = 128 << 20
 )
 
@@ -72,9 +71,9 @@ func Scrub(text []byte, request http.Header) []byte {
 	return text
 }
 
-// Transport scrubs the answers that come through base, which has to be the last one before the
-// network: it has to see the headers as they are sent. Answers are read to their end first, so it
-// suits no stream.
+// Transport removes the credentials from the answers of base. It must be next to the network, since
+// it has to see the headers as they are sent. It reads each answer to its end first, so don't use
+// it for streams.
 func Transport(base http.RoundTripper) http.RoundTripper { return scrubber{base} }
 
 type scrubber struct{ http.RoundTripper }
@@ -107,21 +106,22 @@ func (s scrubber) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.ContentLength = int64(len(scrubbed))
 		resp.Header.Del("Content-Length")
 	}
-	// What broke off is broken for the reader too, after what came.
+	// If the answer broke off, the reader gets the same error after the part that came.
 	resp.Body = &answer{bytes.NewReader(scrubbed), scrubbed, err}
 	return resp, nil
 }
 
-// buffers are kept: an answer grows to a length that is not known before, a page of a list to a megabyte.
+// buffers are reused. The length of an answer is not known before, and a page of a list may have a
+// megabyte.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// Whole is an answer's body that is in memory already.
+// Whole is the body of an answer that is already in memory.
 type Whole interface {
 	// All returns what was not read yet, and how the reading from the network ended.
 	All() ([]byte, error)
 }
 
-// answer is a body that was read, and how the reading ended.
+// answer is a body that was read, with the error of the reading.
 type answer struct {
 	*bytes.Reader
 	all []byte

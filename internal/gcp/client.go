@@ -22,16 +22,16 @@ import (
 
 // Options configure [Open].
 type Options struct {
-	// Patience is how long a cloud that gives no usable answer is asked again, in each outage.
-	// Default 5 minutes. TotalPatience bounds all outages together; 0 is no bound.
+	// Patience is how long calls wait in one outage, for a cloud that gives no usable answer.
+	// Default 5 minutes. TotalPatience limits all outages together. 0 means no limit.
 	Patience, TotalPatience time.Duration
-	// Logger hears about waiting. Default: nobody.
+	// Logger gets messages about waiting. Default: no log.
 	Logger *slog.Logger
 	// UserAgent names the program in the project's audit log.
 	UserAgent string
-	// Source finds the operator's credentials, at the first call that needs them and until it
-	// succeeds. Its context is not a call's: it lives as long as the client, and carries the
-	// HTTP client for servers of tokens. Default: application default credentials.
+	// Source finds the credentials. It is called by the first call that needs them, and again until
+	// it succeeds. Its context lasts as long as the client, and contains the HTTP client for token
+	// servers. Default: application default credentials.
 	Source func(context.Context) (oauth2.TokenSource, error)
 }
 
@@ -53,7 +53,7 @@ const (
 	endpointVariable = "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"
 	defaultEndpoint  = "https://compute.googleapis.com/compute/v1/"
 	scope            = "https://www.googleapis.com/auth/compute"
-	// tokenLimit bounds a request for a token, which no context reaches.
+	// tokenLimit limits a request for a token, which takes no context.
 	tokenLimit = 10 * time.Second
 )
 
@@ -66,8 +66,8 @@ func Open(o Options) *Client {
 	if endpoint == "" {
 		endpoint = defaultEndpoint
 	}
-	// Whoever uses no Compute Engine must not be stopped by what is wrong with its endpoint: the
-	// first call is.
+	// A wrong endpoint is an error of the first call, so that it does not stop those who don't use
+	// Compute Engine.
 	var unusable error
 	if target, err := url.Parse(endpoint); err != nil || target.Host == "" {
 		unusable = fmt.Errorf("%s: got %q, want a URL such as %s", endpointVariable, endpoint, defaultEndpoint)
@@ -76,7 +76,7 @@ func Open(o Options) *Client {
 	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute,
-		// A connection that died silently must not be what every next attempt gets.
+		// The next attempts must not get a connection that died silently.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
 	}
 	// A redirect could take the token elsewhere.
@@ -95,8 +95,8 @@ func Open(o Options) *Client {
 // Close closes idle connections. A closed client still works.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// token returns a valid token. The sources know no context: one that ends leaves the
-// search behind, which has limits of its own.
+// token returns a valid token. Token sources take no context. If the context ends, the search goes
+// on in the background until its own limit.
 func (c *Client) token(ctx context.Context) (*oauth2.Token, error) {
 	type result struct {
 		token *oauth2.Token
@@ -148,7 +148,7 @@ func (c *Client) find() (oauth2.TokenSource, error) {
 	return c.source, nil
 }
 
-// tokenError tells a token server that is away from credentials that are no good.
+// tokenError distinguishes a token server that does not answer from credentials that are refused.
 func tokenError(err error) error {
 	var refused *oauth2.RetrieveError
 	var network *url.Error
@@ -158,7 +158,7 @@ func tokenError(err error) error {
 		if again, _ := cloudapi.Transient(refused.Response.StatusCode); again {
 			return &cloudapi.Retry{Err: fmt.Errorf("the token server answers %s", refused.Response.Status)}
 		}
-		// The answer's body is not for a log.
+		// The body of the answer must not be logged.
 		message = fmt.Sprintf("refused with status %d: %s %s", refused.Response.StatusCode, refused.ErrorCode, refused.ErrorDescription)
 	case errors.As(err, &network):
 		return &cloudapi.Retry{Err: fmt.Errorf("the token server: %w", network.Err)}

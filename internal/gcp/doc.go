@@ -4,15 +4,15 @@
 // Start with [Open], which sends nothing; credentials are looked for at the first
 // call. An instance is named "project/zone/name", as the providerID of a node has it.
 //
-// Avoid believing a status that was read while a change is under way: the changing
-// calls here return only when their effect is to be seen.
+// Don't rely on a status that was read while a change is under way. The calls that change something
+// return only when the status shows the effect.
 //
-// What is promised, beside what package cloudapi does:
+// Guarantees, besides those of package cloudapi:
 //
 //   - Credentials are Google's application default ones, and the endpoint is the one of gcloud's
 //     environment variable, CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE. Nothing else is read.
-//   - A token is sent to that endpoint only, in a header; neither it nor a request is logged.
-//   - A change carries an ID of its own, by which the cloud knows a second attempt.
+//   - A token is sent to that endpoint only, in a header. Neither tokens nor requests are logged.
+//   - Each change has a request ID, by which the cloud recognizes a second attempt.
 //
 // # Why no SDK for Compute
 //

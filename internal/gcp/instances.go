@@ -22,13 +22,13 @@ const (
 	Stopped = "TERMINATED" // how Google calls one that is stopped and can be started
 )
 
-// showTime bounds how long an accepted change may take to show.
+// showTime limits the time until the status shows an accepted change.
 const showTime = 2 * time.Minute
 
 // Instance names a virtual machine.
 type Instance struct{ Project, Zone, Name string }
 
-// segment is what may stand in a URL: a project may be "example.com:name".
+// segment matches what may be a part of a URL. A project may be "example.com:name".
 var segment = lazyregexp.New(`^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$`)
 
 // ParseInstance reads "project/zone/name".
@@ -42,7 +42,7 @@ func ParseInstance(s string) (Instance, error) {
 
 func (i Instance) String() string { return i.Project + "/" + i.Zone + "/" + i.Name }
 
-// path is how the cloud names it in answers.
+// path is the name of the instance in answers of the cloud.
 func (i Instance) path() string {
 	return "projects/" + i.Project + "/zones/" + i.Zone + "/instances/" + i.Name
 }
@@ -50,8 +50,8 @@ func (i Instance) path() string {
 // projectNumber is the other name that a project has.
 var projectNumber = lazyregexp.New(`^[0-9]+$`)
 
-// linkedBy reports whether an answer's link leads to the instance: another zone, or another project,
-// may well have one of the same name. An answer may have none.
+// linkedBy reports whether the link in an answer leads to the instance. Another zone or project may
+// have an instance of the same name. An answer may have no link.
 func (i Instance) linkedBy(link string) bool {
 	_, path, ok := strings.Cut(link, "/projects/")
 	project, rest, _ := strings.Cut(path, "/")
@@ -87,8 +87,7 @@ func (c *Client) Status(ctx context.Context, i Instance) (string, error) {
 	}
 	err := c.do(ctx, i.call("get", http.MethodGet), &out)
 	var e *cloudapi.Error
-	// A project or a zone that is not there is another mistake, and no proof that the instance is
-	// gone.
+	// If the project or the zone is not found, that does not prove that the instance is gone.
 	if errors.As(err, &e) && e.Code == http.StatusNotFound && strings.Contains(e.Message, "'"+i.path()+"'") {
 		return "", nil
 	}
@@ -104,14 +103,14 @@ func (c *Client) Status(ctx context.Context, i Instance) (string, error) {
 	return out.Status, nil
 }
 
-// Start starts an instance, and returns when the cloud has done so or can't. One
-// that runs stays as it is.
+// Start starts an instance, and returns when it has started or can't start. An instance that runs
+// stays as it is.
 func (c *Client) Start(ctx context.Context, i Instance) error {
 	return c.change(ctx, i, i.call("start", http.MethodPost), func(ctx context.Context, done bool) (bool, error) { return done, nil })
 }
 
-// Stop stops an instance, and returns when it is to be seen that it no longer runs;
-// the operating system may take a while to end. One that is stopped stays as it is.
+// Stop stops an instance, and returns when the status shows that it no longer runs. The operating
+// system may take a while to end. An instance that is stopped stays as it is.
 func (c *Client) Stop(ctx context.Context, i Instance) error {
 	return c.change(ctx, i, i.call("stop", http.MethodPost), func(ctx context.Context, done bool) (bool, error) {
 		status, err := c.Status(ctx, i)
@@ -119,13 +118,13 @@ func (c *Client) Stop(ctx context.Context, i Instance) error {
 	})
 }
 
-// Reset is what the reset button does, and returns when the cloud has done so. The instance runs
-// all the time.
+// Reset resets an instance as a reset button does, and returns when that is done. The status stays
+// RUNNING.
 func (c *Client) Reset(ctx context.Context, i Instance) error {
 	return c.change(ctx, i, i.call("reset", http.MethodPost), func(ctx context.Context, done bool) (bool, error) { return done, nil })
 }
 
-// Delete deletes an instance, and returns when it is to be seen that it no longer runs.
+// Delete deletes an instance, and returns when the status shows that it no longer runs.
 func (c *Client) Delete(ctx context.Context, i Instance) error {
 	return c.change(ctx, i, i.call("delete", http.MethodDelete), func(ctx context.Context, done bool) (bool, error) {
 		status, err := c.Status(ctx, i)
@@ -133,8 +132,8 @@ func (c *Client) Delete(ctx context.Context, i Instance) error {
 	})
 }
 
-// change asks for an operation and follows it until shown says that it shows: until
-// then a look at the instance would find it unchanged.
+// change asks for an operation, and waits until shown reports that the status of the instance shows
+// the change.
 func (c *Client) change(ctx context.Context, i Instance, q call, shown func(ctx context.Context, done bool) (bool, error)) error {
 	var started operation
 	if err := c.do(ctx, q, &started); err != nil {
@@ -195,7 +194,7 @@ func (c *Client) operation(ctx context.Context, i Instance, name string) (operat
 	return o, err
 }
 
-// err is why an operation ended without having done anything, such as a zone without room.
+// err returns why an operation failed, such as a zone without capacity.
 func (o operation) err(q call) error {
 	if o.Status != "DONE" || len(o.Error.Errors) == 0 {
 		return nil

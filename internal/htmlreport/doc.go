@@ -1,8 +1,7 @@
-// Package htmlreport writes what came of a run or a replay as one HTML page, for people who read it
-// later and elsewhere.
+// Package htmlreport writes the result of a run or a replay as one HTML page.
 //
-// Use [Write] with a filled-in [Report]. Avoid filling in text that is markup: all of it is escaped.
-// Promised: the page needs nothing but itself, neither a network nor a script; it can be read in
-// light and dark, printed, and used with the keyboard alone; and its size is bounded, however long the
-// run was.
+// Use [Write] with a filled-in [Report]. All text is escaped, so markup in it is shown as text.
+//
+// Guarantees: the page loads nothing from a network and runs no script. It can be read in light and
+// dark, printed, and used with the keyboard alone. Its size is limited, however long the run was.
 package htmlreport

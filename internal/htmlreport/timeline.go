@@ -69,7 +69,7 @@ func (s scale) x(t time.Time) float64 {
 	return min(max(share, 0), 1) * width
 }
 
-// mark is where a moment is drawn, as wide as it is.
+// mark is the place and the width of a moment.
 func (s scale) mark(t time.Time) float64 { return min(max(s.x(t), markWidth/2), width-markWidth/2) }
 
 func (s scale) bar(y float64, from, to time.Time, class, what string) bar {
@@ -80,7 +80,8 @@ func (s scale) bar(y float64, from, to time.Time, class, what string) bar {
 	}
 }
 
-// newTimeline draws scenarios, or the files of a replay, the slowest if there are too many.
+// newTimeline draws the scenarios, or the files of a replay. If there are too many, it draws the
+// slowest.
 func newTimeline(r Report) timeline {
 	s := scale{r.Began, r.Ended}
 	t := timeline{Width: width}
@@ -111,8 +112,8 @@ func newTimeline(r Report) timeline {
 	return t
 }
 
-// scenario draws the phases of a scenario: the change, the chaos in force, the undo, and the moments
-// between them.
+// scenario draws the phases of a scenario: the change, the chaos in force, the undo, and the
+// moments between them.
 func (s scale) scenario(x Scenario, y float64, row *row) {
 	undoing := time.Duration(0)
 	for _, f := range x.Undo {

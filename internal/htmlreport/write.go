@@ -24,7 +24,7 @@ var functions = template.FuncMap{
 	"level":    level,
 }
 
-// view is a report with what is computed of it.
+// view is a report with the values that are computed from it.
 type view struct {
 	Report
 	Took      time.Duration

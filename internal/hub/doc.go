@@ -1,5 +1,5 @@
-// Package hub makes of the environment variables of krkn-hub's images what those images make of
-// them: a scenario file and a configuration.
+// Package hub renders a scenario file and a configuration from environment variables, as the images
+// of krkn-hub do.
 //
 // # Use
 //
@@ -8,12 +8,12 @@
 //
 // # Avoid
 //
-// Don't check values here: the configuration and the scenarios' declarations say what is wrong with
-// the files, in the terms of their keys.
+// Don't check values here. The configuration and the declarations of the scenarios report what is
+// wrong with the files, and name the keys.
 //
-// # Promised
+// # Guarantees
 //
-//   - An image's variables have its names and its defaults. One that is empty is one that is not
-//     set, as in its shell scripts.
-//   - A value is one value: whatever it holds, it adds no other key to a file.
+//   - The variables have the names and the defaults of the image. An empty variable counts as not set, as
+//     in the shell scripts of the image.
+//   - A value stays one value. It can't add another key to a file.
 package hub

@@ -9,9 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The functions that finish a document: what is no plain variable of an image.
+// The functions that finish a document do what is more than one variable for one key.
 
-// fixed sets strings that an image's template has.
+// fixed sets strings that are constant in the template of an image.
 func fixed(pairs ...string) func(*environment, *yaml.Node) error {
 	return func(_ *environment, document *yaml.Node) error {
 		for i := 0; i < len(pairs); i += 2 {
@@ -156,7 +156,7 @@ func httpLoad(e *environment, document *yaml.Node) error {
 	return nil
 }
 
-// zoneOutage leaves out what the template of the other cloud has.
+// zoneOutage removes the keys of the other cloud's template.
 func zoneOutage(e *environment, document *yaml.Node) error {
 	others := []string{"zone"}
 	if strings.EqualFold(e.value("CLOUD_TYPE"), "gcp") {
@@ -168,7 +168,7 @@ func zoneOutage(e *environment, document *yaml.Node) error {
 	return nil
 }
 
-// ingress makes the other file of network-chaos, which is of another scenario type.
+// ingress makes the second file of network-chaos, which has another scenario type.
 func ingress(e *environment, document *yaml.Node) error {
 	switch traffic := e.value("TRAFFIC_TYPE"); traffic {
 	case "egress":
@@ -191,7 +191,7 @@ func ingress(e *environment, document *yaml.Node) error {
 	return nil
 }
 
-// bareMetal makes the other file of node-scenarios.
+// bareMetal makes the second file of node-scenarios.
 func bareMetal(e *environment, document *yaml.Node) error {
 	if cloud := e.value("CLOUD_TYPE"); cloud != "bm" && cloud != "baremetal" {
 		return nil
@@ -228,7 +228,8 @@ func killPods(e *environment, document *yaml.Node) error {
 	return nil
 }
 
-// namespaceOrLabel leaves out the image's own namespace where a label is given: only one of them may be.
+// namespaceOrLabel removes the default namespace of the image if a label is given, since only one
+// of the two is allowed.
 func namespaceOrLabel(e *environment, document *yaml.Node) error {
 	if e.get("NAMESPACE") == "" && e.get("LABEL_SELECTOR") != "" {
 		drop(document, "scenarios", "0", "namespace")

@@ -12,7 +12,7 @@ import (
 	"github.com/ebb-chaos/ebb/internal/lazyregexp"
 )
 
-// A form is how a variable becomes a value of YAML.
+// A form says how a variable becomes a YAML value.
 type form int
 
 const (
@@ -25,14 +25,14 @@ const (
 	unused              // declared by the image, which does nothing with it
 )
 
-// A variable is one of an image's environment.
+// A variable is an environment variable of an image.
 type variable struct {
 	name, value string // and its default
 	path        string // where it goes: keys and indices, separated by dots
 	form        form
 }
 
-// An image is one of krkn-hub's.
+// An image is an image of krkn-hub.
 type image struct {
 	name         string
 	scenarioType string
@@ -41,7 +41,7 @@ type image struct {
 	finish       func(e *environment, document *yaml.Node) error // what is no plain variable; nil for nothing
 }
 
-// environment is what an image is run with.
+// environment has the environment variables that an image is run with.
 type environment struct {
 	image        *image
 	get          func(string) string
@@ -61,7 +61,7 @@ func (e *environment) value(name string) string {
 	return ""
 }
 
-// set puts a value into a document, which gets the maps and lists on the way.
+// set puts a value into a document, and makes the maps and lists of its path.
 func set(document *yaml.Node, path string, value *yaml.Node) {
 	n := document
 	for step := range strings.SplitSeq(path, ".") {
@@ -86,8 +86,8 @@ func set(document *yaml.Node, path string, value *yaml.Node) {
 	*n = *value
 }
 
-// keyAt returns where a map has a key, -1 if it has none. Its content is keys and values in turn, and a
-// value may be the name of a key: a namespace called ingress.
+// keyAt returns the index of a key in the content of a map, or -1. The content is keys and values
+// in turn, and a value may be equal to a key: a namespace called ingress.
 func keyAt(n *yaml.Node, name string) int {
 	for at := 0; at < len(n.Content); at += 2 {
 		if n.Content[at].Value == name {
@@ -97,7 +97,7 @@ func keyAt(n *yaml.Node, name string) int {
 	return -1
 }
 
-// drop takes a key of a map out of a document.
+// drop removes a key of a map from a document.
 func drop(document *yaml.Node, path ...string) {
 	n := document
 	for i, step := range path {
@@ -117,8 +117,8 @@ func drop(document *yaml.Node, path ...string) {
 	}
 }
 
-// elsewhere is text that the YAML library takes for a string and writes as it is, and that is a boolean
-// or a number to the base of 60 to Python, and to ebb.
+// elsewhere matches text that the YAML library writes as a plain string, and that Python and ebb
+// read as a boolean or as a number with base 60.
 var elsewhere = lazyregexp.New(`^((?i)yes|no|on|off|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
 
 func text(value string) *yaml.Node {
@@ -134,8 +134,8 @@ func list(items ...*yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: items}
 }
 
-// parsed reads one value of YAML. Anchors, tags and further documents are refused: in a template
-// they would be more than a value.
+// parsed reads one YAML value. Anchors, tags and further documents are refused, since they would be
+// more than a value in a template.
 func parsed(value string) (*yaml.Node, error) {
 	if strings.TrimSpace(value) == "" {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: ""}, nil
@@ -152,7 +152,7 @@ func parsed(value string) (*yaml.Node, error) {
 	return n, plain(n)
 }
 
-// plain refuses what refers to something else, and takes comments out.
+// plain refuses aliases and anchors, and removes comments.
 func plain(n *yaml.Node) error {
 	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
@@ -166,8 +166,8 @@ func plain(n *yaml.Node) error {
 	return nil
 }
 
-// blockIndent is how far a template indents a value that may have several lines. Who writes such a
-// value indents its other lines so.
+// blockIndent is how far a template indents a value that may have several lines. The other lines of
+// such a value have to be indented by the same amount.
 const blockIndent = "    "
 
 // node makes the value of a variable.
@@ -184,7 +184,7 @@ func (v variable) node(value string) (*yaml.Node, error) {
 			return v.listOf(value)
 		}
 		all := list()
-		// As the shell reads them: a comma at the end begins no item.
+		// As in the shell, a comma at the end begins no item.
 		value = strings.TrimSuffix(strings.TrimSpace(value), ",")
 		for item := range strings.SplitSeq(value, ",") {
 			if value == "" {

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Image is one of krkn-hub's, for lists.
+// Image describes an image of krkn-hub, for lists.
 type Image struct {
 	Name         string
 	ScenarioType string // "" for rollback
@@ -16,13 +16,13 @@ type Image struct {
 	Variables    []Variable
 }
 
-// Variable is one of an image's environment.
+// Variable describes an environment variable of an image.
 type Variable struct{ Name, Default string }
 
 // Rollback is the image that runs no scenario, but undoes a run.
 const Rollback = "rollback"
 
-// Images are all that are known, by name.
+// Images returns all images that are known, by name.
 func Images() []Image {
 	var all []Image
 	for _, i := range images {
@@ -36,7 +36,7 @@ func Images() []Image {
 	return all
 }
 
-// Names are the names of all images, sorted.
+// Names returns the names of all images, sorted.
 func Names() []string {
 	var names []string
 	for _, i := range Images() {
@@ -45,14 +45,15 @@ func Names() []string {
 	return names
 }
 
-// UnknownError is an image that krkn-hub does not have, or whose scenarios ebb does not have.
+// UnknownError means that krkn-hub does not have the image, or that ebb does not have its
+// scenarios.
 type UnknownError struct{ Name string }
 
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("there is no hub scenario %q", e.Name)
 }
 
-// Files are what an image renders.
+// Files are the files that an image renders.
 type Files struct {
 	ScenarioType string
 	Scenario     []byte // nil for rollback
@@ -147,11 +148,11 @@ var common = []variable{
 	{"KRKN_DEBUG", "False", "", unused},
 }
 
-// triggers are the variables with which Krkn waits for something.
+// triggers are the variables that make Krkn wait for something.
 var triggers = []string{"TRIGGER_COMMAND", "TRIGGER_HTTP_URL", "TRIGGER_K8S_API_VERSION", "TRIGGER_K8S_NAME", "TRIGGER_K8S_KIND", "TRIGGER_PROM_QUERY"}
 
-// ownFiles are where images write their scenario files. One that sets SCENARIO_FILE to another has the
-// image run that file in place of what its variables say.
+// ownFiles are the paths to which images write their scenario files. If SCENARIO_FILE names another
+// path, the image runs that file, and ignores its other variables.
 var ownFiles = map[string]string{
 	"application-outages": "app_outage.yaml", "container-scenarios": "container_scenario.yaml", "http-load": "http-load.yaml",
 	"kubevirt-outage": "kubevirt_scenario.yaml", "network-chaos": "network_chaos.yaml", "node-cpu-hog": "kube/cpu-hog.yml",

@@ -34,8 +34,8 @@ var callables = map[string]callable{
 	"rollback_gcp_zone_outage":   {"zone_outages_scenarios", readZone},
 }
 
-// fields reads what a content holds. The first error is kept, and what is read after it is worth
-// nothing.
+// fields reads the fields of a content. It keeps the first error. Values that are read after an
+// error must not be used.
 type fields struct {
 	arguments map[string]any
 	err       error
@@ -58,7 +58,7 @@ func (f *fields) namespace() string {
 	return f.dns("namespace", f.argument("namespace"), validation.IsDNS1123Label)
 }
 
-// dns checks a name of the cluster.
+// dns checks the name of an object of the cluster.
 func (f *fields) dns(what, name string, check func(string) []string) string {
 	if problems := check(name); len(problems) > 0 {
 		f.failf("%s: got %q: %s", what, name, problems[0])
@@ -66,8 +66,8 @@ func (f *fields) dns(what, name string, check func(string) []string) string {
 	return name
 }
 
-// krkns checks the name of something that Krkn made. One that it would not have chosen is a doubt:
-// nothing else says that the thing is Krkn's.
+// krkns checks the name of an object that Krkn made. A name that Krkn would not have chosen is a
+// doubt, since nothing else shows that Krkn made the object.
 func (f *fields) krkns(what, name string, prefixes ...string) string {
 	f.dns(what, name, validation.IsDNS1123Subdomain)
 	if !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) && name != prefix }) && f.doubt == nil {
@@ -141,7 +141,7 @@ func readPods(prefix string) func(f *fields) map[string]any {
 // maxNames is more than any cluster has nodes.
 const maxNames = 20000
 
-// names checks names of things that Krkn made; of others, if there are no prefixes.
+// names checks names of objects that Krkn made or, without prefixes, of other objects.
 func (f *fields) names(what string, names []string, prefixes ...string) []any {
 	if len(names) > maxNames {
 		f.failf("it names %d times a %s, want at most %d", len(names), what, maxNames)
@@ -157,7 +157,7 @@ func (f *fields) names(what string, names []string, prefixes ...string) []any {
 	return once(names)
 }
 
-// once returns texts without repetition, in their order.
+// once returns the texts without repetitions, in their order.
 func once(texts []string) []any {
 	var all []any
 	seen := map[string]bool{}
@@ -220,7 +220,7 @@ func readHijacking(f *fields) map[string]any {
 	}
 }
 
-// The forms of what names an instance.
+// The forms of the names of instances.
 var (
 	awsInstance = lazyregexp.New(`^i-[0-9a-f]{1,40}$`)
 	gcpInstance = lazyregexp.New(`^[a-z][a-z0-9-]{0,62}$`)

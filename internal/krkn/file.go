@@ -22,7 +22,7 @@ type Rollback struct {
 	// depends on the callable alone.
 	Fields map[string]any
 
-	// Doubt is why the file may not be Krkn's own, or not as Krkn wrote it. Nil: it is.
+	// Doubt says why the file may not be of Krkn, or not as Krkn wrote it. Nil means no doubt.
 	Doubt error
 }
 
@@ -35,7 +35,7 @@ var (
 	topLevel    = lazyregexp.New(`(?m)^[A-Za-z_@#]`)
 )
 
-// Parse reads the content of a version file. The error says why nothing can be said of what it
+// Parse reads the content of a version file. The error says why it is not known what the file
 // undoes.
 func Parse(content []byte) (*Rollback, error) {
 	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
@@ -71,8 +71,8 @@ func Parse(content []byte) (*Rollback, error) {
 	return r, nil
 }
 
-// The byte order mark that editors put before a text, and the comment in the first two lines in which
-// a file says how it is encoded.
+// The byte order mark that editors put before a text, and the comment in the first two lines in
+// which a file says how it is encoded.
 const byteOrderMark = "\uFEFF"
 
 var (
@@ -80,8 +80,9 @@ var (
 	encoding = lazyregexp.New(`^(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)`)
 )
 
-// asPython is a source as Python reads it: whatever ends its lines, they are lines, and a mark at its
-// beginning is none of it. A text in another encoding than UTF-8 would be another one to Python.
+// asPython returns a source as Python reads it, with \n at the end of each line and without a byte
+// order mark. It refuses a source that declares another encoding than UTF-8, which Python would
+// read differently.
 func asPython(source string) (string, error) {
 	source = lineEnds.Replace(strings.TrimPrefix(source, byteOrderMark))
 	if match := encoding.FindStringSubmatch(source); match != nil {
@@ -103,14 +104,15 @@ func Callables() []string {
 	return names
 }
 
-// parts are a version file taken apart.
+// parts are the parts of a version file.
 type parts struct {
 	name, code string         // of its function
 	arguments  map[string]any // of its RollbackContent(…)
 	frame      string         // the rest, which is the same in each file of one Krkn
 }
 
-// split takes a file apart. It does not read the code, but finds where it begins and ends.
+// split splits a file into its parts. It finds where the code begins and ends, and does not read
+// it.
 func split(source string) (*parts, error) {
 	places := contentLine.FindAllStringIndex(source, 3)
 	if len(places) != 1 {
@@ -156,7 +158,7 @@ func frame(before, between, after, name string) string {
 	return normal(before) + "\x00" + normal(between) + "\x00" + normal(strings.ReplaceAll(after, name+"(", "\x00("))
 }
 
-// normal leaves out what editors and templates do to the ends of a text.
+// normal removes differences that editors and templates make at the ends of a text.
 func normal(text string) string { return strings.Trim(text, "\n \t") }
 
 func digest(text string) string {
@@ -164,7 +166,7 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// checkArguments checks what each content has, for whatever callable.
+// checkArguments checks the arguments that the content of each callable has.
 func checkArguments(arguments map[string]any) error {
 	want := map[string]string{
 		"namespace": "a string", "resource_identifier": "a string", "cloud_type": "a string", "instance_ids": "a tuple", "skip_kubernetes": "a bool",

@@ -10,7 +10,7 @@ import (
 // maxDepth bounds nested tuples and lists. Krkn writes one level, or two for Azure.
 const maxDepth = 8
 
-// A syntaxError is what is wrong at a line of a file.
+// A syntaxError says what is wrong in a line of a file.
 type syntaxError struct {
 	line int
 	what string
@@ -71,7 +71,7 @@ func (s *scanner) word() string {
 	return s.source[s.at:end]
 }
 
-// found is what comes next, for messages.
+// found describes what comes next, for messages.
 func (s *scanner) found() string {
 	if s.at >= len(s.source) {
 		return "the end of the file"
