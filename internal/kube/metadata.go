@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -66,16 +67,16 @@ func (c *Client) listMetadata(ctx context.Context, r Resource, namespace string,
 		},
 		again: func() { pages = nil },
 	})
-	found = []metav1.PartialObjectMetadata{}
+	all := make([][]metav1.PartialObjectMetadata, 0, len(pages))
 	for _, page := range pages {
 		p := <-page
 		wrong = wrong || p.got != ""
-		found = append(found, p.list.Items...)
+		all = append(all, p.list.Items)
 	}
 	if err != nil || wrong {
-		found = nil
+		return nil, wrong, err
 	}
-	return found, wrong, err
+	return slices.Concat(all...), false, nil
 }
 
 // protobufMagic is how the protobuf answers of the API server begin.

@@ -41,7 +41,7 @@ func (s *Store) List(ctx context.Context, f versions.Filter) (versions.Listing, 
 	if err != nil {
 		return listing, err
 	}
-	g := collector{store: s, executions: make(map[string]*versions.ExecutionInfo, len(found)), newest: make(map[string]entry, len(found))}
+	g := collector{store: s, executions: make(map[string]*versions.ExecutionInfo, len(found)), newest: make(map[string]*entry, len(found))}
 	for i := range found {
 		g.add(&found[i], &listing)
 	}
@@ -71,7 +71,7 @@ func withRun(selector, runUUID string) []string {
 type collector struct {
 	store      *Store
 	executions map[string]*versions.ExecutionInfo
-	newest     map[string]entry // by the key of the file
+	newest     map[string]*entry // by the key of the file
 }
 
 func (g *collector) execution(id string) *versions.ExecutionInfo {
@@ -107,8 +107,9 @@ func (g *collector) add(object metav1.Object, listing *versions.Listing) {
 		x.Changed = e.Changed
 	}
 	// An edit creates a new Secret. For a moment there are two for one file.
-	if other, ok := g.newest[e.Key()]; !ok || other.ordinal < e.ordinal {
-		g.newest[e.Key()] = e
+	key := e.Key()
+	if other := g.newest[key]; other == nil || other.ordinal < e.ordinal {
+		g.newest[key] = &e
 	}
 }
 
