@@ -25,9 +25,18 @@ func connectNode(ctx context.Context, node *cell.Cell) error {
 
 func connectPod(ctx context.Context, node, pod *cell.Cell, p *corev1.Pod) error {
 	outer := "veth" + strings.ReplaceAll(string(p.UID), "-", "")[:8]
-	err := ip(ctx, node,
+	lines := []string{
 		fmt.Sprintf("link add %s type veth peer name eth0 netns %d", outer, pod.PID()),
-		fmt.Sprintf("link set %s up", outer))
+		fmt.Sprintf("link set %s up", outer),
+	}
+	err := ip(ctx, node, lines...)
+	if err != nil && strings.Contains(err.Error(), "File exists") {
+		// An earlier cell of this pod has ended, and the kernel has not removed its pair yet.
+		deleted := ip(ctx, node, "link delete "+outer)
+		if err = ip(ctx, node, lines...); err != nil {
+			err = errors.Join(err, deleted)
+		}
+	}
 	if err != nil {
 		return err
 	}
