@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -103,28 +102,20 @@ var runUUID = regexp.MustCompile(`run_uuid=(\S+)`)
 // runInForce runs a configuration, and interrupts it as soon as its chaos is in force. It returns the exit code and
 // the log.
 func runInForce(ts *testscript.TestScript, name, config string, interrupt bool) (code, said string) {
-	ebb, err := exec.LookPath("ebb")
-	ts.Check(err)
 	// A busy machine takes its time for an undo.
-	cmd := exec.Command(ebb, "run", "--config", config, "--grace", "5m")
-	cmd.Dir, cmd.Env = ts.MkAbs("."), environ(ts)
-	log := ts.MkAbs("shape.err")
-	stderr, err := os.Create(log)
-	ts.Check(err)
-	cmd.Stderr = stderr
-	ts.Check(cmd.Start())
-	done := make(chan error, 1)
-	go func() { done <- errors.Join(cmd.Wait(), stderr.Close()) }()
+	cmdStart(ts, false, []string{"shape", "ebb", "run", "--config", config, "--grace", "5m"})
+	p := processOf(ts, "shape")
+	var err error
 	ended := func() bool {
-		said = ts.ReadFile(log)
+		said = ts.ReadFile("shape.err")
 		if interrupt && strings.Contains(said, "Chaos is in force on") {
 			interrupt = false
-			if err := cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				ts.Fatalf("%s: %v", name, err)
 			}
 		}
 		select {
-		case err = <-done:
+		case err = <-p.done:
 			return true
 		default:
 			return false
@@ -136,13 +127,10 @@ func runInForce(ts *testscript.TestScript, name, config string, interrupt bool) 
 		stopped = stopped || eventually(ended)
 	}
 	if !stopped {
-		if err := cmd.Process.Kill(); err != nil {
-			ts.Logf("kill: %v", err)
-		}
-		<-done
 		ts.Fatalf("%s: still runs; it said:\n%s", name, said)
 	}
-	return codeOf(err), ts.ReadFile(log)
+	processes.Delete(processID{ts, "shape"})
+	return codeOf(err), ts.ReadFile("shape.err")
 }
 
 // wantNothingOf fails if an object that a run has made is left in any namespace.
